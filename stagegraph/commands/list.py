@@ -1,0 +1,16 @@
+"""``doit list``: images; with ``--all`` every stage and platform too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from doit.cmd_list import List as DoitList
+
+
+class List(DoitList):  # type: ignore[misc]
+    doc_purpose = "list images (--all: stages and platforms too)"
+
+    def _list_all(self, include_subtasks: bool) -> list[Any]:
+        """Images alone in the short list; tasks that a dodo.py adds by itself are always shown."""
+        tasks: list[Any] = super()._list_all(include_subtasks)
+        return tasks if include_subtasks else [t for t in tasks if "stage" not in (t.meta or {})]

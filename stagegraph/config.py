@@ -1,0 +1,403 @@
+"""``stages.toml`` and settings -> ``model.Project``. Reading, parsing and validating are three steps.
+
+Layers of arguments, later wins: ``[defaults]``, platform, stage, stage x OCI platform, stage x platform,
+alternative. Settings: ``[project]``, environment (``STAGEGRAPH_REPO``), command line (``repo=...``).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from . import schema
+from .errors import ProjectError, nearest
+from .lines import Lines
+from .model import (
+    BASE,
+    DEFAULT_EPOCH,
+    Bootstrap,
+    ExternalBase,
+    Image,
+    Platform,
+    Project,
+    Recipe,
+    Secret,
+    Settings,
+    Stage,
+)
+from .variables import AUTOMATIC_ARGS
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator, Mapping
+
+FILE = "stages.toml"
+ENV_PREFIX = "STAGEGRAPH_"
+
+_Path = tuple[str, ...]
+
+
+def read(root: Path) -> str:
+    """The text of ``stages.toml``; an error says where one is expected."""
+    try:
+        return (root / FILE).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ProjectError(
+            str(root / FILE), "no such file", "a project is a folder with a stages.toml"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ProjectError(str(root / FILE), f"is not UTF-8: {error}") from None
+    except OSError as error:
+        raise ProjectError(str(root / FILE), f"cannot be read: {error.strerror}") from None
+
+
+def parse(text: str) -> tuple[dict[str, Any], Lines]:
+    """TOML text -> tables and their lines. Raises ``ProjectError``."""
+    import toml
+
+    lines = Lines(text, FILE)
+    try:
+        return toml.loads(text), lines
+    except toml.TomlDecodeError as error:
+        message = str(error).split(" (line")[0]
+        raise ProjectError(f"{FILE}:{error.lineno}", f"not valid TOML: {message}") from None
+    except (IndexError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # toml lets these escape on some malformed input, without a line
+        raise ProjectError(FILE, f"not valid TOML: {error}") from None
+
+
+def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None) -> Project:
+    """Read, parse and validate the project in ``root``.
+
+    ``cli`` holds ``NAME=VALUE`` words of the command line, ``env`` the environment.
+    Raises ``ProjectError`` naming line and nearest known word.
+    """
+    tables, lines = parse(read(root))
+    return _Builder(root, tables, lines, dict(cli or {}), os.environ if env is None else env).project()
+
+
+class _Builder:
+    """One use: tables -> Project. Each method validates what it reads."""
+
+    def __init__(
+        self, root: Path, tables: dict[str, Any], lines: Lines, cli: dict[str, str], env: Mapping[str, str]
+    ) -> None:
+        self.root, self.tables, self.lines, self.cli, self.env = root, tables, lines, cli, env
+
+    def project(self) -> Project:
+        for key in self.tables:
+            if key not in schema.TOP:
+                raise self.error((key,), f"unknown table [{key}]", nearest(key, schema.TOP))
+        head = self.table(("project",), "project")
+        self.defaults = self.table(("defaults",), "defaults")
+        self.check_recipe(self.defaults, ("defaults",))
+        self.platforms = {name: self.platform(name) for name in self.named(("platforms",))}
+        if not self.platforms:
+            hint = 'write [platforms.amd64] with docker = "linux/amd64"'
+            raise self.error(("platforms",), "no platform is declared", hint)
+        self.stages = {name: self.table(("stages", name), "stage") for name in self.named(("stages",))}
+        self.check_cli()
+        epoch = head.get("source_date_epoch", DEFAULT_EPOCH)
+        if epoch < 0:
+            raise self.error(("project", "source_date_epoch"), "source_date_epoch is before 1970")
+        return Project(
+            root=self.root,
+            settings=self.settings(head),
+            platforms=self.platforms,
+            base=self.base(),
+            stages={name: self.stage(name) for name in self.stages},
+            images={name: self.image(name) for name in self.named(("images",))},
+            epoch=epoch,
+            secrets={name: self.secret(name) for name in self.named(("secrets",), schema.SECRET)},
+        )
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def error(self, path: _Path, what: str, hint: str = "") -> ProjectError:
+        return ProjectError(self.lines.where(*path), what, hint)
+
+    def table(self, path: _Path, kind: str) -> dict[str, Any]:
+        """The table at ``path``, its keys and their types checked against the kind's."""
+        value: Any = self.tables
+        for part in path:
+            value = value.get(part, {})
+        if not isinstance(value, dict):
+            raise self.error(path, f"{'.'.join(path)} must be a table")
+        known = schema.TABLES[kind]
+        for key, item in value.items():
+            if key not in known:
+                what = f"unknown key {key!r} in {kind} [{'.'.join(path)}]"
+                raise self.error((*path, key), what, nearest(key, known))
+            if not isinstance(item, known[key]) or (known[key] is int and isinstance(item, bool)):
+                raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}")
+        return value
+
+    def named(self, path: _Path, allowed: re.Pattern[str] = schema.NAME) -> Iterator[str]:
+        """Names of the tables below ``path``, each checked."""
+        value = self.tables.get(path[0], {})
+        for part in path[1:]:
+            value = value.get(part, {})
+        if not isinstance(value, dict):
+            raise self.error(path, f"{'.'.join(path)} must be a table")
+        for name in value:
+            if not allowed.fullmatch(name):
+                hint = (
+                    "use lower-case letters and digits, with single '-', '_' or '.' between them; 54 at most"
+                )
+                raise self.error((*path, name), f"{name!r} is not a name", hint)
+            yield name
+
+    def args(self, table: Mapping[str, Any], path: _Path) -> dict[str, str]:
+        """Build arguments as strings."""
+        result = {}
+        for name, value in table.get("args", {}).items():
+            where = (*path, "args", name)
+            if name in AUTOMATIC_ARGS:
+                raise self.error(where, f"argument {name} is set for each build and cannot be given")
+            if isinstance(value, bool):
+                result[name] = "true" if value else "false"
+            elif isinstance(value, (str, int)):
+                result[name] = str(value)
+            else:
+                # a float is refused too: 3.10 would become 3.1
+                raise self.error(
+                    where, f"argument {name} must be a string or a whole number", "put it in quotes"
+                )
+        return result
+
+    # -- settings --------------------------------------------------------------------------------
+
+    def check_cli(self) -> None:
+        for name, value in self.cli.items():
+            if name not in schema.SETTINGS and name not in self.stages:
+                known = [*schema.SETTINGS, *self.stages]
+                raise ProjectError("command line", f"unknown setting {name}={value}", nearest(name, known))
+
+    def setting(self, name: str) -> tuple[str | None, str]:
+        """Command line, then environment, with where it was said; None where neither says.
+
+        On the command line an empty value counts, in the environment it does not.
+        """
+        if name in self.cli:
+            return self.cli[name], "command line"
+        variable = ENV_PREFIX + name.upper().replace("-", "_").replace(".", "_")
+        return self.env.get(variable) or None, variable
+
+    def chosen(self, name: str, head: Mapping[str, Any]) -> tuple[str, str]:
+        """A setting's value and where it was said, ``[project]`` included."""
+        value, where = self.setting(name)
+        return (head.get(name, ""), self.lines.where("project", name)) if value is None else (value, where)
+
+    def settings(self, head: Mapping[str, Any]) -> Settings:
+        repo, where = self.chosen("repo", head)
+        if not repo:
+            hint = 'write repo = "example/atom" under [project], or give repo=...'
+            raise ProjectError(where, "no repository for images", hint)
+        if not schema.REPO.fullmatch(repo):
+            hint = "lower case, without a tag: elementaryrobotics/atom"
+            raise ProjectError(where, f"{repo!r} is not a repository name", hint)
+        tag, where = self.chosen("tag", {})
+        if tag and not schema.TAG.fullmatch(tag):
+            raise ProjectError(
+                where, f"{tag!r} is not a tag", "letters, digits, '_', '.' and '-', at most 128"
+            )
+        registry, where = self.chosen("registry", head)
+        if registry and not schema.REGISTRY.fullmatch(registry):
+            hint = "HOST, HOST:PORT or HOST/PATH, without https://"
+            raise ProjectError(where, f"{registry!r} is not a registry", hint)
+        locked, where = self.chosen("locked", {})
+        if locked.lower() not in schema.TRUTH:
+            raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
+        builder, _ = self.chosen("builder", head)
+        return Settings(repo, tag, registry.removesuffix("/"), builder, schema.TRUTH[locked.lower()])
+
+    # -- tables ----------------------------------------------------------------------------------
+
+    def platform(self, name: str) -> Platform:
+        path = ("platforms", name)
+        table = self.table(path, "platform")
+        docker = table.get("docker", "")
+        if docker not in schema.DOCKER_PLATFORMS:
+            what = f"platform {name}: docker = {docker!r} is not an OCI platform"
+            raise self.error((*path, "docker"), what, nearest(docker, schema.DOCKER_PLATFORMS))
+        return Platform(name, docker, self.args(table, path))
+
+    def check_platform(self, key: str, path: _Path, what: str) -> None:
+        """A key that names a platform of the project or an OCI platform."""
+        if key not in self.platforms and key not in schema.DOCKER_PLATFORMS:
+            known = [*self.platforms, *{platform.docker for platform in self.platforms.values()}]
+            raise self.error((*path, key), f"{what}: unknown platform {key!r}", nearest(key, known))
+
+    def base(self) -> Bootstrap | ExternalBase:
+        table = self.table(("base",), "base")
+        override, where = self.setting("base")
+        include = tuple(table.get("include", ()))
+        for package in include:
+            if not isinstance(package, str) or not schema.PACKAGE.fullmatch(package):
+                raise self.error(("base", "include"), f"{package!r} is not a package name")
+        if override and override.startswith("bootstrap:"):
+            return Bootstrap(self.suite(override.removeprefix("bootstrap:"), where), include, where)
+        if override:
+            return ExternalBase(self.reference(override, where), source=where)
+        where = self.lines.where("base")
+        if "bootstrap" in table:
+            if "image" in table or "images" in table:
+                what = "a base is bootstrapped or an image, not both"
+                raise self.error(("base", "image"), what, "remove one of the two")
+            return Bootstrap(self.suite(table["bootstrap"], where), include, where)
+        if "image" not in table:
+            hint = 'write [base] with bootstrap = "trixie" or image = "debian:trixie-slim"'
+            raise self.error(("base",), "no base is declared", hint)
+        if include:
+            raise self.error(("base", "include"), "include is for a base that is bootstrapped")
+        images = {}
+        for key, image in table.get("images", {}).items():
+            self.check_platform(key, ("base", "images"), "base")
+            images[key] = self.reference(image, self.lines.where("base", "images", key))
+        return ExternalBase(self.reference(table["image"], where), images, where)
+
+    def suite(self, value: str, where: str) -> str:
+        if not schema.SUITE.fullmatch(value):
+            raise ProjectError(
+                where, f"{value!r} is not a suite", 'a release of the distribution, such as "trixie"'
+            )
+        return value
+
+    def reference(self, value: object, where: str) -> str:
+        if not isinstance(value, str) or not schema.REFERENCE.fullmatch(value):
+            raise ProjectError(
+                where, f"{value!r} is not an image", 'a reference, such as "debian:trixie-slim"'
+            )
+        return value
+
+    def stage(self, name: str) -> Stage:
+        path = ("stages", name)
+        if name in schema.RESERVED:
+            hint = "the word has a meaning of its own; choose another"
+            raise self.error(path, f"a stage cannot be called {name!r}", hint)
+        table = self.stages[name]
+        self.check_recipe(table, path)
+        for key in table.get("platforms", {}):
+            self.check_platform(key, (*path, "platforms"), f"stage {name}")
+            self.check_recipe(
+                self.table((*path, "platforms", key), "stage on a platform"), (*path, "platforms", key)
+            )
+        for key in self.named((*path, "alternatives")):
+            where = (*path, "alternatives", key)
+            self.check_recipe(self.table(where, "alternative"), where)
+        recipes = {platform.name: self.recipe(name, table, platform) for platform in self.platforms.values()}
+        return Stage(name, table.get("description", ""), recipes, self.lines.where(*path))
+
+    def check_recipe(self, table: Mapping[str, Any], path: _Path) -> None:
+        """What one layer says, by itself."""
+        if table.get("network", "none") not in ("default", "none"):
+            raise self.error((*path, "network"), 'network must be "default" or "none"')
+        if table.get("unpinned", "allow") != "allow":
+            raise self.error((*path, "unpinned"), 'unpinned can only be "allow"')
+        if "path" in table:
+            self.folder(table["path"], (*path, "path"))
+
+    def recipe(self, name: str, table: Mapping[str, Any], platform: Platform) -> Recipe:
+        """Merge the layers that speak of this stage on this platform."""
+        path = ("stages", name)
+        layers: list[tuple[Mapping[str, Any], _Path]] = [(table, path)]
+        for key in (platform.docker, platform.name):
+            if key in table.get("platforms", {}):
+                layers.append((table["platforms"][key], (*path, "platforms", key)))
+        alternative = self.alternative(name, layers)
+        if alternative:
+            layers.append((table["alternatives"][alternative], (*path, "alternatives", alternative)))
+        merged: dict[str, Any] = {"network": self.defaults.get("network", "default")}
+        args = self.args(self.defaults, ("defaults",)) | dict(platform.args)
+        own: set[str] = set()
+        where: dict[str, _Path] = {}
+        for layer, layer_path in layers:
+            merged |= layer
+            where |= dict.fromkeys(layer, layer_path)
+            given = self.args(layer, layer_path)
+            args |= given
+            own |= set(given)
+        if "path" not in merged:
+            raise self.error(path, f"stage {name} has no path", f'write path = "stock/{name}"')
+        context = self.folder(merged["path"], (*where["path"], "path"))
+        dockerfile = merged.get("dockerfile", "Dockerfile")
+        self.check_dockerfile(context, dockerfile, where.get("dockerfile", where["path"]))
+        return Recipe(
+            context=context,
+            dockerfile=dockerfile,
+            target=merged.get("target", ""),
+            network=merged["network"],
+            args=args,
+            # an alternative shares the stage's arguments without having to declare each of them
+            own_args=frozenset() if alternative else frozenset(own),
+            unpinned="unpinned" in merged,
+            archive=merged.get("archive", False),
+            source=self.lines.where(*path),
+        )
+
+    def alternative(self, name: str, layers: list[tuple[Mapping[str, Any], _Path]]) -> str:
+        """The one in force, "" for none: command line, environment, then the last layer that has one."""
+        value, where = self.setting(name)
+        if value is None:
+            said = [(layer["alternative"], path) for layer, path in layers if "alternative" in layer]
+            value, path = said[-1] if said else ("default", layers[0][1])
+            where = self.lines.where(*path, "alternative")
+        known = layers[0][0].get("alternatives", {})
+        if value == "default":
+            return ""
+        if value not in known:
+            raise ProjectError(
+                where, f"stage {name} has no alternative {value!r}", nearest(value, ["default", *known])
+            )
+        return value
+
+    def folder(self, given: str, where: _Path) -> str:
+        """A stage's folder relative to the project, which it must not leave."""
+        root = self.root.resolve()
+        if not given or "\0" in given:
+            raise self.error(where, f"path {given!r} is no folder")
+        folder = (self.root / given).resolve()
+        if not folder.is_relative_to(root):
+            hint = "a stage's folder lies inside the project"
+            raise self.error(where, f"path {given!r} leaves the project folder", hint)
+        if not folder.is_dir():
+            raise self.error(where, f"no folder {given!r}", "make it, with a Dockerfile in it")
+        return folder.relative_to(root).as_posix()
+
+    def check_dockerfile(self, context: str, name: str, where: _Path) -> None:
+        pure = PurePosixPath(name)
+        if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or str(pure) != name:
+            hint = "a plain path inside the stage's folder"
+            raise self.error((*where, "dockerfile"), f"dockerfile {name!r} cannot be used", hint)
+        if not (self.root / context / name).is_file():
+            raise self.error((*where, "path"), f"no {name} in {context!r}")
+
+    def image(self, name: str) -> Image:
+        path = ("images", name)
+        table = self.table(path, "image")
+        stage = table.get("stage", name)
+        if name == BASE:
+            raise self.error(path, f"an image cannot be called {name!r}", "the word has a meaning of its own")
+        if stage not in self.stages:
+            raise self.error(
+                (*path, "stage"), f"image {name}: no stage {stage!r}", nearest(stage, self.stages)
+            )
+        if name in self.stages and name != stage:
+            what = f"image {name} has the name of a stage that is not its own ({stage})"
+            raise self.error(path, what, "rename one of the two")
+        platforms = table.get("platforms", list(self.platforms))
+        for platform in platforms:
+            if not isinstance(platform, str) or platform not in self.platforms:
+                what = f"image {name}: unknown platform {platform!r}"
+                raise self.error((*path, "platforms"), what, nearest(str(platform), self.platforms))
+        if len(set(platforms)) != len(platforms) or not platforms:
+            raise self.error((*path, "platforms"), f"image {name}: each platform once, and at least one")
+        description = table.get("description") or self.stages[stage].get("description", "")
+        return Image(name, stage, description, tuple(platforms), self.lines.where(*path))
+
+    def secret(self, name: str) -> Secret:
+        table = self.table(("secrets", name), "secret")
+        if len(table) != 1:
+            raise self.error(("secrets", name), f"secret {name} needs either file or env")
+        return Secret(**table)

@@ -1,0 +1,312 @@
+"""A stage's folder -> exactly the files that its Dockerfile reaches, and the tar that is sent.
+
+One list of entries serves the key and the tar, so what is hashed is what is sent; if selection left a file
+out, the build could not see it either. Rules are BuildKit's: ``.dockerignore`` by a port of
+moby/patternmatcher, sources by Go's ``filepath.Match``, links followed inside the folder only
+(https://docs.docker.com/reference/dockerfile/#copy, https://docs.docker.com/build/concepts/context/).
+Where BuildKit quietly bends a path that leaves the folder, this is an error.
+Not kept: owner, times, umask, hard links. Kept: path, kind, executable bit, content, link target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import tarfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Literal
+
+from .errors import ContextError
+from .patterns import Ignore, has_wildcard, path_match
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+Kind = Literal["file", "exec", "dir", "link"]
+
+#: Files up to this size, and of one folder up to this sum (bytes), are held in memory between hashing and
+#: sending. Others are read again and must then have the digest that went into the key.
+HELD = 4 << 20
+HELD_IN_ALL = 64 << 20
+
+#: More links than this in one path are a loop (as in Linux's own limit).
+MAX_LINKS = 40
+
+# Paths are bytes here, since pathlib would decode them by the locale. Opening never waits for a FIFO's other
+# end and never follows a link that has just taken a file's place.
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_AGAIN = "run again when nothing changes the folder"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a context. ``path`` is relative, with '/'; ``digest`` is of content or link target.
+
+    Names are UTF-8; other bytes stand as surrogates (PEP 383), whatever the locale.
+    """
+
+    path: str
+    kind: Kind
+    digest: str
+    size: int = 0
+    data: bytes | None = None
+    link: str = ""
+
+
+def ignore_file(folder: Path, dockerfile: str) -> Path | None:
+    """The ignore file in force: ``<Dockerfile>.dockerignore`` before ``.dockerignore``."""
+    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+class Selection:
+    """Walks one folder once and collects what sources reach. ``name`` is the Dockerfile's, for messages."""
+
+    def __init__(self, folder: Path, name: str, ignore: Path | None = None) -> None:
+        self.folder, self.name = folder, name
+        self._root = os.fsencode(folder)
+        self._entries: dict[str, Entry] = {}
+        self._reached: set[str] = set()
+        self._held = 0
+        self._ignore = Ignore.read(ignore) if ignore else None
+
+    def select(self, sources: Iterable[tuple[str, int]] | None) -> tuple[Entry, ...]:
+        """Entries for ``(path or pattern, Dockerfile line)`` pairs, or for everything; sorted by path.
+
+        Raises ``ContextError`` for a literal source that is missing or hidden, for one that leaves the
+        folder, for sockets, devices and FIFOs, and for what cannot be read or vanishes meanwhile.
+        """
+        for source, line in [(".", 0)] if sources is None else sources:
+            where = f"{self.name}:{line}" if line else self.name
+            try:
+                self._source(source, where)
+            except FileNotFoundError as error:
+                raise ContextError(where, f"{_shown(error)} vanished while it was read", _AGAIN) from None
+            except PermissionError as error:
+                hint = "change its permissions, or hide it in .dockerignore"
+                raise ContextError(where, f"{_shown(error)} may not be read", hint) from None
+            except OSError as error:
+                raise ContextError(where, f"{_shown(error)} cannot be read: {error.strerror}") from None
+        return tuple(self._entries[path] for path in sorted(self._entries, key=_encode))
+
+    def reaches(self, path: str) -> bool:
+        """Whether a source that was selected stands for ``path`` or a folder around it, hidden or not."""
+        return any(not root or path == root or path.startswith(f"{root}/") for root in self._reached)
+
+    # -- sources ---------------------------------------------------------------------------------
+
+    def _source(self, source: str, where: str) -> None:
+        found = shown = False
+        for path in self._expand((), _components(source, where), where):
+            found = True
+            self._reached.add(path)
+            shown |= self._tree(path, where)
+        if shown or has_wildcard(source):
+            return
+        if found:
+            raise ContextError(
+                where, f"{source} is hidden by .dockerignore", "let it through with a line !PATH"
+            )
+        hint = "sources are relative to the stage's folder"
+        raise ContextError(where, f"{source}: no such file in {self.folder.name}/", hint)
+
+    def _expand(self, done: tuple[str, ...], rest: list[str], where: str, links: int = 0) -> Iterator[str]:
+        """Paths that ``rest`` means below ``done``, each link on the way recorded and followed."""
+        if not rest:
+            yield "/".join(done)
+            return
+        head, tail = rest[0], rest[1:]
+        names = [head]
+        if has_wildcard(head):
+            match = path_match(head)
+            names = [name for name in self._names("/".join(done)) if match.fullmatch(name)]
+        for name in names:
+            yield from self._step(done, name, tail, where, links)
+
+    def _step(
+        self, done: tuple[str, ...], name: str, tail: list[str], where: str, links: int
+    ) -> Iterator[str]:
+        path = "/".join((*done, name))
+        try:
+            mode = os.lstat(self._full(path)).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if not stat.S_ISLNK(mode):
+            yield from self._expand((*done, name), tail, where, links)
+            return
+        if links >= MAX_LINKS:
+            raise ContextError(where, f"{path}: too many links, or a loop of links")
+        if self._hidden(path):
+            return
+        self._add(path, where)
+        target = self._entries[path].link
+        # As BuildKit, an absolute target starts at the folder.
+        base = [] if target.startswith("/") else list(done)
+        for part in target.split("/"):
+            if part == "..":
+                if not base:
+                    what = f"{path} -> {target}: the link leaves the stage's folder"
+                    raise ContextError(where, what, "copy the file into the folder")
+                base.pop()
+            elif part not in ("", "."):
+                base.append(part)
+        yield from self._expand((), [*base, *tail], where, links + 1)
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def _tree(self, path: str, where: str) -> bool:
+        """Add what is not ignored of ``path`` and all below; whether ``path`` or any of it is to be seen."""
+        hidden = bool(path) and self._hidden(path)
+        if not stat.S_ISDIR(os.lstat(self._full(path)).st_mode):
+            if not hidden:
+                self._add(path, where)
+            return not hidden
+        if hidden and self._ignore is not None and not self._ignore.may_show_below(path):
+            return False
+        below = [self._tree(f"{path}/{name}" if path else name, where) for name in self._names(path)]
+        if path and not hidden:
+            self._add(path, where)
+        return not hidden or any(below)
+
+    def _add(self, path: str, where: str) -> None:
+        if path in self._entries:
+            return
+        if parent := path.rpartition("/")[0]:
+            self._add(parent, where)
+        self._entries[path] = self._entry(path, where)
+
+    def _entry(self, path: str, where: str) -> Entry:
+        full = self._full(path)
+        mode = os.lstat(full).st_mode
+        if stat.S_ISDIR(mode):
+            return Entry(path, "dir", "")
+        if stat.S_ISLNK(mode):
+            target = os.readlink(full)  # noqa: PTH115
+            return Entry(path, "link", hashlib.sha256(target).hexdigest(), link=_decode(target))
+        if not stat.S_ISREG(mode):
+            hint = "remove it, or hide it in .dockerignore"
+            raise ContextError(where, f"{path} is a socket, device or FIFO", hint)
+        with os.fdopen(os.open(full, _FLAGS), "rb") as file:
+            info = os.fstat(file.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                raise ContextError(where, f"{path} was replaced while it was read", _AGAIN)
+            kind: Kind = "exec" if info.st_mode & stat.S_IXUSR else "file"
+            if info.st_size <= HELD and self._held + info.st_size <= HELD_IN_ALL:
+                data = file.read()
+                self._held += len(data)
+                return Entry(path, kind, hashlib.sha256(data).hexdigest(), len(data), data)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return Entry(path, kind, digest, file.tell())
+
+    def _hidden(self, path: str) -> bool:
+        return self._ignore is not None and self._ignore.hides(path)
+
+    def _names(self, path: str) -> list[str]:
+        try:
+            return sorted(map(_decode, os.listdir(self._full(path))))  # noqa: PTH208
+        except NotADirectoryError:
+            return []
+
+    def _full(self, path: str) -> bytes:
+        return self._root + b"/" + _encode(path) if path else self._root
+
+
+def _components(source: str, where: str) -> list[str]:
+    """Components of a source below the folder; leading '/' means the folder, as for BuildKit."""
+    parts: list[str] = []
+    for part in source.split("/"):
+        if part == "..":
+            if not parts:
+                hint = "copy the file into the folder, or take it from a stage of its own"
+                raise ContextError(where, f"{source} leaves the stage's folder", hint)
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts
+
+
+def _encode(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _decode(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _shown(error: OSError) -> str:
+    """The file that an error of the system is about, for a message."""
+    name = error.filename
+    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name or "a file")
+
+
+# -- tar -----------------------------------------------------------------------------------------
+
+
+def write_tar(
+    entries: Iterable[Entry], folder: Path, extra: Mapping[str, bytes], epoch: int, out: IO[bytes]
+) -> None:
+    """Write the tar that is sent: sorted, owner 0, fixed time, modes 0755 or 0644.
+
+    ``extra`` holds files that the builder needs and no source reaches (the Dockerfile). Raises
+    ``ContextError`` when a file that was not held no longer has the digest that went into the key.
+    """
+    with tarfile.open(
+        fileobj=out, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
+    ) as tar:
+        for path, data in sorted(extra.items()):
+            tar.addfile(_header(path, tarfile.REGTYPE, 0o644, epoch, len(data)), io.BytesIO(data))
+        for entry in entries:
+            if entry.kind == "dir":
+                tar.addfile(_header(entry.path, tarfile.DIRTYPE, 0o755, epoch))
+            elif entry.kind == "link":
+                header = _header(entry.path, tarfile.SYMTYPE, 0o777, epoch)
+                header.linkname = entry.link
+                tar.addfile(header)
+            else:
+                mode = 0o755 if entry.kind == "exec" else 0o644
+                _add_file(tar, entry, folder, _header(entry.path, tarfile.REGTYPE, mode, epoch, entry.size))
+
+
+def _header(path: str, kind: bytes, mode: int, epoch: int, size: int = 0) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(path)
+    info.type, info.mode, info.mtime, info.size = kind, mode, epoch, size
+    return info
+
+
+class _Hashing:
+    """A reader that hashes what passes through it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.sha = file, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(size)
+        self.sha.update(data)
+        return data
+
+
+def _add_file(tar: tarfile.TarFile, entry: Entry, folder: Path, header: tarfile.TarInfo) -> None:
+    if entry.data is not None:
+        tar.addfile(header, io.BytesIO(entry.data))
+        return
+    changed = ContextError(f"{folder.name}/{entry.path}", "changed while it was being sent", _AGAIN)
+    path = os.fsencode(folder) + b"/" + _encode(entry.path)
+    try:
+        source = os.fdopen(os.open(path, _FLAGS), "rb")
+    except OSError:
+        raise changed from None
+    with source:
+        reader = _Hashing(source)
+        try:
+            tar.addfile(header, reader)
+        except OSError as error:
+            if error.errno is None:  # tarfile's own: the file is shorter than it was
+                raise changed from None
+            raise
+    if reader.sha.hexdigest() != entry.digest:
+        raise changed

@@ -1,0 +1,404 @@
+"""A Dockerfile -> what it needs: instructions that count, parents, external images, arguments, paths.
+
+Pure: text in, facts out. Knows nothing of projects, stores or files on disk. Parsing is BuildKit's own
+parser (PyPI ``dockerfile``); words are expanded by a port of BuildKit's lexer. Rules follow the Dockerfile
+reference (https://docs.docker.com/reference/dockerfile/). Where a path depends on something that only the
+build knows, the answer is the safe one: the whole context. Where a name does, it is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import DockerfileError, nearest
+from .instructions import Instruction, is_remote, mounts, parse, pinned
+from .variables import APART, Scope, expand, normal_platform, platform_args, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+
+
+class Edge(NamedTuple):
+    """A name that a Dockerfile takes files or its start from: a stage's, or an image's.
+
+    ``name`` is as BuildKit compares names: without ``docker.io/library/`` and ``:latest``. ``platform`` is
+    the OCI platform asked for with ``--platform``, or "" for the build's own. ``whole`` says that the image's
+    configuration counts too (``FROM``), not only its files (``COPY --from``).
+    """
+
+    name: str
+    platform: str
+    line: int
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one build of a Dockerfile depends on.
+
+    ``args`` are the build arguments to send. ``sources`` are context paths or patterns as BuildKit would look
+    them up, with their lines, or ``None`` for all of the context. ``uses_archive``: a step runs the package
+    manager. ``secrets`` are the ids of secrets that steps mount.
+    """
+
+    instructions: tuple[Instruction, ...]
+    edges: tuple[Edge, ...]
+    args: Mapping[str, str]
+    sources: tuple[tuple[str, int], ...] | None
+    directives: Mapping[str, str] = field(default_factory=dict)
+    uses_archive: bool = False
+    secrets: frozenset[str] = frozenset()
+
+
+@dataclass
+class _Stage:
+    """A part of the Dockerfile from one FROM to the next."""
+
+    index: int
+    base: str
+    alias: str
+    platform: str
+    start: Instruction
+    body: list[Instruction] = field(default_factory=list)
+
+
+def analyse(
+    text: str,
+    name: str,
+    *,
+    args: Mapping[str, str],
+    docker: str,
+    build_platform: str = "",
+    target: str = "",
+    unpinned: bool = False,
+) -> Facts:
+    """What a build of ``text`` with these arguments for the OCI platform ``docker`` depends on.
+
+    ``args`` are candidates; those that a reachable part declares come back in ``Facts.args``, and of
+    BUILDPLATFORM and its like, those that are used. ``name`` is the Dockerfile's path, for messages.
+    Raises ``DockerfileError``.
+    """
+    instructions, directives = parse(text, name)
+    if (syntax := directives.get("syntax")) and not unpinned:
+        _check_syntax(f"# syntax={syntax}", syntax, f"{name}:1")
+    return _Walk(name, args, docker, build_platform, directives, unpinned).run(instructions, target)
+
+
+def has_onbuild(text: str, name: str) -> bool:
+    """Whether the Dockerfile leaves triggers for those that start from it. Raises ``DockerfileError``."""
+    return any(instruction.cmd == "ONBUILD" for instruction in parse(text, name)[0])
+
+
+def _check_syntax(said: str, syntax: str, where: str) -> None:
+    if not _DIGEST.search((syntax.split() or [""])[0]):
+        raise DockerfileError(
+            where,
+            f"'{said}' names a builder front end that can change under the same tag",
+            'remove it (the builder has its own), add its @sha256:..., or set unpinned = "allow"',
+        )
+
+
+class _Walk:
+    """One pass over the instructions of one Dockerfile."""
+
+    def __init__(
+        self,
+        name: str,
+        args: Mapping[str, str],
+        docker: str,
+        build_platform: str,
+        directives: dict[str, str],
+        unpinned: bool,
+    ) -> None:
+        self.name, self.candidates, self.docker, self.unpinned = name, args, docker, unpinned
+        self.escape = directives.get("escape", "\\")
+        self.directives = {key: value for key, value in directives.items() if value != "\\"}
+        self.build_args = platform_args("BUILD", build_platform)
+        self.globals = Scope({**platform_args("TARGET", docker), **self.build_args}, closed=True)
+        self.global_args: set[str] = set()
+        self.declared: dict[str, str] = {}
+        self.edges: dict[tuple[str, str, bool], Edge] = {}
+        self.sources: list[tuple[str, int]] = []
+        self.everything = False
+        self.secrets: set[str] = set()
+        self.scopes: dict[int, Scope] = {}
+
+    # -- structure -------------------------------------------------------------------------------
+
+    def run(self, instructions: list[Instruction], target: str) -> Facts:
+        first = self._first_from(instructions)
+        head = instructions[:first]
+        for instruction in head:
+            self._arg(instruction, self.globals, top=True)
+        stages = self._split(instructions[first:])
+        order: dict[int, _Stage] = {}
+        self._reach(stages, self._goal(stages, target), order)
+        reached = [order[index] for index in sorted(order)]
+        for stage in reached:
+            self._visit(stage, stages)
+        self._check_aliases(reached)
+        kept = [*head, *(i for stage in reached for i in (stage.start, *stage.body))]
+        return Facts(
+            instructions=tuple(kept),
+            edges=tuple(self.edges.values()),
+            args={key: self.declared[key] for key in sorted(self.declared)},
+            sources=None if self.everything else tuple(dict.fromkeys(self.sources)),
+            directives=self.directives,
+            uses_archive=any(map(_uses_archive, kept)),
+            secrets=frozenset(self.secrets),
+        )
+
+    def _first_from(self, instructions: list[Instruction]) -> int:
+        for index, instruction in enumerate(instructions):
+            if instruction.cmd == "FROM":
+                return index
+            if instruction.cmd != "ARG":
+                raise self._error(
+                    instruction, f"{instruction.cmd} before the first FROM", "only ARG may stand there"
+                )
+        raise DockerfileError(self.name, "has no FROM", "a stage starts with FROM NAME, or FROM scratch")
+
+    def _split(self, instructions: list[Instruction]) -> list[_Stage]:
+        stages: list[_Stage] = []
+        for instruction in instructions:
+            if instruction.cmd != "FROM":
+                stages[-1].body.append(instruction)
+                continue
+            value = instruction.value
+            if len(value) not in (1, 3) or (len(value) == 3 and value[1].upper() != "AS"):
+                raise self._error(instruction, "FROM takes NAME or NAME AS ALIAS")
+            base = self._known(value[0], instruction, f"FROM {value[0]}")
+            platform = instruction.flag("platform")
+            if platform is not None:
+                platform = normal_platform(self._known(platform, instruction, f"FROM --platform={platform}"))
+            alias = value[2].lower() if len(value) == 3 else ""
+            stages.append(_Stage(len(stages), base, alias, platform or "", instruction))
+        return stages
+
+    def _known(self, word: str, instruction: Instruction, said: str) -> str:
+        """A word of FROM, which sees global arguments only, expanded. It must be known and not empty."""
+        value = self._expand(word, self.globals, instruction)
+        if not value:
+            hint = "give the argument a value in stages.toml, or a default before the first FROM"
+            raise self._error(instruction, f"{said}: the name is empty or not known before the build", hint)
+        return value
+
+    def _goal(self, stages: list[_Stage], target: str) -> _Stage:
+        found = _named(stages, target) if target else stages[-1]
+        if found is None:
+            aliases = [stage.alias for stage in stages if stage.alias]
+            raise DockerfileError(self.name, f"has no stage {target!r}", nearest(target, aliases))
+        return found
+
+    def _reach(self, stages: list[_Stage], stage: _Stage, order: dict[int, _Stage]) -> None:
+        if stage.index in order:
+            return
+        order[stage.index] = stage
+        before = _named(stages[: stage.index], stage.base)
+        used = [self._internal(name, i, stage, stages) for i in stage.body for name in _from_names(i)]
+        for inner in (before, *used):
+            if inner is not None:
+                self._reach(stages, inner, order)
+
+    def _internal(
+        self, name: str, instruction: Instruction, stage: _Stage, stages: list[_Stage]
+    ) -> _Stage | None:
+        """The part of this Dockerfile that ``--from`` means; None for a name from outside."""
+        if "$" in name:
+            hint = "give it a name of its own first: FROM $NAME AS part, then from=part"
+            raise self._error(instruction, f"from={name}: BuildKit does not expand variables here", hint)
+        if name.isascii() and name.isdecimal():
+            if instruction.cmd == "RUN":
+                hint = "name the part with FROM ... AS NAME"
+                raise self._error(instruction, f"from={name}: a mount takes no number", hint)
+            if int(name) >= stage.index:
+                raise self._error(instruction, f"from={name}: no earlier part has this number")
+            return stages[int(name)]
+        found = _named(stages[: stage.index], name)
+        if found is None and _named(stages, name) is not None:
+            raise self._error(instruction, f"from={name}: the part is defined later or here", "move it up")
+        return found
+
+    def _check_aliases(self, reached: list[_Stage]) -> None:
+        """A named context takes the place of a part that has its name, whose instructions are then lost."""
+        outside = {edge.name.lower(): edge for edge in self.edges.values()}
+        for stage in reached:
+            if stage.alias in outside:
+                edge = outside[stage.alias]
+                raise self._error(
+                    stage.start,
+                    f"AS {stage.alias} hides what line {edge.line} takes from outside by the same name",
+                    "call this part something else",
+                )
+
+    # -- one part --------------------------------------------------------------------------------
+
+    def _visit(self, stage: _Stage, stages: list[_Stage]) -> None:
+        for word in (*stage.start.value[:1], *stage.start.flags):
+            self._note_build_args(variables(word))
+        inner = _named(stages[: stage.index], stage.base)
+        if inner is None:
+            self._edge(stage.base, stage.platform, stage.start.line, whole=True)
+        elif any(i.cmd == "ONBUILD" for i in inner.body):
+            self.everything = True
+        scope = self.scopes[inner.index].copy() if inner else Scope()
+        for instruction in stage.body:
+            match instruction.cmd:
+                case "ARG":
+                    self._arg(instruction, scope, top=False)
+                case "ENV":
+                    self._env(instruction, scope)
+                case "COPY" | "ADD":
+                    self._copy(instruction, scope, stage, stages)
+                case "RUN":
+                    self._run(instruction, scope, stage, stages)
+                case "ONBUILD":
+                    self._onbuild(instruction)
+                case _:
+                    pass
+        self.scopes[stage.index] = scope
+
+    def _edge(self, name: str, platform: str, line: int, *, whole: bool) -> None:
+        if name == "scratch":
+            return
+        name = _familiar(name)
+        asked = "" if platform == self.docker else platform
+        self.edges.setdefault((name, asked, whole), Edge(name, asked, line, whole))
+
+    def _note_build_args(self, names: Iterable[str]) -> None:
+        """Send what the key holds for BUILDPLATFORM and its like, so that another builder changes nothing."""
+        for name in names:
+            if name in self.build_args and name not in self.global_args:
+                self.declared[name] = self.build_args[name]
+
+    def _arg(self, instruction: Instruction, scope: Scope, *, top: bool) -> None:
+        own = {word.partition("=")[0] for word in instruction.value}
+        for word in instruction.value:
+            name, has_default, default = word.partition("=")
+            used = set(variables(default))
+            if top:
+                self._note_build_args(used)
+            if name in APART:
+                scope.set(name, None)
+            elif name in self.candidates:
+                self.declared[name] = self.candidates[name]
+                scope.set(name, self.candidates[name])
+                if name == "BUILDKIT_SYNTAX" and not self.unpinned:
+                    where = f"{self.name}:{instruction.line}"
+                    _check_syntax(f"{name}={self.candidates[name]}", self.candidates[name], where)
+            elif has_default:
+                # whether one word of an ARG sees another's value depends on the version of BuildKit
+                scope.set(name, None if not top and used & own else self._expand(default, scope, instruction))
+            elif not top:
+                self._note_build_args([name])
+                if name in self.globals.unknown or name in self.globals.values:
+                    scope.set(name, self.globals.values.get(name))
+            if top and has_default:
+                self.global_args.add(name)
+
+    def _env(self, instruction: Instruction, scope: Scope) -> None:
+        before = scope.copy()  # all words of one ENV see the values from before it
+        for raw_name, raw in zip(instruction.value[::2], instruction.value[1::2], strict=False):
+            name = self._expand(raw_name, before, instruction)
+            if name is None:
+                self.everything = True
+            else:
+                scope.set(name, self._expand(raw, before, instruction))
+
+    def _copy(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
+        for name in _from_names(instruction):
+            if self._internal(name, instruction, stage, stages) is None:
+                self._edge(name, "", instruction.line, whole=False)
+            return
+        for raw in instruction.sources:
+            source = self._expand(raw, scope, instruction)
+            if instruction.cmd == "ADD" and (source is None or is_remote(source)):
+                self._remote(instruction, source or raw)
+            if source is None:
+                self.everything = True
+            elif instruction.cmd == "COPY" or not is_remote(source):
+                self.sources.append((source, instruction.line))
+
+    def _remote(self, instruction: Instruction, source: str) -> None:
+        """``ADD`` of a URL must say what it expects, or a changed file would pass for the old one."""
+        if not self.unpinned and not pinned(source, instruction.flag("checksum") or ""):
+            raise self._error(
+                instruction,
+                f"ADD {source} {'could be a URL that is' if '$' in source else 'is'} not pinned",
+                "add --checksum=sha256:... (for git: a full commit after #), use COPY for a file here, "
+                'or set unpinned = "allow" for the stage',
+            )
+
+    def _onbuild(self, instruction: Instruction) -> None:
+        """A trigger runs in the builds of children, which know only that there is one."""
+        if "from=" in instruction.original:
+            what = "ONBUILD that takes from another image cannot be keyed"
+            raise self._error(instruction, what, "move it into the child")
+        words = instruction.original.split(None, 1)
+        for trigger in parse(words[1], self.name)[0] if words[1:] else ():
+            if trigger.cmd != "ADD":
+                continue
+            for source in trigger.sources:
+                if "$" in source or is_remote(source):
+                    self._remote(trigger._replace(line=instruction.line), source)
+
+    def _run(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
+        for mount in mounts(instruction):
+            kind = mount.get("type", "bind")
+            if kind == "secret":
+                target = mount.get("target", "").rsplit("/", 1)[-1]
+                self.secrets.add(mount.get("id") or target)
+            if name := mount.get("from"):
+                if self._internal(name, instruction, stage, stages) is None:
+                    self._edge(name, "", instruction.line, whole=False)
+            elif kind == "bind":
+                source = self._expand(mount.get("source") or ".", scope, instruction)
+                if source is None:
+                    self.everything = True
+                else:
+                    self.sources.append((source, instruction.line))
+
+    # -- words -----------------------------------------------------------------------------------
+
+    def _expand(self, word: str, scope: Scope, instruction: Instruction) -> str | None:
+        """``word`` with variables and quotes resolved, or None where only the build can tell."""
+        try:
+            return expand(word, scope, self.escape)
+        except ValueError as error:
+            raise self._error(instruction, f"{word}: {error}") from None
+
+    def _error(self, instruction: Instruction, what: str, hint: str = "") -> DockerfileError:
+        return DockerfileError(f"{self.name}:{instruction.line}", what, hint)
+
+
+def _named(stages: list[_Stage], name: str) -> _Stage | None:
+    """The last part of this name, case ignored, as BuildKit does."""
+    return next((stage for stage in reversed(stages) if stage.alias and stage.alias == name.lower()), None)
+
+
+def _from_names(instruction: Instruction) -> Iterator[str]:
+    if instruction.cmd in ("COPY", "ADD") and (name := instruction.flag("from")):
+        yield name
+    for mount in mounts(instruction):
+        if name := mount.get("from"):
+            yield name
+
+
+def _uses_archive(instruction: Instruction) -> bool:
+    """Whether a step could install packages: it names a package manager and may have the network."""
+    if instruction.cmd not in ("RUN", "ONBUILD") or instruction.flag("network") == "none":
+        return False
+    return _PACKAGE_MANAGER.search(repr(instruction.canonical)) is not None
+
+
+def _familiar(name: str) -> str:
+    """An image's name as BuildKit compares it with a named context's (reference.FamiliarString)."""
+    for prefix in ("docker.io/", "index.docker.io/"):
+        name = name.removeprefix(prefix)
+    short = name.removeprefix("library/")
+    return (name if "/" in short else short).removesuffix(":latest")

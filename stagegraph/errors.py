@@ -1,0 +1,130 @@
+"""Every error that a user can meet, and the exit status a script can tell it by.
+
+A message says where (file and line, or stage), what is wrong, and what to do next.
+Nothing below the command edge exits or prints; it raises one of these.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class StagegraphError(Exception):
+    """Base of all errors shown to a user as one message.
+
+    ``where`` is a file with line (``stages.toml:12``), a node (``blas:aarch64``) or a tool; ``what``
+    is the fault; ``hint`` is what to do.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, where: str, what: str, hint: str = "") -> None:
+        super().__init__(where, what, hint)
+        self.where, self.what, self.hint = where, what, hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+
+class BuildError(StagegraphError):
+    """A build step failed: its own command, not its surroundings."""
+
+    exit_status = 1
+
+
+class ProjectError(StagegraphError):
+    """``stages.toml`` or a setting on the command line is wrong."""
+
+    exit_status = 10
+
+
+class DockerfileError(StagegraphError):
+    """A Dockerfile does not parse or asks for something that cannot be keyed."""
+
+    exit_status = 11
+
+
+class ContextError(StagegraphError):
+    """A file that a Dockerfile reaches is missing, outside the stage's folder, or of a refused kind."""
+
+    exit_status = 12
+
+
+class LockError(StagegraphError):
+    """``stages.lock`` lacks a needed entry and may not be written, or does not parse."""
+
+    exit_status = 13
+
+
+class ResolveError(StagegraphError):
+    """An external image cannot be resolved to a digest."""
+
+    exit_status = 14
+
+
+class EngineError(StagegraphError):
+    """No Docker engine answers, or it lacks what is needed."""
+
+    exit_status = 20
+
+
+class EmulationError(StagegraphError):
+    """The builder cannot run programs of the asked platform."""
+
+    exit_status = 21
+
+
+class RegistryError(StagegraphError):
+    """The registry does not answer or answers with an error."""
+
+    exit_status = 22
+
+
+class LoginError(StagegraphError):
+    """The registry wants a login."""
+
+    exit_status = 23
+
+
+class DiskFullError(StagegraphError):
+    """No space is left where a store, the engine, or a temporary file is."""
+
+    exit_status = 24
+
+
+class NetworkError(StagegraphError):
+    """A fetch inside a build found no network, no name, or an unknown certificate authority."""
+
+    exit_status = 25
+
+
+class OutOfMemoryError(StagegraphError):
+    """A process of the build was killed for memory (exit 137)."""
+
+    exit_status = 26
+
+
+class StoreError(StagegraphError):
+    """A store cannot be read or written."""
+
+    exit_status = 27
+
+
+class ToolError(StagegraphError):
+    """A program that this one calls is not installed."""
+
+    exit_status = 28
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Sentence naming the nearest known word, or all of them when none is near."""
+    words = sorted(known)
+    close = get_close_matches(word, words, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known here: {', '.join(words)}" if words else "nothing is known here"

@@ -1,0 +1,146 @@
+"""A failed buildx call -> the error that says where, what, and what to try."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import (
+    BuildError,
+    DiskFullError,
+    EmulationError,
+    EngineError,
+    LoginError,
+    NetworkError,
+    OutOfMemoryError,
+    RegistryError,
+    StagegraphError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .graph import Spec
+    from .progress import Tracker
+
+LAST_LINES = 20
+
+
+class _Cause(NamedTuple):
+    """What to look for. ``printed``: also in what the failing step printed, not only in what is said of it.
+
+    A step may print anything: its shell's "unexpected EOF" is no engine that went away.
+    """
+
+    pattern: str
+    error: type[StagegraphError]
+    advice: str
+    printed: bool
+
+
+#: The first match counts.
+_CAUSES = (
+    _Cause(
+        r"no space left on device|disk quota exceeded",
+        DiskFullError,
+        "free space where Docker keeps its data "
+        "(docker info: Docker Root Dir; docker system df; docker builder prune)",
+        printed=True,
+    ),
+    _Cause(
+        r"exec format error",
+        EmulationError,
+        "this machine cannot run programs of that platform: register QEMU (./run doctor has the command)",
+        printed=True,
+    ),
+    _Cause(
+        r"exit code: 137|signal: killed|Killed signal terminated program|ResourceExhausted.*memory",
+        OutOfMemoryError,
+        "the system killed a process for memory: give the engine more, or lower the number of parallel jobs "
+        "(argument JOBS of the stage, doit -n 1)",
+        printed=True,
+    ),
+    _Cause(
+        r"cannot connect to the docker daemon|error during connect|connection refused.*docker\.sock",
+        EngineError,
+        "start Docker, or let ./run start one (./run doctor says what is there)",
+        printed=False,
+    ),
+    _Cause(
+        r"code = Unavailable|transport is closing|error reading from server: EOF|listing workers for Build"
+        r"|unexpected EOF|graceful_stop|no active session",
+        EngineError,
+        "the engine or builder went away during the build; run again when it is up",
+        printed=False,
+    ),
+    _Cause(
+        r"401 Unauthorized|unauthorized: authentication required|pull access denied|insufficient_scope"
+        r"|no basic auth credentials",
+        LoginError,
+        "docker login REGISTRY, then run again",
+        printed=False,
+    ),
+    _Cause(
+        r"certificate verify failed|x509: certificate|unable to get local issuer certificate"
+        r"|self.signed certificate",
+        NetworkError,
+        "a proxy with its own certificate authority? RUN --mount=type=secret,id=ca,target=/run/ca.crt hands "
+        "the machine's bundle (SSL_CERT_FILE) to the step without leaving it in a layer",
+        printed=True,
+    ),
+    _Cause(
+        r"Temporary failure (in name resolution|resolving)|Could not resolve|no such host"
+        r"|Name or service not known|Network is unreachable|i/o timeout|TLS handshake timeout|Failed to fetch"
+        r"|Unable to connect to",
+        NetworkError,
+        "the step found no network: check the connection, DNS "
+        "(docker run --rm IMAGE getent hosts deb.debian.org), and proxies; "
+        "a step with network=none has none on purpose",
+        printed=True,
+    ),
+    _Cause(
+        r"failed to resolve source metadata|failed to do request|unexpected status from",
+        RegistryError,
+        "is the registry up, and the name right?",
+        printed=False,
+    ),
+)
+
+
+def explain(spec: Spec, tracker: Tracker, log: Path, status: int) -> StagegraphError:
+    """The error for a buildx call that ended with ``status``."""
+    printed = tracker.output[-LAST_LINES:] or [line for line in tracker.all if line.strip()][-LAST_LINES:]
+    said = "\n".join([tracker.message, *(() if tracker.failed else tracker.said)])
+    output = "\n".join(tracker.output)
+    kind: type[StagegraphError] = BuildError
+    hint = "fix the step and run again: what is finished is kept"
+    for cause in _CAUSES:
+        if re.search(cause.pattern, f"{said}\n{output}" if cause.printed else said, re.IGNORECASE):
+            kind, hint = cause.error, cause.advice
+            break
+    line = _line(spec, tracker)
+    where = f"{spec.node}: {spec.dockerfile}:{line}" if line else str(spec.node)
+    what = _what(tracker, status)
+    quoted = "\n".join(f"    {text}" for text in printed)
+    return kind(where, f"{what}\n{quoted}", f"{hint}\n  full log: {log}")
+
+
+def _what(tracker: Tracker, status: int) -> str:
+    code = re.search(r"exit code: (\d+)", tracker.message)
+    step = re.sub(r"^\[[^\]]*\] ?", "", tracker.step)
+    if step and code:
+        return f"exit code {code[1]} from: {step}"
+    if step:
+        return f"{tracker.message or 'failed'} at: {step}"
+    return tracker.message or f"buildx ended with status {status}"
+
+
+def _line(spec: Spec, tracker: Tracker) -> int:
+    """Line of the failing instruction: as buildx says it, or by its text."""
+    if tracker.line:
+        return tracker.line
+    step = " ".join(re.sub(r"^\[[^\]]*\] ?", "", tracker.step).split())
+    for instruction in spec.facts.instructions:
+        if step and " ".join(str(instruction).split()).startswith(step.rstrip(".")):
+            return instruction.line
+    return 0

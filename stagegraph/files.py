@@ -1,0 +1,63 @@
+"""Writing files so that no crash leaves half of one, and naming the disk when it is full."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import DiskFullError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the system says about writing to ``path`` into errors of this program."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            what = f"no space left on the disk of {path.parent}"
+            raise DiskFullError(
+                str(path), what, "free some space and run again; nothing finished is lost"
+            ) from error
+        what = f"cannot be written: {error.strerror or error}"
+        raise StoreError(str(path), what, "check the folder's permissions") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write under a temporary name, sync, rename. Readers see the old file or the whole new one."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` survive a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot sync a folder
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,327 @@
+"""Project + lock -> nodes with all that determines them, and their keys.
+
+Reads Dockerfiles and contexts (through ``context``), each once; everything after that is pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform as host
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from . import key
+from .context import Entry, Selection, ignore_file
+from .dockerfile import Edge, Facts, analyse, has_onbuild
+from .errors import ContextError, DockerfileError, ProjectError, nearest
+from .model import BASE, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .key import Input
+    from .lock import Lock
+
+_MACHINES = {
+    "x86_64": "linux/amd64",
+    "AMD64": "linux/amd64",
+    "aarch64": "linux/arm64",
+    "arm64": "linux/arm64",
+}
+
+
+def host_platform() -> str:
+    """The OCI platform of this machine's processor, for ``BUILDPLATFORM`` and for defaults."""
+    return _MACHINES.get(host.machine(), f"linux/{host.machine()}")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """An edge to another node of the project."""
+
+    edge: Edge
+    node: Node
+
+
+@dataclass(frozen=True)
+class External:
+    """An edge to an image from outside. ``digest`` is of the manifest for the edge's platform; ``index`` of
+    what the reference names (an index, or the same manifest)."""
+
+    edge: Edge
+    reference: str
+    digest: str
+    index: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A node with everything that determines it, parents apart. ``dockerfile`` is relative to the project.
+
+    ``exposed``: a source reaches the Dockerfile, but it is not among the entries as the file to build from
+    (it is hidden, or a link). It must then lie outside of the context that is sent, or COPY would see it.
+    """
+
+    node: Node
+    platform: Platform
+    recipe: Recipe
+    epoch: int
+    facts: Facts = field(default_factory=lambda: Facts((), (), {}, ()))
+    entries: tuple[Entry, ...] = ()
+    parents: tuple[Parent, ...] = ()
+    images: tuple[External, ...] = ()
+    bootstrap: Bootstrap | None = None
+    archive: str = ""
+    text: str = ""
+    exposed: bool = False
+
+    @property
+    def dockerfile(self) -> str:
+        return f"{self.recipe.context}/{self.recipe.dockerfile}"
+
+
+def _edge_name(edge: Edge) -> str:
+    """How an edge is written in a key: its name, the platform if it is another, and what of it counts."""
+    platform = f" {edge.platform}" if edge.platform else ""
+    return f"{edge.name}{platform}{'' if edge.whole else ' files'}"
+
+
+class Graph:
+    """All nodes of a project. Nothing is read before it is asked for, and then once. Safe for threads."""
+
+    def __init__(self, project: Project, lock: Lock) -> None:
+        self.project, self.lock = project, lock
+        self._specs: dict[Node, Spec] = {}
+        self._inputs: dict[Node, list[Input]] = {}
+        self._keys: dict[Node, str] = {}
+        self._triggers: dict[str, bool] = {}
+        self._read_facts: dict[Node, tuple[str, Facts]] = {}
+        # two threads that read the same files at different times would disagree about a key
+        self._lock = threading.RLock()
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        bootstrapped = isinstance(self.project.base, Bootstrap)
+        return [node for node in self.project.nodes() if bootstrapped or node.stage != BASE]
+
+    def spec(self, node: Node) -> Spec:
+        """Raises ``DockerfileError``, ``ContextError``, ``LockError``, ``ResolveError``."""
+        with self._lock:
+            if node not in self._specs:
+                self._specs[node] = self._read(node)
+            return self._specs[node]
+
+    def parents(self, node: Node) -> list[Node]:
+        """Distinct parents in the order of the Dockerfile. Reads that alone: no context, no lock."""
+        return list(dict.fromkeys(parent.node for parent in self._edges(node)))
+
+    def key(self, node: Node) -> str:
+        """The recipe key, ``sha256:...``."""
+        with self._lock:
+            if node not in self._keys:
+                for ancestor in self.order([node]):
+                    if ancestor not in self._keys:
+                        self._keys[ancestor] = key.digest(self.inputs(ancestor))
+            return self._keys[node]
+
+    def inputs(self, node: Node) -> list[Input]:
+        """The inputs of the recipe key."""
+        with self._lock:
+            if node not in self._inputs:
+                self._inputs[node] = self._recipe(node, lambda parent: self.key(parent.node), content=False)
+            return self._inputs[node]
+
+    def content_inputs(self, node: Node, produced: Callable[[Parent], str]) -> list[Input]:
+        """The inputs of the content key; ``produced`` gives the digest of what a parent's edge can see."""
+        return self._recipe(node, produced, content=True)
+
+    def _recipe(self, node: Node, digest: Callable[[Parent], str], *, content: bool) -> list[Input]:
+        spec = self.spec(node)
+        ancestors = [
+            *(
+                key.Ancestor("parent", _edge_name(p.edge), digest(p), f"{spec.dockerfile}:{p.edge.line}")
+                for p in spec.parents
+            ),
+            *(
+                key.Ancestor("image", _edge_name(i.edge), i.digest, f"{spec.dockerfile}:{i.edge.line}")
+                for i in spec.images
+            ),
+        ]
+        return key.inputs(spec, ancestors, content=content)
+
+    # -- order -----------------------------------------------------------------------------------
+
+    def order(self, goals: list[Node]) -> list[Node]:
+        """Goals and their ancestors, parents first. Raises ``ProjectError`` with the path of a cycle."""
+        done: dict[Node, None] = {}
+        for goal in goals:
+            path: dict[Node, list[Node]] = {}  # nodes being visited, with the parents still to visit
+            node: Node | None = goal
+            while node is not None:
+                if node not in done and node not in path:
+                    path[node] = self.parents(node)[::-1]
+                waiting = path.get(node, [])
+                if waiting:
+                    node = waiting.pop()
+                    if node in path:
+                        raise self._cycle([*list(path)[list(path).index(node) :], node])
+                    continue
+                path.pop(node, None)
+                done[node] = None
+                node = next(reversed(path), None)
+        return list(done)
+
+    def _cycle(self, path: list[Node]) -> ProjectError:
+        """``blas -> toolchain -> blas``, with the line that each step comes from."""
+        one = len({node.platform for node in path}) == 1
+        written = " -> ".join(node.stage if one else str(node) for node in path)
+        edges = [
+            f"{self._name(child)}:{parent.edge.line} uses {parent.edge.name}"
+            for child, used in pairwise(path)
+            for parent in self._edges(child)
+            if parent.node == used
+        ]
+        return ProjectError("stages.toml", f"a cycle: {written}", "\n  ".join(dict.fromkeys(edges)))
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def _read(self, node: Node) -> Spec:
+        project = self.project
+        platform = project.platforms[node.platform]
+        if node.stage == BASE:
+            assert isinstance(project.base, Bootstrap)
+            recipe = Recipe(context="", source=project.base.source)
+            return Spec(
+                node, platform, recipe, project.epoch, bootstrap=project.base, archive=self.lock.archive()
+            )
+        recipe = self._recipe_of(node)
+        folder, name = project.root / recipe.context, self._name(node)
+        text, facts = self._facts(node)
+        parents, images = self._edges(node), self._externals(node)
+        triggered = self._onbuild(parents, images)
+        selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
+        entries = selection.select(None if triggered else facts.sources)
+        own = next((entry for entry in entries if entry.path == recipe.dockerfile), None)
+        file = own is not None and own.kind in ("file", "exec")
+        if own is not None and file and own.digest != hashlib.sha256(text.encode()).hexdigest():
+            raise ContextError(name, "changed while it was read", "run again when nothing changes the folder")
+        return Spec(
+            node,
+            platform,
+            recipe,
+            project.epoch,
+            facts=facts,
+            entries=entries,
+            parents=parents,
+            images=images,
+            # a trigger may install packages; what it does stands in the parent
+            archive=self.lock.archive() if facts.uses_archive or recipe.archive or triggered else "",
+            text=text,
+            exposed=not file and selection.reaches(recipe.dockerfile),
+        )
+
+    def _recipe_of(self, node: Node) -> Recipe:
+        return self.project.stages[node.stage].recipes[node.platform]
+
+    def _name(self, node: Node) -> str:
+        """The node's Dockerfile, relative to the project."""
+        recipe = self._recipe_of(node)
+        return f"{recipe.context}/{recipe.dockerfile}"
+
+    def _facts(self, node: Node) -> tuple[str, Facts]:
+        """Text of a node's Dockerfile and what it says."""
+        with self._lock:
+            if node not in self._read_facts:
+                recipe, name = self._recipe_of(node), self._name(node)
+                text = _read_text(self.project.root / name, name)
+                facts = analyse(
+                    text,
+                    name,
+                    args=recipe.args,
+                    docker=self.project.platforms[node.platform].docker,
+                    build_platform=host_platform(),
+                    target=recipe.target,
+                    unpinned=recipe.unpinned,
+                )
+                self._check_args(node, recipe, facts, name)
+                self._read_facts[node] = text, facts
+            return self._read_facts[node]
+
+    def _check_args(self, node: Node, recipe: Recipe, facts: Facts, name: str) -> None:
+        declared = {word.partition("=")[0] for i in facts.instructions if i.cmd == "ARG" for word in i.value}
+        for arg in sorted(recipe.own_args - declared):
+            raise ProjectError(
+                recipe.source,
+                f"stage {node.stage}: {name} declares no argument {arg}",
+                nearest(arg, declared),
+            )
+
+    def _is_stage(self, name: str) -> bool:
+        return name in self.project.stages or (name == BASE and isinstance(self.project.base, Bootstrap))
+
+    def _edges(self, node: Node) -> tuple[Parent, ...]:
+        """Edges to other nodes of the project."""
+        if node.stage == BASE:
+            return ()
+        own, name = self.project.platforms[node.platform], self._name(node)
+        _, facts = self._facts(node)
+        return tuple(
+            Parent(edge, Node(edge.name, self._platform(edge, own, name)))
+            for edge in facts.edges
+            if self._is_stage(edge.name)
+        )
+
+    def _externals(self, node: Node) -> tuple[External, ...]:
+        """Edges to images from outside, pinned."""
+        own, name = self.project.platforms[node.platform], self._name(node)
+        base, images = self.project.base, []
+        for edge in self._facts(node)[1].edges:
+            if self._is_stage(edge.name):
+                continue
+            docker = edge.platform or own.docker
+            reference, where = edge.name, f"{name}:{edge.line}"
+            if edge.name == BASE:
+                assert isinstance(base, ExternalBase)
+                wanted = own if docker == own.docker else Platform(docker, docker)
+                reference, where = base.reference(wanted), base.source
+            pin = self.lock.image(reference, docker, where, self.project.stages)
+            images.append(External(edge, reference, pin.digest, pin.index))
+        return tuple(images)
+
+    def _platform(self, edge: Edge, own: Platform, name: str) -> str:
+        if not edge.platform:
+            return own.name
+        for platform in self.project.platforms.values():
+            if platform.docker == edge.platform:
+                return platform.name
+        raise DockerfileError(
+            f"{name}:{edge.line}",
+            f"{edge.name} is wanted for {edge.platform}, which is no platform of this project",
+            "declare a platform with that docker value in stages.toml",
+        )
+
+    def _onbuild(self, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
+        """Whether a start image leaves triggers that read the context of this build."""
+        for parent in parents:
+            if parent.edge.whole and parent.node.stage != BASE:
+                name = self._name(parent.node)
+                if name not in self._triggers:
+                    # the text alone, since the parent's own facts may lead back here when there is a cycle
+                    self._triggers[name] = has_onbuild(_read_text(self.project.root / name, name), name)
+                if self._triggers[name]:
+                    return True
+        return any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole)
+
+
+def _read_text(path: Path, name: str) -> str:
+    """The file's text as it is: with the ends of lines that it has."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DockerfileError(name, f"is not UTF-8: {error}") from None
+    except OSError as error:
+        raise DockerfileError(name, f"cannot be read: {error.strerror}") from None

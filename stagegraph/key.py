@@ -1,0 +1,219 @@
+"""The recipe of a node: an ordered list of inputs. One consumer hashes it, another explains it.
+
+Pure. The recipe key takes parents by their recipe keys, the content key by the content they produced
+("deep constructive" and "constructive" traces of *Build Systems a la Carte*, Mokhov et al. 2018).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .graph import Spec
+    from .model import Bootstrap
+
+#: Part of every key. A change of the recipe's meaning changes it, and with it every key.
+SCHEMA = "1"
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+#: What an explanation tells first.
+_ROLES = (
+    "schema",
+    "platform",
+    "option",
+    "package",
+    "instruction",
+    "argument",
+    "file",
+    "parent",
+    "image",
+    "archive",
+)
+_KINDS = {"file": "a file", "exec": "an executable file", "dir": "a folder", "link": "a link"}
+
+
+def is_digest(text: object) -> bool:
+    """Whether ``text`` is a sha256 digest as the OCI image specification writes it."""
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
+
+
+class Input(NamedTuple):
+    """One thing that determines a node. ``where`` is for people and is not hashed."""
+
+    role: str
+    name: str
+    value: str
+    where: str = ""
+
+
+class Ancestor(NamedTuple):
+    """What a parent or external image contributes to a key: its name in the Dockerfile and a digest."""
+
+    role: str
+    name: str
+    digest: str
+    where: str = ""
+
+
+def digest(inputs: Iterable[Input]) -> str:
+    """``sha256:...`` over role, name and value of each input, as canonical JSON: no two lists collide."""
+    canonical = [[i.role, i.name, i.value] for i in inputs]
+    return "sha256:" + hashlib.sha256(json.dumps(canonical, separators=(",", ":")).encode()).hexdigest()
+
+
+def inputs(spec: Spec, ancestors: Iterable[Ancestor], *, content: bool = False) -> list[Input]:
+    """Everything that determines a node, in a fixed order.
+
+    ``ancestors`` are parents and external images with the digest that counts: recipe keys of parents, or,
+    with ``content``, digests of what they produced.
+    """
+    return [
+        Input("schema", "", f"{SCHEMA} content" if content else SCHEMA),
+        Input("platform", "", spec.platform.docker),
+        Input("option", "epoch", str(spec.epoch)),
+        *(_stage(spec) if spec.bootstrap is None else _bootstrapped(spec.bootstrap, spec.platform.docker)),
+        *(Input(a.role, a.name, a.digest, a.where) for a in sorted(ancestors)),
+        *([Input("archive", "", spec.archive, "stages.lock")] if spec.archive else []),
+    ]
+
+
+def _bootstrapped(boot: Bootstrap, docker: str) -> Iterator[Input]:
+    yield Input("option", "bootstrap", boot.suite, boot.source)
+    for package in sorted(boot.include):
+        yield Input("package", package, "", boot.source)
+    yield Input("option", "mmdebstrap", _json(bootstrap.arguments(boot, docker)))
+    yield Input("option", "dockerfile", bootstrap.DOCKERFILE)
+
+
+def _stage(spec: Spec) -> Iterator[Input]:
+    recipe, facts = spec.recipe, spec.facts
+    yield Input("option", "target", recipe.target, recipe.source)
+    yield Input("option", "network", recipe.network, recipe.source)
+    for name, value in sorted(facts.directives.items()):
+        yield Input("option", name, value, spec.dockerfile)
+    for step in facts.instructions:
+        yield Input("instruction", "", _json(step.canonical), f"{spec.dockerfile}:{step.line}")
+    for name, value in sorted(facts.args.items()):
+        yield Input("argument", name, value, recipe.source)
+    for entry in spec.entries:
+        yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{recipe.context}/{entry.path}")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+# -- explanation ---------------------------------------------------------------------------------
+
+
+class Change(NamedTuple):
+    """One difference between two lists of inputs; ``old`` or ``new`` is None where there is none."""
+
+    old: Input | None
+    new: Input | None
+
+    @property
+    def role(self) -> str:
+        """What kind of input it is about."""
+        return self._now.role
+
+    @property
+    def _now(self) -> Input:
+        now = self.new or self.old
+        assert now is not None
+        return now
+
+    def __str__(self) -> str:
+        now = self._now
+        subject = f"{now.role} {now.name}".strip()
+        if self.new is None:
+            what = f"{subject} is gone{_shown(now, ' (was ', ')')}"
+        elif self.old is None:
+            what = f"{subject} is new{_shown(now, ': ')}"
+        elif now.role == "file":
+            what = f"{subject} {_file_change(self.old.value, self.new.value)}"
+        else:
+            what = f"{subject} changed: {_readable(self.old)} -> {_readable(self.new)}"
+        # the line of something that is gone would be looked for in vain
+        where = f"{now.where}: " if now.where and self.new is not None else ""
+        return _printable(where + what)
+
+
+def _file_change(old: str, new: str) -> str:
+    (old_kind, _, old_digest), (new_kind, _, new_digest) = old.partition(" "), new.partition(" ")
+    if old_kind != new_kind:
+        return f"was {_KINDS.get(old_kind, old_kind)} and is {_KINDS.get(new_kind, new_kind)}"
+    return f"changed: {old_digest[:12]} -> {new_digest[:12]}"
+
+
+def _shown(item: Input, before: str, after: str = "") -> str:
+    return "" if not item.value or item.role == "file" else f"{before}{_readable(item)}{after}"
+
+
+def _readable(item: Input) -> str:
+    """A value for people: an instruction as it is written, a digest short, nothing as such."""
+    if item.role == "instruction":
+        return _short(_instruction(item.value))
+    if is_digest(item.value):
+        return item.value[7:19]
+    return _short(item.value) or '""'
+
+
+def _instruction(value: str) -> str:
+    try:
+        cmd, sub, _, flags, words, heredocs, original = json.loads(value)
+        text = original or " ".join(filter(None, [cmd, sub, *flags, *words]))
+        return text + "".join(f" <<{name} {content!r}" for name, _, content in heredocs)
+    except (ValueError, TypeError):  # of a record that another version wrote
+        return value
+
+
+def _short(text: str, limit: int = 160) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _printable(text: str) -> str:
+    """One line that any terminal can show: names may hold line breaks and bytes that are no UTF-8."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def diff(old: Sequence[Input], new: Sequence[Input]) -> list[Change]:
+    """What changed from ``old`` to ``new``, in the order of the recipe.
+
+    Instructions are aligned as a sequence, everything else by role and name.
+    """
+    changes = [*_named_changes(old, new), *_instruction_changes(old, new)]
+    order = {role: place for place, role in enumerate(_ROLES)}
+    return sorted(changes, key=lambda change: order.get(change.role, len(order)))
+
+
+def _named_changes(old: Sequence[Input], new: Sequence[Input]) -> Iterator[Change]:
+    before = {(i.role, i.name): i for i in old if i.role != "instruction"}
+    after = {(i.role, i.name): i for i in new if i.role != "instruction"}
+    for name in {**after, **before}:
+        was, now = before.get(name), after.get(name)
+        if was is None or now is None or was.value != now.value:
+            yield Change(was, now)
+
+
+def _instruction_changes(old: Sequence[Input], new: Sequence[Input]) -> Iterator[Change]:
+    before = [i for i in old if i.role == "instruction"]
+    after = [i for i in new if i.role == "instruction"]
+    matcher = SequenceMatcher(None, [i.value for i in before], [i.value for i in after], autojunk=False)
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if tag != "equal":
+            for index in range(max(b - a, d - c)):
+                was = before[a + index] if a + index < b else None
+                now = after[c + index] if c + index < d else None
+                yield Change(was, now)

@@ -1,0 +1,152 @@
+"""The project as declared: platforms, stages, images. Frozen and pure.
+
+Knows nothing of files, Dockerfiles or builds; ``config`` makes it, ``graph`` resolves it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+#: The name by which Dockerfiles refer to what everything stands on.
+BASE = "base"
+
+#: Seconds since 1970 given to builds as SOURCE_DATE_EPOCH unless the project says otherwise
+#: (2025-01-01). A constant, so that no result depends on the day it was made.
+DEFAULT_EPOCH = 1735689600
+
+
+class Node(NamedTuple):
+    """A stage on a platform; written ``STAGE:PLATFORM``."""
+
+    stage: str
+    platform: str
+
+    def __str__(self) -> str:
+        return f"{self.stage}:{self.platform}"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A named target. ``docker`` is its OCI platform (``linux/arm64``, ``linux/arm/v7``)."""
+
+    name: str
+    docker: str
+    args: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def arch(self) -> str:
+        """The OCI platform without its system, fit for a tag: ``arm64``, ``arm-v7``."""
+        return self.docker.removeprefix("linux/").replace("/", "-")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one stage is built on one platform, all layers of settings merged.
+
+    ``context`` is the stage's folder relative to the project; ``args`` are candidates: only those that
+    the Dockerfile declares are sent. ``own_args`` names those given for this stage itself, which must be
+    declared. ``source`` is where in ``stages.toml`` the stage is written (``stages.toml:7``).
+    """
+
+    context: str
+    dockerfile: str = "Dockerfile"
+    target: str = ""
+    network: str = "default"
+    args: Mapping[str, str] = field(default_factory=dict)
+    own_args: frozenset[str] = frozenset()
+    unpinned: bool = False
+    archive: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A base built from the distribution's archive by mmdebstrap."""
+
+    suite: str
+    include: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class ExternalBase:
+    """A base given as an image reference; ``image`` may differ by platform name or OCI platform."""
+
+    image: str
+    images: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+
+    def reference(self, platform: Platform) -> str:
+        return self.images.get(platform.name) or self.images.get(platform.docker) or self.image
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A folder with a Dockerfile, and what the project says of it. ``recipes`` is by platform name."""
+
+    name: str
+    description: str
+    recipes: Mapping[str, Recipe]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A stage that users ask for by name and that gets a final tag."""
+
+    name: str
+    stage: str
+    description: str
+    platforms: tuple[str, ...]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A build secret: a file, or an environment variable that names a file or holds the value."""
+
+    file: str = ""
+    env: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line and the environment can set."""
+
+    repo: str
+    tag: str = ""
+    registry: str = ""
+    builder: str = ""
+    locked: bool = False
+
+
+@dataclass(frozen=True)
+class Project:
+    """All that ``stages.toml`` and the command line say."""
+
+    root: Path
+    settings: Settings
+    platforms: Mapping[str, Platform]
+    base: Bootstrap | ExternalBase
+    stages: Mapping[str, Stage]
+    images: Mapping[str, Image]
+    epoch: int = DEFAULT_EPOCH
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    def nodes(self) -> list[Node]:
+        """Every node, base first, then in the order of ``stages.toml``."""
+        names = [BASE, *self.stages]
+        return [Node(stage, platform) for platform in self.platforms for stage in names]
+
+    def tag(self, image: str, platform: str) -> str:
+        """The final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""
+        return f"{self.settings.repo}:{self.settings.tag or f'{image}-{platform}'}"

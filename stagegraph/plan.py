@@ -1,0 +1,123 @@
+"""Which nodes to reuse, pull or build, and why. Pure: look-ups are given.
+
+The target is asked for first. If its recipe key is found, its parents are not looked at. If not, its parents
+are, the same way; once they are all there, its content key is looked for; only then is it built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from . import key as keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .graph import Graph, Parent
+    from .key import Change
+    from .model import Node
+    from .record import Record
+
+Decision = Literal["reuse", "pull", "build"]
+Source = Literal["cache", "registry"]
+
+
+class Found(NamedTuple):
+    """A record and the store it was found in."""
+
+    record: Record
+    source: Source
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of a plan. ``changes`` are against the node's last known build, first cause first.
+
+    ``seconds`` is how long the last build took; None where none is known.
+    """
+
+    node: Node
+    key: str
+    decision: Decision
+    reason: str
+    changes: tuple[Change, ...] = ()
+    seconds: float | None = None
+    record: Record | None = field(default=None, repr=False)
+
+
+def produced(parent: Parent, record: Record) -> str:
+    """What an edge can see of a parent: all of it for ``FROM``, its files for ``COPY --from``."""
+    return record.image if parent.edge.whole else record.files
+
+
+def content_key(graph: Graph, node: Node, records: Callable[[Node], Record]) -> tuple[str, list[keys.Input]]:
+    """The content key of a node whose parents are there, and its inputs."""
+    inputs = graph.content_inputs(node, lambda parent: produced(parent, records(parent.node)))
+    return keys.digest(inputs), inputs
+
+
+def plan(
+    graph: Graph,
+    goals: Iterable[Node],
+    find: Callable[[Node, str], Found | None],
+    latest: Callable[[Node], Record | None],
+) -> list[Step]:
+    """Steps in the order of work for ``goals``; ancestors of a found node do not appear."""
+    goals = list(goals)
+    graph.order(goals)  # cycles are told before anything is looked up
+    steps: dict[Node, Step] = {}
+
+    def visit(node: Node) -> None:
+        if node in steps:
+            return
+        key = graph.key(node)
+        if found := find(node, key):
+            steps[node] = _reuse(node, key, found, f"its key is in {_place(found)}")
+            return
+        for parent in graph.parents(node):
+            visit(parent)
+        parents = {parent: steps[parent] for parent in graph.parents(node)}
+        records = {parent: step.record for parent, step in parents.items() if step.record}
+        if len(records) == len(parents):
+            content, _ = content_key(graph, node, records.__getitem__)
+            if found := find(node, content):
+                place = _place(found)
+                steps[node] = _reuse(node, key, found, f"its parents' content is that of an image in {place}")
+                return
+        steps[node] = _build(graph, node, parents.values(), latest(node))
+
+    for goal in goals:
+        visit(goal)
+    return list(steps.values())
+
+
+def _build(graph: Graph, node: Node, parents: Iterable[Step], known: Record | None) -> Step:
+    changes = tuple(keys.diff(known.inputs, graph.inputs(node))) if known else ()
+    waits = [parent.node for parent in parents if parent.decision == "build"]
+    seconds = known.seconds if known else None
+    return Step(node, graph.key(node), "build", _reason(known, changes, waits), changes, seconds)
+
+
+def _reuse(node: Node, key: str, found: Found, reason: str) -> Step:
+    decision: Decision = "reuse" if found.source == "cache" else "pull"
+    return Step(node, key, decision, reason, (), found.record.seconds, found.record)
+
+
+def _place(found: Found) -> str:
+    return "cache/" if found.source == "cache" else "the registry"
+
+
+def _reason(known: Record | None, changes: tuple[Change, ...], waits: list[Node]) -> str:
+    if known is None:
+        return "no earlier build of it is known here"
+    own = [change for change in changes if (change.new or change.old).role != "parent"]  # type: ignore[union-attr]
+    if own:
+        more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
+        return f"{own[0]}{more}"
+    if waits:
+        first = f"{', '.join(map(str, waits))} {'is' if len(waits) == 1 else 'are'} built first"
+        return f"{first}; built too unless the content comes out the same"
+    if changes:
+        return str(changes[0])
+    return "its image is no longer in any store"

@@ -1,0 +1,136 @@
+"""A record: key -> image, with what went in. It *is* an OCI image index of one manifest.
+
+The same bytes stand in ``cache/records`` and, pushed under the key's tag, in a registry; so a registry's tag
+is believed only if what it holds says the key itself, and the image keeps its own digest everywhere.
+Annotations hold the facts (https://github.com/opencontainers/image-spec/blob/main/image-index.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import key as keys
+from .errors import StoreError
+from .key import Input, is_digest
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+SCHEMA = "1"
+_PREFIX = "stagegraph."
+# What a record says may come from a registry, and its node names files of the cache.
+_NODE = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9][a-z0-9_.-]*")
+_DOCKER = re.compile(r"linux/[a-z0-9_.-]+(/[a-z0-9_.-]+)?")
+
+
+@dataclass(frozen=True)
+class Record:
+    """``digest`` and ``size`` (bytes) are of the image's manifest. ``files`` and ``image`` are what a child
+    can see of it: its file system, and that with its runtime configuration."""
+
+    key: str
+    node: str
+    docker: str
+    digest: str
+    size: int
+    files: str
+    image: str
+    seconds: float
+    created: str
+    inputs: tuple[Input, ...]
+
+    def under(self, key: str, inputs: list[Input], node: str = "") -> Record:
+        """The same image found by another key (early cutoff), for the same node or another."""
+        return replace(self, key=key, inputs=tuple(inputs), node=node or self.node)
+
+    def to_bytes(self) -> bytes:
+        system, arch, variant = (*self.docker.split("/"), "")[:3]
+        platform = {"os": system, "architecture": arch} | ({"variant": variant} if variant else {})
+        annotations = {
+            "schema": SCHEMA,
+            "key": self.key,
+            "node": self.node,
+            "files": self.files,
+            "image": self.image,
+            "seconds": f"{self.seconds:.1f}",
+            "created": self.created,
+            "inputs": json.dumps([list(i) for i in self.inputs], separators=(",", ":")),
+        }
+        index = {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [
+                {"mediaType": MANIFEST, "digest": self.digest, "size": self.size, "platform": platform}
+            ],
+            "annotations": {_PREFIX + name: value for name, value in annotations.items()},
+        }
+        return json.dumps(index, separators=(",", ":"), sort_keys=True).encode()
+
+
+def parse(data: bytes, key: str) -> Record | None:
+    """The record for ``key``, or None if ``data`` is not one that can be believed.
+
+    Believed is a record of this schema that names the key itself and whose inputs hash to it.
+    """
+    try:
+        index = json.loads(data)
+        notes = {k.removeprefix(_PREFIX): v for k, v in index["annotations"].items() if k.startswith(_PREFIX)}
+        if notes["schema"] != SCHEMA or notes["key"] != key:
+            return None
+        (manifest,) = index["manifests"]
+        platform = manifest["platform"]
+        record = Record(
+            key=key,
+            node=notes["node"],
+            docker="/".join(
+                filter(None, (platform["os"], platform["architecture"], platform.get("variant")))
+            ),
+            digest=manifest["digest"],
+            size=manifest["size"],
+            files=notes["files"],
+            image=notes["image"],
+            seconds=float(notes["seconds"]),
+            created=notes["created"],
+            inputs=tuple(Input(*item) for item in json.loads(notes["inputs"])),
+        )
+        return record if _plausible(record) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _plausible(record: Record) -> bool:
+    return (
+        all(map(is_digest, (record.digest, record.files, record.image)))
+        and type(record.size) is int
+        and record.size > 0
+        and math.isfinite(record.seconds)
+        and isinstance(record.created, str)
+        and _NODE.fullmatch(record.node) is not None
+        and _DOCKER.fullmatch(record.docker) is not None
+        and all(isinstance(part, str) for item in record.inputs for part in item)
+        and keys.digest(record.inputs) == record.key
+    )
+
+
+def visible(config: dict[str, Any]) -> tuple[str, str]:
+    """What a child can see of an image, as two digests: its files, and those with its configuration.
+
+    ``COPY --from`` sees files only; ``FROM`` inherits environment, labels, entry point, author and the like
+    too. History and creation time are seen by neither. Raises ``StoreError`` for what is no configuration.
+    """
+    rootfs = config.get("rootfs")
+    if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
+        raise StoreError("image", "its configuration lists no layers", "is the builder's version supported?")
+    layers = rootfs["diff_ids"]
+    runtime = config.get("config") or {}
+    where = [config.get("os"), config.get("architecture"), config.get("variant"), config.get("author")]
+    return _digest(layers), _digest([layers, runtime, where])
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

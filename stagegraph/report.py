@@ -1,0 +1,201 @@
+"""What is going on, and what came of it: live lines on a terminal, plain lines elsewhere, a summary.
+
+Everything goes to standard error but the summary, which is what a run answers. ``rich`` is imported only
+once a build starts on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .files import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .model import Node
+    from .record import Record
+
+#: Seconds between two plain lines about the same node.
+QUIET = 30.0
+
+
+@dataclass
+class _Running:
+    since: float
+    usual: float | None
+    step: str = ""
+    said: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Done:
+    node: str
+    decision: str
+    key: str
+    digest: str
+    seconds: float
+    reason: str
+
+
+class Report:
+    """Collects events of one run from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._running: dict[Node, _Running] = {}
+        self._done: dict[str, _Done] = {}
+        self._images: dict[str, str] = {}
+        self._start = time.monotonic()
+        self._live: Any = None
+        self._terminal = sys.stderr.isatty() and not os.environ.get("CI")
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def start(self, node: Node, usual: float | None) -> None:
+        """A node's turn has come. ``usual`` is how many seconds its last build took."""
+        with self._lock:
+            self._running[node] = _Running(time.monotonic(), usual)
+
+    def step(self, node: Node, step: str) -> None:
+        with self._lock:
+            running = self._running.setdefault(node, _Running(time.monotonic(), None))
+            running.step = step = " ".join(step.split())
+            if self._terminal:
+                self._show()
+                return
+            now = time.monotonic()
+            if not running.said or now - running.said > QUIET:
+                running.said = now
+                usual = f", usually {_time(running.usual)}" if running.usual else ""
+                short = textwrap.shorten(step, 100, placeholder=" ...")
+                self._line(f"   {node}: {short} ({_time(now - running.since)}{usual})")
+
+    def done(self, node: Node, decision: str, record: Record, reason: str) -> None:
+        with self._lock:
+            running = self._running.pop(node, None)
+            seconds = time.monotonic() - running.since if running else 0.0
+            self._done[str(node)] = _Done(
+                str(node), decision, record.key, record.digest, round(seconds, 1), reason
+            )
+            if decision != "reuse":
+                self._line(f"   {node}: {_PAST[decision]} in {_time(seconds)}")
+
+    def failed(self, node: str, message: str) -> None:
+        with self._lock:
+            running = next((n for n in self._running if str(n) == node), None)
+            since = self._running.pop(running).since if running else time.monotonic()
+            self._done[node] = _Done(
+                node, "failed", "", "", round(time.monotonic() - since, 1), message.splitlines()[0]
+            )
+
+    def image(self, tag: str, record: Record) -> None:
+        with self._lock:
+            self._images[tag] = record.digest
+
+    def warn(self, message: str) -> None:
+        with self._lock:
+            self._line(f"warning: {message}")
+
+    # -- output ----------------------------------------------------------------------------------
+
+    def _line(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _show(self) -> None:
+        if self._live is None:
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(
+                console=Console(stderr=True), get_renderable=self._table, refresh_per_second=2, transient=True
+            )
+            self._live.start()
+
+    def _table(self) -> Any:
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        with self._lock:
+            for node, running in self._running.items():
+                usual = f" / {_time(running.usual)}" if running.usual else ""
+                table.add_row(
+                    str(node),
+                    f"{_time(time.monotonic() - running.since)}{usual}",
+                    running.step.replace("[", r"\["),
+                )
+        return table
+
+    def close(self) -> None:
+        """End the live display; harmless when repeated."""
+        with self._lock:
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
+
+    def summary(self) -> str:
+        """One line a decision with its nodes and reasons, then images and digests."""
+        with self._lock:
+            lines = []
+            groups: dict[str, list[_Done]] = {}
+            for item in self._done.values():
+                groups.setdefault(item.decision, []).append(item)
+            reused = groups.get("reuse", [])
+            if reused:
+                lines.append(f"reused: {', '.join(item.node for item in reused)}")
+            for decision in ("pull", "build", "failed"):
+                lines += [
+                    f"{_PAST[decision]}: {i.node} in {_time(i.seconds)}: {i.reason}"
+                    for i in groups.get(decision, [])
+                ]
+            lines += [f"image: {tag} {digest}" for tag, digest in self._images.items()]
+            if lines:
+                built, pulled = len(groups.get("build", [])), len(groups.get("pull", []))
+                took = _time(time.monotonic() - self._start)
+                lines.append(f"{built} built, {pulled} pulled, {len(reused)} reused in {took}")
+            return "\n".join(lines)
+
+    def write(self, path: Path) -> None:
+        """``last-run.json``: one line of JSON for machines."""
+        with self._lock:
+            nodes = [
+                {
+                    "node": i.node,
+                    "decision": i.decision,
+                    "key": i.key,
+                    "digest": i.digest,
+                    "seconds": i.seconds,
+                    "reason": i.reason,
+                }
+                for i in self._done.values()
+            ]
+            data = {
+                "schema": 1,
+                "nodes": nodes,
+                "images": self._images,
+                "seconds": round(time.monotonic() - self._start, 1),
+            }
+        write_atomically(path, json.dumps(data).encode() + b"\n")
+
+
+_PAST = {"reuse": "reused", "pull": "pulled", "build": "built", "failed": "failed"}
+
+
+def _time(seconds: float) -> str:
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,0 +1,48 @@
+"""What may stand in ``stages.toml`` and among the settings: tables, keys, types and the forms of words."""
+
+from __future__ import annotations
+
+import re
+
+from .model import BASE
+
+SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked")
+
+#: What the OCI image specification's platforms come down to for Linux.
+DOCKER_PLATFORMS = (
+    "linux/amd64", "linux/amd64/v2", "linux/amd64/v3", "linux/arm64", "linux/arm/v5", "linux/arm/v6",
+    "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/s390x", "linux/riscv64", "linux/mips64le",
+)  # fmt: skip
+
+#: Names that a stage cannot have: Dockerfiles and settings mean something else by them.
+RESERVED = frozenset((BASE, "scratch", *SETTINGS, "jobs", "no-engine", "engine-dir"))
+
+# A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
+# name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
+NAME = re.compile(r"(?=.{1,54}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
+SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+REGISTRY = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?|\[[0-9a-f:]+\](:[0-9]+)?/?")
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+REFERENCE = re.compile(r"[A-Za-z0-9\[][\w.:/@\[\]-]*", re.ASCII)
+SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
+
+_RECIPE: dict[str, type] = {
+    "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
+    "archive": bool,
+}  # fmt: skip
+TABLES: dict[str, dict[str, type]] = {
+    "project": {"repo": str, "registry": str, "builder": str, "source_date_epoch": int},
+    "defaults": {"args": dict, "network": str},
+    "platform": {"docker": str, "args": dict},
+    "base": {"bootstrap": str, "include": list, "image": str, "images": dict},
+    "stage": {**_RECIPE, "description": str, "platforms": dict, "alternatives": dict},
+    "stage on a platform": {**_RECIPE, "alternative": str},
+    "alternative": _RECIPE,
+    "image": {"stage": str, "description": str, "platforms": list},
+    "secret": {"file": str, "env": str},
+}
+TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets")
+TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

@@ -1,0 +1,259 @@
+"""One run of the program over one project: stores, builder and report tied together.
+
+``ready`` and ``make`` are what doit's tasks call: the first says whether a node is there (and fetches it
+from the registry), the second makes it once its parents are there. Each node is recorded as soon as it is.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import config, plan
+from .errors import EmulationError, EngineError, StoreError
+from .graph import Graph, host_platform
+from .lock import Lock
+from .record import Record
+from .report import Report
+from .store import engine
+from .store.layout import LayoutStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .build import Builder, Result
+    from .model import Node, Project
+    from .store.registry import RegistryStore
+
+#: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
+_BINFMT = Path("/proc/sys/fs/binfmt_misc")
+_QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/arm/v7": "arm", "linux/riscv64": "riscv64"}
+
+
+@dataclass
+class Session:
+    """State of one run. Thread-safe where doit's threads meet: nodes are made by one thread each."""
+
+    project: Project
+    report: Report = field(default_factory=Report)
+    _records: dict[Node, Record] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, root: Path, cli: Mapping[str, str]) -> Session:
+        return cls(config.load(root, cli))
+
+    @cached_property
+    def graph(self) -> Graph:
+        from .resolve import resolve
+
+        return Graph(self.project, Lock(self.project.root, resolve, locked=self.project.settings.locked))
+
+    @cached_property
+    def layout(self) -> LayoutStore:
+        return LayoutStore(self.project.cache)
+
+    @cached_property
+    def registry(self) -> RegistryStore | None:
+        settings = self.project.settings
+        if not settings.registry:
+            return None
+        from .store.registry import RegistryStore
+
+        return RegistryStore(f"{settings.registry}/{settings.repo}", self.layout, self.report.warn)
+
+    @cached_property
+    def builder(self) -> Builder:
+        from .build import Builder
+
+        return Builder(
+            self.project.root, self.layout, self.project.settings, self.project.secrets, self.report
+        )
+
+    # -- look-ups --------------------------------------------------------------------------------
+
+    def find(self, node: Node, key: str) -> plan.Found | None:
+        """``cache/`` first, then the registry."""
+        if record := self.layout.find(key):
+            return plan.Found(record, "cache")
+        if self.registry and (record := self.registry.find(node, self._docker(node), key)):
+            return plan.Found(record, "registry")
+        return None
+
+    def plan(self, goals: list[Node]) -> list[plan.Step]:
+        """What a run for ``goals`` would do; needs no engine and changes nothing."""
+        return plan.plan(self.graph, goals, self.find, lambda node: self.layout.latest(str(node)))
+
+    def record(self, node: Node) -> Record:
+        return self._records[node]
+
+    def _docker(self, node: Node) -> str:
+        return self.project.platforms[node.platform].docker
+
+    # -- nodes -----------------------------------------------------------------------------------
+
+    def ready(self, node: Node) -> bool:
+        """Whether the node's image is in ``cache/``; fetched there if the registry has it."""
+        if node in self._records:
+            return True
+        found = self._obtain(node, self.graph.key(node))
+        if found is None:
+            return False
+        record, source = found
+        self._note(node, record)
+        self.report.done(node, "reuse" if source == "cache" else "pull", record, "its key is known")
+        return True
+
+    def _note(self, node: Node, record: Record) -> None:
+        """Hold the record for this run, and as the node's newest for later explanations."""
+        self._records[node] = record
+        self.layout.remember(str(node), record.key)
+
+    def _obtain(self, node: Node, key: str) -> tuple[Record, str] | None:
+        """A record with its blobs in ``cache/``, and where it was found."""
+        found = self.find(node, key)
+        if found is None:
+            return None
+        if found.source == "registry":
+            self.report.step(node, "pulling from the registry")
+            if self.registry is None or not self.registry.pull(node, found.record):
+                return None
+        return found.record, found.source
+
+    def make(self, node: Node) -> None:
+        """Build a node whose parents are there, unless its content key is known (early cutoff).
+
+        Of several processes that want the same node one builds it; the others wait and reuse it.
+        """
+        from filelock import FileLock
+
+        spec = self.graph.spec(node)
+        key = self.graph.key(node)
+        inputs = self.graph.inputs(node)
+        content, content_inputs = plan.content_key(self.graph, node, self.record)
+        latest = self.layout.latest(str(node))
+        self.report.start(node, latest.seconds if latest else None)
+        locks = self.layout.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / key.removeprefix("sha256:"), timeout=-1):
+            for known in (key, content):
+                if found := self._obtain(node, known):
+                    record = found[0].under(key, inputs, str(node))
+                    if known == content:
+                        self._keep(node, record)
+                    self._note(node, record)
+                    decision = "reuse" if found[1] == "cache" else "pull"
+                    self.report.done(
+                        node,
+                        decision,
+                        record,
+                        "its parents' content has not changed"
+                        if known == content
+                        else "another process made it",
+                    )
+                    return
+            reason = self._reason(node, latest)
+            self._check_emulation(node)
+            start = time.monotonic()
+            parents = {parent: self.record(parent) for parent in self.graph.parents(node)}
+            result = self._build_twice(node, parents)
+            record = Record(
+                key=key,
+                node=str(node),
+                docker=spec.platform.docker,
+                digest=result.digest,
+                size=result.size,
+                files=result.files,
+                image=result.image,
+                seconds=time.monotonic() - start,
+                created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                inputs=tuple(inputs),
+            )
+            self._keep(node, record)
+            self._keep(node, record.under(content, content_inputs))
+        self._note(node, record)
+        self.report.done(node, "build", record, reason)
+
+    def _build_twice(self, node: Node, parents: dict[Node, Record]) -> Result:
+        """Build; once more if the engine went away or a parent's blob was lost meanwhile."""
+        spec = self.graph.spec(node)
+        try:
+            return self.builder.build(spec, parents)
+        except (EngineError, StoreError) as error:
+            self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
+        for parent, record in parents.items():
+            if not self.layout.check(record):
+                raise StoreError(
+                    str(parent),
+                    "its image was lost from cache/ while a child was built",
+                    "run again; it will be fetched or rebuilt",
+                )
+        time.sleep(2)
+        return self.builder.build(spec, parents)
+
+    def _keep(self, node: Node, record: Record) -> None:
+        self.layout.put(record)
+        if self.registry:
+            self.registry.push(node, record)
+
+    def _reason(self, node: Node, latest: Record | None) -> str:
+        from . import key as keys
+
+        if latest is None:
+            return "no earlier build of it is known here"
+        changes = keys.diff(latest.inputs, self.graph.inputs(node))
+        if not changes:
+            return "its image is no longer in any store"
+        return f"{changes[0]}" + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else "")
+
+    def _check_emulation(self, node: Node) -> None:
+        """Say before the build that it cannot run, where that can be known: Linux and its own engine."""
+        docker = self._docker(node)
+        own_engine = engine.host() == engine.DEFAULT and not self.project.settings.builder
+        if not own_engine or docker == host_platform() or docker not in _QEMU or not _BINFMT.is_dir():
+            return
+        if not (_BINFMT / f"qemu-{_QEMU[docker]}").exists():
+            raise EmulationError(
+                str(node),
+                f"this machine does not run programs for {docker}: QEMU is not registered",
+                "./run doctor has the command that registers it",
+            )
+
+    # -- images ----------------------------------------------------------------------------------
+
+    def delivered(self, image: str, node: Node) -> bool:
+        """Whether the engine has the image under its final tag."""
+        record = self.layout.find(self.graph.key(node))
+        if record is None:
+            return False
+        tag = self.project.tag(image, node.platform)
+        if not engine.has(record, self._config_digest(record), tag):
+            return False
+        if self.registry and not self.registry.has_image(record, self._remote(tag)):
+            return False
+        self._note(node, record)
+        self.report.done(node, "reuse", record, "its key is known")
+        self.report.image(tag, record)
+        return True
+
+    def deliver(self, image: str, node: Node) -> None:
+        """Load the image into the engine under its final tag, and push it if a registry is set."""
+        record = self.record(node)
+        tag = self.project.tag(image, node.platform)
+        if not engine.has(record, self._config_digest(record), tag):
+            self.report.step(node, f"loading {tag} into the engine")
+            engine.load(self.layout, record, tag)
+        if self.registry:
+            if self.registry.find(node, record.docker, record.key) is None:
+                self.registry.push(node, record)
+            self.registry.push_image(record, self._remote(tag))
+        self.report.image(tag, record)
+
+    def _config_digest(self, record: Record) -> str:
+        return str(self.layout.json(record.digest)["config"]["digest"])
+
+    def _remote(self, tag: str) -> str:
+        return f"{self.project.settings.registry}/{tag}"

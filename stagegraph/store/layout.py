@@ -1,0 +1,290 @@
+"""``cache/``: an OCI image layout plus records, readable by skopeo, crane and podman.
+
+    cache/oci-layout, index.json, blobs/sha256/...   the layout
+    cache/records/<key>                              one record a key, see ``record``
+    cache/latest/<node>                              key of the node's last build, for explanations
+    cache/verified.json                              blobs whose digest was checked, by size, time and inode
+    cache/damaged/                                   blobs that failed the check, set aside
+    cache/tmp/, cache/locks/, cache/logs/
+
+Blobs are synced before the record that names them is written, so any prefix of a crash is a valid store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import record as records
+from ..errors import StagegraphError, StoreError
+from ..files import sync_folder, write_atomically, writing
+from ..key import is_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..record import Record
+
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+#: A blob that changed less than this long before it was read (nanoseconds) could change again within one tick
+#: of the file system's clock, unseen by its times; so it is read once more the next time, as git does.
+_TICK = 50_000_000
+
+_Mark = list[int]
+_Marks = dict[str, _Mark]  # size, times and inode of blobs that have been read, by digest
+
+
+class LayoutStore:
+    """The store in one folder. Safe for several threads and processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = root / "blobs" / "sha256"
+        self._verified: _Marks | None = None
+        self._lock = threading.Lock()  # around _verified
+
+    # -- records ---------------------------------------------------------------------------------
+
+    def find(self, key: str) -> Record | None:
+        record = self.read(key)
+        return record if record is not None and self.check(record) else None
+
+    def read(self, key: str) -> Record | None:
+        """The record alone, its blobs not looked at; for explanations."""
+        try:
+            data = self._record_path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(str(self._record_path(key)), f"cannot be read: {error.strerror}") from None
+        return records.parse(data, key)
+
+    def put(self, record: Record) -> None:
+        """Check and sync the image's blobs, then write the record. Raises ``StoreError`` if a blob is bad."""
+        self.prepare()
+        if not self.check(record):
+            raise StoreError(str(self.root), f"the image of {record.node} did not arrive whole", "run again")
+        for digest, _ in self._image_blobs(record):
+            with writing(self.blob(digest)):
+                _sync(self.blob(digest))
+        with writing(self.blobs):
+            sync_folder(self.blobs)
+        write_atomically(self._record_path(record.key), record.to_bytes())
+        self.rebuild_index()
+
+    def remember(self, node: str, key: str) -> None:
+        """Note that ``key`` is the newest of a node (``STAGE:PLATFORM``)."""
+        path = self.root / "latest" / node.replace(":", "--")
+        with contextlib.suppress(OSError):
+            if path.read_text() == key:
+                return
+        with contextlib.suppress(StoreError):  # only explanations want it
+            write_atomically(path, key.encode())
+
+    def latest(self, node: str) -> Record | None:
+        """The last record of a node on this machine, whatever its key."""
+        try:
+            key = (self.root / "latest" / node.replace(":", "--")).read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return self.read(key) if is_digest(key) else None
+
+    def list(self) -> Iterator[Record]:
+        folder = self.root / "records"
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            key = f"sha256:{path.name}"
+            if is_digest(key) and (record := self.read(key)):
+                yield record
+
+    def delete(self, key: str) -> None:
+        """Forget a record; ``rebuild_index`` is for the caller to call once, after the last."""
+        with writing(self._record_path(key)):
+            self._record_path(key).unlink(missing_ok=True)
+
+    def _record_path(self, key: str) -> Path:
+        return self.root / "records" / key.removeprefix("sha256:")
+
+    # -- blobs -----------------------------------------------------------------------------------
+
+    def blob(self, digest: str) -> Path:
+        return self.blobs / digest.removeprefix("sha256:")
+
+    def json(self, digest: str) -> dict[str, Any]:
+        """A manifest or configuration. Raises ``StoreError`` if it is not there or not a JSON object."""
+        try:
+            value = json.loads(self.blob(digest).read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._unreadable(digest, str(error)) from None
+        if not isinstance(value, dict):
+            raise self._unreadable(digest, "not an object")
+        return value
+
+    def _unreadable(self, digest: str, why: str) -> StoreError:
+        return StoreError(
+            str(self.blob(digest)), f"cannot be read: {why}", "run again; it will be fetched or rebuilt"
+        )
+
+    def check(self, record: Record) -> bool:
+        """Whether every blob of the record's image is here with its own digest.
+
+        A blob is read once; later its size, time of change and inode must be what they were then. Bad
+        blobs are set aside in ``damaged/``.
+        """
+        new: _Marks = {}
+        try:
+            intact = [self._intact(digest, size, new) for digest, size in self._image_blobs(record)]
+            return all(intact)
+        except StoreError:
+            return False
+        finally:
+            self._remember_verified(new)
+
+    def _image_blobs(self, record: Record) -> Iterator[tuple[str, int]]:
+        """Digest and size (bytes) of manifest, configuration and layers; the manifest is checked first.
+
+        Raises ``StoreError`` for a manifest that is none: its digests become names of files.
+        """
+        yield record.digest, record.size
+        manifest = self.json(record.digest)
+        try:
+            items = [(item["digest"], item["size"]) for item in (manifest["config"], *manifest["layers"])]
+        except (KeyError, TypeError):
+            raise self._unreadable(record.digest, "not an image's manifest") from None
+        for digest, size in items:
+            if not is_digest(digest) or type(size) is not int:
+                raise self._unreadable(record.digest, f"names no blob: {digest!r}")
+            yield digest, size
+
+    def _intact(self, digest: str, size: int, new: _Marks) -> bool:
+        """Whether a blob has this digest and size; adds it to ``new`` if that need not be looked at again."""
+        path = self.blob(digest)
+        try:
+            with path.open("rb") as file:
+                info = os.fstat(file.fileno())
+                mark = [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
+                if not self._is_verified(digest, mark):
+                    if hashlib.file_digest(file, "sha256").hexdigest() != path.name:
+                        self._set_aside(path)
+                        return False
+                    if abs(time.time_ns() - max(info.st_mtime_ns, info.st_ctime_ns)) > _TICK:
+                        new[digest] = mark
+        except OSError:
+            return False
+        # a blob that is itself but has another size than was claimed is no damage; the claim is
+        return info.st_size == size
+
+    def _is_verified(self, digest: str, mark: _Mark) -> bool:
+        with self._lock:
+            if self._verified is None:
+                self._verified = self._load_verified()
+            return self._verified.get(digest) == mark
+
+    def _load_verified(self) -> _Marks:
+        try:
+            value = json.loads((self.root / "verified.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def _remember_verified(self, new: _Marks) -> None:
+        if not new:
+            return
+        with self._lock:
+            # what other processes have verified meanwhile stays
+            self._verified = self._load_verified() | (self._verified or {}) | new
+            data = json.dumps(self._verified).encode()
+            with contextlib.suppress(StagegraphError):  # a cache that cannot be written is only slower
+                write_atomically(self.root / "verified.json", data)
+
+    def _set_aside(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            (self.root / "damaged").mkdir(exist_ok=True)
+            path.replace(self.root / "damaged" / path.name)
+
+    def add_blob(self, data: bytes) -> tuple[str, int]:
+        """Store small data (an index); its digest and size."""
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        if not self._intact(digest, len(data), {}):
+            self.prepare()
+            write_atomically(self.blob(digest), data)
+        return digest, len(data)
+
+    # -- layout ----------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make the folders; harmless when repeated."""
+        with writing(self.root / "oci-layout"):
+            self.blobs.mkdir(parents=True, exist_ok=True)
+        if not (self.root / "oci-layout").exists():
+            write_atomically(self.root / "oci-layout", _LAYOUT)
+
+    @contextlib.contextmanager
+    def view(self, entries: Sequence[Mapping[str, Any]] = ()) -> Iterator[Path]:
+        """A temporary layout that shares this one's blobs and has an ``index.json`` of its own.
+
+        Tools that write or read a layout get one of these each, since each rewrites ``index.json`` and
+        parallel writers would lose entries (containers/image#1028, oras#149).
+        """
+        self.prepare()
+        parent = self.root / "tmp"
+        with writing(parent):
+            parent.mkdir(exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=parent))
+        try:
+            with writing(folder):
+                (folder / "blobs").symlink_to(Path("..", "..", "blobs"))
+                (folder / "oci-layout").write_bytes(_LAYOUT)
+                index = {"schemaVersion": 2, "mediaType": records.INDEX, "manifests": [*entries]}
+                (folder / "index.json").write_text(json.dumps(index))
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def rebuild_index(self) -> None:
+        """Write ``index.json`` from the records whose manifests are here, under a lock."""
+        from filelock import FileLock
+
+        locks = self.root / "locks"
+        with writing(locks / "index"):
+            locks.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(locks / "index")
+            lock.acquire()
+        try:
+            entries = [_index_entry(record) for record in self.list() if self.blob(record.digest).exists()]
+            index = {"schemaVersion": 2, "mediaType": records.INDEX, "manifests": entries}
+            write_atomically(self.root / "index.json", json.dumps(index, indent=1).encode())
+        finally:
+            lock.release()
+
+    def sizes(self, record: Record) -> int:
+        """Bytes of the image's layers as stored."""
+        return sum(layer["size"] for layer in self.json(record.digest)["layers"])
+
+
+def _index_entry(record: Record) -> dict[str, Any]:
+    arch = record.docker.removeprefix("linux/").replace("/", "-")
+    stage = record.node.partition(":")[0]
+    name = f"{stage}-{arch}-{record.key.removeprefix('sha256:')}"
+    return {
+        "mediaType": records.MANIFEST,
+        "digest": record.digest,
+        "size": record.size,
+        "annotations": {"org.opencontainers.image.ref.name": name},
+    }
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

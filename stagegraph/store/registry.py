@@ -1,0 +1,163 @@
+"""Images in a registry: skopeo copies whole images between it and the layout, with their digests.
+
+Tag of a node: ``<stage>-<docker arch>-<key>``, 64 hexadecimal digits of the key. It names the record, which
+is an OCI index; what a tag holds is believed only if its record names the key (``record.parse``). Credentials
+are those of ``docker login`` (skopeo reads them). A registry that does not answer is said once and then left
+alone; the work goes on without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from typing import TYPE_CHECKING
+
+from .. import record as records
+from ..errors import LoginError, RegistryError, StagegraphError
+from ..tools import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..model import Node
+    from ..record import Record
+    from .layout import LayoutStore
+
+#: Seconds for a look-up, and for moving an image.
+LOOKUP_TIMEOUT, COPY_TIMEOUT = 30, 3600
+_LOCAL = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?/")
+_ABSENT = re.compile(r"manifest unknown|not found|name unknown|404|repository name not known", re.IGNORECASE)
+_LOGIN = re.compile(r"unauthorized|authentication required|401|403|denied", re.IGNORECASE)
+
+
+def insecure(reference: str) -> bool:
+    """Whether plain HTTP is allowed, as the Docker engine does: on loopback only."""
+    return bool(_LOCAL.match(reference))
+
+
+class RegistryStore:
+    """One repository of a registry, reached through skopeo."""
+
+    def __init__(self, repository: str, layout: LayoutStore, warn: Callable[[str], None]) -> None:
+        self.repository, self.layout, self._warn = repository, layout, warn
+        self._down = False
+        self._said = threading.Lock()
+
+    def tag(self, node: Node, docker: str, key: str) -> str:
+        arch = docker.removeprefix("linux/").replace("/", "-")
+        return f"{node.stage}-{arch}-{key.removeprefix('sha256:')}"
+
+    def find(self, node: Node, docker: str, key: str) -> Record | None:
+        """The record under the node's tag; one request. None where absent, not believed, or unreachable."""
+        if self._down:
+            return None
+        reference = f"{self.repository}:{self.tag(node, docker, key)}"
+        done = run(
+            ["skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"],
+            timeout=LOOKUP_TIMEOUT,
+        )
+        if done.returncode == 0:
+            return records.parse(done.stdout, key)
+        message = done.stderr.decode(errors="replace")
+        if _ABSENT.search(message):
+            return None
+        self._give_up(_error(self.repository, message))
+        return None
+
+    def pull(self, node: Node, record: Record) -> bool:
+        """Copy an image into the layout and record it there. False where it did not arrive whole."""
+        reference = f"{self.repository}:{self.tag(node, record.docker, record.key)}"
+        with self.layout.view() as view:
+            done = _copy(f"docker://{reference}", f"oci:{view}:pulled", _tls("src-", reference))
+        if done is not None:
+            self._warn(f"{node}: {reference} could not be pulled: {done}")
+            return False
+        try:
+            self.layout.put(record)
+        except StagegraphError as error:
+            self._warn(f"{node}: {reference} is not whole: {error.what}")
+            return False
+        return True
+
+    def push(self, node: Node, record: Record) -> None:
+        """Copy an image and its record to the registry; the record's tag comes last, so it is never half."""
+        if self._down:
+            return
+        reference = f"{self.repository}:{self.tag(node, record.docker, record.key)}"
+        data = record.to_bytes()
+        digest, size = self.layout.add_blob(data)
+        entry = {
+            "mediaType": records.INDEX,
+            "digest": digest,
+            "size": size,
+            "annotations": {"org.opencontainers.image.ref.name": "record"},
+        }
+        self._push([entry], "record", reference)
+
+    def push_image(self, record: Record, reference: str) -> None:
+        """Copy the image itself under its final name."""
+        if self._down:
+            return
+        entry = {
+            "mediaType": records.MANIFEST,
+            "digest": record.digest,
+            "size": record.size,
+            "annotations": {"org.opencontainers.image.ref.name": "image"},
+        }
+        self._push([entry], "image", reference)
+
+    def has_image(self, record: Record, reference: str) -> bool:
+        """Whether ``reference`` in the registry is this very image; True where the registry is down."""
+        if self._down:
+            return True
+        done = run(
+            ["skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"],
+            timeout=LOOKUP_TIMEOUT,
+        )
+        return done.returncode == 0 and "sha256:" + hashlib.sha256(done.stdout).hexdigest() == record.digest
+
+    def _push(self, entries: list[dict[str, object]], name: str, reference: str) -> None:
+        with self.layout.view(entries) as view:
+            message = _copy(f"oci:{view}:{name}", f"docker://{reference}", _tls("dest-", reference))
+        if message is not None:
+            error = _error(self.repository, message)
+            if isinstance(error, LoginError):
+                raise error
+            self._give_up(error)
+
+    def _give_up(self, error: StagegraphError) -> None:
+        with self._said:
+            if not self._down:
+                self._down = True
+                self._warn(f"going on without the registry: {error}")
+
+
+def _copy(source: str, target: str, options: list[str]) -> str | None:
+    """Run ``skopeo copy``; the message of a failure, or None."""
+    command = [
+        "skopeo",
+        "copy",
+        "--quiet",
+        "--all",
+        "--preserve-digests",
+        "--retry-times=3",
+        *options,
+        source,
+        target,
+    ]
+    done = run(command, timeout=COPY_TIMEOUT)
+    return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
+
+
+def _tls(prefix: str, reference: str) -> list[str]:
+    return [f"--{prefix}tls-verify=false"] if insecure(reference) else []
+
+
+def _error(repository: str, message: str) -> StagegraphError:
+    lines = message.strip().splitlines() or ["no answer"]
+    last = re.sub(r'^time=\S+ level=\w+ msg="(.*)"$', r"\1", lines[-1])
+    if _LOGIN.search(message):
+        host = repository.partition("/")[0]
+        return LoginError(repository, "the registry wants a login", f"docker login {host}\n  it said: {last}")
+    return RegistryError(repository, "the registry does not answer as it should", f"it said: {last}")

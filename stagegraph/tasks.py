@@ -1,0 +1,265 @@
+"""The graph as doit tasks. A project's ``dodo.py`` says ``from stagegraph.tasks import *``.
+
+``setup`` is what planning needs: a task that is up to date never looks at its setup tasks; one that is not
+runs them first, each once, siblings in parallel.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import doit.doit_cmd
+from doit.exceptions import TaskFailed
+from doit.reporter import ConsoleReporter
+
+from .errors import ProjectError, StagegraphError, nearest
+from .graph import host_platform
+from .model import BASE, Bootstrap, Node
+from .session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["DOIT_CONFIG", "task_images", "task_stages"]
+
+
+def root() -> Path:
+    """The project's folder: where doit found ``dodo.py``, which is its working folder."""
+    return Path.cwd()
+
+
+def fail(error: StagegraphError) -> NoReturn:
+    """End the program with the error's message and exit status."""
+    print(f"ERROR: {error}", file=sys.stderr)
+    sys.exit(error.exit_status)
+
+
+_session: Session | None = None
+
+
+def session() -> Session:
+    """The one session of this process."""
+    global _session
+    if _session is None:
+        try:
+            _session = Session.open(root(), dict(doit.doit_cmd._CMDLINE_VARS or {}))
+        except StagegraphError as error:
+            fail(error)
+    return _session
+
+
+class Reporter(ConsoleReporter):  # type: ignore[misc]
+    """doit's events -> the report; the process ends with the status of the first error."""
+
+    desc = "progress and summary of a build graph"
+
+    def __init__(self, outstream: Any, options: Any) -> None:
+        super().__init__(outstream, options)
+        self.status = 0
+
+    def initialize(self, tasks: Any, selected_tasks: Any) -> None:
+        """Nothing to say before the first node."""
+
+    def execute_task(self, task: Any) -> None:
+        """The session says what is going on, step by step."""
+
+    def skip_uptodate(self, task: Any) -> None:
+        """The summary names what was reused."""
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        self.failures.append({"task": task, "exception": fail})
+        error = _errors.get(task.name)
+        if error is not None:
+            report = session().report
+            report.failed(str(task.meta["node"]), error.what)
+            report.close()
+            self.write(f"ERROR: {error}\n")
+            self.status = self.status or error.exit_status
+        elif fail.get_name() != "UnmetDependency":
+            self._write_failure({"task": task, "exception": fail})
+
+    def complete_run(self) -> None:
+        if self.runtime_errors:
+            super().complete_run()
+        report = session().report
+        report.close()
+        summary = report.summary()
+        if summary:
+            self.write(summary + "\n")
+            try:
+                report.write(session().project.cache / "last-run.json")
+            except StagegraphError as error:
+                print(f"warning: {error}", file=sys.stderr)
+        if self.status:
+            sys.exit(self.status)
+
+
+_errors: dict[str, StagegraphError] = {}
+
+
+def _guard(name: str, call: Callable[[], object]) -> Callable[[], Any]:
+    """An action whose errors become a failed task with a message, never a traceback."""
+
+    def action() -> Any:
+        try:
+            call()
+        except StagegraphError as error:
+            _errors[name] = error
+            return TaskFailed(str(error))
+        return True
+
+    return action
+
+
+def _question(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """An up-to-date check whose errors end the run before anything is built."""
+
+    def answer() -> bool:
+        try:
+            return ask()
+        except StagegraphError as error:
+            session().report.close()
+            fail(error)
+
+    return answer
+
+
+def _build_name(node: Node) -> str:
+    """doit's name of the task that makes a node: its own, or a hidden one where an image has the name."""
+    hidden = node.stage in session().project.images or node.stage == BASE
+    return f"_{node.stage}:{node.platform}" if hidden and node.stage != BASE else str(node)
+
+
+def _build_task(node: Node) -> dict[str, Any]:
+    current = session()
+    name = _build_name(node)
+    try:
+        parents = [_build_name(parent) for parent in current.graph.parents(node)]
+    except StagegraphError as error:
+        # only a run that needs this node is told
+        return _broken(name, node, error)
+    return {
+        "name": node.platform,
+        "actions": [_guard(name, lambda: current.make(node))],
+        "uptodate": [_question(lambda: current.ready(node))],
+        "setup": parents,
+        "doc": f"{_description(node)} for {node.platform}",
+        "meta": {"node": node},
+    }
+
+
+def _broken(name: str, node: Node, error: StagegraphError) -> dict[str, Any]:
+    def raise_it() -> None:
+        raise error
+
+    return {
+        "name": node.platform,
+        "actions": [_guard(name, raise_it)],
+        "uptodate": [False],
+        "doc": f"broken: {error.what}",
+        "meta": {"node": node},
+    }
+
+
+def _description(node: Node) -> str:
+    if node.stage == BASE:
+        base = session().project.base
+        assert isinstance(base, Bootstrap)
+        return f"{base.suite} from the distribution's archive"
+    return (
+        session().project.stages[node.stage].description
+        or f"the stage in {session().project.stages[node.stage].recipes[node.platform].context}"
+    )
+
+
+def task_stages() -> Iterator[dict[str, Any]]:
+    """One group a stage, one task a platform."""
+    current = session()
+    stages = [*([BASE] if isinstance(current.project.base, Bootstrap) else []), *current.project.stages]
+    try:
+        current.graph.order(current.graph.nodes)
+    except ProjectError as error:  # a cycle makes every plan meaningless
+        fail(error)
+    except StagegraphError:
+        pass  # a broken stage concerns those who ask for it
+    for stage in stages:
+        hidden = stage in current.project.images
+        group = f"_{stage}" if hidden else stage
+        yield {
+            "basename": group,
+            "name": None,
+            "doc": _description(Node(stage, next(iter(current.project.platforms)))),
+            "meta": {"stage": stage},
+        }
+        for platform in current.project.platforms:
+            yield {**_build_task(Node(stage, platform)), "basename": group}
+
+
+def task_images() -> Iterator[dict[str, Any]]:
+    """One group an image, one task a platform: built, loaded into the engine, tagged."""
+    current = session()
+    for image in current.project.images.values():
+        yield {"basename": image.name, "name": None, "doc": image.description, "meta": {"image": image.name}}
+        for platform in image.platforms:
+            yield _image_task(current, image.name, Node(image.stage, platform))
+
+
+def _image_task(current: Session, image: str, node: Node) -> dict[str, Any]:
+    name = f"{image}:{node.platform}"
+    return {
+        "basename": image,
+        "name": node.platform,
+        "actions": [_guard(name, lambda: current.deliver(image, node))],
+        "uptodate": [_question(lambda: current.delivered(image, node))],
+        "setup": [_build_name(node)],
+        "doc": f"{current.project.images[image].description} -> {current.project.tag(image, node.platform)}",
+        "meta": {"node": node, "image": image},
+    }
+
+
+def resolve_goals(names: list[str]) -> list[Node]:
+    """Nodes for words of a command line: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, or a stage or image alone.
+
+    Without words: every node. Raises ``ProjectError`` with the nearest known word.
+    """
+    project = session().project
+    graph = session().graph
+    images = {f"{i.name}:{p}": Node(i.stage, p) for i in project.images.values() for p in i.platforms}
+    known = {**{str(node): node for node in graph.nodes}, **images}
+    if not names:
+        return graph.nodes
+    goals: list[Node] = []
+    for name in names:
+        matches = [node for word, node in known.items() if word == name or word.partition(":")[0] == name]
+        if not matches:
+            raise ProjectError("command line", f"no stage or image {name!r}", nearest(name, known))
+        goals += matches
+    return list(dict.fromkeys(goals))
+
+
+def _default_tasks() -> list[str]:
+    """Images for this machine's own platform."""
+    project = session().project
+    own = [p.name for p in project.platforms.values() if p.docker == host_platform()][:1]
+    return [f"{i.name}:{p}" for i in project.images.values() for p in own if p in i.platforms]
+
+
+def _config() -> dict[str, Any]:
+    cache = root() / "cache"
+    cache.mkdir(exist_ok=True)
+    return {
+        "reporter": Reporter,
+        "default_tasks": _default_tasks(),
+        "num_process": int(os.environ.get("STAGEGRAPH_JOBS", "2")),
+        "par_type": "thread",
+        "verbosity": 2,
+        # doit keeps nothing that counts here: every question goes to the stores
+        "backend": "json",
+        "dep_file": str(cache / "doit.json"),
+    }
+
+
+DOIT_CONFIG = _config()
