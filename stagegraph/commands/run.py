@@ -6,18 +6,21 @@ import sys
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
-
-from ..errors import ProjectError, nearest
+from doit.exceptions import InvalidCommand
 
 
 class Run(DoitRun):  # type: ignore[misc]
-    def _execute(self, *args: Any, **options: Any) -> Any:
-        known = {task.name for task in self.task_list}
-        shown = [name for name in known if not name.startswith("_")]
-        for name in self.sel_tasks or ():
-            # doit takes patterns, too
-            if name not in known and "*" not in name:
-                error = ProjectError("command line", f"no task {name!r}", nearest(name, shown))
-                print(f"ERROR: {error}", file=sys.stderr)
-                return ProjectError.exit_status
-        return super()._execute(*args, **options)
+    def execute(self, params: Any, args: Any) -> Any:
+        try:
+            return super().execute(params, args)
+        except InvalidCommand as error:
+            if not error.not_found:
+                raise
+            from ..errors import ProjectError, nearest
+
+            names = [task.name for task in self.task_list if not task.name.startswith("_")]
+            what = ProjectError(
+                "command line", f"no task {error.not_found!r}", nearest(error.not_found, names)
+            )
+            print(f"ERROR: {what}", file=sys.stderr)
+            return what.exit_status

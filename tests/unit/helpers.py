@@ -1,0 +1,92 @@
+"""What several unit tests need: a project written from a mapping, and a registry that is a mapping too."""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from stagegraph import config
+from stagegraph.dockerfile import Facts, analyse
+from stagegraph.errors import ResolveError
+from stagegraph.graph import Graph
+from stagegraph.lock import Lock, Resolved
+
+#: A project's settings without stages, on an image from outside so that it needs no archive.
+HEAD = """\
+[project]
+repo = "example/atom"
+[platforms.amd64]
+docker = "linux/amd64"
+[platforms.aarch64]
+docker = "linux/arm64"
+[base]
+image = "debian:trixie"
+"""
+
+
+def sha(text: str | bytes) -> str:
+    """A digest made of a word, for tests."""
+    return "sha256:" + hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def write(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write files below ``root``; texts lose the indentation that they share."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(textwrap.dedent(content).encode() if isinstance(content, str) else content)
+    return root
+
+
+def stages(root: Path, dockerfiles: Mapping[str, str], *, head: str = HEAD, more: str = "") -> Path:
+    """Write a project whose stages have these Dockerfiles."""
+    tables = "".join(f'[stages."{name}"]\npath = "{name}"\n' for name in dockerfiles)
+    files = {f"{name}/Dockerfile": text for name, text in dockerfiles.items()}
+    return write(root, {"stages.toml": head + tables + more, **files})
+
+
+class Registry:
+    """Stands in for what an image reference names; notes what it was asked."""
+
+    def __init__(self, images: Mapping[str, Resolved] | None = None) -> None:
+        self.images = {"debian:trixie": resolved("debian"), **(images or {})}
+        self.asked: list[str] = []
+
+    def __call__(self, reference: str) -> Resolved:
+        self.asked.append(reference)
+        if reference not in self.images:
+            raise ResolveError(reference, "no such image")
+        return self.images[reference]
+
+
+def resolved(word: str, *, onbuild: bool = False) -> Resolved:
+    """An index for both platforms, with digests made of ``word``."""
+    manifests = {"linux/amd64": sha(f"{word} amd64"), "linux/arm64": sha(f"{word} arm64")}
+    return Resolved(sha(f"{word} index"), manifests, onbuild)
+
+
+def graph(root: Path, registry: Registry | None = None, cli: Mapping[str, str] | None = None) -> Graph:
+    """The graph of the project in ``root``, without this process's environment."""
+    return Graph(config.load(root, cli, {}), Lock(root, registry or Registry()))
+
+
+def facts(
+    text: str,
+    *,
+    args: Mapping[str, str] | None = None,
+    docker: str = "linux/amd64",
+    target: str = "",
+    unpinned: bool = False,
+) -> Facts:
+    """What a Dockerfile called ``x/Dockerfile`` says, built on amd64."""
+    return analyse(
+        textwrap.dedent(text),
+        "x/Dockerfile",
+        args=args or {},
+        docker=docker,
+        build_platform="linux/amd64",
+        target=target,
+        unpinned=unpinned,
+    )

@@ -1,0 +1,451 @@
+"""``stages.toml`` and settings: what they come to, and for each fault an error with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import write
+
+from stagegraph import config
+from stagegraph.errors import ProjectError
+from stagegraph.model import DEFAULT_EPOCH, Bootstrap, ExternalBase, Project, Secret, Settings
+
+pytestmark = pytest.mark.unit
+
+HEAD = """\
+[project]
+repo = "example/atom"
+[platforms.amd64]
+docker = "linux/amd64"
+[platforms.jetson]
+docker = "linux/arm64"
+args = { CPU = "a57", LEVEL = 1 }
+[base]
+bootstrap = "trixie"
+"""
+# The first line that a test adds.
+NEXT = HEAD.count("\n") + 1
+STAGE = '[stages.blas]\npath = "blas"\n'
+
+
+def load(
+    root: Path, more: str = "", *, head: str = HEAD, cli: dict[str, str] | None = None, env: dict[str, str] | None = None
+) -> Project:
+    write(root, {"stages.toml": head + more, "blas/Dockerfile": "FROM base\n", "netlib/Dockerfile": "FROM base\n"})
+    return config.load(root, cli, env or {})
+
+
+def fault(root: Path, more: str = "", **given: object) -> str:
+    with pytest.raises(ProjectError) as error:
+        load(root, more, **given)  # type: ignore[arg-type]
+    return str(error.value)
+
+
+# -- what it comes to ----------------------------------------------------------------------------
+
+
+def test_defaults(tmp_path: Path) -> None:
+    project = load(tmp_path, STAGE)
+    recipe = project.stages["blas"].recipes["amd64"]
+    assert project.settings == Settings("example/atom")
+    assert project.base == Bootstrap("trixie", source="stages.toml:8")
+    assert project.epoch == DEFAULT_EPOCH
+    assert (recipe.context, recipe.dockerfile, recipe.network, recipe.target) == ("blas", "Dockerfile", "default", "")
+    assert dict(recipe.args) == {}
+    assert recipe.source == f"stages.toml:{NEXT}"
+
+
+def test_layers_of_arguments_later_wins(tmp_path: Path) -> None:
+    text = """\
+        [defaults]
+        args = { A = "defaults", B = "defaults", C = "defaults", D = "defaults", CPU = "defaults", F = true }
+        network = "none"
+        [stages.blas]
+        path = "blas"
+        args = { B = "stage", C = "stage", D = "stage" }
+        [stages.blas.platforms."linux/arm64"]
+        args = { C = "oci", D = "oci" }
+        [stages.blas.platforms.jetson]
+        args = { D = "platform" }
+        network = "default"
+        """
+    stage = load(tmp_path, text).stages["blas"]
+    amd64, jetson = stage.recipes["amd64"], stage.recipes["jetson"]
+    assert dict(amd64.args) == {"A": "defaults", "B": "stage", "C": "stage", "D": "stage", "CPU": "defaults", "F": "true"}
+    assert dict(jetson.args) == {
+        "A": "defaults", "B": "stage", "C": "oci", "D": "platform", "CPU": "a57", "LEVEL": "1", "F": "true",
+    }  # fmt: skip
+    assert (amd64.network, jetson.network) == ("none", "default")
+    assert (amd64.own_args, jetson.own_args) == ({"B", "C", "D"}, {"B", "C", "D"})
+
+
+ALTERNATIVE = STAGE + 'args = { T = "1" }\n[stages.blas.alternatives.netlib]\npath = "netlib"\nargs = { T = "2" }\n'
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "folder"),
+    [
+        ({}, {}, "blas"),
+        ({"blas": "netlib"}, {}, "netlib"),
+        ({}, {"STAGEGRAPH_BLAS": "netlib"}, "netlib"),
+        ({"blas": "default"}, {"STAGEGRAPH_BLAS": "netlib"}, "blas"),
+    ],
+)
+def test_alternative(tmp_path: Path, cli: dict[str, str], env: dict[str, str], folder: str) -> None:
+    recipe = load(tmp_path, ALTERNATIVE, cli=cli, env=env).stages["blas"].recipes["amd64"]
+    assert recipe.context == folder
+    assert recipe.args["T"] == ("2" if folder == "netlib" else "1")
+
+
+def test_alternative_of_one_platform(tmp_path: Path) -> None:
+    text = ALTERNATIVE + '[stages.blas.platforms.jetson]\nalternative = "netlib"\n'
+    recipes = load(tmp_path, text).stages["blas"].recipes
+    assert (recipes["amd64"].context, recipes["jetson"].context) == ("blas", "netlib")
+    chosen = load(tmp_path, text, cli={"blas": "default"}).stages["blas"].recipes
+    assert chosen["jetson"].context == "blas"
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "settings"),
+    [
+        ({"repo": "a/b", "tag": "v1"}, {"STAGEGRAPH_REPO": "c"}, Settings("a/b", "v1")),
+        ({}, {"STAGEGRAPH_REPO": "c/d", "STAGEGRAPH_LOCKED": "yes"}, Settings("c/d", locked=True)),
+        ({"locked": "0"}, {"STAGEGRAPH_LOCKED": "1"}, Settings("example/atom")),
+        ({"registry": "host:5000/"}, {}, Settings("example/atom", registry="host:5000")),
+        ({}, {"STAGEGRAPH_REPO": ""}, Settings("example/atom")),
+    ],
+)
+def test_settings(tmp_path: Path, cli: dict[str, str], env: dict[str, str], settings: Settings) -> None:
+    assert load(tmp_path, STAGE, cli=cli, env=env).settings == settings
+
+
+def test_empty_setting_on_the_command_line_counts(tmp_path: Path) -> None:
+    head = HEAD.replace('atom"\n', 'atom"\nregistry = "host"\n')
+    assert load(tmp_path, STAGE, head=head).settings.registry == "host"
+    assert load(tmp_path, STAGE, head=head, cli={"registry": ""}).settings.registry == ""
+
+
+@pytest.mark.parametrize(
+    ("cli", "base"),
+    [
+        ({"base": "debian:sid"}, ExternalBase("debian:sid", source="command line")),
+        ({"base": "bootstrap:forky"}, Bootstrap("forky", source="command line")),
+    ],
+)
+def test_base_on_the_command_line(tmp_path: Path, cli: dict[str, str], base: object) -> None:
+    assert load(tmp_path, STAGE, cli=cli).base == base
+
+
+def test_base_image_by_platform(tmp_path: Path) -> None:
+    head = HEAD.replace('bootstrap = "trixie"', 'image = "debian"\nimages = { jetson = "l4t:r36" }')
+    assert load(tmp_path, STAGE, head=head).base == ExternalBase("debian", {"jetson": "l4t:r36"}, "stages.toml:8")
+
+
+def test_images_and_secrets(tmp_path: Path) -> None:
+    text = STAGE + 'description = "what"\n[images.blas]\n[images.x]\nstage = "blas"\nplatforms = ["jetson"]\n'
+    project = load(tmp_path, text + '[secrets.GIT_TOKEN]\nenv = "TOKEN"\n')
+    assert project.images["blas"].platforms == ("amd64", "jetson")
+    assert project.images["blas"].description == "what"
+    assert (project.images["x"].stage, project.images["x"].platforms) == ("blas", ("jetson",))
+    assert project.secrets == {"GIT_TOKEN": Secret(env="TOKEN")}
+
+
+def test_whole_project_as_a_folder(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": "FROM base\n"})
+    assert load(tmp_path, '[stages.all]\npath = "."\n').stages["all"].recipes["amd64"].context == "."
+
+
+def test_folder_through_a_link_inside(tmp_path: Path) -> None:
+    write(tmp_path, {"real/Dockerfile": "FROM base\n"})
+    (tmp_path / "link").symlink_to("real")
+    assert load(tmp_path, '[stages.a]\npath = "link"\n').stages["a"].recipes["amd64"].context == "real"
+
+
+def test_byte_order_mark(tmp_path: Path) -> None:
+    assert load(tmp_path, STAGE, head="\ufeff" + HEAD).stages
+
+
+# -- faults --------------------------------------------------------------------------------------
+
+FAULTS = {
+    "unknown table": ("[stage.x]\n", "stages.toml:{0}: unknown table [stage]\n  did you mean 'stages'?"),
+    "unknown key": (
+        STAGE + 'pth = "x"\n',
+        "stages.toml:{2}: unknown key 'pth' in stage [stages.blas]\n  did you mean 'path'?",
+    ),
+    "unknown key on a platform": (
+        STAGE + "[stages.blas.platforms.amd64]\nagrs = {}\n",
+        "stages.toml:{3}: unknown key 'agrs' in stage on a platform [stages.blas.platforms.amd64]\n"
+        "  did you mean 'args'?",
+    ),
+    "unknown key of a platform that no platform has": (
+        STAGE + '[stages.blas.platforms."linux/riscv64"]\nagrs = {}\n',
+        "stages.toml:{3}: unknown key 'agrs' in stage on a platform [stages.blas.platforms.linux/riscv64]\n"
+        "  did you mean 'args'?",
+    ),
+    "unknown key of an alternative not chosen": (
+        STAGE + "[stages.blas.alternatives.a]\nagrs = {}\n",
+        "stages.toml:{3}: unknown key 'agrs' in alternative [stages.blas.alternatives.a]\n  did you mean 'args'?",
+    ),
+    "wrong type": ("[stages.blas]\npath = 3\n", "stages.toml:{1}: path must be a string"),
+    "boolean for a number": (
+        "[defaults]\nnetwork = true\n",
+        "stages.toml:{1}: network must be a string",
+    ),
+    "string for a boolean": (STAGE + 'archive = "yes"\n', "stages.toml:{2}: archive must be true or false"),
+    "stage is no table": ("[stages]\nblas = 3\n", "stages.toml:{1}: stages.blas must be a table"),
+    "stage twice": (STAGE + STAGE, "stages.toml:{2}: stages.blas is written twice, first in line {0}\n  keep one of them"),
+    "platform twice": (
+        '[platforms.amd64]\ndocker = "linux/386"\n',
+        "stages.toml:{0}: platforms.amd64 is written twice, first in line 3\n  keep one of them",
+    ),
+    "no path": ("[stages.blas]\n", 'stages.toml:{0}: stage blas has no path\n  write path = "stock/blas"'),
+    "missing folder": (
+        '[stages.x]\npath = "no"\n',
+        "stages.toml:{1}: no folder 'no'\n  make it, with a Dockerfile in it",
+    ),
+    "missing folder of an alternative not chosen": (
+        STAGE + '[stages.blas.alternatives.a]\npath = "no"\n',
+        "stages.toml:{3}: no folder 'no'\n  make it, with a Dockerfile in it",
+    ),
+    "folder that leaves by ..": (
+        '[stages.x]\npath = "../outside"\n',
+        "stages.toml:{1}: path '../outside' leaves the project folder\n  a stage's folder lies inside the project",
+    ),
+    "folder that leaves by a link": (
+        '[stages.x]\npath = "link"\n',
+        "stages.toml:{1}: path 'link' leaves the project folder\n  a stage's folder lies inside the project",
+    ),
+    "absolute folder": (
+        '[stages.x]\npath = "/"\n',
+        "stages.toml:{1}: path '/' leaves the project folder\n  a stage's folder lies inside the project",
+    ),
+    "empty folder": ('[stages.x]\npath = ""\n', "stages.toml:{1}: path '' is no folder"),
+    "no Dockerfile": ('[stages.x]\npath = "empty"\n', "stages.toml:{1}: no Dockerfile in 'empty'"),
+    "Dockerfile elsewhere": (
+        STAGE + 'dockerfile = "../netlib/Dockerfile"\n',
+        "stages.toml:{2}: dockerfile '../netlib/Dockerfile' cannot be used\n  a plain path inside the stage's folder",
+    ),
+    "name": (
+        "[stages.Blas]\n",
+        "stages.toml:{0}: 'Blas' is not a name\n"
+        "  use lower-case letters and digits, with single '-', '_' or '.' between them; 54 at most",
+    ),
+    "reserved name": (
+        '[stages.tag]\npath = "blas"\n',
+        "stages.toml:{0}: a stage cannot be called 'tag'\n  the word has a meaning of its own; choose another",
+    ),
+    "network": (STAGE + 'network = "host"\n', 'stages.toml:{2}: network must be "default" or "none"'),
+    "network of defaults": ('[defaults]\nnetwork = "host"\n', 'stages.toml:{1}: network must be "default" or "none"'),
+    "unpinned": (STAGE + 'unpinned = "yes"\n', 'stages.toml:{2}: unpinned can only be "allow"'),
+    "number that loses digits": (
+        STAGE + "args = { VERSION = 3.10 }\n",
+        "stages.toml:{2}: argument VERSION must be a string or a whole number\n  put it in quotes",
+    ),
+    "list as an argument": (
+        STAGE + "args = { A = [] }\n",
+        "stages.toml:{2}: argument A must be a string or a whole number\n  put it in quotes",
+    ),
+    "automatic argument": (
+        STAGE + 'args = { TARGETARCH = "x" }\n',
+        "stages.toml:{2}: argument TARGETARCH is set for each build and cannot be given",
+    ),
+    "unknown platform of a stage": (
+        STAGE + "[stages.blas.platforms.amd46]\n",
+        "stages.toml:{2}: stage blas: unknown platform 'amd46'\n  did you mean 'amd64'?",
+    ),
+    "unknown alternative": (
+        STAGE + '[stages.blas.platforms.amd64]\nalternative = "x"\n',
+        "stages.toml:{3}: stage blas has no alternative 'x'\n  known here: default",
+    ),
+    "OCI platform": (
+        '[platforms.x]\ndocker = "linux/arm46"\n',
+        "stages.toml:{1}: platform x: docker = 'linux/arm46' is not an OCI platform\n  did you mean 'linux/arm64'?",
+    ),
+    "image without a stage": (
+        STAGE + "[images.blass]\n",
+        "stages.toml:{2}: image blass: no stage 'blass'\n  did you mean 'blas'?",
+    ),
+    "image with another stage's name": (
+        STAGE + '[stages.b]\npath = "netlib"\n[images.b]\nstage = "blas"\n',
+        "stages.toml:{4}: image b has the name of a stage that is not its own (blas)\n  rename one of the two",
+    ),
+    "image called base": (
+        STAGE + '[images.base]\nstage = "blas"\n',
+        "stages.toml:{2}: an image cannot be called 'base'\n  the word has a meaning of its own",
+    ),
+    "unknown platform of an image": (
+        STAGE + '[images.blas]\nplatforms = ["amd46"]\n',
+        "stages.toml:{3}: image blas: unknown platform 'amd46'\n  did you mean 'amd64'?",
+    ),
+    "platform of an image that is no string": (
+        STAGE + "[images.blas]\nplatforms = [[]]\n",
+        "stages.toml:{3}: image blas: unknown platform []\n  known here: amd64, jetson",
+    ),
+    "platform of an image twice": (
+        STAGE + '[images.blas]\nplatforms = ["amd64", "amd64"]\n',
+        "stages.toml:{3}: image blas: each platform once, and at least one",
+    ),
+    "secret": (
+        '[secrets.x]\nfile = "a"\nenv = "B"\n',
+        "stages.toml:{0}: secret x needs either file or env",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "project"
+    (root / "empty").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (root / "link").symlink_to(tmp_path / "outside")
+    text, said = FAULTS[name]
+    assert fault(root, text) == said.format(*range(NEXT, NEXT + 10))
+
+
+HEADS = {
+    "no repository": (
+        ('repo = "example/atom"', ""),
+        'stages.toml:1: no repository for images\n  write repo = "example/atom" under [project], or give repo=...',
+    ),
+    "repository": (
+        ("example/atom", "Example:1"),
+        "stages.toml:2: 'Example:1' is not a repository name\n  lower case, without a tag: elementaryrobotics/atom",
+    ),
+    "registry": (
+        ('atom"', 'atom"\nregistry = "https://x"'),
+        "stages.toml:3: 'https://x' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
+    ),
+    "epoch": (
+        ('atom"', 'atom"\nsource_date_epoch = -1'),
+        "stages.toml:3: source_date_epoch is before 1970",
+    ),
+    "epoch that is a boolean": (
+        ('atom"', 'atom"\nsource_date_epoch = true'),
+        "stages.toml:3: source_date_epoch must be a whole number",
+    ),
+    "two bases": (
+        ('"trixie"', '"trixie"\nimage = "debian"'),
+        "stages.toml:10: a base is bootstrapped or an image, not both\n  remove one of the two",
+    ),
+    "no base": (
+        ('bootstrap = "trixie"', ""),
+        'stages.toml:8: no base is declared\n  write [base] with bootstrap = "trixie" or image = "debian:trixie-slim"',
+    ),
+    "suite": (
+        ('"trixie"', '"--help"'),
+        "stages.toml:8: '--help' is not a suite\n  a release of the distribution, such as \"trixie\"",
+    ),
+    "package": (
+        ('"trixie"', '"trixie"\ninclude = ["a b"]'),
+        "stages.toml:10: 'a b' is not a package name",
+    ),
+    "package of an image": (
+        ('bootstrap = "trixie"', 'image = "debian"\ninclude = ["a"]'),
+        "stages.toml:10: include is for a base that is bootstrapped",
+    ),
+    "image of the base": (
+        ('bootstrap = "trixie"', 'image = "de bian"'),
+        "stages.toml:8: 'de bian' is not an image\n  a reference, such as \"debian:trixie-slim\"",
+    ),
+    "image of the base for an unknown platform": (
+        ('bootstrap = "trixie"', 'image = "debian"\nimages = { amd46 = "x" }'),
+        "stages.toml:10: base: unknown platform 'amd46'\n  did you mean 'amd64'?",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_fault_of_the_head(tmp_path: Path, name: str) -> None:
+    change, said = HEADS[name]
+    assert fault(tmp_path, STAGE, head=HEAD.replace(*change)) == said
+
+
+def test_no_platform(tmp_path: Path) -> None:
+    head = '[project]\nrepo = "a"\n'
+    assert fault(tmp_path, head=head) == (
+        "stages.toml: no platform is declared\n  write [platforms.amd64] with docker = \"linux/amd64\""
+    )
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "said"),
+    [
+        ({"rpo": "x"}, {}, "command line: unknown setting rpo=x\n  did you mean 'repo'?"),
+        ({"blass": "x"}, {}, "command line: unknown setting blass=x\n  did you mean 'blas'?"),
+        ({"tag": "a b"}, {}, "command line: 'a b' is not a tag\n  letters, digits, '_', '.' and '-', at most 128"),
+        (
+            {"blas": "netlb"},
+            {},
+            "command line: stage blas has no alternative 'netlb'\n  did you mean 'netlib'?",
+        ),
+        (
+            {},
+            {"STAGEGRAPH_BLAS": "netlb"},
+            "STAGEGRAPH_BLAS: stage blas has no alternative 'netlb'\n  did you mean 'netlib'?",
+        ),
+        (
+            {},
+            {"STAGEGRAPH_REPO": "A"},
+            "STAGEGRAPH_REPO: 'A' is not a repository name\n  lower case, without a tag: elementaryrobotics/atom",
+        ),
+        ({"locked": "ture"}, {}, "command line: locked=ture is neither true nor false\n  locked=1 or locked=0"),
+        ({"base": "bootstrap:"}, {}, "command line: '' is not a suite\n  a release of the distribution, such as \"trixie\""),
+        (
+            {"repo": ""},
+            {},
+            'command line: no repository for images\n  write repo = "example/atom" under [project], or give repo=...',
+        ),
+    ],
+)  # fmt: skip
+def test_fault_of_a_setting(tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str) -> None:
+    assert fault(tmp_path, ALTERNATIVE, cli=cli, env=env) == said
+
+
+@pytest.mark.parametrize("name", ["a..b", "a-", "-a", ".a", "1", "a___b", "a/b", "ä", "a" * 55])
+def test_names_that_no_context_can_have(tmp_path: Path, name: str) -> None:
+    assert "is not a name" in fault(tmp_path, f'[stages."{name}"]\npath = "blas"\n')
+
+
+@pytest.mark.parametrize("name", ["a.b", "a__b", "a--b", "3d", "a" * 54])
+def test_names_that_one_can_have(tmp_path: Path, name: str) -> None:
+    assert name in load(tmp_path, f'[stages."{name}"]\npath = "blas"\n').stages
+
+
+# -- files that are no stages.toml -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("[project\n", "1"), ("[project]\nrepo = \n", "2"), ("[project]\nrepo = 'a\n", "2"), ("x\n", "1"), ("a = 1 1\n", "1")],
+)
+def test_malformed(tmp_path: Path, text: str, line: str) -> None:
+    assert fault(tmp_path, head=text).startswith(f"stages.toml:{line}: not valid TOML: ")
+
+
+@pytest.mark.parametrize("text", ["a = [", "a = {", 'a = """', "[[", "a = [1, 'x'", "= 1", "[]", '"a" "b" = 1', "\x00"])
+def test_malformed_in_ways_that_toml_takes_badly(tmp_path: Path, text: str) -> None:
+    assert "stages.toml" in fault(tmp_path, head=text)
+
+
+def test_missing(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"stages.toml: no such file\n  a project is a folder with a stages.toml"):
+        config.load(tmp_path)
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    write(tmp_path, {"stages.toml": b"\xff"})
+    with pytest.raises(ProjectError, match="is not UTF-8"):
+        config.load(tmp_path)
+
+
+def test_a_folder_of_that_name(tmp_path: Path) -> None:
+    (tmp_path / "stages.toml").mkdir()
+    with pytest.raises(ProjectError, match="cannot be read: Is a directory"):
+        config.load(tmp_path)
+
+
+def test_this_project_loads() -> None:
+    project = config.load(Path(__file__).parents[2], env={})
+    assert set(project.platforms) >= {"amd64", "aarch64"}

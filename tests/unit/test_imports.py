@@ -1,0 +1,31 @@
+"""The core does no I/O but reading files: it imports neither processes, doit, docker nor the network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+FORBIDDEN = ("subprocess", "doit", "docker", "socket", "ssl", "http", "urllib.request", "requests", "asyncio", "rich")
+
+
+@pytest.mark.parametrize("module", ["model", "dockerfile", "key", "plan", "graph", "record", "config"])
+def test_core(module: str) -> None:
+    code = f"import sys; before = set(sys.modules); import stagegraph.{module}; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert f"stagegraph.{module}" in loaded
+    assert {name for name in loaded if name.startswith(tuple(FORBIDDEN)) and _is_one(name)} == set()
+
+
+def _is_one(name: str) -> bool:
+    return any(name == word or name.startswith(f"{word}.") for word in FORBIDDEN)
+
+
+def test_the_test_sees_what_is_imported() -> None:
+    code = "import sys; import stagegraph.tools; print('subprocess' in sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
