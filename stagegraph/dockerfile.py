@@ -393,7 +393,7 @@ def _uses_archive(instruction: Instruction) -> bool:
     """Whether a step could install packages: it names a package manager and may have the network."""
     if instruction.cmd not in ("RUN", "ONBUILD") or instruction.flag("network") == "none":
         return False
-    return _PACKAGE_MANAGER.search(repr(instruction.canonical)) is not None
+    return _PACKAGE_MANAGER.search(instruction.original) is not None
 
 
 def _familiar(name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -90,7 +91,9 @@ def _bootstrapped(boot: Bootstrap, docker: str) -> Iterator[Input]:
     yield Input("option", "bootstrap", boot.suite, boot.source)
     for package in sorted(boot.include):
         yield Input("package", package, "", boot.source)
-    yield Input("option", "mmdebstrap", _json(bootstrap.arguments(boot, docker)))
+    # packages and suite stand above, each by itself
+    plain = replace(boot, suite="", include=())
+    yield Input("option", "mmdebstrap", _json(bootstrap.arguments(plain, docker)))
     yield Input("option", "dockerfile", bootstrap.DOCKERFILE)
 
 

@@ -24,6 +24,7 @@ class Lines:
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         self._lines: dict[tuple[str, ...], int] = {}
+        self._within: dict[tuple[str, ...], int] = {}  # the first line of anything in it
         table: tuple[str, ...] = ()
         lists = 0
         quote = ""  # of the string of several lines that this line begins in
@@ -48,12 +49,15 @@ class Lines:
                 "keep one of them",
             )
         self._lines[path] = number
+        for end in range(len(path)):
+            self._within.setdefault(path[:end], number)
 
     def where(self, *path: str) -> str:
-        """``FILE:LINE`` of the key, or of the nearest thing around it that has a line."""
-        while path and path not in self._lines:
-            path = path[:-1]
-        return f"{self.name}:{self._lines[path]}" if path else self.name
+        """``FILE:LINE`` of the key, else of the first thing in it, else of what is nearest around it."""
+        for end in range(len(path), 0, -1):
+            if line := self._lines.get(path[:end]) or self._within.get(path[:end]):
+                return f"{self.name}:{line}"
+        return self.name
 
 
 def _split(dotted: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ SCHEMA = "1"
 _PREFIX = "stagegraph."
 # What a record says may come from a registry, and its node names files of the cache.
 _NODE = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9][a-z0-9_.-]*")
-_DOCKER = re.compile(r"linux/[a-z0-9_.-]+(/[a-z0-9_.-]+)?")
+_DOCKER = re.compile(r"linux/[a-z0-9_]+(/[a-z0-9_]+)?")
 
 
 @dataclass(frozen=True)

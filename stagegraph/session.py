@@ -25,7 +25,7 @@ from .store.layout import LayoutStore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .build import Builder, Result
+    from .build import Builder
     from .model import Node, Project
     from .store.registry import RegistryStore
 
@@ -130,7 +130,6 @@ class Session:
         """
         from filelock import FileLock
 
-        spec = self.graph.spec(node)
         key = self.graph.key(node)
         inputs = self.graph.inputs(node)
         content, content_inputs = plan.content_key(self.graph, node, self.record)
@@ -157,31 +156,18 @@ class Session:
                     return
             reason = self._reason(node, latest)
             self._check_emulation(node)
-            start = time.monotonic()
-            parents = {parent: self.record(parent) for parent in self.graph.parents(node)}
-            result = self._build_twice(node, parents)
-            record = Record(
-                key=key,
-                node=str(node),
-                docker=spec.platform.docker,
-                digest=result.digest,
-                size=result.size,
-                files=result.files,
-                image=result.image,
-                seconds=time.monotonic() - start,
-                created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                inputs=tuple(inputs),
-            )
-            self._keep(node, record)
+            record = self._build_twice(node)
+            if self.registry:
+                self.registry.push(node, record)
             self._keep(node, record.under(content, content_inputs))
         self._note(node, record)
         self.report.done(node, "build", record, reason)
 
-    def _build_twice(self, node: Node, parents: dict[Node, Record]) -> Result:
-        """Build; once more if the engine went away or a parent's blob was lost meanwhile."""
-        spec = self.graph.spec(node)
+    def _build_twice(self, node: Node) -> Record:
+        """Build; once more if the engine went away, or a blob was bad or lost meanwhile."""
+        parents = {parent: self.record(parent) for parent in self.graph.parents(node)}
         try:
-            return self.builder.build(spec, parents)
+            return self._build(node, parents)
         except (EngineError, StoreError) as error:
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
         for parent, record in parents.items():
@@ -192,7 +178,26 @@ class Session:
                     "run again; it will be fetched or rebuilt",
                 )
         time.sleep(2)
-        return self.builder.build(spec, parents)
+        return self._build(node, parents)
+
+    def _build(self, node: Node, parents: Mapping[Node, Record]) -> Record:
+        """Build and record under the recipe key."""
+        start = time.monotonic()
+        result = self.builder.build(self.graph.spec(node), parents)
+        record = Record(
+            key=self.graph.key(node),
+            node=str(node),
+            docker=self._docker(node),
+            digest=result.digest,
+            size=result.size,
+            files=result.files,
+            image=result.image,
+            seconds=time.monotonic() - start,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            inputs=tuple(self.graph.inputs(node)),
+        )
+        self.layout.put(record)
+        return record
 
     def _keep(self, node: Node, record: Record) -> None:
         self.layout.put(record)

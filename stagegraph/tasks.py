@@ -19,6 +19,7 @@ from .errors import ProjectError, StagegraphError, nearest
 from .graph import host_platform
 from .model import BASE, Bootstrap, Node
 from .session import Session
+from .tools import arm_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,8 +61,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         super().__init__(outstream, options)
         self.status = 0
 
-    def initialize(self, tasks: Any, selected_tasks: Any) -> None:
-        """Nothing to say before the first node."""
+    def initialize(self, *_: Any) -> None:
+        """Nothing to say before the first node; signals are handled from the main thread only."""
+        arm_signals()
 
     def execute_task(self, task: Any) -> None:
         """The session says what is going on, step by step."""
@@ -235,7 +237,8 @@ def resolve_goals(names: list[str]) -> list[Node]:
     for name in names:
         matches = [node for word, node in known.items() if word == name or word.partition(":")[0] == name]
         if not matches:
-            raise ProjectError("command line", f"no stage or image {name!r}", nearest(name, known))
+            words = [*known, *{word.partition(":")[0] for word in known}]
+            raise ProjectError("command line", f"no stage or image {name!r}", nearest(name, words))
         goals += matches
     return list(dict.fromkeys(goals))
 

@@ -33,15 +33,13 @@ def _end_children() -> None:
 
 
 def _arm() -> None:
-    """See to it that children end with this process, also when it is terminated."""
+    """See to it that children end with this process."""
     global _armed
     with _once:
         if _armed:
             return
         _armed = True
         atexit.register(_end_children)
-        if threading.current_thread() is threading.main_thread():
-            arm_signals()
 
 
 def arm_signals() -> None:

@@ -178,7 +178,11 @@ def _archive(layout: LayoutStore, record: Record, reference: str) -> Iterator[by
         yield _header(name, len(data))
         yield _padded(data)
     digests = dict.fromkeys(
-        [record.digest, manifest["config"]["digest"], *(item["digest"] for item in manifest["layers"])]
+        [
+            record.digest,
+            manifest["config"]["digest"],
+            *(item["digest"] for item in (manifest["layers"] or ())),
+        ]
     )
     for digest in digests:
         path = layout.blob(digest)

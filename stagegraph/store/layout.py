@@ -85,9 +85,9 @@ class LayoutStore:
         """Note that ``key`` is the newest of a node (``STAGE:PLATFORM``)."""
         path = self.root / "latest" / node.replace(":", "--")
         with contextlib.suppress(OSError):
-            if path.read_text() == key:
+            if path.read_bytes() == key.encode():
                 return
-        with contextlib.suppress(StoreError):  # only explanations want it
+        with contextlib.suppress(StagegraphError):  # only explanations want it
             write_atomically(path, key.encode())
 
     def latest(self, node: str) -> Record | None:
@@ -156,7 +156,9 @@ class LayoutStore:
         yield record.digest, record.size
         manifest = self.json(record.digest)
         try:
-            items = [(item["digest"], item["size"]) for item in (manifest["config"], *manifest["layers"])]
+            items = [
+                (item["digest"], item["size"]) for item in (manifest["config"], *(manifest["layers"] or ()))
+            ]
         except (KeyError, TypeError):
             raise self._unreadable(record.digest, "not an image's manifest") from None
         for digest, size in items:
@@ -267,7 +269,7 @@ class LayoutStore:
 
     def sizes(self, record: Record) -> int:
         """Bytes of the image's layers as stored."""
-        return sum(layer["size"] for layer in self.json(record.digest)["layers"])
+        return sum(layer["size"] for layer in (self.json(record.digest)["layers"] or ()))
 
 
 def _index_entry(record: Record) -> dict[str, Any]:

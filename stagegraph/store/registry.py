@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from .. import record as records
-from ..errors import LoginError, RegistryError, StagegraphError
+from ..errors import LoginError, RegistryError, StagegraphError, StoreError
 from ..tools import run
 
 if TYPE_CHECKING:
@@ -66,19 +66,27 @@ class RegistryStore:
         return None
 
     def pull(self, node: Node, record: Record) -> bool:
-        """Copy an image into the layout and record it there. False where it did not arrive whole."""
+        """Copy an image into the layout and record it there. False where it does not arrive whole.
+
+        skopeo takes a blob that is there for good; what the layout then finds bad it sets aside, so a
+        second copy brings it.
+        """
         reference = f"{self.repository}:{self.tag(node, record.docker, record.key)}"
-        with self.layout.view() as view:
-            done = _copy(f"docker://{reference}", f"oci:{view}:pulled", _tls("src-", reference))
-        if done is not None:
-            self._warn(f"{node}: {reference} could not be pulled: {done}")
-            return False
-        try:
-            self.layout.put(record)
-        except StagegraphError as error:
-            self._warn(f"{node}: {reference} is not whole: {error.what}")
-            return False
-        return True
+        message = ""
+        for _ in range(2):
+            with self.layout.view() as view:
+                failed = _copy(f"docker://{reference}", f"oci:{view}:pulled", _tls("src-", reference))
+            if failed is not None:
+                message = failed
+                break
+            try:
+                self.layout.put(record)
+            except StoreError as error:
+                message = error.what
+            else:
+                return True
+        self._warn(f"{node}: {reference} could not be pulled: {message}")
+        return False
 
     def push(self, node: Node, record: Record) -> None:
         """Copy an image and its record to the registry; the record's tag comes last, so it is never half."""

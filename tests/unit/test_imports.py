@@ -9,12 +9,23 @@ import pytest
 
 pytestmark = pytest.mark.unit
 
-FORBIDDEN = ("subprocess", "doit", "docker", "socket", "ssl", "http", "urllib.request", "requests", "asyncio", "rich")
+FORBIDDEN = (
+    "subprocess",
+    "doit",
+    "docker",
+    "socket",
+    "ssl",
+    "http",
+    "urllib.request",
+    "requests",
+    "asyncio",
+    "rich",
+)
 
 
 @pytest.mark.parametrize("module", ["model", "dockerfile", "key", "plan", "graph", "record", "config"])
 def test_core(module: str) -> None:
-    code = f"import sys; before = set(sys.modules); import stagegraph.{module}; print(*set(sys.modules) - before)"
+    code = f"import sys; old = set(sys.modules); import stagegraph.{module}; print(*set(sys.modules) - old)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert f"stagegraph.{module}" in loaded

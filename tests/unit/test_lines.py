@@ -27,7 +27,7 @@ path = 'y'
 list = [
   "path = 1",
 ]
-note = "quote \\" and ''' in a string"
+note = "quote \\" and \'\'\' in a string"
 archive = true
 '''
 
@@ -43,13 +43,16 @@ archive = true
         (("stages", "odd name", "path"), 14),
         (("stages", "odd name", "archive"), 19),
         (("stages", "blas", "unknown"), 5),
+        (("stages", "blas", "platforms"), 8),
+        (("stages",), 5),
+        (("stages", "fake"), 5),
     ],
 )
 def test_where(path: tuple[str, ...], line: int) -> None:
     assert Lines(TEXT, "f").where(*path) == f"f:{line}"
 
 
-@pytest.mark.parametrize("path", [("nothing",), (), ("stages", "fake"), ("stages",)])
+@pytest.mark.parametrize("path", [("nothing",), ()])
 def test_what_has_no_line(path: tuple[str, ...]) -> None:
     assert Lines(TEXT, "f").where(*path) == "f"
 

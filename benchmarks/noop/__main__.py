@@ -1,0 +1,223 @@
+"""What a call costs that has nothing to do: ``./run python benchmarks/noop [--rounds N]``.
+
+Ten tiny stages in a temporary folder, and whole processes by the clock, in turns (a b c d, a b c d, ...), so
+that whatever else the machine does falls on all of them. The first round builds and is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+#: The graph: a chain of four, siblings on its first and last, and one that joins all. Parents by name.
+STAGES: dict[str, list[str]] = {
+    "one": [],
+    "two": ["one"],
+    "three": ["two"],
+    "four": ["three"],
+    "left": ["one"],
+    "right": ["one"],
+    "red": ["four"],
+    "green": ["four"],
+    "blue": ["four"],
+    "top": ["left", "right", "red", "green", "blue"],
+}
+TARGET = "top"
+PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64"}
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOIT = [sys.executable, "-m", "doit"]
+
+
+def call(folder: Path, *command: str) -> None:
+    """Run a command that must succeed; what it prints is shown only if it does not."""
+    environment = {**os.environ, "CI": "true"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        message = (done.stdout + done.stderr).decode(errors="replace")
+        raise SystemExit(f"{' '.join(command)} ended with status {done.returncode}:\n{message}")
+
+
+def write(folder: Path, repo: str, arch: str) -> None:
+    """The same Dockerfiles for all: as a project, as a bake file, and for calls by hand (by argument)."""
+    tables = [
+        f'[project]\nrepo = "{repo}"\n[platforms.here]\ndocker = "linux/{arch}"\n[base]\nimage = "none"\n'
+    ]
+    targets: dict[str, object] = {}
+    for name, parents in STAGES.items():
+        stage = folder / name
+        stage.mkdir()
+        (stage / "file").write_text(f"{name}\n")
+        lines = [f"ARG {parent.upper()}={parent}" for parent in parents]
+        lines += [f"FROM ${{{parent.upper()}}} AS from-{parent}" for parent in parents]
+        lines += ["FROM scratch", f"COPY file /{name}"]
+        lines += [f"COPY --from=from-{parent} / /" for parent in parents]
+        (stage / "Dockerfile").write_text("\n".join(lines) + "\n")
+        tables.append(f'[stages.{name}]\npath = "{name}"\n')
+        targets[name] = {
+            "context": name,
+            "platforms": [f"linux/{arch}"],
+            "contexts": {parent: f"target:{parent}" for parent in parents},
+            # a part without a tag would be left in the engine under no name at all
+            "tags": [f"{repo}:{name}"],
+        }
+    tables.append(f"[images.{TARGET}]\n")
+    (folder / "stages.toml").write_text("".join(tables))
+    (folder / "dodo.py").write_text("from stagegraph.tasks import *\n")
+    (folder / "bake.json").write_text(json.dumps({"target": targets}))
+    (folder / "empty").mkdir()
+    (folder / "empty" / "dodo.py").write_text("")
+
+
+def push_all(folder: Path, images: str, arch: str) -> None:
+    """What the old script did: one ``buildx build --push`` a stage, parents named by their pushed tags."""
+    for name, parents in STAGES.items():
+        arguments = [f"--build-arg={parent.upper()}={images}:{parent}" for parent in parents]
+        tag = f"--tag={images}:{name}"
+        call(folder, "docker", "buildx", "build", f"--platform=linux/{arch}", tag, *arguments, "--push", name)
+
+
+@contextlib.contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """A registry on a free port of this machine, with its data in ``folder``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    folder.mkdir()
+    config = folder / "config.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}}}}}\nhttp: {{addr: '{address}'}}\n"
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+    try:
+        host, _, port = address.partition(":")
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex((host, int(port))) == 0:
+                    break
+            time.sleep(0.1)
+        else:
+            raise SystemExit(f"docker-registry does not listen: {(folder / 'log').read_text()[-1000:]}")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def cleared(*repositories: str) -> Iterator[None]:
+    """Remove the images of these repositories from the engine afterwards."""
+    try:
+        yield
+    finally:
+        for name in repositories:
+            listed = subprocess.run(
+                ["docker", "images", "--format={{.Repository}}:{{.Tag}}", name],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            # by name: removed by id, an image stays behind without one
+            if tags := listed.stdout.split():
+                subprocess.run(["docker", "rmi", *tags], capture_output=True, check=False)
+
+
+def own_task(arch: str) -> str | None:
+    """``stock`` for this machine's platform as doit calls it, if a call for it has nothing to build."""
+    task = f"stock:{'aarch64' if arch == 'arm64' else arch}"
+    done = subprocess.run(
+        [*DOIT, "plan", "--json", task], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        return None
+    return task if all(step["decision"] == "reuse" for step in json.loads(done.stdout)["nodes"]) else None
+
+
+def check_idle(folder: Path) -> None:
+    """The call measured must be one that did nothing. Raises ``SystemExit``."""
+    nodes = json.loads((folder / "cache" / "last-run.json").read_text())["nodes"]
+    if not nodes or any(node["decision"] != "reuse" for node in nodes):
+        raise SystemExit(f"the measured call of doit in {folder.name} had work to do: {nodes}")
+
+
+def measure(cases: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every case in every round, after one round that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(rounds + 1):
+        print(f"round {number} of {rounds}" if number else "warm-up: builds", file=sys.stderr)
+        for name, run in cases.items():
+            start = time.perf_counter()
+            run()
+            if number:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def table(times: dict[str, list[float]]) -> str:
+    """Medians, spread and ratios to the first two cases."""
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    first, second = list(medians.values())[:2]
+    rows: list[tuple[str, ...]] = [("call", "median s", "min-max s", "/ a", "/ b")]
+    rows += [
+        (
+            name,
+            f"{median:.2f}",
+            f"{min(times[name]):.2f}-{max(times[name]):.2f}",
+            f"{median / first:.1f}",
+            f"{median / second:.1f}",
+        )
+        for name, median in medians.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    rows.insert(1, tuple("-" * width for width in widths))
+    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks/noop", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7, help="rounds that count (default: 7)")
+    rounds = max(1, parser.parse_args().rounds)
+    arch = PLATFORMS[os.uname().machine]
+    repo = f"stagegraph-noop/{os.getpid()}"
+    notes = []
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write(folder, repo, arch)
+        stack.enter_context(cleared(repo))
+        cases: dict[str, Callable[[], None]] = {
+            "a  doit, empty file": lambda: call(folder / "empty", *DOIT),
+            "b  doit, ten stages": lambda: call(folder, *DOIT, f"{TARGET}:here"),
+            "c  docker buildx bake": lambda: call(
+                folder, "docker", "buildx", "bake", "--file=bake.json", TARGET
+            ),
+        }
+        if shutil.which("docker-registry"):
+            images = f"{stack.enter_context(registry(folder / 'registry'))}/{repo}"
+            stack.enter_context(cleared(images))
+            cases["d  docker buildx build --push, ten times"] = lambda: push_all(folder, images, arch)
+        else:
+            notes.append("docker-registry is not installed: the chain of pushes was not measured")
+        if task := own_task(arch):
+            cases[f"e  doit {task}, this repository"] = lambda: call(REPOSITORY, *DOIT, task)
+        else:
+            notes.append("stock is not built in cache/: this repository's own project was not measured")
+        times = measure(cases, rounds)
+        check_idle(folder)
+    print(table(times))
+    print("\n".join(["", f"{rounds} rounds; goal: b at most 2.0 times a", *notes]))
+
+
+main()

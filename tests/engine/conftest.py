@@ -1,0 +1,75 @@
+"""Fixtures of the engine tier."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit import DODO, Project, Registry, free_port, header
+
+
+@pytest.fixture
+def repo(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A repository name of the test's own; its images are removed from the engine afterwards."""
+    name = f"stagegraph-test/{abs(hash(request.node.nodeid)) % 10**8}-{os.getpid()}"
+    yield name
+    done = subprocess.run(["docker", "images", "-q", name], capture_output=True, text=True, check=True)
+    if ids := done.stdout.split():
+        subprocess.run(["docker", "rmi", "-f", *ids], capture_output=True, check=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path, repo: str) -> Project:
+    """A folder with a dodo.py of one line and two platforms; tests add the stages."""
+    made = Project(tmp_path / "project")
+    made.folder.mkdir()
+    made.write({"dodo.py": DODO, "stages.toml": header(repo)})
+    return made
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    port, folder = free_port(), tmp_path / "registry"
+    folder.mkdir()
+    config = folder / "config.yml"
+    config.write_text(
+        "version: 0.1\nlog: {accesslog: {disabled: false}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    log = folder / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=out, stderr=out)
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield Registry(f"127.0.0.1:{port}", folder / "data", log, process)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A static program for RUN steps: prints its words; ``sleep N`` sleeps, ``fail N`` ends with status N."""
+    folder = tmp_path_factory.mktemp("program")
+    source = folder / "program.c"
+    source.write_text(
+        "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n"
+        "int main(int n, char **word) {\n"
+        '  for (int i = 1; i < n; i++) printf("%s ", word[i]);\n'
+        '  puts(""); fflush(stdout);\n'
+        '  if (n > 2 && !strcmp(word[1], "sleep")) sleep(atoi(word[2]));\n'
+        '  if (n > 2 && !strcmp(word[1], "fail")) return atoi(word[2]);\n'
+        "  return 0;\n}\n"
+    )
+    subprocess.run(["gcc", "-static", "-O1", "-o", str(folder / "program"), str(source)], check=True)
+    return folder / "program"

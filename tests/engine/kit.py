@@ -1,0 +1,129 @@
+"""Tiny projects built by the real engine; a real registry on loopback. Fixtures are in ``conftest``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DODO = "from stagegraph.tasks import *\n"
+HOST = {"x86_64": ("linux/amd64", "linux/arm64"), "aarch64": ("linux/arm64", "linux/amd64")}
+NATIVE, FOREIGN = HOST[os.uname().machine]
+
+
+@dataclass
+class Run:
+    """What a call of doit did."""
+
+    status: int
+    output: str
+    last: dict[str, Any]
+
+    def nodes(self, decision: str) -> set[str]:
+        return {node["node"] for node in self.last.get("nodes", ()) if node["decision"] == decision}
+
+    @property
+    def built(self) -> set[str]:
+        return self.nodes("build")
+
+    @property
+    def digests(self) -> dict[str, str]:
+        return {node["node"]: node["digest"] for node in self.last["nodes"]}
+
+
+@dataclass
+class Project:
+    """A project folder. ``doit`` runs in it as a user would run it."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def write(self, files: dict[str, str]) -> None:
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "doit", *words],
+            cwd=self.folder,
+            env={**os.environ, "CI": "true", **self.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def doit(self, *words: str) -> Run:
+        last = self.folder / "cache" / "last-run.json"
+        last.unlink(missing_ok=True)
+        process = self.start(*words)
+        output, _ = process.communicate(timeout=300)
+        assert "Traceback" not in output, output
+        return Run(process.returncode, output, json.loads(last.read_text()) if last.exists() else {})
+
+    def built(self, *words: str) -> Run:
+        """``doit`` that must succeed."""
+        run = self.doit(*words)
+        assert run.status == 0, run.output
+        return run
+
+    def copy(self, folder: Path) -> Project:
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder, dict(self.env))
+
+
+def image_id(tag: str) -> str:
+    """The engine's id of a tag; "" where it has none."""
+    done = subprocess.run(
+        ["docker", "image", "inspect", "--format={{.Id}}", tag], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
+
+
+def header(repo: str, base: str = 'image = "127.0.0.1:1/none:1"') -> str:
+    return (
+        f'[project]\nrepo = "{repo}"\n'
+        f'[platforms.here]\ndocker = "{NATIVE}"\n[platforms.there]\ndocker = "{FOREIGN}"\n'
+        f"[base]\n{base}\n"
+    )
+
+
+@dataclass
+class Registry:
+    """``docker-registry serve`` on a port of its own."""
+
+    host: str
+    data: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def manifests_read(self) -> list[str]:
+        """Tags and digests whose manifests were asked for."""
+        return [
+            line.split('"GET ')[1].split(" ")[0].rsplit("/", 1)[1]
+            for line in self.log.read_text().splitlines()
+            if '"GET ' in line and "/manifests/" in line
+        ]
+
+    def blobs_read(self) -> set[str]:
+        return {
+            line.split('"GET ')[1].split(" ")[0].rsplit("/", 1)[1]
+            for line in self.log.read_text().splitlines()
+            if '"GET ' in line and "/blobs/" in line
+        }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

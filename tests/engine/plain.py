@@ -1,0 +1,78 @@
+"""What BuildKit makes of a plain folder, as a user would build it; the measure for keys and selection."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit import NATIVE
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an image holds, without what is declared as not kept: owner, times, modes but for execution."""
+
+    files: tuple[tuple[str, str, str], ...]
+    config: str
+
+    @property
+    def paths(self) -> set[str]:
+        return {path for path, _, _ in self.files}
+
+
+def build(folder: Path, **contexts: Path) -> tuple[Content | None, Path]:
+    """Content of an image built from a folder, or None where BuildKit refuses; and its OCI layout.
+
+    The folder is copied to a name never used before: BuildKit takes a file of the same path, size and time
+    for the one that it had.
+    """
+    fresh = folder.parent / uuid.uuid4().hex
+    shutil.copytree(folder, fresh, symlinks=True)
+    layout = folder.parent / f"{fresh.name}.oci"
+    command = ["docker", "buildx", "build", "--provenance=false", f"--platform={NATIVE}", "--progress=plain"]
+    command += [f"--build-context={name}=oci-layout://{path}" for name, path in contexts.items()]
+    command += [f"--output=type=oci,dest={layout},tar=false,rewrite-timestamp=true"]
+    command += ["--build-arg=SOURCE_DATE_EPOCH=1735689600", str(fresh)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    shutil.rmtree(fresh)
+    if done.returncode != 0:
+        return None, layout
+    return read(layout), layout
+
+
+def digest(layout: Path) -> str:
+    index = json.loads((layout / "index.json").read_text())
+    return str(index["manifests"][0]["digest"])
+
+
+def read(layout: Path) -> Content:
+    def blob(name: str) -> bytes:
+        return (layout / "blobs/sha256" / name.removeprefix("sha256:")).read_bytes()
+
+    manifest: dict[str, Any] = json.loads(blob(digest(layout)))
+    files: dict[str, tuple[str, str]] = {}
+    for layer in manifest["layers"] or ():
+        with tarfile.open(fileobj=io.BytesIO(blob(layer["digest"]))) as archive:
+            for item in archive:
+                files[item.name.rstrip("/")] = _entry(archive, item)
+    config = json.loads(blob(manifest["config"]["digest"])).get("config", {})
+    entries = tuple((path, *entry) for path, entry in sorted(files.items()))
+    return Content(entries, json.dumps(config, sort_keys=True))
+
+
+def _entry(archive: tarfile.TarFile, item: tarfile.TarInfo) -> tuple[str, str]:
+    if item.isdir():
+        return "dir", ""
+    if item.issym():
+        return "link", item.linkname
+    file = archive.extractfile(item)  # a hard link gives the file that it names
+    assert file is not None
+    return "exec" if item.mode & 0o100 else "file", hashlib.sha256(file.read()).hexdigest()

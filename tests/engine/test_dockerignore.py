@@ -1,0 +1,113 @@
+"""``.dockerignore`` and the sources of COPY, proven against BuildKit itself: the same paths are taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from plain import build
+
+from stagegraph.context import Selection, ignore_file
+from stagegraph.errors import ContextError
+
+pytestmark = pytest.mark.engine
+
+TREE = ("README", "readme", "a", "b.tmp", ".hidden", "d/a", "d/b.tmp", "d/e/a", "d/e/z", "d/e/f/a", "x y/q")
+LINKS = {"link": "a", "d/up": "../a", "folder": "d/e"}
+
+#: Not here: an escaped plain letter, which BuildKit before 0.13 takes for a backslash and a letter.
+IGNORES = (
+    "",
+    "*",
+    "**",
+    "*\n!a",
+    "*\n!d/e/z",
+    "d\n!d/e",
+    "d/*\n!d/e",
+    "**/a",
+    "**/*.tmp\n!d/b.tmp",
+    "d/**",
+    "d/**/a",
+    "/a",
+    "a/",
+    "./a",
+    "d/../a",
+    "readme",
+    "READ*",
+    "?",
+    "[a-b]*",
+    "[^a]",
+    "# comment\na",
+    "  a  ",
+    "!a\na",
+    "a\n!a\na",
+    "*.tmp\n!**/e",
+    "d/e/\n!d/e/f/a",
+    "**/e/**\n!**/f",
+    "x y",
+    ".*",
+    "Dockerfile",
+    "link\nfolder",
+    "d/e*",
+    "!",
+)
+
+SOURCES = (
+    "a",
+    "d",
+    "d/",
+    "*",
+    "d/*",
+    "**",
+    "d/**/a",
+    "[ab]*",
+    "?",
+    "folder",
+    "folder/z",
+    "link",
+    "d/e/../a",
+    "./d",
+    "x*",
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "tree"
+    for name in TREE:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    for name, target in LINKS.items():
+        (folder / name).symlink_to(target)
+    return folder
+
+
+def selected(folder: Path, source: str) -> set[str] | None:
+    try:
+        selection = Selection(folder, "Dockerfile", ignore_file(folder, "Dockerfile"))
+        return {entry.path for entry in selection.select([(source, 1)])}
+    except ContextError:
+        return None
+
+
+@pytest.mark.parametrize("ignore", IGNORES)
+def test_ignore(tree: Path, ignore: str) -> None:
+    (tree / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    (tree / ".dockerignore").write_text(ignore)
+    content, _ = build(tree)
+    assert selected(tree, ".") == (None if content is None else content.paths)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_source(tree: Path, source: str) -> None:
+    """A build from what was selected alone gives what a build from all of it gives."""
+    (tree / "Dockerfile").write_text(f"FROM scratch\nCOPY {source} /to/\n")
+    content, _ = build(tree)
+    chosen = selected(tree, source)
+    assert (chosen is None) == (content is None)
+    if chosen is None:
+        return
+    for path in sorted((p for p in tree.rglob("*") if p.name != "Dockerfile"), reverse=True):
+        if path.relative_to(tree).as_posix() not in chosen:
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    assert build(tree)[0] == content

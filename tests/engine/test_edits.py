@@ -1,0 +1,185 @@
+"""Change one thing; exactly these nodes are built again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kit import DODO, Project, header
+
+pytestmark = pytest.mark.engine
+
+#: base <- part <- left, right <- top; ``part`` is a file system that its users copy from, but for ``left``.
+STAGES = """
+[stages.part]
+path = "part"
+args = { COLOUR = "red" }
+[stages.left]
+path = "left"
+[stages.right]
+path = "right"
+[stages.top]
+path = "top"
+"""
+
+FILES = {
+    "part/Dockerfile": """\
+        FROM scratch
+        ARG COLOUR=none
+        # the folder is copied, single is too
+        COPY folder /folder
+        COPY single* link /
+        LABEL colour=$COLOUR
+        """,
+    "part/folder/one": "1\n",
+    "part/folder/two": "2\n",
+    "part/folder/hidden.tmp": "x\n",
+    "part/single": "s\n",
+    "part/other": "o\n",
+    "part/unreached": "u\n",
+    "part/.dockerignore": "**/*.tmp\n",
+    "left/Dockerfile": "FROM part\nCOPY file /left\n",
+    "left/file": "l\n",
+    "right/Dockerfile": "FROM scratch\nCOPY --from=part /folder /copied\nCOPY file /right\n",
+    "right/file": "r\n",
+    "top/Dockerfile": "FROM left\nCOPY --from=right / /\n",
+}
+
+Edit = Callable[[Path], object]
+
+
+def rewrite(name: str, old: str, new: str) -> Edit:
+    def edit(folder: Path) -> None:
+        path = folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    return edit
+
+
+def chmod(name: str, mode: int) -> Edit:
+    return lambda folder: (folder / name).chmod(mode)
+
+
+def fresh_clone_with_another_umask(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if "cache" not in path.parts and not path.is_symlink():
+            path.chmod(0o775 if path.is_dir() else 0o664)
+
+
+def relink(folder: Path) -> None:
+    (folder / "part/link").unlink()
+    (folder / "part/link").symlink_to("other")
+
+
+def rename(folder: Path) -> None:
+    (folder / "part/folder/one").rename(folder / "part/folder/uno")
+
+
+def touch_all(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if "cache" not in path.parts and not path.is_symlink():
+            path.touch()
+
+
+TABLE: dict[str, tuple[Edit, set[str]]] = {
+    "nothing": (lambda _: None, set()),
+    "times": (touch_all, set()),
+    "umask of a fresh clone": (fresh_clone_with_another_umask, set()),
+    "comment": (rewrite("part/Dockerfile", "# the folder", "# the whole folder"), set()),
+    "blank lines and indentation": (rewrite("part/Dockerfile", "COPY folder", "\n\n   COPY folder"), set()),
+    "file that COPY does not reach": (rewrite("part/unreached", "u", "v"), set()),
+    "file that .dockerignore hides": (rewrite("part/folder/hidden.tmp", "x", "y"), set()),
+    "argument that no Dockerfile declares": (
+        rewrite("stages.toml", "[platforms.here]\n", "[platforms.here]\nargs = { SHAPE = 'round' }\n"),
+        set(),
+    ),
+    # labels are inherited by FROM and not seen by COPY --from
+    "argument": (rewrite("stages.toml", "red", "blue"), {"part", "left", "top"}),
+    "file that COPY of a folder reaches": (
+        rewrite("part/folder/one", "1", "9"),
+        {"part", "left", "right", "top"},
+    ),
+    "file that COPY of a pattern reaches": (
+        rewrite("part/single", "s", "t"),
+        {"part", "left", "right", "top"},
+    ),
+    "executable bit": (chmod("part/folder/one", 0o755), {"part", "left", "right", "top"}),
+    "symlink's target": (relink, {"part", "left", "right", "top"}),
+    "renamed file, same content": (rename, {"part", "left", "right", "top"}),
+    "file that is no longer hidden": (
+        rewrite("part/.dockerignore", "tmp", "bak"),
+        {"part", "left", "right", "top"},
+    ),
+    "instruction": (rewrite("right/Dockerfile", "/right", "/wrong"), {"right", "top"}),
+    "sibling": (rewrite("left/file", "l", "m"), {"left", "top"}),
+    "last of all": (rewrite("top/Dockerfile", "--from=right / /", "--from=right / /x/"), {"top"}),
+    # early cutoff: it is built, what comes out is the same, its children are not built
+    "parent that gives the same content": (
+        rewrite("part/Dockerfile", "ARG COLOUR=none", "ARG COLOUR=some"),
+        {"part"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("edits") / "project"
+    folder.mkdir()
+    project = Project(folder)
+    project.write({"dodo.py": DODO, "stages.toml": header("stagegraph-test/edits") + STAGES, **FILES})
+    (folder / "part/link").symlink_to("single")
+    run = project.built("top:here")
+    assert run.built == {"part:here", "left:here", "right:here", "top:here"}
+    yield project
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_exactly_these_nodes_are_built(template: Project, tmp_path: Path, case: str) -> None:
+    project = template.copy(tmp_path / "project")
+    edit, expected = TABLE[case]
+    edit(project.folder)
+    run = project.built("top:here")
+    assert run.built == {f"{stage}:here" for stage in expected}, run.output
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_plan_foretells_what_is_built(template: Project, tmp_path: Path, case: str) -> None:
+    """Everything that is built was planned; more is planned only where a content might come out the same."""
+    project = template.copy(tmp_path / "project")
+    edit, expected = TABLE[case]
+    edit(project.folder)
+    done = project.doit("plan", "top:here")
+    planned = {line.split()[1] for line in done.output.splitlines() if line.startswith("build ")}
+    assert planned >= {f"{stage}:here" for stage in expected}
+    assert bool(planned) == bool(expected)
+
+
+def test_another_platform_is_its_own(template: Project, tmp_path: Path) -> None:
+    project = template.copy(tmp_path / "project")
+    assert project.built("top:there").built == {f"{s}:there" for s in ("part", "left", "right", "top")}
+    assert project.built("top:there", "top:here").built == set()
+
+
+def test_a_change_says_its_line(template: Project, tmp_path: Path) -> None:
+    project = template.copy(tmp_path / "project")
+    rewrite("part/Dockerfile", "COPY folder /folder", "COPY folder /ordner")(project.folder)
+    expected = "part/Dockerfile:4: instruction changed: COPY folder /folder -> COPY folder /ordner"
+    assert expected in project.doit("plan", "top:here").output
+    assert expected in project.doit("part:here").output
+
+
+def test_two_platforms_that_no_argument_tells_apart_share_every_node(
+    template: Project, tmp_path: Path
+) -> None:
+    project = template.copy(tmp_path / "project")
+    text = (project.folder / "stages.toml").read_text()
+    docker = text.split('docker = "')[1].split('"')[0]
+    (project.folder / "stages.toml").write_text(
+        text + f'[platforms.twin]\ndocker = "{docker}"\nargs = {{ X = "1" }}\n'
+    )
+    assert project.built("top:twin").built == set()

@@ -1,0 +1,111 @@
+"""Killed at any moment: the next call needs no repair, loses no finished node, gives the same result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from kit import Project, header, image_id
+
+pytestmark = pytest.mark.engine
+
+STAGES = """
+[stages.first]
+path = "first"
+[stages.slow]
+path = "slow"
+[images.slow]
+"""
+
+
+@pytest.fixture
+def slow(project: Project, repo: str, program: Path) -> Project:
+    project.write(
+        {
+            "stages.toml": header(repo) + STAGES,
+            "first/Dockerfile": "FROM scratch\nCOPY program /\n",
+            "slow/Dockerfile": "FROM first\n",
+        }
+    )
+    shutil.copy(program, project.folder / "first/program")
+    return project
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_in_the_middle_of_a_build(slow: Project, repo: str, kill: signal.Signals) -> None:
+    # words of its own, or BuildKit would remember the step from the case before
+    words = f'"/program", "sleep", "4", "{kill.name}", "{repo}"'
+    slow.write({"slow/Dockerfile": f"FROM first\nRUN [{words}]\n"})
+    process = slow.start("slow:here")
+    records = slow.folder / "cache/records"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (records.is_dir() and len(list(records.iterdir())) >= 2):
+        time.sleep(0.05)
+    time.sleep(1.5)  # in the middle of the RUN that sleeps
+    process.send_signal(kill)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not image_id(f"{repo}:slow-here")
+    run = slow.built("slow:here")
+    assert run.built == {"slow:here"} and run.nodes("reuse") == {"first:here"}
+    assert run.last["images"][f"{repo}:slow-here"] == image_id(f"{repo}:slow-here")
+
+
+DIE = """
+import os, sys
+from stagegraph import files, record
+import stagegraph.store.layout as layout
+count = int(sys.argv.pop(1))
+write = layout.write_atomically
+def dying(path, data):
+    global count
+    count -= 1
+    if count == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # half of a file, under the temporary name that it would have
+        (path.parent / f".{path.name}.half").write_bytes(data[: len(data) // 2])
+        os._exit(9)
+    write(path, data)
+layout.write_atomically = dying
+from doit.doit_cmd import DoitMain
+sys.exit(DoitMain().run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("write", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_in_the_middle_of_a_store_write(project: Project, repo: str, tmp_path: Path, write: int) -> None:
+    project.write(
+        {
+            "stages.toml": header(repo) + STAGES,
+            "first/Dockerfile": "FROM scratch\nCOPY file /\n",
+            "first/file": f"{tmp_path}\n",
+            "slow/Dockerfile": "FROM first\nCOPY --from=first /file /copy\n",
+        }
+    )
+    script = tmp_path / "die.py"
+    script.write_text(DIE)
+    died = subprocess.run(
+        [sys.executable, str(script), str(write), "slow:here"],
+        cwd=project.folder,
+        env={**os.environ, "CI": "true"},
+        capture_output=True,
+        check=False,
+    )
+    assert died.returncode == 9
+    finished = {node for node in ("first:here", "slow:here") if "reuse" in _plan(project, node)}
+    run = project.built("slow:here")
+    assert run.nodes("build").isdisjoint(finished)
+    again = project.copy(tmp_path / "again")
+    shutil.rmtree(again.folder / "cache")
+    assert again.built("slow:here").last["images"] == run.last["images"]
+
+
+def _plan(project: Project, node: str) -> str:
+    lines = project.doit("plan", node).output.splitlines()
+    return next((line for line in lines if line.split()[1:2] == [node]), "")

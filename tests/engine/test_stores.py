@@ -1,0 +1,185 @@
+"""A machine that has only ``cache/``, only the registry, or damaged ones of either."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit import Project, Registry, header, image_id
+
+pytestmark = pytest.mark.engine
+
+RUN = Path(__file__).parents[2] / "run"
+
+STAGES = """
+[stages.heavy]
+path = "heavy"
+[stages.light]
+path = "light"
+[images.light]
+"""
+
+
+@pytest.fixture
+def chain(project: Project, repo: str) -> Project:
+    """heavy <- light, of which light is an image."""
+    project.write(
+        {
+            "stages.toml": header(repo) + STAGES,
+            "heavy/Dockerfile": "FROM scratch\nCOPY file /heavy\n",
+            "heavy/file": "heavy\n",
+            "light/Dockerfile": "FROM scratch\nCOPY --from=heavy /heavy /light\n",
+        }
+    )
+    return project
+
+
+@pytest.fixture
+def second_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of another engine with an empty data root."""
+    folder = tmp_path_factory.mktemp("e")
+    env = {**os.environ, "STAGEGRAPH_ENGINE_DIR": str(folder / "d")}
+    done = subprocess.run(
+        [str(RUN), "sh", "-c", "echo $DOCKER_HOST"], env=env, capture_output=True, text=True, check=True
+    )
+    yield {"DOCKER_HOST": done.stdout.strip()}
+    subprocess.run([str(RUN), "down"], env=env, check=True, capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_second_call_does_nothing(chain: Project, repo: str) -> None:
+    first = chain.built("light:here")
+    assert first.built == {"heavy:here", "light:here"}
+    second = chain.built("light:here")
+    assert second.nodes("reuse") == {"light:here"} and not second.built
+    assert (
+        second.last["images"]
+        == {f"{repo}:light-here": image_id(f"{repo}:light-here")}
+        == first.last["images"]
+    )
+
+
+def test_another_engine_with_only_the_cache(chain: Project, repo: str, second_engine: dict[str, str]) -> None:
+    first = chain.built("light:here")
+    other = Project(chain.folder, second_engine)
+    run = other.built("light:here")
+    assert not run.built and run.last["images"] == first.last["images"]
+    listed = subprocess.run(
+        ["docker", "images", "--format={{.Repository}}:{{.Tag}}"],
+        env={**os.environ, **second_engine},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert listed.stdout.split() == [f"{repo}:light-here"]
+
+
+def test_another_engine_can_build_on_what_the_cache_holds(
+    chain: Project, second_engine: dict[str, str]
+) -> None:
+    chain.built("light:here")
+    chain.write({"light/Dockerfile": "FROM scratch\nCOPY --from=heavy /heavy /other\n"})
+    run = Project(chain.folder, second_engine).built("light:here")
+    assert run.built == {"light:here"}
+
+
+def test_only_the_registry(chain: Project, registry: Registry, repo: str) -> None:
+    """Nothing is built, and no ancestor of the image is pulled."""
+    setting = f"registry={registry.host}"
+    first = chain.built(setting, "light:here")
+    shutil.rmtree(chain.folder / "cache")
+    subprocess.run(["docker", "rmi", "-f", f"{repo}:light-here"], check=True, capture_output=True)
+    before = len(registry.manifests_read())
+    run = chain.built(setting, "light:here")
+    assert run.nodes("pull") == {"light:here"} and not run.built
+    assert run.last["images"] == first.last["images"]
+    asked = registry.manifests_read()[before:]
+    assert not [name for name in asked if name.startswith("heavy")]
+    heavy = first.digests["heavy:here"]
+    assert (
+        heavy not in asked
+        and not (chain.folder / "cache/blobs/sha256" / heavy.removeprefix("sha256:")).exists()
+    )
+
+
+def test_the_final_tag_is_in_the_registry(chain: Project, registry: Registry, repo: str) -> None:
+    """Also where the image was built before a registry was set."""
+    first = chain.built("light:here")
+    chain.built(f"registry={registry.host}", "light:here")
+    shutil.rmtree(chain.folder / "cache")
+    plan = chain.doit("plan", f"registry={registry.host}", "light:here")
+    assert plan.output.startswith("pull ")
+    reference = f"docker://{registry.host}/{repo}:light-here"
+    raw = subprocess.run(
+        ["skopeo", "inspect", "--tls-verify=false", reference], capture_output=True, text=True, check=True
+    )
+    assert json.loads(raw.stdout)["Digest"] == first.last["images"][f"{repo}:light-here"]
+
+
+def test_a_tag_that_holds_something_else_is_not_believed(
+    chain: Project, registry: Registry, repo: str
+) -> None:
+    setting = f"registry={registry.host}"
+    first = chain.built(setting, "light:here")
+    keys = json.loads(chain.doit("keys", "--json").output)
+    tags = (registry.data / "docker/registry/v2/repositories" / repo / "_manifests/tags").iterdir()
+    names = {path.name for path in tags}
+    wanted = next(n for n in names if n.endswith(keys["light:here"].removeprefix("sha256:")))
+    other = next(n for n in names if n.endswith(keys["heavy:here"].removeprefix("sha256:")))
+    base = f"docker://{registry.host}/{repo}"
+    copy = ["skopeo", "copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"]
+    subprocess.run([*copy, f"{base}:{other}", f"{base}:{wanted}"], check=True, capture_output=True)
+    shutil.rmtree(chain.folder / "cache")
+    run = chain.built(setting, "light:here")
+    # its content key still finds it, once its parent is there
+    assert run.nodes("pull") == {"heavy:here", "light:here"}
+    assert run.last["images"] == first.last["images"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "swapped"])
+def test_a_damaged_blob_is_replaced(chain: Project, damage: str, repo: str) -> None:
+    """It is set aside, and what it belonged to is built again."""
+    first = chain.built("light:here")
+    subprocess.run(["docker", "rmi", "-f", f"{repo}:light-here"], check=True, capture_output=True)
+    blobs = chain.folder / "cache/blobs/sha256"
+    manifest = json.loads((blobs / first.digests["light:here"].removeprefix("sha256:")).read_text())
+    layer = blobs / manifest["layers"][0]["digest"].removeprefix("sha256:")
+    data = layer.read_bytes()
+    layer.unlink()
+    if damage != "missing":
+        layer.write_bytes(data[:-1] if damage == "truncated" else bytes(len(data)))
+    run = chain.built("light:here")
+    assert run.built == {"light:here"}
+    assert run.last["images"] == first.last["images"] and layer.read_bytes() == data
+
+
+def test_a_damaged_cache_beside_a_good_registry(chain: Project, registry: Registry, repo: str) -> None:
+    setting = f"registry={registry.host}"
+    first = chain.built(setting, "light:here")
+    subprocess.run(["docker", "rmi", "-f", f"{repo}:light-here"], check=True, capture_output=True)
+    for path in (chain.folder / "cache/blobs/sha256").iterdir():
+        path.chmod(0o644)
+        path.write_bytes(b"")
+    run = chain.built(setting, "light:here")
+    assert run.nodes("pull") == {"light:here"} and run.last["images"] == first.last["images"]
+
+
+def test_registry_down_is_said_once_and_left_alone(chain: Project) -> None:
+    run = chain.built("registry=127.0.0.1:1", "light:here")
+    assert run.built == {"heavy:here", "light:here"}
+    assert run.output.count("going on without the registry") == 1
+
+
+def test_two_processes_build_a_node_once(chain: Project, program: Path) -> None:
+    shutil.copy(program, chain.folder / "heavy/program")
+    chain.write({"heavy/Dockerfile": 'FROM scratch\nCOPY file program /\nRUN ["/program", "sleep", "3"]\n'})
+    chain.write({"light/Dockerfile": "FROM scratch\nCOPY --from=heavy /file /light\n"})
+    one, two = chain.start("heavy:here"), chain.start("heavy:here")
+    outputs = [process.communicate(timeout=120)[0] for process in (one, two)]
+    assert one.returncode == two.returncode == 0, outputs
+    assert sorted("1 built" in output for output in outputs) == [False, True], outputs

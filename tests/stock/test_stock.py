@@ -1,0 +1,407 @@
+"""The images of this repository, built and put to use on both platforms.
+
+An hour when nothing is cached, minutes otherwise. Nothing is mounted: programs go in and out of containers by
+standard input and output, so it does not matter where the engine runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.stock
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(__file__).parent / "programs"
+
+#: What the kernel calls the processor, and its number in ELF headers (e_machine), by the project's names.
+MACHINE = {"amd64": ("x86_64", 62), "aarch64": ("aarch64", 183)}
+OCI = {"amd64": "amd64", "aarch64": "arm64"}
+#: Another processor that OpenBLAS can be compiled for.
+OTHER_TARGET = {"amd64": ('"HASWELL"', '"ZEN"'), "aarch64": ('"ARMV8"', '"NEOVERSEN1"')}
+
+
+# -- calls of doit and of the engine -------------------------------------------------------------------------
+
+
+def doit(folder: Path, *words: str) -> str:
+    """Standard output of a call of doit that must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", *words],
+        cwd=folder,
+        env={**os.environ, "CI": "true"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(platform: str) -> dict[str, Any]:
+    """``doit`` for both images of a platform; what it says it did."""
+    last = ROOT / "cache" / "last-run.json"
+    last.unlink(missing_ok=True)
+    doit(ROOT, f"stock:{platform}", f"stock-dev:{platform}")
+    run: dict[str, Any] = json.loads(last.read_text())
+    return run
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the engine. ``stage`` is its stage, ``platform`` the project's name of its platform."""
+
+    tag: str
+    stage: str
+    platform: str
+
+    def run(self, script: str, *, stdin: bytes = b"", status: int = 0) -> bytes:
+        """Standard output of a script in a container without network, which must end with ``status``."""
+        options = ["--rm", "--interactive", "--pull=never", "--network=none"]
+        where = f"--platform=linux/{OCI[self.platform]}"
+        done = subprocess.run(
+            ["docker", "run", *options, where, self.tag, "timeout", "600", "sh", "-euc", script],
+            input=stdin,
+            capture_output=True,
+            check=False,
+        )
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        assert done.returncode == status, f"{self.tag}: status {done.returncode}\n{script}\n{said[-4000:]}"
+        return done.stdout
+
+    def says(self, script: str, *, stdin: bytes = b"") -> list[str]:
+        """Lines that a script prints."""
+        return self.run(script, stdin=stdin).decode().splitlines()
+
+
+@dataclass(frozen=True)
+class File:
+    """A regular file of an image: its mode, and the machine of its ELF header if it has one."""
+
+    mode: int
+    machine: int | None
+
+
+def machine(head: bytes) -> int | None:
+    """``e_machine`` of an ELF header."""
+    if len(head) < 20 or not head.startswith(b"\x7fELF"):
+        return None
+    order = "<" if head[5] == 1 else ">"
+    return int(struct.unpack_from(f"{order}H", head, 18)[0])
+
+
+def files(image: Image) -> dict[str, File]:
+    """All regular files of an image by path; links are left out, what they lead to is in it."""
+    created = subprocess.run(
+        ["docker", "create", "--pull=never", f"--platform=linux/{OCI[image.platform]}", image.tag, "true"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    container = created.stdout.strip()
+    found = {}
+    try:
+        with (
+            subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as process,
+            tarfile.open(fileobj=process.stdout, mode="r|") as tar,
+        ):
+            for member in tar:
+                if member.isreg() and (content := tar.extractfile(member)):
+                    found[member.name] = File(member.mode, machine(content.read(20)))
+        assert process.returncode == 0
+    finally:
+        subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True)
+    return found
+
+
+# -- fixtures ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", params=list(MACHINE))
+def platform(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def images(platform: str) -> dict[str, Image]:
+    """``stock`` and ``stock-dev`` of a platform, built and in the engine."""
+    tags = build(platform)["images"]
+    found = {}
+    for stage in ("stock", "stock-dev"):
+        [tag] = [tag for tag in tags if tag.endswith(f":{stage}-{platform}")]
+        found[stage] = Image(tag, stage, platform)
+    return found
+
+
+@pytest.fixture(scope="session")
+def stock(images: dict[str, Image]) -> Image:
+    return images["stock"]
+
+
+@pytest.fixture(scope="session")
+def dev(images: dict[str, Image]) -> Image:
+    return images["stock-dev"]
+
+
+@pytest.fixture(scope="session")
+def stock_files(stock: Image) -> dict[str, File]:
+    return files(stock)
+
+
+@pytest.fixture(scope="session")
+def dev_files(dev: Image) -> dict[str, File]:
+    return files(dev)
+
+
+# -- programs ------------------------------------------------------------------------------------------------
+
+
+def compiled(dev: Image, source: str, modules: str, compiler: str = "cc") -> bytes:
+    """The program that ``cc x.c $(pkg-config --cflags --libs MODULES)`` makes in ``stock-dev``."""
+    suffix = {"cc": "c", "c++": "cc"}[compiler]
+    script = (
+        f"cd /tmp; cat >x.{suffix}; flags=$(pkg-config --cflags --libs {modules}); "
+        f"{compiler} -Wall -Wextra -Werror -o x x.{suffix} $flags; cat x"
+    )
+    return dev.run(script, stdin=source.encode())
+
+
+#: Keeps the program that comes by standard input.
+SAVE = "cd /tmp; cat >x; chmod +x x; "
+
+#: A server on loopback, which a container without network has too.
+REDIS = (
+    "redis-server --port 6380 --save '' --daemonize yes >/dev/null; "
+    'n=0; until [ "$(redis-cli -p 6380 ping 2>/dev/null)" = PONG ]; do '
+    'n=$((n + 1)); [ "$n" -lt 300 ]; sleep 0.2; done; '
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "before", "argument"),
+    [("hiredis", "hiredis", REDIS, "6380"), ("msgpack", "msgpack-c", "", ""), ("blas", "cblas", "", "")],
+    ids=["hiredis", "msgpack-c", "cblas"],
+)
+def test_c_program_compiles_in_stock_dev_and_runs_in_stock(
+    stock: Image, dev: Image, name: str, module: str, before: str, argument: str
+) -> None:
+    program = compiled(dev, (PROGRAMS / f"{name}.c").read_text(), module)
+    assert machine(program) == MACHINE[stock.platform][1]
+    assert stock.says(f"{SAVE}{before}./x {argument}", stdin=program) == [f"{name} OK"]
+
+
+def test_googletest_program_compiles_and_runs_in_stock_dev(dev: Image) -> None:
+    source = """
+        #include <gmock/gmock.h>
+        TEST(Sums, AreRight) { EXPECT_THAT(1 + 1, testing::Eq(2)); }
+        TEST(Sums, AreWrong) { EXPECT_EQ(1 + 1, 3); }
+    """
+    program = compiled(dev, source, "gtest gmock_main", "c++")
+    assert "[  PASSED  ] 1 test." in dev.says(f"{SAVE}./x --gtest_filter=*Right", stdin=program)
+    dev.run(f"{SAVE}./x", stdin=program, status=1)  # it does look at what is compared
+
+
+def test_msgpack_for_cxx_compiles_and_runs_in_stock_dev(dev: Image) -> None:
+    source = """
+        #include <iostream>
+        #include <map>
+        #include <msgpack.hpp>
+        #include <string>
+        #include <vector>
+        using Value = std::map<std::string, std::vector<int>>;
+        int main() {
+            std::stringstream stream;
+            msgpack::pack(stream, Value{{"a", {1, -1, 300}}});
+            const std::string bytes = stream.str();
+            const auto handle = msgpack::unpack(bytes.data(), bytes.size());
+            const auto value = handle.get().as<Value>();
+            for (int item : value.at("a")) std::cout << item << std::endl;
+            std::cout << (bytes == "\\x81\\xa1\\x61\\x93\\x01\\xff\\xcd\\x01\\x2c") << std::endl;
+        }
+    """
+    program = compiled(dev, source, "msgpack-cxx", "c++")
+    assert dev.says(f"{SAVE}./x", stdin=program) == ["1", "-1", "300", "1"]
+
+
+# -- what stock holds ----------------------------------------------------------------------------------------
+
+
+def test_redis_runs_on_its_platform(stock: Image) -> None:
+    machine_name, version = stock.says("uname -m; redis-server --version")
+    assert machine_name == MACHINE[stock.platform][0]
+    recipe = (ROOT / "stock" / "redis" / "Dockerfile").read_text()
+    pinned = re.search(r"redis_([\d.]+)\.orig\.tar", recipe)
+    assert pinned
+    assert version.startswith(f"Redis server v={pinned[1]} ")
+
+
+def test_image_is_declared_for_its_platform(images: dict[str, Image], platform: str) -> None:
+    for image in images.values():
+        done = subprocess.run(
+            ["docker", "image", "inspect", "--format={{.Os}}/{{.Architecture}}", image.tag],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == f"linux/{OCI[platform]}"
+
+
+def test_python_of_the_environment_comes_first(stock: Image) -> None:
+    code = "import sys; print(*sys.version_info[:2]); print(sys.prefix); print(sys.executable)"
+    said = stock.says(f"command -v python; command -v python3; python -c '{code}'")
+    assert said == [
+        "/opt/venv/bin/python",
+        "/opt/venv/bin/python3",
+        "3 13",
+        "/opt/venv",
+        "/opt/venv/bin/python",
+    ]
+
+
+@pytest.mark.parametrize("stage", ["stock", "stock-dev"])
+def test_every_program_is_for_the_platform(
+    stage: str, platform: str, stock_files: dict[str, File], dev_files: dict[str, File]
+) -> None:
+    found = {"stock": stock_files, "stock-dev": dev_files}[stage]
+    machines = {path: file.machine for path, file in found.items() if file.machine is not None}
+    names = {PurePosixPath(path).name for path in machines}
+    assert {"redis-server", "libblas.so.3", "libc.so.6"} <= names
+    assert {p: m for p, m in machines.items() if m != MACHINE[platform][1]} == {}
+
+
+_COMPILER = re.compile(
+    r"(\w+-linux-gnu-)?(gcc|g\+\+|c\+\+|cc|cpp|clang|gfortran|ld|as|make|cmake|ninja)(\.bfd)?(-\d+)?"
+    r"|cc1(plus)?|collect2|lto1"
+)
+
+
+def compilers(found: dict[str, File]) -> set[str]:
+    """Compilers and their parts, by name among what can be executed."""
+    return {
+        p for p, file in found.items() if file.mode & 0o111 and _COMPILER.fullmatch(PurePosixPath(p).name)
+    }
+
+
+def duplicates(found: dict[str, File]) -> set[str]:
+    """Static libraries beside which there is a shared one of the same name."""
+    shared = {PurePosixPath(path).name.partition(".so")[0] for path in found if ".so" in path}
+    return {p for p in found if p.endswith(".a") and PurePosixPath(p).stem in shared}
+
+
+def test_stock_holds_no_compiler(stock_files: dict[str, File], dev_files: dict[str, File]) -> None:
+    assert {PurePosixPath(path).name for path in compilers(dev_files)} >= {
+        "cc1",
+        "cc1plus",
+        "collect2",
+        "make",
+    }
+    assert compilers(stock_files) == set()
+
+
+def test_stock_holds_no_static_library_that_is_there_as_a_shared_one(
+    stock_files: dict[str, File], dev_files: dict[str, File]
+) -> None:
+    assert duplicates(dev_files)  # libc's, for one
+    assert duplicates(stock_files) == set()
+    assert {path for path in duplicates(dev_files) if path.startswith("usr/local/")} == set()
+
+
+def test_nothing_of_the_packaging_tools_is_left(
+    stock_files: dict[str, File], dev_files: dict[str, File]
+) -> None:
+    left = re.compile(
+        r"var/(lib/apt/lists|cache/apt|log/apt|cache/ldconfig)/.+|var/log/(dpkg|alternatives)\.log"
+    )
+    for found in (stock_files, dev_files):
+        assert "var/lib/dpkg/status" in found
+        # two files that apt's own package brings, both empty
+        empty = {"var/lib/apt/lists/lock", "var/cache/apt/archives/lock"}
+        assert {path for path in found if left.fullmatch(path)} - empty == set()
+
+
+# -- reuse ---------------------------------------------------------------------------------------------------
+
+
+def records(folder: Path) -> dict[str, int]:
+    """Records of a store and when each was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "cache" / "records").iterdir()}
+
+
+def test_second_call_builds_nothing(images: dict[str, Image], platform: str) -> None:
+    before = records(ROOT)
+    run = build(platform)
+    assert {node["node"]: node["decision"] for node in run["nodes"]} == {
+        f"stock:{platform}": "reuse",
+        f"stock-dev:{platform}": "reuse",
+    }
+    assert set(run["images"]) == {image.tag for image in images.values()}
+    assert records(ROOT) == before
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Path]:
+    """The project once more, with the same store: records copied, blobs shared.
+
+    Blobs are reached by a link to their folder; a hard link of each would change the times by which the
+    original store knows that it has read them.
+    """
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT / "stock", folder / "stock", symlinks=True)
+    for name in ("stages.toml", "stages.lock", "dodo.py"):
+        shutil.copy2(ROOT / name, folder / name)
+    cache = folder / "cache"
+    for name in ("records", "latest"):
+        shutil.copytree(ROOT / "cache" / name, cache / name, ignore=shutil.ignore_patterns(".*"))
+    shutil.copy2(ROOT / "cache" / "verified.json", cache / "verified.json")
+    (cache / "blobs").symlink_to(ROOT / "cache" / "blobs", target_is_directory=True)
+    yield folder
+    (cache / "blobs").unlink()
+
+
+def keys(folder: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads(doit(folder, "keys", "--json"))
+    return found
+
+
+def plan(folder: Path, platform: str) -> dict[str, dict[str, Any]]:
+    """Facts of every node that a run for both images would come to."""
+    steps = json.loads(doit(folder, "plan", "--json", f"stock:{platform}", f"stock-dev:{platform}"))
+    return {step["node"]: step for step in steps["nodes"]}
+
+
+def test_another_argument_of_blas_rebuilds_blas_and_the_assemblies(
+    images: dict[str, Image], platform: str, copy: Path
+) -> None:
+    before = keys(copy)
+    assert {node: step["decision"] for node, step in plan(copy, platform).items()} == {
+        f"stock:{platform}": "reuse",
+        f"stock-dev:{platform}": "reuse",
+    }
+    old, new = OTHER_TARGET[platform]
+    text = (copy / "stages.toml").read_text()
+    assert text.count(old) == 1
+    (copy / "stages.toml").write_text(text.replace(old, new))
+
+    due = {f"{stage}:{platform}" for stage in ("blas", "stock", "stock-dev")}
+    after = keys(copy)
+    assert {node for node in after if after[node] != before[node]} == due
+    steps = plan(copy, platform)
+    assert {node for node, step in steps.items() if step["decision"] == "build"} == due
+    assert {step["decision"] for node, step in steps.items() if node not in due} == {"reuse"}
+    [change] = steps[f"blas:{platform}"]["changes"]
+    assert "TARGET" in change
+    assert new.strip('"') in change

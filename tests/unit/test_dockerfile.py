@@ -1,0 +1,571 @@
+"""What a Dockerfile says it depends on, by the rules of BuildKit and the Dockerfile reference."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import facts, sha
+
+from stagegraph.dockerfile import Edge, has_onbuild
+from stagegraph.errors import DockerfileError
+
+pytestmark = pytest.mark.unit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def fault(text: str, **given: object) -> str:
+    with pytest.raises(DockerfileError) as error:
+        facts(text, **given)  # type: ignore[arg-type]
+    return str(error.value)
+
+
+def names(text: str, **given: object) -> list[tuple[str, str, bool]]:
+    found = facts(text, **given)  # type: ignore[arg-type]
+    return [(edge.name, edge.platform, edge.whole) for edge in found.edges]
+
+
+def sources(text: str, **given: object) -> list[str] | None:
+    found = facts(text, **given).sources  # type: ignore[arg-type]
+    return None if found is None else [source for source, _ in found]
+
+
+def canonical(text: str) -> list[tuple[object, ...]]:
+    return [step.canonical for step in facts(text).instructions]
+
+
+# -- names that it takes from ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "edges"),
+    [
+        ("FROM base", [("base", "", True)]),
+        ("FROM scratch", []),
+        ("FROM scratch\nCOPY --from=scratch / /", []),
+        ("FROM base\nCOPY --from=blas / /", [("base", "", True), ("blas", "", False)]),
+        (
+            "FROM base\nCOPY --link --from=blas / /\nCOPY --from=blas /a /b",
+            [("base", "", True), ("blas", "", False)],
+        ),
+        ("FROM blas\nCOPY --from=blas / /", [("blas", "", True), ("blas", "", False)]),
+        ("FROM base\nRUN --mount=from=tools,target=/t x", [("base", "", True), ("tools", "", False)]),
+        (
+            "FROM base\nRUN --mount=type=cache,from=tools,target=/t x",
+            [("base", "", True), ("tools", "", False)],
+        ),
+        (
+            'FROM base\nRUN --mount="type=bind,from=tools,target=/t" x',
+            [("base", "", True), ("tools", "", False)],
+        ),
+        ("FROM base\nRUN --mount=type=bind,from=,target=/t x", [("base", "", True)]),
+        ('FROM base\nCOPY --from="" a /a', [("base", "", True)]),
+        ("FROM base AS one\nFROM one\nCOPY --from=one / /", [("base", "", True)]),
+        ("FROM base AS one\nFROM scratch\nCOPY --from=ONE / /", [("base", "", True)]),
+        ("FROM base AS one\nFROM scratch\nCOPY --from=0 / /", [("base", "", True)]),
+        ("FROM a AS x\nFROM b AS x\nFROM scratch\nCOPY --from=x / /", [("b", "", True)]),
+        # a number is an image's name to FROM
+        ("FROM a\nFROM 0", [("0", "", True)]),
+    ],
+)
+def test_edges(text: str, edges: list[tuple[str, str, bool]]) -> None:
+    assert names(text) == edges
+
+
+def test_edges_know_their_lines() -> None:
+    found = facts("# one\nFROM base\n\nCOPY --from=blas \\\n  /a \\\n  /b\n").edges
+    assert found == (Edge("base", "", 2, True), Edge("blas", "", 4, False))
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("debian", "debian"),
+        ("debian:latest", "debian"),
+        ("docker.io/library/debian:12", "debian:12"),
+        ("index.docker.io/library/debian", "debian"),
+        ("library/debian", "debian"),
+        ("docker.io/grafana/grafana", "grafana/grafana"),
+        ("library/a/b", "library/a/b"),
+        ("quay.io/a/b:latest", "quay.io/a/b"),
+        (f"debian:12@{sha('x')}", f"debian:12@{sha('x')}"),
+    ],
+)
+def test_names_are_compared_as_buildkit_compares_them(said: str, name: str) -> None:
+    assert names(f"FROM {said}") == [(name, "", True)]
+    assert names(f"FROM scratch\nCOPY --from={said} / /") == [(name, "", False)]
+
+
+@pytest.mark.parametrize(
+    ("platform", "asked"),
+    [
+        ("linux/amd64", ""),
+        ("$TARGETPLATFORM", ""),
+        ("linux/arm64", "linux/arm64"),
+        ("linux/arm64/v8", "linux/arm64"),
+        ("arm64", "linux/arm64"),
+        ("linux/aarch64", "linux/arm64"),
+        ("linux/arm", "linux/arm/v7"),
+        ("linux/x86_64", ""),
+        ("linux/amd64/v2", "linux/amd64/v2"),
+        ("linux/${TARGETARCH}", ""),
+    ],
+)
+def test_platform_of_from(platform: str, asked: str) -> None:
+    assert names(f"FROM --platform={platform} base") == [("base", asked, True)]
+
+
+def test_copy_from_outside_is_for_the_target_whatever_the_part_runs_on() -> None:
+    text = "FROM --platform=linux/arm64 base\nCOPY --from=blas / /"
+    assert names(text) == [("base", "linux/arm64", True), ("blas", "", False)]
+
+
+# -- arguments in names ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "name"),
+    [
+        ("ARG BASE_IMAGE=debian:12\nFROM ${BASE_IMAGE}", {}, "debian:12"),
+        ("ARG BASE_IMAGE=debian:12\nFROM $BASE_IMAGE", {"BASE_IMAGE": "blas"}, "blas"),
+        ("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}", {"BASE_IMAGE": "blas"}, "blas"),
+        ("ARG A=blas\nARG B=$A\nFROM $B", {}, "blas"),
+        ("ARG A=blas B=$A\nFROM $B", {}, "blas"),
+        ("ARG A\nFROM ${A:-blas}", {}, "blas"),
+        ("ARG A=x\nFROM ${A:+blas}", {}, "blas"),
+        ("FROM tool-$TARGETARCH", {}, "tool-amd64"),
+        ("ARG TARGETARCH=mine\nFROM tool-$TARGETARCH", {}, "tool-mine"),
+        ('ARG A="blas"\nFROM $A', {}, "blas"),
+    ],
+)
+def test_argument_in_from(text: str, args: dict[str, str], name: str) -> None:
+    assert names(text, args=args) == [(name, "", True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ARG A\nFROM $A", "FROM $A"),
+        ("FROM $A", "FROM $A"),
+        ("ARG HTTP_PROXY\nFROM $HTTP_PROXY", "FROM $HTTP_PROXY"),
+        ("ARG SOURCE_DATE_EPOCH=1\nFROM a-$SOURCE_DATE_EPOCH", "FROM a-$SOURCE_DATE_EPOCH"),
+        ("ARG A=$SOURCE_DATE_EPOCH\nARG SOURCE_DATE_EPOCH\nARG B=x$SOURCE_DATE_EPOCH\nFROM $B", "FROM $B"),
+        ("FROM --platform=$A base", "FROM --platform=$A"),
+    ],
+)
+def test_names_that_are_not_known(text: str, said: str) -> None:
+    line = text.count("\n") + 1
+    assert fault(text) == (
+        f"x/Dockerfile:{line}: {said}: the name is empty or not known before the build\n"
+        "  give the argument a value in stages.toml, or a default before the first FROM"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "ARG N=x\nFROM scratch\nCOPY --from=$N / /",
+            "x/Dockerfile:3: from=$N: BuildKit does not expand variables here\n"
+            "  give it a name of its own first: FROM $NAME AS part, then from=part",
+        ),
+        (
+            "FROM scratch\nFROM scratch\nRUN --mount=from=0,target=/x x",
+            "x/Dockerfile:3: from=0: a mount takes no number\n  name the part with FROM ... AS NAME",
+        ),
+        ("FROM scratch\nCOPY --from=0 / /", "x/Dockerfile:2: from=0: no earlier part has this number"),
+        (
+            "FROM scratch\nCOPY --from=later / /\nFROM scratch AS later\nFROM scratch\nCOPY --from=0 / /",
+            "x/Dockerfile:2: from=later: the part is defined later or here\n  move it up",
+        ),
+        (
+            "FROM scratch AS own\nCOPY --from=own / /",
+            "x/Dockerfile:2: from=own: the part is defined later or here\n  move it up",
+        ),
+    ],
+)
+def test_from_that_cannot_be(text: str, said: str) -> None:
+    assert fault(text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        # BuildKit would take the context called base in place of the part, whose COPY would be lost
+        ("FROM base AS base\nCOPY a /a\nFROM base\n", "1: AS base hides what line 1"),
+        ("FROM base AS x\nFROM x AS BASE\n", "2: AS base hides what line 1"),
+        ("FROM docker.io/library/base:latest AS base\n", "1: AS base hides what line 1"),
+        ("FROM scratch AS x\nCOPY --from=y / /\nFROM x AS y\n", ""),
+    ],
+)
+def test_part_named_as_what_it_takes_from_outside(text: str, where: str) -> None:
+    said = fault(text)
+    assert said.startswith("x/Dockerfile:")
+    if where:
+        assert (
+            said
+            == f"x/Dockerfile:{where} takes from outside by the same name\n  call this part something else"
+        )
+
+
+def test_part_of_that_name_that_is_not_reached_does_no_harm() -> None:
+    assert names("FROM other AS base\nFROM scratch AS last\nFROM last") == []
+
+
+# -- parts -------------------------------------------------------------------------------------------
+
+
+THREE = "FROM a AS one\nRUN 1\nFROM b AS two\nCOPY f /\nFROM c AS three\nRUN 3\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "edges", "steps"),
+    [("", ["c"], ["FROM", "RUN"]), ("two", ["b"], ["FROM", "COPY"]), ("ONE", ["a"], ["FROM", "RUN"])],
+)
+def test_only_what_is_reached_counts(target: str, edges: list[str], steps: list[str]) -> None:
+    found = facts(THREE, target=target)
+    assert [edge.name for edge in found.edges] == edges
+    assert [step.cmd for step in found.instructions] == steps
+
+
+def test_unreached_part_needs_no_argument_file_or_archive() -> None:
+    found = facts(
+        "ARG G=1\nFROM a\nARG A\nCOPY x /\nRUN apt-get update\nFROM b\nARG B\n", args={"A": "1", "B": "2"}
+    )
+    assert dict(found.args) == {"B": "2"}
+    assert found.sources == ()
+    assert not found.uses_archive
+
+
+def test_unknown_target() -> None:
+    assert fault(THREE, target="tow") == "x/Dockerfile: has no stage 'tow'\n  did you mean 'two'?"
+
+
+# -- arguments ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ("FROM a\nARG A", {"A": "1"}),
+        ("FROM a\nARG A=x B=y", {"A": "1", "B": "2"}),
+        ("ARG A\nFROM a", {"A": "1"}),
+        ("FROM a", {}),
+        ("FROM a\nARG a", {}),
+        ("FROM a\nENV A=1", {}),
+        ("FROM a\nARG HTTP_PROXY\nARG no_proxy\nARG SOURCE_DATE_EPOCH", {}),
+        ("FROM a\nONBUILD ARG A", {}),
+    ],
+)
+def test_only_declared_arguments_count(text: str, args: dict[str, str]) -> None:
+    given = {"A": "1", "B": "2", "HTTP_PROXY": "p", "no_proxy": "p", "SOURCE_DATE_EPOCH": "5"}
+    assert dict(facts(text, args=given).args) == args
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ("FROM --platform=$BUILDPLATFORM base", {"BUILDPLATFORM": "linux/amd64"}),
+        ("FROM base\nARG BUILDARCH", {"BUILDARCH": "amd64"}),
+        ("ARG P=$BUILDPLATFORM\nFROM --platform=$P base", {"BUILDPLATFORM": "linux/amd64"}),
+        ("ARG BUILDPLATFORM\nFROM --platform=$BUILDPLATFORM base", {"BUILDPLATFORM": "linux/amd64"}),
+        # a default of its own, and use in a part that is not reached, do not depend on the machine
+        ("ARG BUILDPLATFORM=linux/arm64\nFROM --platform=$BUILDPLATFORM base", {}),
+        ("FROM --platform=$BUILDPLATFORM base\nFROM base", {}),
+        ("FROM base\nARG BUILDARCH=x", {}),
+        ("FROM base\nRUN echo $BUILDARCH", {}),
+        ("FROM base\nARG TARGETARCH", {}),
+    ],
+)
+def test_machine_that_builds_counts_where_it_is_used(text: str, args: dict[str, str]) -> None:
+    assert dict(facts(text, docker="linux/arm64").args) == args
+
+
+# -- paths -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("COPY a b /x/", ["a", "b"]),
+        ('COPY ["a b", "c", "/x/"]', ["a b", "c"]),
+        ("COPY --chmod=755 --link a /x", ["a"]),
+        ("ADD a.tar /", ["a.tar"]),
+        ("ADD github.com/a/b /", ["github.com/a/b"]),
+        # a backslash does not keep words together, as in BuildKit
+        ("COPY a\\ b /x", ["a", "b"]),
+        ("COPY <<E /x\nhi\nE", []),
+        ("COPY <<E a /x/\nhi\nE", ["a"]),
+        ('COPY <<-"E" <<F /x/\nhi\nE\nCOPY b /\nF', []),
+        ("COPY *.txt dir/ /x/", ["*.txt", "dir/"]),
+        ("COPY --from=other a /x", []),
+        ("ARG A=f\nCOPY $A /", ["f"]),
+        ("ARG A\nCOPY ${A:-f} /", None),
+        ("ENV A=f\nCOPY ${A}.txt /", ["f.txt"]),
+        ("COPY $A /", None),
+        ("COPY $HOME/x /", None),
+        ("COPY '$A' /", None),
+        ("ENV A=$PATH\nCOPY $A /", None),
+        ("ENV A=f\nENV A=g B=$A\nCOPY $B /", ["f"]),
+        ("ARG A=f\nARG A=g B=$A\nCOPY $B /", None),
+        ("ENV A=f\nARG A=g\nCOPY $A /", ["g"]),
+        ("ARG A=g\nENV A=f\nARG A\nCOPY $A /", ["f"]),
+        ("ENV A f g\nCOPY $A /", ["f g"]),
+        ("ENV $X=f\nCOPY g /", None),
+        ("ARG HTTP_PROXY=x\nCOPY $HTTP_PROXY /", None),
+        ("ARG TARGETARCH\nCOPY $TARGETARCH /", ["amd64"]),
+        ("COPY $TARGETARCH /", None),
+        ("RUN --mount=target=/x x", ["."]),
+        ("RUN --mount=type=bind,source=a,target=/x x", ["a"]),
+        ("RUN --mount=type=bind,src=a,dst=/x,ro x", ["a"]),
+        ("ARG A=f\nRUN --mount=type=bind,src=$A,dst=/x x", ["f"]),
+        ("RUN --mount=type=bind,src=$A,dst=/x x", None),
+        ("RUN --mount=type=cache,target=/x x", []),
+        ("RUN --mount=type=tmpfs,target=/x --mount=type=ssh --mount=type=secret,id=a x", []),
+        ("RUN cat a", []),
+        ("COPY a /\nCOPY a /", ["a", "a"]),
+    ],
+)
+def test_paths(text: str, paths: list[str] | None) -> None:
+    assert sources(f"FROM base\n{text}\n") == paths
+
+
+def test_argument_given_from_outside_in_a_path() -> None:
+    assert sources("FROM base\nARG A=f\nCOPY $A /", args={"A": "g"}) == ["g"]
+
+
+def test_argument_of_the_head_in_a_path() -> None:
+    assert sources("ARG A=f\nFROM base\nARG A\nCOPY $A /") == ["f"]
+    assert sources("ARG A=f\nFROM base\nCOPY $A /") is None
+
+
+@pytest.mark.parametrize("line", ["ARG A=f", "ENV A=f"])
+def test_variables_pass_from_part_to_part(line: str) -> None:
+    assert sources(f"FROM base AS one\n{line}\nFROM one\nCOPY $A /") == ["f"]
+
+
+def test_lines_of_paths() -> None:
+    assert facts("FROM a\nCOPY x /\n\nCOPY y /\n").sources == (("x", 2), ("y", 4))
+
+
+def test_whole_context_where_a_part_has_triggers() -> None:
+    assert sources("FROM base AS one\nONBUILD COPY a /\nFROM one") is None
+    assert sources("FROM base\nONBUILD COPY a /") == []
+
+
+def test_escape() -> None:
+    found = facts("# escape=`\nFROM base\nRUN a `\n  b\nCOPY a\\b c`d /\n")
+    assert found.instructions[1].value == ("a   b",)
+    assert found.sources == (("a\\b", 5), ("cd", 5))
+    assert dict(found.directives) == {"escape": "`"}
+
+
+# -- what changes on the network ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"ADD --checksum={sha('x')} https://example.org/a /",
+        f"ADD https://example.org/a.git#{COMMIT} /",
+        f"ADD https://example.org/a.git#{COMMIT}:sub /",
+        f"ADD git@example.org:a/b.git#{COMMIT} /",
+        "ARG S\nADD --checksum=$S https://example.org/a /",
+        "ADD ./https:/a /",
+        "ADD HTTP://is-a-path /",
+    ],
+)
+def test_pinned(line: str) -> None:
+    assert facts(f"FROM base\n{line}").edges
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://example.org/a",
+        "http://example.org/a#" + COMMIT,
+        "https://example.org/a.git",
+        "https://example.org/a.git#main",
+        "https://example.org/a.git#" + COMMIT[:12],
+        "git@example.org:a/b.git",
+        "someone@example.org:a",
+        "git://example.org/a",
+        "ssh://git@example.org/a",
+    ],
+)
+def test_unpinned(source: str) -> None:
+    text = f"FROM base\n\nADD {source} /\n"
+    hint = "add --checksum=sha256:... (for git: a full commit after #), use COPY for a file here, or set "
+    assert (
+        fault(text) == f'x/Dockerfile:3: ADD {source} is not pinned\n  {hint}unpinned = "allow" for the stage'
+    )
+    assert facts(text, unpinned=True).sources == ()
+    assert "is not pinned" in fault(f"FROM base\nONBUILD ADD {source} /\n")
+    assert "is not pinned" in fault(f"FROM base\nONBUILD\tADD  {source} /\n")
+
+
+def test_argument_that_could_be_a_url() -> None:
+    assert "ADD $U could be a URL that is not pinned" in fault("FROM base\nADD $U /")
+    assert sources("FROM base\nARG U=a\nADD $U /") == ["a"]
+    assert "is not pinned" in fault("FROM base\nARG U=a\nADD $U /", args={"U": "https://example.org/a"})
+    assert sources("FROM base\nADD $U /", unpinned=True) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# syntax=docker/dockerfile:1\nFROM a",
+        "#syntax = docker/dockerfile:1\nFROM a",
+        "# SYNTAX=docker/dockerfile:1\nFROM a",
+        "# escape=`\n# syntax=docker/dockerfile:1\nFROM a",
+        "#!/usr/bin/env x\n# syntax=docker/dockerfile:1\nFROM a",
+        "\ufeff# syntax=docker/dockerfile:1\nFROM a",
+        "# syntax=docker/dockerfile:1\r\nFROM a",
+    ],
+)
+def test_unpinned_front_end(text: str) -> None:
+    said = fault(text)
+    assert said.startswith("x/Dockerfile:1: '# syntax=docker/dockerfile:1' names a builder front end")
+    assert dict(facts(text, unpinned=True).directives)["syntax"] == "docker/dockerfile:1"
+
+
+@pytest.mark.parametrize(
+    "text", ["# a comment\n# syntax=a\nFROM a", "\n# syntax=a\nFROM a", "FROM a\n# syntax=a"]
+)
+def test_comment_that_is_no_directive(text: str) -> None:
+    assert dict(facts(text).directives) == {}
+
+
+def test_pinned_front_end() -> None:
+    syntax = f"docker/dockerfile:1@{sha('x')}"
+    assert dict(facts(f"# syntax={syntax}\nFROM a").directives) == {"syntax": syntax}
+
+
+def test_front_end_as_an_argument() -> None:
+    said = fault("FROM a\nARG BUILDKIT_SYNTAX", args={"BUILDKIT_SYNTAX": "x:1"})
+    assert "'BUILDKIT_SYNTAX=x:1' names a builder front end" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "uses"),
+    [
+        ("RUN apt-get update", True),
+        ("RUN <<E\nset -e\napk add x\nE", True),
+        ('RUN ["dnf", "install", "x"]', True),
+        ("ONBUILD RUN apt-get update", True),
+        ("RUN --network=none apt-get install ./x.deb", False),
+        ("RUN captain adapt", False),
+        ("COPY <<E /x\napt-get update\nE", False),
+    ],
+)
+def test_package_manager(line: str, uses: bool) -> None:
+    assert facts(f"FROM base\n{line}").uses_archive is uses
+
+
+def test_secrets() -> None:
+    text = (
+        "FROM a\nRUN --mount=type=secret,id=one --mount=type=secret,target=/run/two x\nRUN --mount=type=ssh x"
+    )
+    assert facts(text).secrets == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ONBUILD COPY --from=x / /",
+        "ONBUILD RUN --mount=type=bind,from=x,target=/x x",
+        "onbuild copy --from=x / /",
+    ],
+)
+def test_trigger_that_takes_from_another_image(line: str) -> None:
+    assert fault(f"FROM a\n{line}") == (
+        "x/Dockerfile:2: ONBUILD that takes from another image cannot be keyed\n  move it into the child"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("FROM a\nONBUILD RUN x", True),
+        ("FROM a\nonb\\\nuild RUN x", True),
+        ("FROM a\nRUN <<E\nONBUILD x\nE", False),
+    ],
+)
+def test_has_onbuild(text: str, has: bool) -> None:
+    assert has_onbuild(text, "x") is has
+
+
+# -- what counts of an instruction -------------------------------------------------------------------
+
+PLAIN = "FROM base\nENV A=1 B=2\nRUN make \\\n  && make install\nCOPY a b /\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# comment\nFROM base\n\n# comment\nENV A=1 B=2\n   \nRUN make \\\n  && make install\n"
+        "COPY a b /\n\n# end\n",
+        "from base\n  env A=1 B=2\n\trun make \\\n# inside\n  && make install\n   copy a b /",
+        "FROM base\r\nENV A=1 B=2\r\nRUN make \\\r\n  && make install\r\nCOPY a b /\r\n",
+        "FROM   base\nENV A=1   B=2\nRUN    make \\\n  && make install\nCOPY  a   b   /  \n",
+        "\ufeff" + PLAIN,
+    ],
+)
+def test_comments_blank_lines_and_indentation_do_not_count(text: str) -> None:
+    assert canonical(text) == canonical(PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("RUN a", "RUN a b"),
+        ("RUN echo 'a  b'", "RUN echo 'a b'"),
+        ("RUN a b", 'RUN ["a", "b"]'),
+        ("RUN a", "CMD a"),
+        ("RUN <<E\na\nE", "RUN <<E\n a\nE"),
+        ("RUN <<E\na\nE", "RUN <<E\n# a\na\nE"),
+        ("RUN <<E\na\n\nE", "RUN <<E\na\nE"),
+        ("RUN <<E\n$a\nE", "RUN <<'E'\n$a\nE"),
+        ("RUN <<E\n\ta\nE", "RUN <<-E\n\ta\nE"),
+        ("RUN <<E\na\nE", "RUN <<E sh\na\nE"),
+        ("COPY <<E /x\na\nE", "COPY <<E /x\na\r\nE"),
+        ("COPY <<A /x/\na\nA", "COPY <<B /x/\na\nB"),
+        ("COPY a b", "COPY --chmod=755 a b"),
+        ("COPY a b", "COPY --link a b"),
+        ("COPY a b /", 'COPY ["a b", "/"]'),
+        ("RUN a", "RUN --network=none a"),
+        ("RUN a", "RUN --mount=type=cache,target=/c a"),
+        ("ENV A=1 B=2", "ENV A 1 B=2"),
+        ("ENV A=1", "LABEL A=1"),
+        ("ENV A='$B'", 'ENV A="$B"'),
+        ("HEALTHCHECK CMD a", "HEALTHCHECK --interval=3s CMD a"),
+        ("HEALTHCHECK CMD a b", 'HEALTHCHECK CMD ["a", "b"]'),
+        ("ONBUILD COPY a b", "ONBUILD COPY --chmod=755 a b"),
+        ("ONBUILD RUN a", 'ONBUILD RUN ["a"]'),
+        ("ONBUILD RUN a", "ONBUILD CMD a"),
+        ("WORKDIR a", "WORKDIR /a"),
+        ("EXPOSE 80", "EXPOSE 80/udp"),
+        ('SHELL ["a"]', 'SHELL ["b"]'),
+        ("ENTRYPOINT a", "CMD a"),
+    ],
+)
+def test_all_else_does(one: str, other: str) -> None:
+    assert canonical(f"FROM base\n{one}\n") != canonical(f"FROM base\n{other}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "x/Dockerfile: does not parse: file with no instructions"),
+        ("RUN x", "x/Dockerfile:1: RUN before the first FROM\n  only ARG may stand there"),
+        ("ARG A", "x/Dockerfile: has no FROM\n  a stage starts with FROM NAME, or FROM scratch"),
+        ("FROM", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
+        ("FROM a b", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
+        ("FROM a TO b", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
+        ("FROM a\nRUN <<E\nx", "x/Dockerfile: does not parse: unterminated heredoc"),
+        ("FROM a\nRUN \0x", "x/Dockerfile:2: has a zero byte"),
+        ("# escape=x\nFROM a", "x/Dockerfile: does not parse: invalid escape token"),
+        ("ARG A='x\nFROM a", "x/Dockerfile:1: "),
+    ],
+)
+def test_faults(text: str, said: str) -> None:
+    assert fault(text).startswith(said)

@@ -1,0 +1,135 @@
+"""What a failed build is called, and where it is said to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import facts
+
+from stagegraph.errors import (
+    BuildError,
+    DiskFullError,
+    EmulationError,
+    EngineError,
+    LoginError,
+    NetworkError,
+    OutOfMemoryError,
+    RegistryError,
+    StagegraphError,
+)
+from stagegraph.failure import LAST_LINES, explain
+from stagegraph.graph import Spec
+from stagegraph.model import Node, Platform, Recipe
+from stagegraph.progress import Tracker
+
+pytestmark = pytest.mark.unit
+
+SPEC = Spec(
+    Node("x", "amd64"),
+    Platform("amd64", "linux/amd64"),
+    Recipe("x"),
+    0,
+    facts=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
+)
+CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
+
+
+def explained(*lines: str) -> StagegraphError:
+    tracker = Tracker(lambda _: None)
+    for line in lines:
+        tracker.feed(line + "\n")
+    return explain(SPEC, tracker, Path("cache/logs/x.log"), 1)
+
+
+def step(*printed: str, error: str = CODE, name: str = "RUN make all   install") -> StagegraphError:
+    output = [f"#5 0.{number} {text}" for number, text in enumerate(printed)]
+    return explained(
+        f"#5 [build 3/3] {name}", *output, f"#5 ERROR: {error}", f"ERROR: failed to solve: {error}"
+    )
+
+
+def test_step_that_fails() -> None:
+    error = step("x.c:1: error", "make: *** [x.o] Error 1")
+    assert type(error) is BuildError
+    assert str(error) == (
+        "x:amd64: x/Dockerfile:4: exit code 2 from: RUN make all   install\n"
+        "    x.c:1: error\n"
+        "    make: *** [x.o] Error 1\n"
+        "  fix the step and run again: what is finished is kept\n"
+        "  full log: cache/logs/x.log"
+    )
+
+
+def test_line_that_buildx_names_comes_first() -> None:
+    error = explained("#5 [2/3] COPY a b", '#5 ERROR: "/a": not found', "Dockerfile:2")
+    assert error.where == "x:amd64: x/Dockerfile:2"
+    assert error.what.startswith('"/a": not found at: COPY a b')
+
+
+def test_failure_without_a_step() -> None:
+    error = explained("unknown flag: --frobnicate")
+    assert (type(error), error.where) == (BuildError, "x:amd64")
+    assert error.what == "buildx ended with status 1\n    unknown flag: --frobnicate"
+
+
+def test_only_the_last_lines_are_shown() -> None:
+    shown = step(*(f"line {n}" for n in range(100))).what.splitlines()[1:]
+    assert shown == [f"    line {n}" for n in range(100 - LAST_LINES, 100)]
+
+
+@pytest.mark.parametrize(
+    ("printed", "kind"),
+    [
+        ("write error: No space left on device", DiskFullError),
+        ("exec /bin/sh: exec format error", EmulationError),
+        ("g++: fatal error: Killed signal terminated program cc1plus", OutOfMemoryError),
+        ("curl: (60) SSL certificate problem: unable to get local issuer certificate", NetworkError),
+        ("Temporary failure resolving 'example.org'", NetworkError),
+        ("curl: (6) Could not resolve host: example.org", NetworkError),
+        # a step may print what elsewhere would mean the engine or a registry
+        ("sh: -c: line 1: unexpected EOF while looking for matching `''", BuildError),
+        ("rpc error: code = Unavailable", BuildError),
+        ("HTTP error 401 Unauthorized", BuildError),
+        ("test: unexpected status from server", BuildError),
+    ],
+)
+def test_what_a_step_prints(printed: str, kind: type[StagegraphError]) -> None:
+    assert type(step(printed)) is kind
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ('process "/bin/sh -c make" did not complete successfully: exit code: 137', OutOfMemoryError),
+        ("failed to copy: write /x: no space left on device", DiskFullError),
+        ("rpc error: code = Unavailable desc = error reading from server: EOF", EngineError),
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?", EngineError),
+        ("pull access denied, repository does not exist or may require authorization", LoginError),
+        ("failed to do request: Head: tls: x509: certificate signed by unknown authority", NetworkError),
+        ("failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),
+        (
+            "failed to resolve source metadata for example.org/x: unexpected status from HEAD: 500",
+            RegistryError,
+        ),
+    ],
+)
+def test_what_the_builder_says(message: str, kind: type[StagegraphError]) -> None:
+    assert type(step(error=message)) is kind
+    assert type(explained(f"ERROR: failed to solve: {message}")) is kind
+
+
+def test_engine_that_goes_away_in_the_middle() -> None:
+    error = explained(
+        "#5 [2/2] RUN make",
+        "#5 0.1 compiling",
+        "ERROR: rpc error: code = Unavailable desc = transport is closing",
+    )
+    assert type(error) is EngineError
+
+
+def test_what_a_step_printed_before_the_engine_went_away_does_not_count() -> None:
+    error = explained(
+        "#5 [2/2] RUN make", "#5 0.1 No space left on device, retrying", "ERROR: no active session for x"
+    )
+    assert type(error) is EngineError

@@ -1,0 +1,385 @@
+"""A project and its lock -> nodes, parents and keys: a changed input moves the keys above it, no others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import HEAD, Registry, graph, resolved, sha, stages, write
+
+from stagegraph import dockerfile
+from stagegraph import graph as graphs
+from stagegraph.errors import ContextError, DockerfileError, ProjectError, ResolveError, StagegraphError
+from stagegraph.model import Node
+
+pytestmark = pytest.mark.unit
+
+BOOTSTRAP = HEAD.replace('image = "debian:trixie"', 'bootstrap = "trixie"')
+FAMILY = {
+    "tool": "FROM base\nRUN apt-get install gcc\n",
+    "part": "FROM tool AS build\nARG CPU\nCOPY make /\nRUN make\nFROM scratch\nCOPY --from=build /out /\n",
+    "other": "FROM scratch\nCOPY f /\n",
+    "app": "FROM base\nCOPY --from=part / /\nCOPY --from=other / /\n",
+}
+
+
+def amd64(*names: str) -> list[Node]:
+    return [Node(name, "amd64") for name in names]
+
+
+def family(root: Path) -> Path:
+    return write(
+        stages(root, FAMILY, head=BOOTSTRAP),
+        {"part/make": "x", "other/f": "x", "stages.lock": 'archive = "2025-01-31"\n'},
+    )
+
+
+def keys(root: Path, registry: Registry | None = None) -> dict[str, str]:
+    nodes = graph(root, registry)
+    return {str(node): nodes.key(node) for node in nodes.nodes}
+
+
+def fault(root: Path, kind: type[StagegraphError], *names: str, registry: Registry | None = None) -> str:
+    with pytest.raises(kind) as error:
+        graph(root, registry).key(*amd64(*names))
+    return str(error.value)
+
+
+# -- parents and order -------------------------------------------------------------------------------
+
+
+def test_parents_are_the_names_that_the_dockerfile_uses(tmp_path: Path) -> None:
+    nodes = graph(family(tmp_path))
+    assert nodes.parents(Node("app", "amd64")) == amd64("base", "part", "other")
+    assert nodes.parents(Node("part", "aarch64")) == [Node("tool", "aarch64")]
+    assert nodes.parents(Node("base", "amd64")) == []
+
+
+def test_order_has_parents_first_and_each_once(tmp_path: Path) -> None:
+    nodes = graph(family(tmp_path))
+    assert nodes.order(amd64("app", "part")) == amd64("base", "tool", "part", "other", "app")
+
+
+def test_name_in_other_spellings_is_the_same_parent(tmp_path: Path) -> None:
+    text = "FROM docker.io/library/base:latest\nCOPY --from=base:latest / /\n"
+    nodes = graph(stages(tmp_path, {"base2": "FROM scratch\n", "app": text.replace("base", "base2")}))
+    assert nodes.parents(Node("app", "amd64")) == amd64("base2")
+    assert not nodes.spec(Node("app", "amd64")).images
+
+
+def test_argument_may_name_a_stage(tmp_path: Path) -> None:
+    root = stages(
+        tmp_path,
+        {"a": "FROM scratch\n", "b": "ARG BASE_IMAGE=debian\nFROM $BASE_IMAGE\n"},
+        more='args = { BASE_IMAGE = "a" }\n',
+    )
+    assert graph(root).parents(Node("b", "amd64")) == amd64("a")
+
+
+def test_parent_on_another_platform(tmp_path: Path) -> None:
+    root = stages(tmp_path, {"a": "FROM scratch\n", "b": "FROM --platform=linux/amd64 a\n"})
+    assert graph(root).parents(Node("b", "aarch64")) == amd64("a")
+
+
+def test_platform_that_the_project_lacks(tmp_path: Path) -> None:
+    root = stages(tmp_path, {"a": "FROM scratch\n", "b": "FROM --platform=linux/riscv64 a\n"})
+    assert fault(root, DockerfileError, "b") == (
+        "b/Dockerfile:1: a is wanted for linux/riscv64, which is no platform of this project\n"
+        "  declare a platform with that docker value in stages.toml"
+    )
+
+
+def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
+    root = stages(
+        tmp_path, {"a": "FROM scratch\nCOPY nothing /\n", "b": "FROM debian:12\nCOPY --from=a / /\n"}
+    )
+    assert graph(root).order(amd64("b")) == amd64("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("dockerfiles", "start", "said"),
+    [
+        (
+            {
+                "a": "FROM scratch\n\nCOPY --from=b / /\n",
+                "b": "FROM c\n",
+                "c": "FROM scratch\nRUN --mount=from=a,target=/a x\n",
+            },
+            "a",
+            "stages.toml: a cycle: a -> b -> c -> a\n"
+            "  a/Dockerfile:3 uses b\n  b/Dockerfile:1 uses c\n  c/Dockerfile:2 uses a",
+        ),
+        ({"a": "FROM a\n"}, "a", "stages.toml: a cycle: a -> a\n  a/Dockerfile:1 uses a"),
+        (
+            {"top": "FROM a\n", "a": "FROM b\n", "b": "FROM a\n"},
+            "top",
+            "stages.toml: a cycle: a -> b -> a\n  a/Dockerfile:1 uses b\n  b/Dockerfile:1 uses a",
+        ),
+        (
+            {"a": "FROM b\n", "b": "FROM b\nONBUILD COPY x /\n"},
+            "a",
+            "stages.toml: a cycle: b -> b\n  b/Dockerfile:1 uses b",
+        ),
+    ],
+)
+def test_cycle_is_told_as_a_path_with_lines(
+    tmp_path: Path, dockerfiles: dict[str, str], start: str, said: str
+) -> None:
+    assert fault(stages(tmp_path, dockerfiles), ProjectError, start) == said
+
+
+def test_cycle_over_platforms(tmp_path: Path) -> None:
+    root = stages(tmp_path, {"a": "FROM --platform=linux/amd64 a\n"})
+    with pytest.raises(ProjectError, match=r"a cycle: a:amd64 -> a:amd64|a cycle: a -> a"):
+        graph(root).key(Node("a", "aarch64"))
+
+
+def test_chain_longer_than_the_stack(tmp_path: Path) -> None:
+    names = [f"s{number}" for number in range(1500)]
+    dockerfiles = {name: f"FROM {before}\n" for before, name in zip(["scratch", *names], names, strict=False)}
+    nodes = graph(stages(tmp_path, dockerfiles))
+    assert nodes.key(Node(names[-1], "amd64"))
+    assert nodes.order(amd64(names[-1])) == amd64(*names)
+
+
+# -- keys --------------------------------------------------------------------------------------------
+
+
+def edit(name: str, old: str, new: str) -> Callable[[Path], object]:
+    def change(root: Path) -> None:
+        text = (root / name).read_text()
+        assert old in text
+        (root / name).write_text(text.replace(old, new))
+
+    return change
+
+
+ALL = {"base", "tool", "part", "other", "app"}
+
+
+@pytest.mark.parametrize(
+    ("change", "moved"),
+    [
+        (edit("part/make", "x", "y"), {"part", "app"}),
+        (edit("other/f", "x", "y"), {"other", "app"}),
+        (edit("tool/Dockerfile", "gcc", "g++"), {"tool", "part", "app"}),
+        (edit("app/Dockerfile", "FROM", "ARG A\nFROM"), {"app"}),
+        (edit("stages.lock", "2025-01-31", "2025-02-01"), ALL - {"other"}),
+        (edit("stages.toml", '"trixie"', '"forky"'), ALL - {"other"}),
+        (edit("stages.toml", '"trixie"', '"trixie"\ninclude = ["less"]'), ALL - {"other"}),
+        (edit("stages.toml", 'path = "part"', 'path = "part"\nargs = { CPU = "x" }'), {"part", "app"}),
+        (edit("stages.toml", 'path = "part"', 'path = "part"\nnetwork = "none"'), {"part", "app"}),
+        (edit("stages.toml", 'path = "other"', 'path = "other"\narchive = true'), {"other", "app"}),
+        (edit("stages.toml", 'atom"', 'atom"\nsource_date_epoch = 1'), ALL),
+        (edit("stages.toml", "linux/amd64", "linux/386"), ALL),
+        # what does not count
+        (edit("stages.toml", 'atom"', 'another"\nregistry = "host"'), set()),
+        (edit("stages.toml", '"linux/amd64"', '"linux/amd64"\nargs = { UNUSED = "x" }'), set()),
+        (edit("part/Dockerfile", "ARG", "# a comment\n\n  ARG"), set()),
+        (lambda root: write(root, {"part/not-copied": "x", "other/.dockerignore": "x"}), set()),
+        (lambda root: (root / "part" / "make").touch(), set()),
+        (lambda root: (root / "other" / "f").chmod(0o600), set()),
+    ],
+)
+def test_one_change_moves_these_keys_and_no_others(
+    tmp_path: Path, change: Callable[[Path], object], moved: set[str]
+) -> None:
+    before = keys(family(tmp_path))
+    change(tmp_path)
+    after = keys(tmp_path)
+    assert {
+        node.partition(":")[0] for node in after if node.endswith(":amd64") and after[node] != before[node]
+    } == moved
+
+
+def test_image_from_outside_counts_by_its_platforms_manifest(tmp_path: Path) -> None:
+    root = stages(tmp_path, {"a": "FROM debian:12\n"})
+    registry = Registry({"debian:12": resolved("one")})
+    before = keys(root, registry)
+    lock = (root / "stages.lock").read_text()
+    (root / "stages.lock").write_text(
+        lock.replace(sha("one arm64"), sha("new arm64")).replace(sha("one index"), sha("new"))
+    )
+    after = keys(root, registry)
+    assert before["a:amd64"] == after["a:amd64"]
+    assert before["a:aarch64"] != after["a:aarch64"]
+
+
+def test_base_from_outside(tmp_path: Path) -> None:
+    nodes = graph(stages(tmp_path, {"a": "FROM base\n"}))
+    assert [str(node) for node in nodes.nodes] == ["a:amd64", "a:aarch64"]
+    (image,) = nodes.spec(Node("a", "aarch64")).images
+    assert (image.reference, image.digest, image.index) == (
+        "debian:trixie",
+        sha("debian arm64"),
+        sha("debian index"),
+    )
+
+
+def test_jetson_shares_what_no_argument_tells_apart(tmp_path: Path) -> None:
+    more = '[platforms.jetson]\ndocker = "linux/arm64"\nargs = { CPU = "a57" }\n'
+    root = stages(tmp_path, {"a": "FROM base\n", "b": "FROM a\nARG CPU\n"}, more=more)
+    found = keys(root)
+    assert found["a:jetson"] == found["a:aarch64"] != found["a:amd64"]
+    assert found["b:jetson"] != found["b:aarch64"]
+
+
+def test_content_key_depends_on_what_parents_produced_only(tmp_path: Path) -> None:
+    nodes = graph(family(tmp_path))
+    node = Node("app", "amd64")
+    before = nodes.key(node)
+    one = nodes.content_inputs(node, lambda parent: sha(parent.node.stage))
+    edit("part/make", "x", "y")(tmp_path)
+    again = graph(tmp_path)
+    assert again.key(node) != before
+    assert again.content_inputs(node, lambda parent: sha(parent.node.stage)) == one
+    assert again.content_inputs(node, lambda _: sha("new")) != one
+
+
+def test_copy_and_from_of_one_parent_are_two_edges(tmp_path: Path) -> None:
+    nodes = graph(stages(tmp_path, {"a": "FROM scratch\n", "b": "FROM a\nCOPY --from=a / /\n"}))
+    parents = [(i.name, i.value) for i in nodes.inputs(Node("b", "amd64")) if i.role == "parent"]
+    key = nodes.key(Node("a", "amd64"))
+    assert parents == [("a", key), ("a files", key)]
+
+
+# -- triggers ----------------------------------------------------------------------------------------
+
+
+def test_trigger_of_a_parent_takes_the_whole_context(tmp_path: Path) -> None:
+    root = stages(
+        tmp_path,
+        {"a": "FROM scratch\nONBUILD COPY . /\n", "b": "FROM a\n", "c": "FROM scratch\nCOPY --from=a / /\n"},
+    )
+    write(root, {"b/f": "x", "c/f": "x", "stages.lock": 'archive = "2025-01-31"\n'})
+    nodes = graph(root)
+    b, c = nodes.spec(Node("b", "amd64")), nodes.spec(Node("c", "amd64"))
+    assert [entry.path for entry in b.entries] == ["Dockerfile", "f"]
+    # a trigger may run the package manager
+    assert b.archive == "2025-01-31"
+    assert (c.entries, c.archive) == ((), "")
+
+
+def test_trigger_of_an_image_from_outside(tmp_path: Path) -> None:
+    root = write(stages(tmp_path, {"a": "FROM node:onbuild\n"}), {"a/f": "x"})
+    spec = graph(root, Registry({"node:onbuild": resolved("x", onbuild=True)})).spec(Node("a", "amd64"))
+    assert [entry.path for entry in spec.entries] == ["Dockerfile", "f"]
+
+
+# -- reading -----------------------------------------------------------------------------------------
+
+
+def test_files_are_read_once(tmp_path: Path) -> None:
+    nodes = graph(family(tmp_path))
+    node = Node("part", "amd64")
+    key, spec = nodes.key(node), nodes.spec(node)
+    edit("part/make", "x", "y")(tmp_path)
+    edit("part/Dockerfile", "RUN make", "RUN other")(tmp_path)
+    assert (nodes.key(node), nodes.spec(node)) == (key, spec)
+
+
+def test_threads_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = graph(family(tmp_path))
+    read: list[Node] = []
+    real = graphs.Graph._read
+
+    def counted(self: graphs.Graph, node: Node) -> graphs.Spec:
+        read.append(node)
+        return real(self, node)
+
+    monkeypatch.setattr(graphs.Graph, "_read", counted)
+    threads = [threading.Thread(target=nodes.key, args=amd64("app")) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(read) == sorted(amd64("base", "tool", "part", "other", "app"))
+
+
+@pytest.mark.parametrize(
+    ("ignore", "copy", "exposed"),
+    [
+        ("", ".", False),
+        ("Dockerfile\n", ".", True),
+        ("Dockerfile\n", "D*", True),
+        ("Dockerfile\n", "f", False),
+        ("", "f", False),
+    ],
+)
+def test_exposed_dockerfile(tmp_path: Path, ignore: str, copy: str, exposed: bool) -> None:
+    root = write(
+        stages(tmp_path, {"a": f"FROM scratch\nCOPY {copy} /\n"}), {"a/f": "", "a/.dockerignore": ignore}
+    )
+    assert graph(root).spec(Node("a", "amd64")).exposed is exposed
+
+
+def test_dockerfile_that_is_a_link_is_exposed_where_it_is_copied(tmp_path: Path) -> None:
+    root = stages(tmp_path, {"a": "FROM scratch\nCOPY . /\n"})
+    (root / "a" / "Dockerfile").rename(root / "shared")
+    (root / "a" / "Dockerfile").symlink_to("../shared")
+    assert graph(root).spec(Node("a", "amd64")).exposed
+
+
+def test_dockerfile_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = stages(tmp_path, {"a": "FROM scratch\nCOPY . /\n"})
+    real = dockerfile.analyse
+
+    def edited(*args: object, **options: object) -> object:
+        edit("a/Dockerfile", "scratch", "base")(root)
+        return real(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(graphs, "analyse", edited)
+    assert fault(root, ContextError, "a") == (
+        "a/Dockerfile: changed while it was read\n  run again when nothing changes the folder"
+    )
+
+
+def test_text_keeps_its_line_ends(tmp_path: Path) -> None:
+    root = stages(tmp_path, {"a": "FROM scratch\r\nCOPY <<E /x\r\ny\r\nE\r\n"})
+    spec = graph(root).spec(Node("a", "amd64"))
+    assert spec.text.encode() == (root / "a" / "Dockerfile").read_bytes()
+    assert "y\\r\\n" in graph(root).inputs(Node("a", "amd64"))[-1].value
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "said"),
+    [
+        (
+            'args = { CPP = "x" }\n',
+            ProjectError,
+            "stages.toml:9: stage a: a/Dockerfile declares no argument CPP\n  did you mean 'CPU'?",
+        ),
+        (
+            'target = "ou"\n',
+            DockerfileError,
+            "a/Dockerfile: has no stage 'ou'\n  did you mean 'out'?",
+        ),
+    ],
+)
+def test_stage_that_does_not_fit_its_dockerfile(
+    tmp_path: Path, more: str, kind: type[StagegraphError], said: str
+) -> None:
+    root = stages(tmp_path, {"a": "FROM scratch AS out\nARG CPU\n"}, more=more)
+    assert fault(root, kind, "a") == said
+
+
+def test_dockerfile_that_is_not_utf8(tmp_path: Path) -> None:
+    root = stages(tmp_path, {"a": "FROM scratch\n"})
+    write(root, {"a/Dockerfile": b"FROM \xff\n"})
+    assert fault(root, DockerfileError, "a").startswith("a/Dockerfile: is not UTF-8: ")
+
+
+def test_name_that_is_neither_stage_nor_image(tmp_path: Path) -> None:
+    root = stages(tmp_path, {"blas": "FROM scratch\n", "b": "FROM scratch\nCOPY --from=blass / /\n"})
+    assert fault(root, ResolveError, "b").startswith(
+        "b/Dockerfile:2: blass: no such image\n  no stage of this name either: did you mean 'blas'?"
+    )
+
+
+def test_folders_with_odd_names(tmp_path: Path) -> None:
+    root = tmp_path / 'it\'s a "folder" ä'
+    assert keys(stages(root, {"a": "FROM scratch\n"})) == keys(
+        stages(tmp_path / "x", {"a": "FROM scratch\n"})
+    )

@@ -1,0 +1,337 @@
+"""Keys are unambiguous, hold what they should and nothing else, and their differences read well."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from helpers import facts, sha
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagegraph import bootstrap
+from stagegraph.context import Entry
+from stagegraph.graph import Spec
+from stagegraph.key import Ancestor, Change, Input, diff, digest, inputs, is_digest
+from stagegraph.model import Bootstrap, Node, Platform, Recipe
+
+pytestmark = pytest.mark.unit
+
+
+def spec(**changes: object) -> Spec:
+    node = Spec(
+        Node("x", "amd64"),
+        Platform("amd64", "linux/amd64"),
+        Recipe("x", source="stages.toml:7"),
+        5,
+        facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1"}),
+        entries=(Entry("f", "file", sha("f")[7:], 1),),
+        archive="2025-01-31",
+    )
+    return dataclasses.replace(node, **changes)  # type: ignore[arg-type]
+
+
+PARENT = Ancestor("parent", "base", sha("base"), "x/Dockerfile:1")
+
+
+def of(node: Spec, *ancestors: Ancestor, content: bool = False) -> str:
+    return digest(inputs(node, ancestors or [PARENT], content=content))
+
+
+# -- digests -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        (sha("x"), True),
+        (sha("x").upper(), False),
+        (sha("x")[:-1], False),
+        (sha("x") + "0", False),
+        (sha("x") + "\n", False),
+        ("sha512:" + "0" * 64, False),
+        (sha("x")[7:], False),
+        (None, False),
+        (3, False),
+    ],
+)
+def test_is_digest(text: object, good: bool) -> None:
+    assert is_digest(text) is good
+
+
+def test_digest_is_fixed() -> None:
+    canonical = b'[["a","b","c"],["d","","\\u00e4"]]'
+    assert digest([Input("a", "b", "c", "not hashed"), Input("d", "", "ä")]) == sha(canonical)
+
+
+WORDS = st.text(alphabet=st.sampled_from('ab",[]\\ \n\udcff'), max_size=4)
+LISTS = st.lists(st.builds(Input, WORDS, WORDS, WORDS, st.just("")), max_size=4)
+
+
+@given(LISTS, LISTS)
+def test_different_inputs_have_different_digests(one: list[Input], other: list[Input]) -> None:
+    assert (digest(one) == digest(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([Input("a", "b", "c")], [Input("a", "bc", "")]),
+        ([Input("a", "b", "c")], [Input("ab", "", "c")]),
+        ([Input("a", "", "b"), Input("a", "", "c")], [Input("a", "", "c"), Input("a", "", "b")]),
+        ([Input("a", "", "b")], [Input("a", "", "b"), Input("a", "", "b")]),
+        ([Input("a", "", '","')], [Input("a", '","', "")]),
+        ([], [Input("", "", "")]),
+    ],
+)
+def test_digests_that_a_mere_concatenation_would_confuse(one: list[Input], other: list[Input]) -> None:
+    assert digest(one) != digest(other)
+
+
+def test_where_is_not_hashed() -> None:
+    assert digest([Input("a", "b", "c", "here")]) == digest([Input("a", "b", "c", "there")])
+
+
+# -- what is in a key --------------------------------------------------------------------------------
+
+MOVES = {
+    "OCI platform": spec(platform=Platform("amd64", "linux/arm64")),
+    "epoch": spec(epoch=6),
+    "target": spec(recipe=Recipe("x", target="t")),
+    "network": spec(recipe=Recipe("x", network="none")),
+    "argument": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
+    "instruction": spec(facts=facts("FROM base\nARG A\nCOPY f /g\n", args={"A": "1"})),
+    "order of instructions": spec(facts=facts("FROM base\nCOPY f /\nARG A\n", args={"A": "1"})),
+    "directive": spec(facts=facts("# escape=`\nFROM base\nARG A\nCOPY f /\n", args={"A": "1"})),
+    "content of a file": spec(entries=(Entry("f", "file", sha("g")[7:], 1),)),
+    "name of a file": spec(entries=(Entry("g", "file", sha("f")[7:], 1),)),
+    "kind of a file": spec(entries=(Entry("f", "exec", sha("f")[7:], 1),)),
+    "a file more": spec(entries=(*spec().entries, Entry("g", "dir", ""))),
+    "no file": spec(entries=()),
+    "archive": spec(archive="2025-02-01"),
+    "no archive": spec(archive=""),
+    "a base that is bootstrapped": spec(bootstrap=Bootstrap("trixie")),
+}
+STAYS = {
+    "name of the node": spec(node=Node("y", "jetson")),
+    "name of the platform": spec(platform=Platform("jetson", "linux/amd64", {"B": "1"})),
+    "folder": spec(recipe=Recipe("elsewhere", dockerfile="Other")),
+    "line in stages.toml": spec(recipe=Recipe("x", source="stages.toml:99")),
+    "argument that is not declared": spec(recipe=Recipe("x", args={"B": "1"})),
+    "comment": spec(facts=facts("# c\nFROM base\n\n  ARG A\n# c\nCOPY f /\n", args={"A": "1"})),
+    "proxy": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1", "HTTP_PROXY": "x"})),
+    "how a file is held": spec(entries=(Entry("f", "file", sha("f")[7:], 99, b"x"),)),
+    "text": spec(text="FROM base"),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_moves_the_key(name: str) -> None:
+    assert of(MOVES[name]) != of(spec())
+
+
+def test_each_moves_it_elsewhere() -> None:
+    assert len({of(node) for node in MOVES.values()}) == len(MOVES)
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_does_not_move_the_key(name: str) -> None:
+    assert of(STAYS[name]) == of(spec())
+
+
+@pytest.mark.parametrize(
+    "ancestor",
+    [
+        Ancestor("parent", "base", sha("other")),
+        Ancestor("parent", "bass", sha("base")),
+        Ancestor("image", "base", sha("base")),
+    ],
+)
+def test_ancestor_moves_the_key(ancestor: Ancestor) -> None:
+    assert of(spec(), ancestor) != of(spec())
+
+
+def test_order_of_ancestors_does_not_count() -> None:
+    other = Ancestor("image", "z", sha("z"))
+    assert of(spec(), PARENT, other) == of(spec(), other, PARENT)
+
+
+def test_recipe_and_content_keys_are_never_equal() -> None:
+    assert of(spec()) != of(spec(), content=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"suite": "sid"}, {"include": ("a",)}, {"include": ("a", "b")}, {"include": ("ab",)}],
+)
+def test_bootstrap_moves_the_key(changes: dict[str, object]) -> None:
+    one = Bootstrap("trixie")
+    other = dataclasses.replace(one, **changes)  # type: ignore[arg-type]
+    assert of(spec(bootstrap=one)) != of(spec(bootstrap=other))
+
+
+def test_order_of_packages_does_not_count() -> None:
+    assert of(spec(bootstrap=Bootstrap("x", ("a", "b")))) == of(
+        spec(bootstrap=Bootstrap("x", ("b", "a"), "f:1"))
+    )
+
+
+def test_how_a_base_is_made_moves_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = of(spec(bootstrap=Bootstrap("trixie")))
+    monkeypatch.setattr(bootstrap, "DOCKERFILE", "FROM scratch\n")
+    assert of(spec(bootstrap=Bootstrap("trixie"))) != before
+
+
+def test_inputs_are_ordered_by_role_and_know_where_they_come_from() -> None:
+    assert [(i.role, i.name, i.where) for i in inputs(spec(), [PARENT])] == [
+        ("schema", "", ""),
+        ("platform", "", ""),
+        ("option", "epoch", ""),
+        ("option", "target", "stages.toml:7"),
+        ("option", "network", "stages.toml:7"),
+        ("instruction", "", "x/Dockerfile:1"),
+        ("instruction", "", "x/Dockerfile:2"),
+        ("instruction", "", "x/Dockerfile:3"),
+        ("argument", "A", "stages.toml:7"),
+        ("file", "f", "x/f"),
+        ("parent", "base", "x/Dockerfile:1"),
+        ("archive", "", "stages.lock"),
+    ]
+
+
+# -- explanation -------------------------------------------------------------------------------------
+
+
+def told(old: Spec, new: Spec, *ancestors: Ancestor) -> list[str]:
+    return [str(change) for change in diff(inputs(old, [PARENT]), inputs(new, ancestors or [PARENT]))]
+
+
+def step(text: str, **args: str) -> Spec:
+    return spec(facts=facts(text, args=args))
+
+
+OLD, NEW = sha("f")[7:19], sha("g")[7:19]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentences"),
+    [
+        (spec(), spec(), []),
+        (spec(), MOVES["epoch"], ["option epoch changed: 5 -> 6"]),
+        (spec(), MOVES["OCI platform"], ["platform changed: linux/amd64 -> linux/arm64"]),
+        (
+            spec(),
+            spec(recipe=Recipe("x", target="t", source="stages.toml:7")),
+            ['stages.toml:7: option target changed: "" -> t'],
+        ),
+        (spec(), MOVES["argument"], ["stages.toml:7: argument A changed: 1 -> 2"]),
+        (
+            spec(),
+            step("FROM base\nARG A\nCOPY f /\nARG B", A="1", B="2"),
+            ["x/Dockerfile:4: instruction is new: ARG B", "stages.toml:7: argument B is new: 2"],
+        ),
+        (
+            step("FROM base\nARG B\nARG A\nCOPY f /", A="1", B=""),
+            spec(),
+            ["instruction is gone (was ARG B)", "argument B is gone"],
+        ),
+        (spec(), MOVES["content of a file"], [f"x/f: file f changed: {OLD} -> {NEW}"]),
+        (spec(), MOVES["kind of a file"], ["x/f: file f was a file and is an executable file"]),
+        (spec(), spec(entries=(Entry("f", "link", "0"),)), ["x/f: file f was a file and is a link"]),
+        (spec(), MOVES["a file more"], ["x/g: file g is new"]),
+        (spec(), MOVES["no file"], ["file f is gone"]),
+        (
+            spec(),
+            spec(entries=(*spec().entries, Entry("li\nne \udcff", "dir", ""))),
+            ["x/li\\nne \\xff: file li\\nne \\xff is new"],
+        ),
+        (spec(), spec(archive="2025-02-01"), ["stages.lock: archive changed: 2025-01-31 -> 2025-02-01"]),
+        (spec(), spec(archive=""), ["archive is gone (was 2025-01-31)"]),
+        (
+            step("FROM base\nRUN a\nRUN b"),
+            step("FROM base\nRUN x\nRUN a\nRUN c"),
+            [
+                "x/Dockerfile:2: instruction is new: RUN x",
+                "x/Dockerfile:4: instruction changed: RUN b -> RUN c",
+            ],
+        ),
+        (
+            step("FROM base\nRUN <<E\na\nE"),
+            step("FROM base\nRUN --network=none <<E\nb\nE"),
+            ["x/Dockerfile:2: instruction changed: RUN <<E <<E 'a\\n' -> RUN --network=none <<E <<E 'b\\n'"],
+        ),
+        (
+            step("FROM base\nONBUILD COPY a b"),
+            step("FROM base\nONBUILD COPY --link a b"),
+            ["x/Dockerfile:2: instruction changed: ONBUILD COPY a b -> ONBUILD COPY --link a b"],
+        ),
+        (
+            step("FROM base\nRUN " + "x" * 200),
+            step("FROM base"),
+            ["instruction is gone (was RUN " + "x" * 155 + "…)"],
+        ),
+        (
+            spec(bootstrap=Bootstrap("a", ("curl", "gone"), "f:1")),
+            spec(bootstrap=Bootstrap("a", ("curl", "new"), "f:1")),
+            ["f:1: package new is new", "package gone is gone"],
+        ),
+    ],
+)
+def test_sentences(old: Spec, new: Spec, sentences: list[str]) -> None:
+    assert told(old, new) == sentences
+
+
+@pytest.mark.parametrize(
+    ("ancestor", "sentences"),
+    [
+        (
+            PARENT._replace(digest=sha("new")),
+            [f"x/Dockerfile:1: parent base changed: {sha('base')[7:19]} -> {sha('new')[7:19]}"],
+        ),
+        (
+            Ancestor("image", "debian", sha("d"), "x/Dockerfile:1"),
+            [
+                f"parent base is gone (was {sha('base')[7:19]})",
+                f"x/Dockerfile:1: image debian is new: {sha('d')[7:19]}",
+            ],
+        ),
+    ],
+)
+def test_sentences_about_ancestors(ancestor: Ancestor, sentences: list[str]) -> None:
+    assert told(spec(), spec(), ancestor) == sentences
+
+
+def test_every_difference_is_told() -> None:
+    """What moves the key has a sentence, whatever it is."""
+    for name, node in MOVES.items():
+        assert told(spec(), node), name
+
+
+@given(LISTS, LISTS)
+def test_equal_digests_and_no_differences_are_the_same(one: list[Input], other: list[Input]) -> None:
+    # of a recipe, where role and name tell inputs apart
+    one = list({(i.role, i.name): i for i in one}.values())
+    other = sorted({(i.role, i.name): i for i in other}.values())
+    one.sort()
+    changes = diff(one, other)
+    assert (not changes) == (digest(one) == digest(other))
+    assert all("\n" not in str(change) and str(change).encode() for change in changes)
+
+
+def test_record_of_another_version_is_explained_as_far_as_it_goes() -> None:
+    old = [Input("instruction", "", "RUN x"), Input("weather", "today", "rain")]
+    assert [str(change) for change in diff(old, [])] == [
+        "instruction is gone (was RUN x)",
+        "weather today is gone (was rain)",
+    ]
+
+
+def test_role_of_a_change() -> None:
+    assert Change(None, Input("file", "f", "")).role == "file"
+    assert Change(Input("file", "f", ""), None).role == "file"
+
+
+def test_instructions_are_stored_readably() -> None:
+    stored = [i.value for i in inputs(spec(), []) if i.role == "instruction"]
+    assert json.loads(stored[2])[:5] == ["COPY", "", False, [], ["f", "/"]]

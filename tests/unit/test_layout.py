@@ -1,0 +1,661 @@
+"""``cache/``: whatever happens to it, what ``find`` gives is whole and what it should be."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import sha
+
+from stagegraph import key as keys
+from stagegraph.errors import DiskFullError, StoreError
+from stagegraph.files import write_atomically
+from stagegraph.key import Input
+from stagegraph.record import INDEX, MANIFEST, Record
+from stagegraph.store import layout
+from stagegraph.store.layout import LayoutStore
+
+pytestmark = pytest.mark.unit
+
+LAYERS = (b"layer one", b"layer two")
+
+
+def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
+    """Write a blob as a builder would; its descriptor."""
+    store.prepare()
+    path = store.blob(sha(data))
+    if not path.exists():
+        write_atomically(path, data)
+    return {"digest": sha(data), "size": len(data)}
+
+
+def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LAYERS) -> Record:
+    """An image in the layout and its record, which is not yet put."""
+    config = blob(store, json.dumps({"name": name}).encode())
+    manifest = json.dumps(
+        {"mediaType": MANIFEST, "config": config, "layers": [blob(store, x) for x in layers]}
+    ).encode()
+    inputs = (Input("schema", "", name),)
+    return Record(
+        key=keys.digest(inputs),
+        node=f"{name}:amd64",
+        docker="linux/amd64",
+        digest=blob(store, manifest)["digest"],
+        size=len(manifest),
+        files=sha("files"),
+        image=sha("image"),
+        seconds=1.0,
+        created="",
+        inputs=inputs,
+    )
+
+
+def old(store: LayoutStore) -> None:
+    """Give all blobs times of long ago, as after a day; only then are they remembered as verified."""
+    for path in store.blobs.iterdir():
+        os.utime(path, (1, 1))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LayoutStore:
+    return LayoutStore(tmp_path / "cache")
+
+
+@pytest.fixture
+def no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember blobs at once, however young."""
+    monkeypatch.setattr(layout, "_TICK", -1)
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the blobs that are read through."""
+    names: list[str] = []
+    real = hashlib.file_digest
+
+    def digest(file: Any, kind: str) -> Any:
+        names.append(Path(file.name).name)
+        return real(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", digest)
+    return names
+
+
+# -- records -----------------------------------------------------------------------------------------
+
+
+def test_put_and_find(store: LayoutStore) -> None:
+    record = image(store)
+    assert store.find(record.key) is None
+    store.put(record)
+    assert store.find(record.key) == record
+    assert LayoutStore(store.root).find(record.key) == record
+    assert list(store.list()) == [record]
+    assert store.sizes(record) == sum(map(len, LAYERS))
+
+
+def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path / "cache")
+    assert store.find(sha("x")) is None
+    assert store.latest("blas:amd64") is None
+    assert list(store.list()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_delete(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    store.delete(record.key)
+    store.delete(record.key)
+    assert store.find(record.key) is None
+    assert store.check(record)
+
+
+def test_latest(store: LayoutStore) -> None:
+    one = image(store)
+    two = one.under(keys.digest([Input("a", "", "")]), [Input("a", "", "")])
+    for record in (one, two):
+        store.put(record)
+        store.remember(record.node, record.key)
+    assert store.latest("blas:amd64") == two
+    assert store.latest("blas:aarch64") is None
+    store.delete(two.key)
+    assert store.latest("blas:amd64") is None
+
+
+@pytest.mark.parametrize("text", [b"", b"../../x", b"\xff", b"sha256:0", b"x" * 10_000])
+def test_damaged_latest(store: LayoutStore, text: bytes) -> None:
+    record = image(store)
+    store.put(record)
+    store.remember(record.node, record.key)
+    (store.root / "latest" / "blas--amd64").write_bytes(text)
+    assert store.latest("blas:amd64") is None
+    store.remember(record.node, record.key)
+    assert store.latest("blas:amd64") == record
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\x00", b'{"schemaVersion": 2}'])
+def test_damaged_record_is_ignored(store: LayoutStore, damage: bytes) -> None:
+    record, other = image(store), image(store, "redis")
+    store.put(record)
+    (store.root / "records" / record.key[7:]).write_bytes(damage)
+    store.put(other)
+    assert store.find(record.key) is None
+    assert list(store.list()) == [other]
+    # and is overwritten by the next build
+    store.put(record)
+    assert store.find(record.key) == record
+
+
+def test_record_of_a_newer_version_is_ignored_and_left_alone(store: LayoutStore) -> None:
+    record, other = image(store), image(store, "redis")
+    store.put(record)
+    path = store.root / "records" / record.key[7:]
+    newer = path.read_bytes().replace(b'"stagegraph.schema":"1"', b'"stagegraph.schema":"2"')
+    path.write_bytes(newer)
+    assert store.find(record.key) is None
+    store.put(other)
+    assert path.read_bytes() == newer
+
+
+def test_record_under_another_key_is_ignored(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    shutil.copy(store.root / "records" / record.key[7:], store.root / "records" / sha("x")[7:])
+    assert store.find(sha("x")) is None
+    assert list(store.list()) == [record]
+
+
+def test_other_files_among_the_records(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    for name in (".abc.tmp", "README", "x" * 64):
+        (store.root / "records" / name).write_text("x")
+    (store.root / "records" / ("0" * 64)).mkdir()
+    assert list(store.list()) == [record]
+    assert store.find("sha256:" + "0" * 64) is None
+
+
+# -- blobs -------------------------------------------------------------------------------------------
+
+
+def parts(store: LayoutStore, record: Record) -> list[str]:
+    manifest = store.json(record.digest)
+    return [record.digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+
+
+def swap(path: Path) -> None:
+    other = next(p for p in sorted(path.parent.iterdir()) if p != path)
+    path.write_bytes(other.read_bytes())
+
+
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("damage", [truncate, flip, swap, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("verified", [False, True])
+def test_damaged_blob_is_noticed_and_set_aside(
+    store: LayoutStore, part: int, damage: Callable[[Path], None], verified: bool, no_tick: None
+) -> None:
+    record = image(store)
+    store.put(record)
+    if not verified:
+        (store.root / "verified.json").unlink()
+        store = LayoutStore(store.root)
+    path = store.blob(parts(store, record)[part])
+    damage(path)
+    assert store.find(record.key) is None
+    assert not path.exists()
+    assert (store.root / "damaged" / path.name).exists()
+    # a new build brings it back
+    image(store)
+    assert store.find(record.key) == record
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_missing_blob(store: LayoutStore, part: int) -> None:
+    record = image(store)
+    store.put(record)
+    store.blob(parts(store, record)[part]).unlink()
+    assert store.find(record.key) is None
+
+
+def test_all_bad_blobs_are_set_aside_at_once(store: LayoutStore) -> None:
+    record = image(store)
+    for digest in parts(store, record)[1:]:
+        flip(store.blob(digest))
+    assert not store.check(record)
+    assert len(list((store.root / "damaged").iterdir())) == 3
+
+
+def test_change_with_size_and_time_set_back(store: LayoutStore, no_tick: None) -> None:
+    record = image(store)
+    old(store)
+    store.put(record)
+    path = store.blob(parts(store, record)[2])
+    before = path.stat()
+    flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.find(record.key) is None
+
+
+def test_blob_that_is_a_folder(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    path = store.blob(parts(store, record)[2])
+    path.unlink()
+    path.mkdir()
+    assert store.find(record.key) is None
+
+
+def test_claim_of_another_size_does_not_hurt_the_blob(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    false = Record(**{**record.__dict__, "size": record.size + 1})
+    assert not store.check(false)
+    assert store.find(record.key) == record
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {},
+        [],
+        {"config": {}, "layers": []},
+        {"config": 3, "layers": []},
+        {"config": {"digest": "sha256:../../../victim", "size": 6}, "layers": []},
+        {"config": {"digest": sha("x"), "size": "6"}, "layers": []},
+        {"config": {"digest": sha("x"), "size": 6}, "layers": 3},
+        {"config": {"digest": sha("x"), "size": 6}, "layers": ["x"]},
+        {"config": {"digest": None, "size": 6}, "layers": []},
+    ],
+)
+def test_manifest_that_is_none(store: LayoutStore, manifest: object) -> None:
+    data = json.dumps(manifest).encode()
+    record = Record(**{**image(store).__dict__, **blob(store, data)})
+    (store.root.parent / "victim").write_text("victim")
+    assert not store.check(record)
+    with pytest.raises(StoreError, match="the image of blas:amd64 did not arrive whole"):
+        store.put(record)
+    assert (store.root.parent / "victim").read_text() == "victim"
+    assert not (store.root / "damaged").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"3", b"\xff", b"[" * 100_000])
+def test_json_that_is_no_object(store: LayoutStore, data: bytes) -> None:
+    digest = blob(store, data)["digest"]
+    with pytest.raises(StoreError, match="run again; it will be fetched or rebuilt"):
+        store.json(digest)
+
+
+def test_put_refuses_what_is_not_whole(store: LayoutStore) -> None:
+    record = image(store)
+    store.blob(parts(store, record)[3]).unlink()
+    with pytest.raises(StoreError, match="the image of blas:amd64 did not arrive whole"):
+        store.put(record)
+    assert store.read(record.key) is None
+
+
+def test_add_blob(store: LayoutStore) -> None:
+    assert store.add_blob(b"data") == (sha("data"), 4)
+    assert store.add_blob(b"data") == (sha("data"), 4)
+    store.blob(sha("data")).write_bytes(b"dat\0")
+    store.add_blob(b"data")
+    assert store.blob(sha("data")).read_bytes() == b"data"
+
+
+# -- the memory of what was verified -----------------------------------------------------------------
+
+
+def test_blob_is_read_once(store: LayoutStore, hashed: list[str], no_tick: None) -> None:
+    record = image(store)
+    store.put(record)
+    assert sorted(hashed) == sorted(digest[7:] for digest in parts(store, record))
+    hashed.clear()
+    assert store.find(record.key)
+    assert LayoutStore(store.root).find(record.key)
+    assert hashed == []
+
+
+def test_blob_that_has_just_changed_is_read_again(
+    store: LayoutStore, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "_TICK", 10**18)
+    store.put(image(store))
+    hashed.clear()
+    store.put(image(store))
+    assert len(hashed) == 4
+
+
+def test_copied_cache_is_verified_anew(store: LayoutStore, hashed: list[str], no_tick: None) -> None:
+    record = image(store)
+    store.put(record)
+    copy = LayoutStore(store.root.parent / "copy")
+    shutil.copytree(store.root, copy.root)
+    hashed.clear()
+    assert copy.find(record.key) == record
+    assert len(hashed) == 4
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"sha256:x": 3}', b"\xff", b"[" * 100_000])
+def test_damaged_memory(store: LayoutStore, text: bytes, hashed: list[str], no_tick: None) -> None:
+    record = image(store)
+    store.put(record)
+    (store.root / "verified.json").write_bytes(text)
+    hashed.clear()
+    assert LayoutStore(store.root).find(record.key) == record
+    assert len(hashed) == 4
+    assert len(json.loads((store.root / "verified.json").read_bytes())) >= 4
+
+
+def test_memory_of_two_processes_adds_up(store: LayoutStore, no_tick: None) -> None:
+    one, two = LayoutStore(store.root), LayoutStore(store.root)
+    first, second = image(store, "a", (b"a",)), image(store, "b", (b"b",))
+    assert one.check(first)
+    assert two.check(second)
+    assert one.check(second)
+    memory = json.loads((store.root / "verified.json").read_bytes())
+    assert {sha("a"), sha("b")} <= set(memory)
+
+
+# -- the layout --------------------------------------------------------------------------------------
+
+
+def index(store: LayoutStore) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((store.root / "index.json").read_bytes())
+    return value
+
+
+def names(store: LayoutStore) -> set[str]:
+    return {entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index(store)["manifests"]}
+
+
+def test_is_an_oci_layout(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    assert json.loads((store.root / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    assert index(store) == {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [
+            {
+                "mediaType": MANIFEST,
+                "digest": record.digest,
+                "size": record.size,
+                "annotations": {"org.opencontainers.image.ref.name": f"blas-amd64-{record.key[7:]}"},
+            }
+        ],
+    }
+
+
+def test_index_leaves_out_what_has_no_manifest(store: LayoutStore) -> None:
+    one, two = image(store), image(store, "redis")
+    store.put(one)
+    store.blob(one.digest).unlink()
+    store.put(two)
+    assert names(store) == {f"redis-amd64-{two.key[7:]}"}
+
+
+def test_view_shares_blobs_and_leaves_nothing(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    before = index(store)
+    with store.view([{"digest": record.digest}]) as view:
+        assert (view / "blobs" / "sha256" / record.digest[7:]).exists()
+        assert json.loads((view / "index.json").read_bytes())["manifests"] == [{"digest": record.digest}]
+        assert json.loads((view / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+        (view / "blobs" / "sha256" / "new").write_text("x")
+    assert (store.blobs / "new").exists()
+    assert list((store.root / "tmp").iterdir()) == []
+    assert index(store) == before
+
+
+def test_view_leaves_nothing_after_an_error(store: LayoutStore) -> None:
+    with pytest.raises(RuntimeError), store.view():
+        raise RuntimeError
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+# -- several at once ---------------------------------------------------------------------------------
+
+
+def test_threads_lose_no_record(store: LayoutStore, no_tick: None) -> None:
+    records = [image(store, f"s{number}") for number in range(12)]
+    failed: list[BaseException] = []
+
+    def put(record: Record) -> None:
+        try:
+            store.put(record)
+            assert store.find(record.key) == record
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=put, args=(record,)) for record in records]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert {record.key for record in store.list()} == {record.key for record in records}
+    assert len(names(store)) == 12
+
+
+def _put_many(root: Path, word: str) -> None:
+    store = LayoutStore(root)
+    for number in range(10):
+        store.put(image(store, f"{word}{number}"))
+
+
+def test_processes_lose_no_record(store: LayoutStore) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_put_many, args=(store.root, word)) for word in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(list(store.list())) == 20
+    assert len(names(store)) == 20
+    assert all(store.find(record.key) for record in store.list())
+
+
+# -- crashes and disks -------------------------------------------------------------------------------
+
+
+class Crash(BaseException):
+    """The machine stops: nothing catches it, nothing after it happens."""
+
+
+def steps_of(monkeypatch: pytest.MonkeyPatch, stop_at: int) -> list[str]:
+    """Stop at the n-th change of the disk that ``put`` makes."""
+    done: list[str] = []
+
+    def guard(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def step(*args: Any, **options: Any) -> Any:
+            done.append(name)
+            if len(done) == stop_at:
+                raise Crash
+            return real(*args, **options)
+
+        monkeypatch.setattr(owner, name, step)
+
+    guard(os, "fsync")
+    guard(Path, "replace")
+    guard(Path, "mkdir")
+    guard(Path, "chmod")
+    return done
+
+
+def test_any_prefix_of_a_crash_is_a_valid_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, stop = 1, 0
+    while stop < count:
+        stop += 1
+        store = LayoutStore(tmp_path / str(stop))
+        before = image(store, "before")
+        store.put(before)
+        record = image(store)
+        with monkeypatch.context() as patch:
+            done = steps_of(patch, stop)
+            try:
+                store.put(record)
+            except Crash:
+                count = stop + 1
+            else:
+                assert len(done) < stop
+        after = LayoutStore(store.root)
+        assert after.find(before.key) == before
+        assert after.find(record.key) in (None, record)
+        assert json.loads((store.root / "index.json").read_bytes())["manifests"]
+        # the next run goes on as if nothing had been
+        after.put(record)
+        assert after.find(record.key) == record
+        assert len(names(after)) == 2
+    assert stop > 10
+
+
+def test_blobs_are_synced_before_the_record_is_written(
+    store: LayoutStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = image(store)
+    synced: set[int] = set()
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        synced.add(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    def write(path: Path, data: bytes) -> None:
+        if path.parent.name == "records":
+            inodes = {store.blob(digest).stat().st_ino for digest in parts(store, record)}
+            assert inodes | {store.blobs.stat().st_ino} <= synced
+        write_atomically(path, data)
+
+    monkeypatch.setattr(layout, "write_atomically", write)
+    store.put(record)
+    assert store.find(record.key)
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("failing", range(1, 9))
+def test_full_disk(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    record = image(store)
+    real, calls = os.fsync, 0
+
+    def fsync(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= failing:
+            raise FULL
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DiskFullError) as error:
+        store.put(record)
+    assert f"no space left on the disk of {store.root}" in str(error.value)
+    monkeypatch.undo()
+    left = [path for path in store.root.rglob("*") if path.name.startswith(".")]
+    assert left == []
+    assert store.find(record.key) in (None, record)
+
+
+def test_full_disk_while_a_view_is_made(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.prepare()
+
+    def full(*_: object, **__: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(DiskFullError, match="no space left on the disk of"), store.view():
+        pass
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_full_disk_does_not_hinder_finding(
+    store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no_tick: None
+) -> None:
+    record = image(store)
+    store.put(record)
+    (store.root / "verified.json").unlink()
+
+    def full(handle: int) -> None:
+        raise FULL
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert LayoutStore(store.root).find(record.key) == record
+
+
+def test_read_only_cache(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no_tick: None) -> None:
+    """As it is for a user who may not write; root, who runs tests in containers, may write anywhere."""
+    record, damaged = image(store), image(store, "redis", (b"other",))
+    store.put(record)
+    store.put(damaged)
+    (store.root / "verified.json").unlink()
+    flip(store.blob(sha(b"other")))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for owner, name in ((Path, "replace"), (Path, "mkdir"), (Path, "unlink"), (tempfile, "mkstemp")):
+        monkeypatch.setattr(owner, name, refuse)
+    reader = LayoutStore(store.root)
+    assert reader.find(record.key) == record
+    assert reader.find(damaged.key) is None
+    assert list(reader.list())
+    reader.remember("blas:amd64", record.key)  # is only for explanations
+    writes: list[Callable[[], None]] = [lambda: reader.put(record), lambda: reader.delete(record.key)]
+    for write in writes:
+        with pytest.raises(StoreError, match="cannot be written: Permission denied"):
+            write()
+
+
+def test_records_that_may_not_be_read(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = image(store)
+    store.put(record)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StoreError, match="cannot be read: Permission denied"):
+        store.find(record.key)
+
+
+@pytest.mark.parametrize("name", ["with space", "quo'te\"", "ä", "a:b", "x" * 200])
+def test_folder_with_an_odd_name(tmp_path: Path, name: str) -> None:
+    store = LayoutStore(tmp_path / name / "cache")
+    record = image(store)
+    store.put(record)
+    with store.view() as view:
+        assert (view / "blobs" / "sha256" / record.digest[7:]).exists()
+    assert store.find(record.key) == record
+
+
+def test_others_may_read(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    for path in (store.root / "index.json", store.root / "records" / record.key[7:]):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644

@@ -1,0 +1,180 @@
+"""Records: what they hold survives, and what cannot be believed is no record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from helpers import sha
+
+from stagegraph import key as keys
+from stagegraph.errors import StoreError
+from stagegraph.key import Input
+from stagegraph.record import Record, parse, visible
+
+pytestmark = pytest.mark.unit
+
+INPUTS = (Input("schema", "", "1"), Input("file", "ä \udcff\n", "file 0", "x/f"))
+
+
+def record(**changes: Any) -> Record:
+    values: dict[str, Any] = {
+        "key": keys.digest(INPUTS),
+        "node": "blas:amd64",
+        "docker": "linux/arm/v7",
+        "digest": sha("manifest"),
+        "size": 7,
+        "files": sha("files"),
+        "image": sha("image"),
+        "seconds": 1.5,
+        "created": "2025-01-31T00:00:00+00:00",
+        "inputs": INPUTS,
+    }
+    return Record(**{**values, **changes})
+
+
+def test_round_trip() -> None:
+    assert parse(record().to_bytes(), record().key) == record()
+
+
+def test_same_record_same_bytes() -> None:
+    assert record().to_bytes() == record().to_bytes()
+
+
+def test_is_an_image_index_of_the_image() -> None:
+    index = json.loads(record().to_bytes())
+    assert index["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    assert index["manifests"] == [
+        {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": sha("manifest"),
+            "size": 7,
+            "platform": {"os": "linux", "architecture": "arm", "variant": "v7"},
+        }
+    ]
+    assert all(isinstance(value, str) for value in index["annotations"].values())
+
+
+def test_under_another_key() -> None:
+    other = [Input("schema", "", "1 content")]
+    moved = record().under(keys.digest(other), other)
+    assert (moved.digest, moved.inputs) == (record().digest, tuple(other))
+    assert parse(moved.to_bytes(), moved.key) == moved
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b"3", b"{}", b"\xff", b'{"annotations": []}', b"[" * 100_000]
+)
+def test_bytes_that_are_none(data: bytes) -> None:
+    assert parse(data, record().key) is None
+
+
+def test_every_prefix_is_none() -> None:
+    data = record().to_bytes()
+    assert all(parse(data[:end], record().key) is None for end in range(len(data)))
+
+
+def test_record_of_another_key() -> None:
+    assert parse(record().to_bytes(), sha("other")) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": sha("claimed")},
+        {"inputs": (Input("schema", "", "2"),)},
+        {"digest": "sha256:../../x"},
+        {"files": ""},
+        {"image": "x"},
+        {"size": 0},
+        {"size": "7"},
+        {"size": True},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"node": "../../etc/x:y"},
+        {"node": "blas"},
+        {"node": "a/b:c"},
+        {"docker": "windows/amd64"},
+        {"docker": "linux/../x"},
+    ],
+)
+def test_record_that_cannot_be_believed(changes: dict[str, Any]) -> None:
+    forged = record(**changes)
+    assert parse(forged.to_bytes(), forged.key) is None
+
+
+def annotation(name: str, value: object) -> Callable[[dict[str, Any]], None]:
+    return lambda index: index["annotations"].update({f"stagegraph.{name}": value})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        annotation("schema", "2"),
+        annotation("schema", None),
+        annotation("inputs", "[[1, 2, 3]]"),
+        annotation("inputs", '[["a"]]'),
+        annotation("inputs", "3"),
+        annotation("created", 5),
+        annotation("seconds", "soon"),
+        lambda index: index["manifests"].append(index["manifests"][0]),
+        lambda index: index["manifests"].clear(),
+        lambda index: index["manifests"][0].pop("platform"),
+        lambda index: index.pop("annotations"),
+    ],
+)
+def test_index_that_is_no_record_of_this_schema(change: Callable[[dict[str, Any]], None]) -> None:
+    index = json.loads(record().to_bytes())
+    change(index)
+    assert parse(json.dumps(index).encode(), record().key) is None
+
+
+def test_inputs_that_are_no_strings_do_not_pass_for_the_key() -> None:
+    inputs = (Input("schema", "", 1),)  # type: ignore[arg-type]
+    forged = record(inputs=inputs, key=keys.digest(inputs))
+    assert parse(forged.to_bytes(), forged.key) is None
+
+
+# -- what a child can see ----------------------------------------------------------------------------
+
+CONFIG = {
+    "os": "linux",
+    "architecture": "amd64",
+    "config": {"Env": ["A=1"], "Labels": {"a": "b"}},
+    "rootfs": {"type": "layers", "diff_ids": [sha("1"), sha("2")]},
+    "history": [{"created_by": "RUN x"}],
+    "created": "2025-01-31",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "files", "image"),
+    [
+        ({}, False, False),
+        ({"created": "now", "history": []}, False, False),
+        ({"config": {"Env": ["A=2"], "Labels": {"a": "b"}}}, False, True),
+        ({"config": {"Env": ["A=1"], "Labels": {"a": "c"}}}, False, True),
+        ({"config": {"Env": ["A=1"], "Labels": {"a": "b"}, "OnBuild": ["RUN x"]}}, False, True),
+        ({"config": None}, False, True),
+        ({"author": "me"}, False, True),
+        ({"architecture": "arm64"}, False, True),
+        ({"variant": "v2"}, False, True),
+        ({"rootfs": {"diff_ids": [sha("2"), sha("1")]}}, True, True),
+        ({"rootfs": {"diff_ids": []}}, True, True),
+    ],
+)
+def test_visible(change: dict[str, Any], files: bool, image: bool) -> None:
+    before, after = visible(CONFIG), visible({**CONFIG, **change})
+    assert (before[0] != after[0], before[1] != after[1]) == (files, image)
+
+
+def test_files_and_image_are_never_the_same() -> None:
+    assert visible(CONFIG)[0] != visible(CONFIG)[1]
+
+
+@pytest.mark.parametrize("config", [{}, {"rootfs": []}, {"rootfs": {}}, {"rootfs": {"diff_ids": None}}])
+def test_no_configuration(config: dict[str, Any]) -> None:
+    with pytest.raises(StoreError, match="lists no layers"):
+        visible(config)
