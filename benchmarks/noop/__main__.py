@@ -41,7 +41,9 @@ DOIT = [sys.executable, "-m", "doit"]
 
 def call(folder: Path, *command: str) -> None:
     """Run a command that must succeed; what it prints is shown only if it does not."""
+    # where Python may not keep byte code, every call compiles the project's modules, but not those of doit
     environment = {**os.environ, "CI": "true"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )

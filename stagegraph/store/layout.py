@@ -31,6 +31,8 @@ from ..key import is_digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from filelock import FileLock
+
     from ..record import Record
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
@@ -237,10 +239,7 @@ class LayoutStore:
         parallel writers would lose entries (containers/image#1028, oras#149).
         """
         self.prepare()
-        parent = self.root / "tmp"
-        with writing(parent):
-            parent.mkdir(exist_ok=True)
-            folder = Path(tempfile.mkdtemp(dir=parent))
+        folder, lock = self._temporary()
         try:
             with writing(folder):
                 (folder / "blobs").symlink_to(Path("..", "..", "blobs"))
@@ -250,6 +249,27 @@ class LayoutStore:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+    def _temporary(self) -> tuple[Path, FileLock]:
+        """A new folder below ``tmp/`` and the lock of who uses it; what killed processes left goes."""
+        from filelock import FileLock, Timeout
+
+        parent, locks = self.root / "tmp", self.root / "locks"
+        with writing(parent):
+            parent.mkdir(exist_ok=True)
+            locks.mkdir(exist_ok=True)
+            with FileLock(locks / "tmp"):
+                for left in parent.iterdir():
+                    lock = FileLock(locks / f"tmp-{left.name}")
+                    with contextlib.suppress(Timeout), lock.acquire(blocking=False):
+                        shutil.rmtree(left, ignore_errors=True)
+                        Path(lock.lock_file).unlink(missing_ok=True)
+                folder = Path(tempfile.mkdtemp(dir=parent))
+                lock = FileLock(locks / f"tmp-{folder.name}")
+                lock.acquire()
+        return folder, lock
 
     def rebuild_index(self) -> None:
         """Write ``index.json`` from the records whose manifests are here, under a lock."""

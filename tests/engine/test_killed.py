@@ -54,6 +54,7 @@ def test_in_the_middle_of_a_build(slow: Project, repo: str, kill: signal.Signals
     assert not image_id(f"{repo}:slow-here")
     run = slow.built("slow:here")
     assert run.built == {"slow:here"} and run.nodes("reuse") == {"first:here"}
+    assert not list((slow.folder / "cache/tmp").iterdir())  # what the killed one left is gone, too
     assert run.last["images"][f"{repo}:slow-here"] == image_id(f"{repo}:slow-here")
 
 
