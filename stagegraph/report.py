@@ -124,6 +124,7 @@ class Report:
 
     def _table(self) -> Any:
         from rich.table import Table
+        from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True)
@@ -132,11 +133,8 @@ class Report:
         with self._lock:
             for node, running in self._running.items():
                 usual = f" / {_time(running.usual)}" if running.usual else ""
-                table.add_row(
-                    str(node),
-                    f"{_time(time.monotonic() - running.since)}{usual}",
-                    running.step.replace("[", r"\["),
-                )
+                took = f"{_time(time.monotonic() - running.since)}{usual}"
+                table.add_row(str(node), took, Text(running.step))  # no markup in what a builder says
         return table
 
     def close(self) -> None:

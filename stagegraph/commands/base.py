@@ -27,7 +27,11 @@ class Command(DoitCmdBase):  # type: ignore[misc]
         from .. import tasks
 
         try:
-            self.answer(tasks.session(), tasks.resolve_goals(list(pos_args or [])), as_json=json)
+            words = list(pos_args or [])
+            # doit reads options before names only; people write them behind as well
+            as_json = json or "--json" in words
+            goals = tasks.resolve_goals([word for word in words if word != "--json"])
+            self.answer(tasks.session(), goals, as_json=as_json)
         except StagegraphError as error:
             print(f"ERROR: {error}", file=sys.stderr)
             return error.exit_status

@@ -520,6 +520,7 @@ def test_comments_blank_lines_and_indentation_do_not_count(text: str) -> None:
         ("RUN a", "RUN a b"),
         ("RUN echo 'a  b'", "RUN echo 'a b'"),
         ("RUN a b", 'RUN ["a", "b"]'),
+        ("RUN a", 'RUN ["a"]'),
         ("RUN a", "CMD a"),
         ("RUN <<E\na\nE", "RUN <<E\n a\nE"),
         ("RUN <<E\na\nE", "RUN <<E\n# a\na\nE"),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 from helpers import sha
 
 from stagegraph import key as keys
@@ -368,12 +369,12 @@ def test_damaged_memory(store: LayoutStore, text: bytes, hashed: list[str], no_t
 
 def test_memory_of_two_processes_adds_up(store: LayoutStore, no_tick: None) -> None:
     one, two = LayoutStore(store.root), LayoutStore(store.root)
-    first, second = image(store, "a", (b"a",)), image(store, "b", (b"b",))
+    first, second, third = (image(store, word, (word.encode(),)) for word in "abc")
     assert one.check(first)
     assert two.check(second)
-    assert one.check(second)
+    assert one.check(third)
     memory = json.loads((store.root / "verified.json").read_bytes())
-    assert {sha("a"), sha("b")} <= set(memory)
+    assert {sha("a"), sha("b"), sha("c")} <= set(memory)
 
 
 # -- the layout --------------------------------------------------------------------------------------
@@ -412,6 +413,19 @@ def test_index_leaves_out_what_has_no_manifest(store: LayoutStore) -> None:
     store.blob(one.digest).unlink()
     store.put(two)
     assert names(store) == {f"redis-amd64-{two.key[7:]}"}
+
+
+def test_index_is_written_under_a_lock(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(path: Path, data: bytes) -> None:
+        if path.name == "index.json":
+            with pytest.raises(Timeout), FileLock(store.root / "locks" / "index", timeout=0):
+                pass
+        write_atomically(path, data)
+
+    monkeypatch.setattr(layout, "write_atomically", write)
+    store.put(image(store))
+    with FileLock(store.root / "locks" / "index", timeout=0):
+        assert names(store)
 
 
 def test_view_shares_blobs_and_leaves_nothing(store: LayoutStore) -> None:

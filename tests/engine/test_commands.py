@@ -1,0 +1,71 @@
+"""The commands that print facts, and doit's own list."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kit import Project, header
+
+pytestmark = pytest.mark.engine
+
+
+STAGES = """
+[stages.part]
+path = "part"
+[stages.whole]
+path = "whole"
+description = "all of it"
+[images.whole]
+"""
+
+
+@pytest.fixture
+def small(project: Project, repo: str) -> Project:
+    project.write(
+        {
+            "stages.toml": header(repo) + STAGES,
+            "part/Dockerfile": "FROM scratch\nCOPY file /\n",
+            "part/file": "x\n",
+            "whole/Dockerfile": "FROM scratch\nCOPY --from=part / /\n",
+        }
+    )
+    return project
+
+
+def test_keys_of_every_node_or_of_those_asked_for(small: Project) -> None:
+    keys = json.loads(small.doit("keys", "--json").output)
+    assert set(keys) == {"part:here", "part:there", "whole:here", "whole:there"}
+    assert all(key.startswith("sha256:") for key in keys.values()) and len(set(keys.values())) == 4
+    # doit wants options first; behind the names they work too
+    assert json.loads(small.doit("keys", "part:here", "--json").output) == {"part:here": keys["part:here"]}
+
+
+def test_plan_is_in_the_order_of_work_and_comes_true(small: Project) -> None:
+    small.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # it needs no engine
+    plan = json.loads(small.doit("plan", "--json", "whole:here").output)
+    assert plan["schema"] == 1
+    assert [(n["node"], n["decision"]) for n in plan["nodes"]] == [
+        ("part:here", "build"),
+        ("whole:here", "build"),
+    ]
+    del small.env["DOCKER_HOST"]
+    run = small.built("whole:here")
+    assert [n["node"] for n in run.last["nodes"]] == [n["node"] for n in plan["nodes"]]
+    assert [n["key"] for n in run.last["nodes"]] == [n["key"] for n in plan["nodes"]]
+    plan = json.loads(small.doit("plan", "--json", "whole:here").output)
+    assert [(n["node"], n["decision"]) for n in plan["nodes"]] == [("whole:here", "reuse")]
+
+
+def test_list_shows_images_and_all_of_it(small: Project) -> None:
+    short, long = small.doit("list").output, small.doit("list", "--all").output
+    assert [line.split() for line in short.splitlines()] == [["whole", "all", "of", "it"]]
+    assert {"part:here", "part:there", "whole:here", "whole:there"} <= {
+        line.split()[0] for line in long.splitlines()
+    }
+
+
+def test_settings_come_from_the_environment_too(small: Project, repo: str) -> None:
+    small.env["STAGEGRAPH_TAG"] = "environment"
+    assert set(small.built("whole:here").last["images"]) == {f"{repo}:environment"}
+    assert set(small.built("tag=line", "whole:here").last["images"]) == {f"{repo}:line"}
