@@ -120,15 +120,11 @@ class Builder:
         if spec.bootstrap is not None:
             return "-"
         folder = self.root / spec.recipe.context
-        paths = {entry.path for entry in spec.entries}
-        dockerfile = spec.recipe.dockerfile
-        if dockerfile in paths:
-            write_tar(spec.entries, folder, {}, spec.epoch, tar)
-            return "-"
+        selected = any(entry.path == spec.recipe.dockerfile for entry in spec.entries)
+        extra = {} if selected or spec.exposed else {spec.recipe.dockerfile: spec.text.encode()}
+        write_tar(spec.entries, folder, extra, spec.epoch, tar)
         if not spec.exposed:
-            write_tar(spec.entries, folder, {dockerfile: spec.text.encode()}, spec.epoch, tar)
             return "-"
-        write_tar(spec.entries, folder, {}, spec.epoch, tar)
         tar.seek(0)
         return _unpack(tar, view, spec)
 

@@ -123,9 +123,10 @@ def visible(config: dict[str, Any]) -> tuple[str, str]:
     too. History and creation time are seen by neither. Raises ``StoreError`` for what is no configuration.
     """
     rootfs = config.get("rootfs")
-    if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
+    # an image of no layers has null there
+    if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids", ""), list | None):
         raise StoreError("image", "its configuration lists no layers", "is the builder's version supported?")
-    layers = rootfs["diff_ids"]
+    layers = rootfs["diff_ids"] or []
     runtime = config.get("config") or {}
     where = [config.get("os"), config.get("architecture"), config.get("variant"), config.get("author")]
     return _digest(layers), _digest([layers, runtime, where])

@@ -235,7 +235,7 @@ class Session:
         if record is None:
             return False
         tag = self.project.tag(image, node.platform)
-        if not engine.has(record, self._config_digest(record), tag):
+        if not engine.has(record, self.layout.config_digest(record), tag):
             return False
         if self.registry and not self.registry.has_image(record, self._remote(tag)):
             return False
@@ -248,7 +248,7 @@ class Session:
         """Load the image into the engine under its final tag, and push it if a registry is set."""
         record = self.record(node)
         tag = self.project.tag(image, node.platform)
-        if not engine.has(record, self._config_digest(record), tag):
+        if not engine.has(record, self.layout.config_digest(record), tag):
             self.report.step(node, f"loading {tag} into the engine")
             engine.load(self.layout, record, tag)
         if self.registry:
@@ -256,9 +256,6 @@ class Session:
                 self.registry.push(node, record)
             self.registry.push_image(record, self._remote(tag))
         self.report.image(tag, record)
-
-    def _config_digest(self, record: Record) -> str:
-        return str(self.layout.json(record.digest)["config"]["digest"])
 
     def _remote(self, tag: str) -> str:
         return f"{self.project.settings.registry}/{tag}"

@@ -136,7 +136,7 @@ class LayoutStore:
         )
 
     def check(self, record: Record) -> bool:
-        """Whether every blob of the record's image is here with its own digest.
+        """Whether every blob of the record's image is here with its own digest, and is what the record says.
 
         A blob is read once; later its size, time of change and inode must be what they were then. Bad
         blobs are set aside in ``damaged/``.
@@ -144,11 +144,22 @@ class LayoutStore:
         new: _Marks = {}
         try:
             intact = [self._intact(digest, size, new) for digest, size in self._image_blobs(record)]
-            return all(intact)
+            return all(intact) and records.visible(self.config(record)) == (record.files, record.image)
         except StoreError:
             return False
         finally:
             self._remember_verified(new)
+
+    def config(self, record: Record) -> dict[str, Any]:
+        """The image's configuration. Raises ``StoreError``."""
+        return self.json(self.config_digest(record))
+
+    def config_digest(self, record: Record) -> str:
+        """Raises ``StoreError`` for a manifest that is none."""
+        config = self.json(record.digest).get("config")
+        if not isinstance(config, dict) or not is_digest(config.get("digest")):
+            raise StoreError(record.node, "its manifest names no configuration", "run again; it is made anew")
+        return str(config["digest"])
 
     def _image_blobs(self, record: Record) -> Iterator[tuple[str, int]]:
         """Digest and size (bytes) of manifest, configuration and layers; the manifest is checked first.

@@ -183,3 +183,26 @@ def test_two_processes_build_a_node_once(chain: Project, program: Path) -> None:
     outputs = [process.communicate(timeout=120)[0] for process in (one, two)]
     assert one.returncode == two.returncode == 0, outputs
     assert sorted("1 built" in output for output in outputs) == [False, True], outputs
+
+
+def test_an_image_without_layers(chain: Project, repo: str) -> None:
+    """It is as whole as any other, and its labels are seen by who stands on it."""
+    chain.write(
+        {"heavy/Dockerfile": "FROM scratch\nLABEL a=1\n", "light/Dockerfile": "FROM heavy\nLABEL b=1\n"}
+    )
+    assert chain.built("light:here").built == {"heavy:here", "light:here"}
+    assert not chain.built("light:here").built
+    chain.write({"heavy/Dockerfile": "FROM scratch\nLABEL a=2\n"})
+    assert chain.built("light:here").built == {"heavy:here", "light:here"}
+    assert image_id(f"{repo}:light-here")
+
+
+def test_a_record_that_says_something_else_of_its_image_is_not_believed(chain: Project) -> None:
+    """What a child can see decides early cutoff, so it is not taken on trust."""
+    first = chain.built("light:here")
+    for path in (chain.folder / "cache/records").iterdir():
+        record = json.loads(path.read_text())
+        record["annotations"]["stagegraph.files"] = "sha256:" + "0" * 64
+        path.write_text(json.dumps(record))
+    run = chain.built("light:here")
+    assert run.built == {"heavy:here", "light:here"} and run.last["images"] == first.last["images"]

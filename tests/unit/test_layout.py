@@ -12,6 +12,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from stagegraph import key as keys
 from stagegraph.errors import DiskFullError, StoreError
 from stagegraph.files import write_atomically
 from stagegraph.key import Input
-from stagegraph.record import INDEX, MANIFEST, Record
+from stagegraph.record import INDEX, MANIFEST, Record, visible
 from stagegraph.store import layout
 from stagegraph.store.layout import LayoutStore
 
@@ -43,7 +44,9 @@ def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
 
 def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LAYERS) -> Record:
     """An image in the layout and its record, which is not yet put."""
-    config = blob(store, json.dumps({"name": name}).encode())
+    what = {"name": name, "rootfs": {"diff_ids": [sha(layer) for layer in layers]}}
+    config = blob(store, json.dumps(what).encode())
+    files, whole = visible(what)
     manifest = json.dumps(
         {"mediaType": MANIFEST, "config": config, "layers": [blob(store, x) for x in layers]}
     ).encode()
@@ -54,8 +57,8 @@ def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LA
         docker="linux/amd64",
         digest=blob(store, manifest)["digest"],
         size=len(manifest),
-        files=sha("files"),
-        image=sha("image"),
+        files=files,
+        image=whole,
         seconds=1.0,
         created="",
         inputs=inputs,
@@ -305,6 +308,13 @@ def test_json_that_is_no_object(store: LayoutStore, data: bytes) -> None:
     digest = blob(store, data)["digest"]
     with pytest.raises(StoreError, match="run again; it will be fetched or rebuilt"):
         store.json(digest)
+
+
+def test_a_record_that_says_something_else_of_its_image(store: LayoutStore) -> None:
+    record = image(store)
+    assert store.check(record)
+    assert not store.check(replace(record, files=sha("other")))
+    assert not store.check(replace(record, image=sha("other")))
 
 
 def test_put_refuses_what_is_not_whole(store: LayoutStore) -> None:

@@ -174,7 +174,11 @@ def test_files_and_image_are_never_the_same() -> None:
     assert visible(CONFIG)[0] != visible(CONFIG)[1]
 
 
-@pytest.mark.parametrize("config", [{}, {"rootfs": []}, {"rootfs": {}}, {"rootfs": {"diff_ids": None}}])
+def test_an_image_of_no_layers_has_null_there() -> None:
+    assert visible({"rootfs": {"diff_ids": None}}) == visible({"rootfs": {"diff_ids": []}})
+
+
+@pytest.mark.parametrize("config", [{}, {"rootfs": []}, {"rootfs": {}}, {"rootfs": {"diff_ids": "x"}}])
 def test_no_configuration(config: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="lists no layers"):
         visible(config)
