@@ -94,7 +94,7 @@ _CAUSES = (
         r"|Unable to connect to",
         NetworkError,
         "the step found no network: check the connection, DNS "
-        "(docker run --rm IMAGE getent hosts deb.debian.org), and proxies; "
+        "(docker run --rm IMAGE getent hosts NAME), and proxies; "
         "a step with network=none has none on purpose",
         printed=True,
     ),
