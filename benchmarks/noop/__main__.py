@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -192,6 +193,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/noop", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count (default: 7)")
     rounds = max(1, parser.parse_args().rounds)
+    # ended from outside, it still stops its registry and removes its images
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arch = PLATFORMS[os.uname().machine]
     repo = f"stagegraph-noop/{os.getpid()}"
     notes = []
