@@ -79,10 +79,11 @@ class Builder:
             listener,
         )
 
-    def build(self, spec: Spec, parents: Mapping[Node, Record]) -> Result:
+    def build(self, spec: Spec, parents: Mapping[Node, Record], *, afresh: bool = False) -> Result:
         """Build one node; its blobs are in the layout afterwards, its record is not yet written.
 
-        Raises ``BuildError`` or an error that names what around the build failed.
+        ``afresh``: without the builder's own cache. Raises ``BuildError`` or an error that names what around
+        the build failed.
         """
         start = time.monotonic()
         log = self.layout.root / "logs" / f"{spec.node.stage}--{spec.node.platform}.log"
@@ -99,6 +100,8 @@ class Builder:
             context: str | Path = self._context(spec, view, tar)
             metadata = view / "metadata.json"
             command = self._command(spec, parents, view, metadata, context)
+            if afresh:
+                command.insert(command.index("build") + 1, "--no-cache")
             tar.seek(0)
             self._run(command, tar, spec, log)
             digest = _digest(metadata)
@@ -205,7 +208,7 @@ class Builder:
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         mode = "ab" if spec.bootstrap else "wb"
-        with log.open(mode) as out, popen(command, **pipes, env=environment()) as process:
+        with log.open(mode, buffering=0) as out, popen(command, **pipes, env=environment()) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 out.write(line)

@@ -73,6 +73,10 @@ class EngineError(StagegraphError):
     exit_status = 20
 
 
+class LostCacheError(EngineError):
+    """The builder's own cache names a layer that it no longer has."""
+
+
 class EmulationError(StagegraphError):
     """The builder cannot run programs of the asked platform."""
 

@@ -11,6 +11,7 @@ from .errors import (
     EmulationError,
     EngineError,
     LoginError,
+    LostCacheError,
     NetworkError,
     OutOfMemoryError,
     RegistryError,
@@ -71,6 +72,13 @@ _CAUSES = (
         r"|unexpected EOF|graceful_stop|no active session",
         EngineError,
         "the engine or builder went away during the build; run again when it is up",
+        printed=False,
+    ),
+    _Cause(
+        # BuildKit can hand on a step of a build that was just cancelled after its files are gone.
+        r"snapshot \S+ does not exist: not found",
+        LostCacheError,
+        "the builder lost a layer of its own cache; empty that (docker builder prune) and run again",
         printed=False,
     ),
     _Cause(

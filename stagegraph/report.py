@@ -53,6 +53,7 @@ class Report:
         self._running: dict[Node, _Running] = {}
         self._done: dict[str, _Done] = {}
         self._images: dict[str, str] = {}
+        self._undelivered: dict[str, str] = {}
         self._start = time.monotonic()
         self._live: Any = None
         self._terminal = sys.stderr.isatty() and not os.environ.get("CI")
@@ -89,7 +90,11 @@ class Report:
                 self._line(f"   {node}: {_PAST[decision]} in {_time(seconds)}")
 
     def failed(self, node: str, message: str) -> None:
+        """A node could not be made, or, if it is done already, its image did not get where it should."""
         with self._lock:
+            if node in self._done:
+                self._undelivered[node] = message.splitlines()[0]
+                return
             running = next((n for n in self._running if str(n) == node), None)
             since = self._running.pop(running).since if running else time.monotonic()
             self._done[node] = _Done(
@@ -159,6 +164,7 @@ class Report:
                     f"{_PAST[decision]}: {i.node} in {_time(i.seconds)}: {i.reason}"
                     for i in groups.get(decision, [])
                 ]
+            lines += [f"not delivered: {node}: {why}" for node, why in self._undelivered.items()]
             lines += [f"image: {tag} {digest}" for tag, digest in self._images.items()]
             if lines:
                 built, pulled = len(groups.get("build", [])), len(groups.get("pull", []))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import config, plan
-from .errors import EmulationError, EngineError, StoreError
+from .errors import EmulationError, EngineError, LostCacheError, StoreError
 from .graph import Graph, host_platform
 from .lock import Lock
 from .record import Record
@@ -169,6 +169,7 @@ class Session:
         try:
             return self._build(node, parents)
         except (EngineError, StoreError) as error:
+            afresh = isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
         for parent, record in parents.items():
             if not self.layout.check(record):
@@ -178,12 +179,12 @@ class Session:
                     "run again; it will be fetched or rebuilt",
                 )
         time.sleep(2)
-        return self._build(node, parents)
+        return self._build(node, parents, afresh=afresh)
 
-    def _build(self, node: Node, parents: Mapping[Node, Record]) -> Record:
+    def _build(self, node: Node, parents: Mapping[Node, Record], *, afresh: bool = False) -> Record:
         """Build and record under the recipe key."""
         start = time.monotonic()
-        result = self.builder.build(self.graph.spec(node), parents)
+        result = self.builder.build(self.graph.spec(node), parents, afresh=afresh)
         record = Record(
             key=self.graph.key(node),
             node=str(node),
@@ -251,11 +252,11 @@ class Session:
         if not engine.has(record, self.layout.config_digest(record), tag):
             self.report.step(node, f"loading {tag} into the engine")
             engine.load(self.layout, record, tag)
+        self.report.image(tag, record)
         if self.registry:
             if self.registry.find(node, record.docker, record.key) is None:
                 self.registry.push(node, record)
             self.registry.push_image(record, self._remote(tag))
-        self.report.image(tag, record)
 
     def _remote(self, tag: str) -> str:
         return f"{self.project.settings.registry}/{tag}"

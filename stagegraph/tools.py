@@ -79,6 +79,8 @@ def popen(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
         _live.discard(process)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def run(

@@ -3,7 +3,8 @@
 Tag of a node: ``<stage>-<docker arch>-<key>``, 64 hexadecimal digits of the key. It names the record, which
 is an OCI index; what a tag holds is believed only if its record names the key (``record.parse``). Credentials
 are those of ``docker login`` (skopeo reads them). A registry that does not answer is said once and then left
-alone; the work goes on without it.
+alone; the work goes on without it. One that wants a login for writing is read on; only the final image, which
+was asked for, ends in ``LoginError``.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 #: Seconds for a look-up, and for moving an image.
 LOOKUP_TIMEOUT, COPY_TIMEOUT = 30, 3600
 _LOCAL = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?/")
-_ABSENT = re.compile(r"manifest unknown|not found|name unknown|404|repository name not known", re.IGNORECASE)
-_LOGIN = re.compile(r"unauthorized|authentication required|401|403|denied", re.IGNORECASE)
+# Status codes as words of their own: what skopeo says also quotes the tag, which holds a key.
+_ABSENT = re.compile(
+    r"manifest unknown|not found|name unknown|\b404\b|repository name not known", re.IGNORECASE
+)
+_LOGIN = re.compile(r"unauthorized|authentication required|\b40[13]\b|denied", re.IGNORECASE)
 
 
 def insecure(reference: str) -> bool:
@@ -42,6 +46,7 @@ class RegistryStore:
     def __init__(self, repository: str, layout: LayoutStore, warn: Callable[[str], None]) -> None:
         self.repository, self.layout, self._warn = repository, layout, warn
         self._down = False
+        self._login: LoginError | None = None
         self._said = threading.Lock()
 
     def tag(self, node: Node, docker: str, key: str) -> str:
@@ -90,7 +95,7 @@ class RegistryStore:
 
     def push(self, node: Node, record: Record) -> None:
         """Copy an image and its record to the registry; the record's tag comes last, so it is never half."""
-        if self._down:
+        if self._down or self._login:
             return
         reference = f"{self.repository}:{self.tag(node, record.docker, record.key)}"
         data = record.to_bytes()
@@ -104,8 +109,8 @@ class RegistryStore:
         self._push([entry], "record", reference)
 
     def push_image(self, record: Record, reference: str) -> None:
-        """Copy the image itself under its final name."""
-        if self._down:
+        """Copy the image itself under its final name. Raises ``LoginError``."""
+        if self._down and not self._login:
             return
         entry = {
             "mediaType": records.MANIFEST,
@@ -113,7 +118,10 @@ class RegistryStore:
             "size": record.size,
             "annotations": {"org.opencontainers.image.ref.name": "image"},
         }
-        self._push([entry], "image", reference)
+        if not self._login:
+            self._push([entry], "image", reference)
+        if self._login:
+            raise self._login
 
     def has_image(self, record: Record, reference: str) -> bool:
         """Whether ``reference`` in the registry is this very image; True where the registry is down."""
@@ -129,15 +137,18 @@ class RegistryStore:
         with self.layout.view(entries) as view:
             message = _copy(f"oci:{view}:{name}", f"docker://{reference}", _tls("dest-", reference))
         if message is not None:
-            error = _error(self.repository, message)
-            if isinstance(error, LoginError):
-                raise error
-            self._give_up(error)
+            self._give_up(_error(self.repository, message), reading=False)
 
-    def _give_up(self, error: StagegraphError) -> None:
+    def _give_up(self, error: StagegraphError, *, reading: bool = True) -> None:
+        """Say once why the registry is left alone; one that only refuses to be written is still read."""
         with self._said:
-            if not self._down:
+            if isinstance(error, LoginError) and not reading:
+                if self._login is None:
+                    self._login = error
+                    self._warn(f"going on without writing to the registry: {error}")
+            elif not self._down:
                 self._down = True
+                self._login = error if isinstance(error, LoginError) else None
                 self._warn(f"going on without the registry: {error}")
 
 

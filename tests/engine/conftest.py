@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit import DODO, Project, Registry, free_port, header
+from kit import DODO, SUMMARY, Project, Registry, free_port, header
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if lines := config.stash.get(SUMMARY, []):
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture
@@ -18,9 +25,10 @@ def repo(request: pytest.FixtureRequest) -> Iterator[str]:
     """A repository name of the test's own; its images are removed from the engine afterwards."""
     name = f"stagegraph-test/{abs(hash(request.node.nodeid)) % 10**8}-{os.getpid()}"
     yield name
-    done = subprocess.run(["docker", "images", "-q", name], capture_output=True, text=True, check=True)
-    if ids := done.stdout.split():
-        subprocess.run(["docker", "rmi", "-f", *ids], capture_output=True, check=False)
+    command = ["docker", "images", "--format={{.Repository}}:{{.Tag}}", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    if tags := done.stdout.split():
+        subprocess.run(["docker", "rmi", "-f", *tags], capture_output=True, check=False)
 
 
 @pytest.fixture

@@ -9,9 +9,15 @@ import socket
 import subprocess
 import sys
 import textwrap
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+#: Lines for the end of pytest's report, one group a test.
+SUMMARY = pytest.StashKey[list[str]]()
 
 DODO = "from stagegraph.tasks import *\n"
 HOST = {"x86_64": ("linux/amd64", "linux/arm64"), "aarch64": ("linux/arm64", "linux/amd64")}
@@ -51,7 +57,8 @@ class Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(textwrap.dedent(text))
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, group: bool = False) -> subprocess.Popen[str]:
+        """``group``: in a process group of its own, so that its builder can be killed with it."""
         return subprocess.Popen(
             [sys.executable, "-m", "doit", *words],
             cwd=self.folder,
@@ -60,6 +67,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=group,
         )
 
     def doit(self, *words: str) -> Run:
@@ -120,6 +128,31 @@ class Registry:
             for line in self.log.read_text().splitlines()
             if '"GET ' in line and "/blobs/" in line
         }
+
+
+def publish(registry: Registry, name: str, native: str, foreign: str) -> str:
+    """Put an image with a file ``/base`` for both platforms under ``name``; its reference."""
+    folder = registry.data.parent / uuid.uuid4().hex
+    (folder / "context").mkdir(parents=True)
+    for docker, text in ((NATIVE, native), (FOREIGN, foreign)):
+        (folder / "context" / docker.partition("/")[2]).write_text(text)
+    (folder / "context/Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /base\n")
+    layout, reference = folder / "layout", f"{registry.host}/{name}"
+    subprocess.run(
+        [
+            *("docker", "buildx", "build", "--provenance=false", f"--platform={NATIVE},{FOREIGN}"),
+            *("--build-arg=SOURCE_DATE_EPOCH=1735689600", str(folder / "context")),
+            f"--output=type=oci,dest={layout},tar=false,rewrite-timestamp=true",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(
+        ["skopeo", "copy", "--all", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{reference}"],
+        check=True,
+        capture_output=True,
+    )
+    return reference
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ class Content:
         return {path for path, _, _ in self.files}
 
 
-def build(folder: Path, **contexts: Path) -> tuple[Content | None, Path]:
+def build(
+    folder: Path, args: Mapping[str, str] | None = None, **contexts: Path
+) -> tuple[Content | None, Path]:
     """Content of an image built from a folder, or None where BuildKit refuses; and its OCI layout.
 
     The folder is copied to a name never used before: BuildKit takes a file of the same path, size and time
@@ -39,13 +42,14 @@ def build(folder: Path, **contexts: Path) -> tuple[Content | None, Path]:
     layout = folder.parent / f"{fresh.name}.oci"
     command = ["docker", "buildx", "build", "--provenance=false", f"--platform={NATIVE}", "--progress=plain"]
     command += [f"--build-context={name}=oci-layout://{path}" for name, path in contexts.items()]
+    command += [f"--build-arg={name}={value}" for name, value in (args or {}).items()]
     command += [f"--output=type=oci,dest={layout},tar=false,rewrite-timestamp=true"]
     command += ["--build-arg=SOURCE_DATE_EPOCH=1735689600", str(fresh)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     shutil.rmtree(fresh)
     if done.returncode != 0:
         return None, layout
-    return read(layout), layout
+    return read(layout, digest(layout)), layout
 
 
 def digest(layout: Path) -> str:
@@ -53,11 +57,13 @@ def digest(layout: Path) -> str:
     return str(index["manifests"][0]["digest"])
 
 
-def read(layout: Path) -> Content:
+def read(layout: Path, image: str) -> Content:
+    """Content of one image of a layout; its layers are not compressed with zstd."""
+
     def blob(name: str) -> bytes:
         return (layout / "blobs/sha256" / name.removeprefix("sha256:")).read_bytes()
 
-    manifest: dict[str, Any] = json.loads(blob(digest(layout)))
+    manifest: dict[str, Any] = json.loads(blob(image))
     files: dict[str, tuple[str, str]] = {}
     for layer in manifest["layers"] or ():
         with tarfile.open(fileobj=io.BytesIO(blob(layer["digest"]))) as archive:

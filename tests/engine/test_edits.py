@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kit import DODO, Project, header
+from kit import DODO, Project, Registry, header, publish
 
 pytestmark = pytest.mark.engine
 
@@ -183,3 +183,42 @@ def test_two_platforms_that_no_argument_tells_apart_share_every_node(
         text + f'[platforms.twin]\ndocker = "{docker}"\nargs = {{ X = "1" }}\n'
     )
     assert project.built("top:twin").built == set()
+
+
+BASED = """
+[stages.lower]
+path = "lower"
+[stages.upper]
+path = "upper"
+[stages.apart]
+path = "apart"
+"""
+
+
+def test_the_base_moves(project: Project, registry: Registry, repo: str) -> None:
+    """A digest that moves concerns the nodes of its own platform, and none before the lock says so."""
+    reference = publish(registry, "base:1", "n1", "f1")
+    project.write(
+        {
+            "stages.toml": header(repo, f'image = "{reference}"') + BASED,
+            "lower/Dockerfile": "FROM base\nCOPY file /lower\n",
+            "lower/file": "l\n",
+            "upper/Dockerfile": "FROM lower\nCOPY file /upper\n",
+            "upper/file": "u\n",
+            "apart/Dockerfile": "FROM scratch\nCOPY file /apart\n",
+            "apart/file": "a\n",
+        }
+    )
+    goals = [f"{stage}:{platform}" for platform in ("here", "there") for stage in ("upper", "apart")]
+    here, there = {"lower:here", "upper:here"}, {"lower:there", "upper:there"}
+    assert project.built(*goals).built == here | there | {"apart:here", "apart:there"}
+    lock = project.folder / "stages.lock"
+    for native, foreign, expected in (("n2", "f1", here), ("n2", "f2", there), ("n3", "f3", here | there)):
+        publish(registry, "base:1", native, foreign)
+        assert project.built(*goals).built == set()  # a tag moves, the lock does not
+        lock.unlink()
+        assert project.built(*goals).built == expected
+    # what was is found again by its digest
+    publish(registry, "base:1", "n1", "f1")
+    lock.unlink()
+    assert project.built(*goals).built == set()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,58 @@ def test_in_the_middle_of_a_build(slow: Project, repo: str, kill: signal.Signals
     assert run.built == {"slow:here"} and run.nodes("reuse") == {"first:here"}
     assert not list((slow.folder / "cache/tmp").iterdir())  # what the killed one left is gone, too
     assert run.last["images"][f"{repo}:slow-here"] == image_id(f"{repo}:slow-here")
+
+
+def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    while not there():
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("builder_too", [False, True])
+def test_while_the_builder_writes_blobs(slow: Project, repo: str, builder_too: bool) -> None:
+    """Killed alone, it leaves a builder that goes on writing into the store for a while."""
+    slow.write({"slow/Dockerfile": "FROM first\nCOPY large /\n"})
+    (slow.folder / "slow/large").write_bytes(os.urandom(32 << 20))
+    slow.built("first:here")
+    process = slow.start("slow:here", group=True)
+    cache = slow.folder / "cache"
+    known = set((cache / "blobs/sha256").iterdir())
+
+    def writing() -> bool:
+        ingested = any(path.stat().st_size for path in cache.glob("tmp/*/ingest/*/data"))
+        return ingested or set((cache / "blobs/sha256").iterdir()) != known
+
+    wait_for(writing, process)
+    if builder_too:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait(60)
+    assert not image_id(f"{repo}:slow-here")
+    run = slow.built("slow:here")
+    assert run.built == {"slow:here"} and run.nodes("reuse") == {"first:here"}
+    assert run.last["images"][f"{repo}:slow-here"] == image_id(f"{repo}:slow-here")
+    assert not slow.built("slow:here").built
+    process.communicate(timeout=60)
+
+
+def test_while_the_engine_loads(slow: Project, repo: str) -> None:
+    slow.write({"slow/Dockerfile": "FROM first\nCOPY large /\n"})
+    (slow.folder / "slow/large").write_bytes(os.urandom(32 << 20))
+    process = slow.start("slow:here")
+    assert process.stdout is not None
+    assert any("loading" in line for line in process.stdout)
+    process.kill()
+    process.communicate(timeout=60)
+    # there or not, never by half
+    left = image_id(f"{repo}:slow-here")
+    run = slow.built("slow:here")
+    assert not run.built
+    digest = image_id(f"{repo}:slow-here")
+    assert run.last["images"][f"{repo}:slow-here"] == digest and left in ("", digest)
+    made = subprocess.run(["docker", "create", f"{repo}:slow-here", "x"], capture_output=True, check=True)
+    subprocess.run(["docker", "rm", made.stdout.decode().strip()], capture_output=True, check=True)
 
 
 DIE = """

@@ -6,11 +6,18 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kit import Project, Registry, header, image_id
+from kit import NATIVE, Project, Registry, header, image_id
+
+from stagegraph.model import Node
+from stagegraph.record import Record
+from stagegraph.store.layout import LayoutStore
+from stagegraph.store.registry import RegistryStore
 
 pytestmark = pytest.mark.engine
 
@@ -94,17 +101,21 @@ def test_only_the_registry(chain: Project, registry: Registry, repo: str) -> Non
     first = chain.built(setting, "light:here")
     shutil.rmtree(chain.folder / "cache")
     subprocess.run(["docker", "rmi", "-f", f"{repo}:light-here"], check=True, capture_output=True)
-    before = len(registry.manifests_read())
+    before, taken = len(registry.manifests_read()), registry.blobs_read()
     run = chain.built(setting, "light:here")
-    assert run.nodes("pull") == {"light:here"} and not run.built
+    assert run.nodes("pull") == {"light:here"} and set(run.digests) == {"light:here"}
     assert run.last["images"] == first.last["images"]
     asked = registry.manifests_read()[before:]
     assert not [name for name in asked if name.startswith("heavy")]
     heavy = first.digests["heavy:here"]
-    assert (
-        heavy not in asked
-        and not (chain.folder / "cache/blobs/sha256" / heavy.removeprefix("sha256:")).exists()
-    )
+    assert heavy not in asked
+    # exactly the blobs of one image have come
+    blobs = chain.folder / "cache/blobs/sha256"
+    manifest = json.loads((blobs / first.digests["light:here"].removeprefix("sha256:")).read_text())
+    image = {manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+    assert registry.blobs_read() - taken == image
+    here = {f"sha256:{path.name}" for path in blobs.iterdir()}
+    assert here >= image and heavy not in here
 
 
 def test_the_final_tag_is_in_the_registry(chain: Project, registry: Registry, repo: str) -> None:
@@ -169,6 +180,20 @@ def test_a_damaged_cache_beside_a_good_registry(chain: Project, registry: Regist
     assert run.nodes("pull") == {"light:here"} and run.last["images"] == first.last["images"]
 
 
+def test_a_registry_that_has_lost_blobs(chain: Project, registry: Registry) -> None:
+    """Said; what it still names but cannot give is built, and given to it again."""
+    setting = f"registry={registry.host}"
+    first = chain.built(setting, "light:here")
+    blobs = chain.folder / "cache/blobs/sha256"
+    manifest = json.loads((blobs / first.digests["light:here"].removeprefix("sha256:")).read_text())
+    layer = manifest["layers"][0]["digest"].removeprefix("sha256:")
+    shutil.rmtree(chain.folder / "cache")
+    (registry.data / f"docker/registry/v2/blobs/sha256/{layer[:2]}/{layer}/data").unlink()
+    run = chain.built(setting, "light:here")
+    assert run.built == {"light:here"} and run.nodes("pull") == {"heavy:here"}
+    assert "could not be pulled" in run.output and run.last["images"] == first.last["images"]
+
+
 def test_registry_down_is_said_once_and_left_alone(chain: Project) -> None:
     run = chain.built("registry=127.0.0.1:1", "light:here")
     assert run.built == {"heavy:here", "light:here"}
@@ -183,6 +208,26 @@ def test_two_processes_build_a_node_once(chain: Project, program: Path) -> None:
     outputs = [process.communicate(timeout=120)[0] for process in (one, two)]
     assert one.returncode == two.returncode == 0, outputs
     assert sorted("1 built" in output for output in outputs) == [False, True], outputs
+
+
+def test_two_processes_build_two_nodes_at_once(chain: Project, program: Path) -> None:
+    """Neither takes the other's files for leftovers, and no entry of the index is lost."""
+    shutil.copy(program, chain.folder / "heavy/program")
+    words = f'"/program", "sleep", "3", "{chain.folder}"'
+    chain.write({"heavy/Dockerfile": f"FROM scratch\nCOPY file program /\nRUN [{words}]\n"})
+    chain.write({"light/Dockerfile": "FROM scratch\nCOPY file /\n", "light/file": "l\n"})
+    slow = chain.start("heavy:here")
+    views = chain.folder / "cache/tmp"
+    while not (views.is_dir() and any(views.iterdir())):
+        assert slow.poll() is None
+        time.sleep(0.01)
+    quick = chain.built("light:here")
+    assert quick.built == {"light:here"} and slow.poll() is None
+    output = slow.communicate(timeout=120)[0]
+    assert slow.returncode == 0 and "1 built" in output and "once more" not in output, output
+    records = list((chain.folder / "cache/records").iterdir())
+    index = json.loads((chain.folder / "cache/index.json").read_text())
+    assert len(index["manifests"]) == len(records) == 4  # each under its recipe and its content key
 
 
 def test_an_image_without_layers(chain: Project, repo: str) -> None:
@@ -206,3 +251,54 @@ def test_a_record_that_says_something_else_of_its_image_is_not_believed(chain: P
         path.write_text(json.dumps(record))
     run = chain.built("light:here")
     assert run.built == {"heavy:here", "light:here"} and run.last["images"] == first.last["images"]
+
+
+@dataclass
+class Contract:
+    """A store as its contract sees it; None stands for what it does not offer."""
+
+    find: Callable[[str], Record | None]
+    put: Callable[[Record], object]
+    list: Callable[[], Iterator[Record]] | None = None
+    delete: Callable[[str], object] | None = None
+
+
+@pytest.fixture(params=["layout", "registry"])
+def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, registry: Registry) -> Contract:
+    """An empty store beside the images of a project that has been built."""
+    layout = LayoutStore(chain.folder / "cache")
+    if request.param == "layout":
+        other = LayoutStore(tmp_path / "other")
+
+        def put(record: Record) -> None:
+            shutil.copytree(layout.blobs, other.blobs, dirs_exist_ok=True)
+            other.put(record)
+
+        return Contract(other.find, put, other.list, other.delete)
+    node, warnings = Node("light", "here"), list[str]()
+    remote = RegistryStore(f"{registry.host}/contract", layout, warnings.append)
+
+    def find(key: str) -> Record | None:
+        found = remote.find(node, NATIVE, key)
+        assert not warnings
+        return found
+
+    return Contract(find, lambda record: remote.push(node, record))
+
+
+def test_contract(chain: Project, contract: Contract) -> None:
+    chain.built("light:here")
+    records = {record.key: record for record in LayoutStore(chain.folder / "cache").list()}
+    one, two, *_ = (record for record in records.values() if record.node == "light:here")
+    assert contract.find(one.key) is None
+    contract.put(one)
+    assert contract.find(one.key) == one and contract.find(two.key) is None
+    contract.put(two)
+    contract.put(one)  # harmless
+    assert contract.find(one.key) == one and contract.find(two.key) == two
+    if contract.list is not None:
+        assert {record.key: record for record in contract.list()} == {one.key: one, two.key: two}
+    if contract.delete is not None:
+        contract.delete(one.key)
+        contract.delete(one.key)  # harmless
+        assert contract.find(one.key) is None and contract.find(two.key) == two

@@ -33,7 +33,8 @@ def test_all_errors_stand_in_one_module() -> None:
 
 
 def test_unique() -> None:
-    statuses = [kind.exit_status for kind in kinds()]
+    # a kind of another error that a script would treat alike has its status
+    statuses = [kind.exit_status for kind in kinds() if "exit_status" in vars(kind)]
     assert len(statuses) >= 15
     assert len(set(statuses)) == len(statuses)
 

@@ -13,6 +13,7 @@ from stagegraph.errors import (
     EmulationError,
     EngineError,
     LoginError,
+    LostCacheError,
     NetworkError,
     OutOfMemoryError,
     RegistryError,
@@ -105,6 +106,11 @@ def test_what_a_step_prints(printed: str, kind: type[StagegraphError]) -> None:
         ("failed to copy: write /x: no space left on device", DiskFullError),
         ("rpc error: code = Unavailable desc = error reading from server: EOF", EngineError),
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?", EngineError),
+        (
+            "failed to commit t1 to r1 during finalize: failed to stat active key during commit: "
+            "snapshot t1 does not exist: not found",
+            LostCacheError,
+        ),
         ("pull access denied, repository does not exist or may require authorization", LoginError),
         ("failed to do request: Head: tls: x509: certificate signed by unknown authority", NetworkError),
         ("failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),

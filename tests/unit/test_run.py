@@ -250,6 +250,7 @@ def test_first_call_announces_each_step_and_the_second_is_silent(project: Projec
     assert len(lines) == 2
     assert all(line.startswith("run: ") for line in lines)
     assert ["--require-hashes" in call for call in project.calls if "pip install" in call] == [True, False]
+    assert f"-m compileall -q {project.folder}/stagegraph" in project.calls
     project.forget_calls()
     second = project.call("true")
     assert (second.returncode, second.stderr, project.calls) == (0, "", [])
