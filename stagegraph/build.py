@@ -11,8 +11,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -21,13 +23,13 @@ from . import bootstrap
 from . import record as records
 from .context import write_tar
 from .errors import BuildError, StoreError, ToolError
-from .failure import explain
+from .failure import explain, too_late
 from .files import writing
 from .progress import Tracker
 from .tools import environment, popen, tail
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .graph import Spec
     from .model import Node, Secret, Settings
@@ -208,14 +210,39 @@ class Builder:
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         mode = "ab" if spec.bootstrap else "wb"
-        with log.open(mode, buffering=0) as out, popen(command, **pipes, env=environment()) as process:
+        with (
+            log.open(mode, buffering=0) as out,
+            popen(command, **pipes, env=environment()) as process,
+            _time_limit(process, spec.recipe.timeout) as late,
+        ):
             assert process.stdout is not None
             for line in process.stdout:
                 out.write(line)
                 tracker.feed(line.decode(errors="replace"))
             status = process.wait()
+        if late.is_set():
+            raise too_late(spec, tracker, log)
         if status != 0:
             raise explain(spec, tracker, log, status)
+
+
+@contextmanager
+def _time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[threading.Event]:
+    """End a process that is not done after ``seconds`` (0: never); the event tells that it was."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.terminate()  # buildx cancels the build, which kills the step
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    if seconds:
+        timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def _unpack(tar: IO[bytes], view: Path, spec: Spec) -> Path:

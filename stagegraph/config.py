@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 FILE = "stages.toml"
 ENV_PREFIX = "STAGEGRAPH_"
 
+#: Seconds that an image's test may take unless the project says otherwise; it may run emulated.
+TEST_TIMEOUT = 1800
+
 _Path = tuple[str, ...]
 
 
@@ -84,6 +87,9 @@ class _Builder:
         self, root: Path, tables: dict[str, Any], lines: Lines, cli: dict[str, str], env: Mapping[str, str]
     ) -> None:
         self.root, self.tables, self.lines, self.cli, self.env = root, tables, lines, cli, env
+        # what was looked at and found good: every platform asks again
+        self.folders: dict[str, str] = {}
+        self.dockerfiles: set[tuple[str, str]] = set()
 
     def project(self) -> Project:
         for key in self.tables:
@@ -101,13 +107,15 @@ class _Builder:
         epoch = head.get("source_date_epoch", DEFAULT_EPOCH)
         if epoch < 0:
             raise self.error(("project", "source_date_epoch"), "source_date_epoch is before 1970")
+        images = {name: self.image(name) for name in self.named(("images",))}
+        tests = {image.test: self.test(image) for image in images.values() if image.test}
         return Project(
             root=self.root,
             settings=self.settings(head),
             platforms=self.platforms,
             base=self.base(),
-            stages={name: self.stage(name) for name in self.stages},
-            images={name: self.image(name) for name in self.named(("images",))},
+            stages={name: self.stage(name) for name in self.stages} | tests,
+            images=images,
             epoch=epoch,
             secrets={name: self.secret(name) for name in self.named(("secrets",), schema.SECRET)},
         )
@@ -295,6 +303,8 @@ class _Builder:
             raise self.error((*path, "network"), 'network must be "default" or "none"')
         if table.get("unpinned", "allow") != "allow":
             raise self.error((*path, "unpinned"), 'unpinned can only be "allow"')
+        if table.get("timeout", 1) < 1:
+            raise self.error((*path, "timeout"), "timeout is in seconds, 1 at least")
         if "path" in table:
             self.folder(table["path"], (*path, "path"))
 
@@ -333,6 +343,7 @@ class _Builder:
             own_args=frozenset() if alternative else frozenset(own),
             unpinned="unpinned" in merged,
             archive=merged.get("archive", False),
+            timeout=merged.get("timeout", 0),
             source=self.lines.where(*path),
         )
 
@@ -354,6 +365,11 @@ class _Builder:
 
     def folder(self, given: str, where: _Path) -> str:
         """A stage's folder relative to the project, which it must not leave."""
+        if given not in self.folders:
+            self.folders[given] = self.checked_folder(given, where)
+        return self.folders[given]
+
+    def checked_folder(self, given: str, where: _Path) -> str:
         root = self.root.resolve()
         if not given or "\0" in given:
             raise self.error(where, f"path {given!r} is no folder")
@@ -366,12 +382,15 @@ class _Builder:
         return folder.relative_to(root).as_posix()
 
     def check_dockerfile(self, context: str, name: str, where: _Path) -> None:
+        if (context, name) in self.dockerfiles:
+            return
         pure = PurePosixPath(name)
         if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or str(pure) != name:
             hint = "a plain path inside the stage's folder"
             raise self.error((*where, "dockerfile"), f"dockerfile {name!r} cannot be used", hint)
         if not (self.root / context / name).is_file():
             raise self.error((*where, "path"), f"no {name} in {context!r}")
+        self.dockerfiles.add((context, name))
 
     def image(self, name: str) -> Image:
         path = ("images", name)
@@ -394,7 +413,33 @@ class _Builder:
         if len(set(platforms)) != len(platforms) or not platforms:
             raise self.error((*path, "platforms"), f"image {name}: each platform once, and at least one")
         description = table.get("description") or self.stages[stage].get("description", "")
-        return Image(name, stage, description, tuple(platforms), self.lines.where(*path))
+        test = f"{name}-test" if "test" in table else ""
+        if test in self.stages or (test and not schema.NAME.fullmatch(test)):
+            raise self.error((*path, "test"), f"the test's stage needs the name {test}", "rename the other")
+        return Image(name, stage, description, tuple(platforms), test, self.lines.where(*path))
+
+    def test(self, image: Image) -> Stage:
+        """The stage that tests an image: its folder's Dockerfile may say ``FROM ${IMAGE}``."""
+        path = ("images", image.name)
+        table = self.table(path, "image")
+        context = self.folder(table["test"], (*path, "test"))
+        self.check_dockerfile(context, "Dockerfile", (*path, "test"))
+        timeout = table.get("test_timeout", TEST_TIMEOUT)
+        if timeout < 1:
+            raise self.error((*path, "test_timeout"), "test_timeout is in seconds, 1 at least")
+        defaults = self.args(self.defaults, ("defaults",))
+        where = self.lines.where(*path, "test")
+        recipes = {
+            platform.name: Recipe(
+                context=context,
+                network=self.defaults.get("network", "default"),
+                args=defaults | dict(platform.args) | {"IMAGE": image.stage},
+                timeout=timeout,
+                source=where,
+            )
+            for platform in self.platforms.values()
+        }
+        return Stage(image.test, f"the test of image {image.name}", recipes, where)
 
     def secret(self, name: str) -> Secret:
         table = self.table(("secrets", name), "secret")

@@ -17,7 +17,7 @@ from .instructions import Instruction, is_remote, mounts, parse, pinned
 from .variables import APART, Scope, expand, normal_platform, platform_args, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
@@ -112,7 +112,7 @@ class _Walk:
         args: Mapping[str, str],
         docker: str,
         build_platform: str,
-        directives: dict[str, str],
+        directives: Mapping[str, str],
         unpinned: bool,
     ) -> None:
         self.name, self.candidates, self.docker, self.unpinned = name, args, docker, unpinned
@@ -130,7 +130,7 @@ class _Walk:
 
     # -- structure -------------------------------------------------------------------------------
 
-    def run(self, instructions: list[Instruction], target: str) -> Facts:
+    def run(self, instructions: Sequence[Instruction], target: str) -> Facts:
         first = self._first_from(instructions)
         head = instructions[:first]
         for instruction in head:
@@ -153,7 +153,7 @@ class _Walk:
             secrets=frozenset(self.secrets),
         )
 
-    def _first_from(self, instructions: list[Instruction]) -> int:
+    def _first_from(self, instructions: Sequence[Instruction]) -> int:
         for index, instruction in enumerate(instructions):
             if instruction.cmd == "FROM":
                 return index
@@ -163,7 +163,7 @@ class _Walk:
                 )
         raise DockerfileError(self.name, "has no FROM", "a stage starts with FROM NAME, or FROM scratch")
 
-    def _split(self, instructions: list[Instruction]) -> list[_Stage]:
+    def _split(self, instructions: Sequence[Instruction]) -> list[_Stage]:
         stages: list[_Stage] = []
         for instruction in instructions:
             if instruction.cmd != "FROM":

@@ -133,6 +133,17 @@ def explain(spec: Spec, tracker: Tracker, log: Path, status: int) -> StagegraphE
     return kind(where, f"{what}\n{quoted}", f"{hint}\n  full log: {log}")
 
 
+def too_late(spec: Spec, tracker: Tracker, log: Path) -> BuildError:
+    """The error for a build that was ended because it took too long."""
+    last = [line for line in tracker.all if line.strip()][-LAST_LINES:]
+    quoted = "\n".join(f"    {text}" for text in last)
+    return BuildError(
+        str(spec.node),
+        f"was ended after {spec.recipe.timeout} s, its time limit, at: {tracker.current}\n{quoted}",
+        f"the limit stands at {spec.recipe.source}\n  full log: {log}",
+    )
+
+
 def _what(tracker: Tracker, status: int) -> str:
     code = re.search(r"exit code: (\d+)", tracker.message)
     step = re.sub(r"^\[[^\]]*\] ?", "", tracker.step)

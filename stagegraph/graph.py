@@ -9,7 +9,7 @@ import hashlib
 import platform as host
 import threading
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -100,6 +100,9 @@ class Graph:
         self._keys: dict[Node, str] = {}
         self._triggers: dict[str, bool] = {}
         self._read_facts: dict[Node, tuple[str, Facts]] = {}
+        self._texts: dict[str, str] = {}
+        # platforms share what no argument tells apart
+        self._analyse = cache(_analyse)
         # two threads that read the same files at different times would disagree about a key
         self._lock = threading.RLock()
 
@@ -237,15 +240,17 @@ class Graph:
         with self._lock:
             if node not in self._read_facts:
                 recipe, name = self._recipe_of(node), self._name(node)
-                text = _read_text(self.project.root / name, name)
-                facts = analyse(
+                if name not in self._texts:
+                    self._texts[name] = _read_text(self.project.root / name, name)
+                text = self._texts[name]
+                facts = self._analyse(
                     text,
                     name,
-                    args=recipe.args,
-                    docker=self.project.platforms[node.platform].docker,
-                    build_platform=host_platform(),
-                    target=recipe.target,
-                    unpinned=recipe.unpinned,
+                    # an argument that the Dockerfile does not name cannot count
+                    tuple((arg, value) for arg, value in recipe.args.items() if arg in text),
+                    self.project.platforms[node.platform].docker,
+                    recipe.target,
+                    recipe.unpinned,
                 )
                 self._check_args(node, recipe, facts, name)
                 self._read_facts[node] = text, facts
@@ -315,6 +320,20 @@ class Graph:
                 if self._triggers[name]:
                     return True
         return any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole)
+
+
+def _analyse(
+    text: str, name: str, args: tuple[tuple[str, str], ...], docker: str, target: str, unpinned: bool
+) -> Facts:
+    return analyse(
+        text,
+        name,
+        args=dict(args),
+        docker=docker,
+        build_platform=host_platform(),
+        target=target,
+        unpinned=unpinned,
+    )
 
 
 def _read_text(path: Path, name: str) -> str:

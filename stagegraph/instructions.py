@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import csv
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import DockerfileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _DIRECTIVE = re.compile(r"\s*#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$", re.ASCII)
 _HTTP = re.compile(r"https?://")
@@ -51,7 +52,8 @@ class Instruction(NamedTuple):
         return " ".join([self.cmd, *self.flags, *self.value])
 
 
-def parse(text: str, name: str) -> tuple[list[Instruction], dict[str, str]]:
+@cache  # the platforms of a stage, and stages of one folder, ask for the same
+def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, str]]:
     """Text -> instructions and the parser directives ``syntax`` and ``escape``.
 
     ``name`` is the Dockerfile's path. Raises ``DockerfileError`` with file and, if known, line.
@@ -67,7 +69,7 @@ def parse(text: str, name: str) -> tuple[list[Instruction], dict[str, str]]:
         where = f"{name}:{line[1]}" if line else name
         hint = "see https://docs.docker.com/reference/dockerfile/"
         raise DockerfileError(where, f"does not parse: {error}", hint) from None
-    return [_instruction(command) for command in commands], _directives(text)
+    return tuple(_instruction(command) for command in commands), _directives(text)
 
 
 def _instruction(command: Any) -> Instruction:

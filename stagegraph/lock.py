@@ -21,7 +21,7 @@ from .files import write_atomically
 from .key import is_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 FILE = "stages.lock"
@@ -57,7 +57,7 @@ class Lock:
     """The lock of one project. Writes at once when an entry is added. Safe for threads and processes."""
 
     def __init__(self, root: Path, resolve: Resolver, *, locked: bool = False) -> None:
-        self.path, self._resolve, self._locked = root / FILE, resolve, locked
+        self.path, self._resolve, self.locked = root / FILE, resolve, locked
         self._guard = threading.RLock()
         self._data = self._read()
 
@@ -94,6 +94,45 @@ class Lock:
     def has_onbuild(self, reference: str) -> bool:
         """Whether the image, once it is pinned, leaves triggers for those that start from it."""
         return bool(self._images().get(reference, {}).get("onbuild", False))
+
+    # -- on purpose ------------------------------------------------------------------------------
+
+    def lines(self) -> list[str]:
+        """What is pinned, to be read."""
+        pins = [
+            f"{reference}  {docker}  {digest}"
+            for reference, entry in self._images().items()
+            for docker, digest in entry.items()
+            if docker not in ("index", "onbuild")
+        ]
+        return [f"archive  {self._data.get('archive', 'not yet pinned')}", *pins]
+
+    def renew_archive(self) -> list[str]:
+        """Take today's date as the archive's stamp; says what was and is."""
+        old, new = self._data.get("archive"), datetime.datetime.now(datetime.UTC).date().isoformat()
+        self._add(lambda data: data.update(archive=new))
+        return [f"archive  {old} -> {new}"]
+
+    def renew_images(self, references: Sequence[str] = ()) -> list[str]:
+        """Pin what references, by default all, name now; says what was and is. Raises ``ResolveError``."""
+        for reference in references:
+            if reference not in self._images():
+                raise LockError(FILE, f"{reference} is not pinned", nearest(reference, self._images()))
+        lines, new = list[str](), {}
+        for reference in references or list(self._images()):
+            entry = self._images()[reference]
+            found = self._ask(reference, FILE, ())
+            new[reference] = {"index": found.index} | ({"onbuild": True} if found.onbuild else {})
+            for docker in sorted(entry.keys() - {"index", "onbuild"}):
+                digest = found.manifests.get(docker) or found.manifests.get("")
+                if not digest or not is_digest(digest):
+                    raise ResolveError(FILE, f"{reference} has no image for {docker} any more")
+                new[reference][docker] = digest
+                change = f"{entry[docker]} -> {digest}" if digest != entry[docker] else f"{digest} as before"
+                lines.append(f"{reference}  {docker}  {change}")
+        if new:
+            self._add(lambda data: data.setdefault("images", {}).update(new))
+        return lines or ["no image is pinned"]
 
     def _images(self) -> dict[str, dict[str, Any]]:
         images: dict[str, dict[str, Any]] = self._data.get("images", {})
@@ -153,7 +192,7 @@ class Lock:
         return data
 
     def _refuse(self, what: str, where: str) -> None:
-        if self._locked:
+        if self.locked:
             what = f"{FILE} has no entry for {what}, and locked=1 forbids to write one"
             raise LockError(where, what, f"run once without locked=1 and commit {FILE}")
 

@@ -50,7 +50,8 @@ class Recipe:
 
     ``context`` is the stage's folder relative to the project; ``args`` are candidates: only those that
     the Dockerfile declares are sent. ``own_args`` names those given for this stage itself, which must be
-    declared. ``source`` is where in ``stages.toml`` the stage is written (``stages.toml:7``).
+    declared. ``timeout`` is how many seconds a build may take, 0 for as long as it likes; it is not part of
+    the key. ``source`` is where in ``stages.toml`` the stage is written (``stages.toml:7``).
     """
 
     context: str
@@ -61,6 +62,7 @@ class Recipe:
     own_args: frozenset[str] = frozenset()
     unpinned: bool = False
     archive: bool = False
+    timeout: int = 0
     source: str = ""
 
 
@@ -97,12 +99,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Image:
-    """A stage that users ask for by name and that gets a final tag."""
+    """A stage that users ask for by name and that gets a final tag.
+
+    ``test`` is the stage that must build before the tag is set, "" for none: a test is a stage that stands
+    on the image, so that its pass is recorded, found again and explained like any other node.
+    """
 
     name: str
     stage: str
     description: str
     platforms: tuple[str, ...]
+    test: str = ""
     source: str = ""
 
 
@@ -146,6 +153,11 @@ class Project:
         """Every node, base first, then in the order of ``stages.toml``."""
         names = [BASE, *self.stages]
         return [Node(stage, platform) for platform in self.platforms for stage in names]
+
+    def test(self, image: str, platform: str) -> Node | None:
+        """The node that tests an image on a platform, None where it has no test."""
+        stage = self.images[image].test
+        return Node(stage, platform) if stage else None
 
     def tag(self, image: str, platform: str) -> str:
         """The final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""

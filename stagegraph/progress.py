@@ -26,6 +26,7 @@ class Tracker:
         self._on_step = on_step
         self._names: dict[str, str] = {}
         self._output: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=200))
+        self.current = ""
         self.failed: str | None = None
         self.message = ""
         self.line = 0
@@ -46,7 +47,8 @@ class Tracker:
         if number not in self._names:
             self._names[number] = rest
             if (step := _STEP.match(rest)) and step[2]:
-                self._on_step(f"[{step[1]}] {step[2]}")
+                self.current = f"[{step[1]}] {step[2]}"
+                self._on_step(self.current)
         elif rest.startswith("ERROR: "):
             self.failed, self.message = number, rest.removeprefix("ERROR: ")
         elif output := _OUTPUT.match(rest):

@@ -30,7 +30,7 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
 _RECIPE: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
-    "archive": bool,
+    "archive": bool, "timeout": int,
 }  # fmt: skip
 TABLES: dict[str, dict[str, type]] = {
     "project": {"repo": str, "registry": str, "builder": str, "source_date_epoch": int},
@@ -40,7 +40,7 @@ TABLES: dict[str, dict[str, type]] = {
     "stage": {**_RECIPE, "description": str, "platforms": dict, "alternatives": dict},
     "stage on a platform": {**_RECIPE, "alternative": str},
     "alternative": _RECIPE,
-    "image": {"stage": str, "description": str, "platforms": list},
+    "image": {"stage": str, "description": str, "platforms": list, "test": str, "test_timeout": int},
     "secret": {"file": str, "env": str},
 }
 TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets")

@@ -7,26 +7,29 @@ from the registry), the second makes it once its parents are there. Each node is
 from __future__ import annotations
 
 import datetime
+import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import config, plan
-from .errors import EmulationError, EngineError, LostCacheError, StoreError
+from .errors import BuildError, EmulationError, EngineError, LostCacheError, StoreError, TestError
 from .graph import Graph, host_platform
 from .lock import Lock
+from .model import Node
 from .record import Record
 from .report import Report
 from .store import engine
 from .store.layout import LayoutStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .build import Builder
-    from .model import Node, Project
+    from .model import Project
     from .store.registry import RegistryStore
 
 #: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
@@ -67,11 +70,12 @@ class Session:
 
     @cached_property
     def builder(self) -> Builder:
+        return self._builder(self.layout)
+
+    def _builder(self, layout: LayoutStore) -> Builder:
         from .build import Builder
 
-        return Builder(
-            self.project.root, self.layout, self.project.settings, self.project.secrets, self.report
-        )
+        return Builder(self.project.root, layout, self.project.settings, self.project.secrets, self.report)
 
     # -- look-ups --------------------------------------------------------------------------------
 
@@ -86,6 +90,21 @@ class Session:
     def plan(self, goals: list[Node]) -> list[plan.Step]:
         """What a run for ``goals`` would do; needs no engine and changes nothing."""
         return plan.plan(self.graph, goals, self.find, lambda node: self.layout.latest(str(node)))
+
+    def sizes(self, goals: list[Node]) -> dict[Node, tuple[int, int]]:
+        """Bytes, as stored, of goals and their ancestors that are in ``cache/``.
+
+        For each: of the layers that it adds to what it stands on, and of all its layers.
+        """
+        layers: dict[Node, dict[str, int]] = {}
+        sizes = {}
+        for node in self.graph.order(goals):
+            if record := self.layout.find(self.graph.key(node)):
+                layers[node] = self.layout.layers(record)
+                below = {digest for parent in self.graph.parents(node) for digest in layers.get(parent, ())}
+                own = sum(size for digest, size in layers[node].items() if digest not in below)
+                sizes[node] = own, sum(layers[node].values())
+        return sizes
 
     def record(self, node: Node) -> Record:
         return self._records[node]
@@ -184,7 +203,18 @@ class Session:
     def _build(self, node: Node, parents: Mapping[Node, Record], *, afresh: bool = False) -> Record:
         """Build and record under the recipe key."""
         start = time.monotonic()
-        result = self.builder.build(self.graph.spec(node), parents, afresh=afresh)
+        try:
+            result = self.builder.build(self.graph.spec(node), parents, afresh=afresh)
+        except BuildError as error:
+            tested = [image for image in self.project.images.values() if image.test == node.stage]
+            if not tested:
+                raise
+            image = Node(tested[0].stage, node.platform)
+            raise TestError(
+                error.where,
+                f"the test of image {tested[0].name} failed: {error.what}",
+                f"{image} is in cache/, untagged; to look into it: ./run doit shell {image}\n  {error.hint}",
+            ) from None
         record = Record(
             key=self.graph.key(node),
             node=str(node),
@@ -228,10 +258,42 @@ class Session:
                 "./run doctor has the command that registers it",
             )
 
+    def rebuild(self, node: Node, record: Record) -> list[str]:
+        """Build a node again, on the parents that its record stands on now, without the builder's cache.
+
+        What differs from the recorded image, line by line; nothing if it is the same. ``cache/`` stays as it
+        is. Raises ``StoreError`` where a parent is not in ``cache/``.
+        """
+        from .compare import Image, differences
+
+        parents = {}
+        for parent in self.graph.parents(node):
+            found = self.layout.find(self.graph.key(parent))
+            if found is None:
+                raise StoreError(str(parent), "is not in cache/", f"build it first: doit {parent}")
+            parents[parent] = found
+        self.report.start(node, record.seconds)
+        self._check_emulation(node)
+        with self.layout.aside(parents.values()) as aside:
+            result = self._builder(aside).build(self.graph.spec(node), parents, afresh=True)
+            if result.digest == record.digest:
+                return []
+            return list(differences(Image(self.layout, record.digest), Image(aside, result.digest)))
+
     # -- images ----------------------------------------------------------------------------------
 
+    def passed(self, node: Node) -> bool:
+        """Whether a test has passed, here or elsewhere; what it left behind is of no use and not fetched."""
+        found = self.find(node, self.graph.key(node))
+        if found is None:
+            return False
+        self.report.done(node, "reuse", found.record, "its key is known")
+        return True
+
     def delivered(self, image: str, node: Node) -> bool:
-        """Whether the engine has the image under its final tag."""
+        """Whether the image has passed its test and the engine has it under its final tag."""
+        if (test := self.project.test(image, node.platform)) and not self.passed(test):
+            return False
         record = self.layout.find(self.graph.key(node))
         if record is None:
             return False
@@ -242,7 +304,7 @@ class Session:
             return False
         self._note(node, record)
         self.report.done(node, "reuse", record, "its key is known")
-        self.report.image(tag, record)
+        self.report.image(tag, record, sum(self.layout.layers(record).values()))
         return True
 
     def deliver(self, image: str, node: Node) -> None:
@@ -252,11 +314,27 @@ class Session:
         if not engine.has(record, self.layout.config_digest(record), tag):
             self.report.step(node, f"loading {tag} into the engine")
             engine.load(self.layout, record, tag)
-        self.report.image(tag, record)
+        self.report.image(tag, record, sum(self.layout.layers(record).values()))
         if self.registry:
             if self.registry.find(node, record.docker, record.key) is None:
                 self.registry.push(node, record)
             self.registry.push_image(record, self._remote(tag))
+
+    @contextmanager
+    def loaded(self, node: Node) -> Iterator[tuple[str, Record]]:
+        """A node's image in the engine under a tag of its own, which is gone afterwards, and its record.
+
+        Raises ``StoreError`` where it is not in ``cache/``.
+        """
+        record = self.layout.find(self.graph.key(node))
+        if record is None:
+            raise StoreError(str(node), "its image is not in cache/", f"build it first: doit {node}")
+        tag = f"{self.project.settings.repo}:temporary-{node.stage}-{node.platform}-{os.getpid()}"
+        engine.load(self.layout, record, tag)
+        try:
+            yield tag, record
+        finally:
+            engine.untag(tag)
 
     def _remote(self, tag: str) -> str:
         return f"{self.project.settings.registry}/{tag}"

@@ -138,6 +138,7 @@ def _build_name(node: Node) -> str:
 def _build_task(node: Node) -> dict[str, Any]:
     current = session()
     name = _build_name(node)
+    is_test = any(image.test == node.stage for image in current.project.images.values())
     try:
         parents = [_build_name(parent) for parent in current.graph.parents(node)]
     except StagegraphError as error:
@@ -146,7 +147,7 @@ def _build_task(node: Node) -> dict[str, Any]:
     return {
         "name": node.platform,
         "actions": [_guard(name, lambda: current.make(node))],
-        "uptodate": [_question(lambda: current.ready(node))],
+        "uptodate": [_question(lambda: (current.passed if is_test else current.ready)(node))],
         "setup": parents,
         "doc": f"{_description(node)} for {node.platform}",
         "meta": {"node": node},
@@ -211,31 +212,41 @@ def task_images() -> Iterator[dict[str, Any]]:
 
 def _image_task(current: Session, image: str, node: Node) -> dict[str, Any]:
     name = f"{image}:{node.platform}"
+    test = current.project.test(image, node.platform)
     return {
         "basename": image,
         "name": node.platform,
         "actions": [_guard(name, lambda: current.deliver(image, node))],
         "uptodate": [_question(lambda: current.delivered(image, node))],
-        "setup": [_build_name(node)],
+        "setup": [_build_name(node), *([_build_name(test)] if test else [])],
         "doc": f"{current.project.images[image].description} -> {current.project.tag(image, node.platform)}",
         "meta": {"node": node, "image": image},
     }
 
 
-def resolve_goals(names: list[str]) -> list[Node]:
+def resolve_goals(names: list[str], *, tests: bool = False) -> list[Node]:
     """Nodes for words of a command line: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, or a stage or image alone.
 
-    Without words: every node. Raises ``ProjectError`` with the nearest known word.
+    Without words: every node. ``tests``: an image's test is a goal too. Raises ``ProjectError`` with the
+    nearest known word.
     """
     project = session().project
     graph = session().graph
-    images = {f"{i.name}:{p}": Node(i.stage, p) for i in project.images.values() for p in i.platforms}
-    known = {**{str(node): node for node in graph.nodes}, **images}
+    known = {str(node): [node] for node in graph.nodes}
+    for image in project.images.values():
+        for platform in image.platforms:
+            test = project.test(image.name, platform) if tests else None
+            known[f"{image.name}:{platform}"] = [Node(image.stage, platform), *([test] if test else [])]
     if not names:
         return graph.nodes
     goals: list[Node] = []
     for name in names:
-        matches = [node for word, node in known.items() if word == name or word.partition(":")[0] == name]
+        matches = [
+            node
+            for word, nodes in known.items()
+            if word == name or word.partition(":")[0] == name
+            for node in nodes
+        ]
         if not matches:
             words = [*known, *{word.partition(":")[0] for word in known}]
             raise ProjectError("command line", f"no stage or image {name!r}", nearest(name, words))

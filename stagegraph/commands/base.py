@@ -22,15 +22,17 @@ class Command(DoitCmdBase):  # type: ignore[misc]
 
     doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...]"
     cmd_options: tuple[dict[str, Any], ...] = (OPT_JSON,)
+    #: Whether an image's test counts among the nodes that an image stands for.
+    with_tests = False
 
-    def _execute(self, json: bool, pos_args: list[str] | None = None) -> int:
+    def _execute(self, json: bool = False, pos_args: list[str] | None = None) -> int:
         from .. import tasks
 
         try:
             words = list(pos_args or [])
             # doit reads options before names only; people write them behind as well
             as_json = json or "--json" in words
-            goals = tasks.resolve_goals([word for word in words if word != "--json"])
+            goals = tasks.resolve_goals([word for word in words if word != "--json"], tests=self.with_tests)
             self.answer(tasks.session(), goals, as_json=as_json)
         except StagegraphError as error:
             print(f"ERROR: {error}", file=sys.stderr)

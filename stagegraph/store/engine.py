@@ -7,6 +7,7 @@ else together, so that one question goes to the engine's socket directly (Docker
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -99,8 +100,6 @@ def _sdk_image_id(reference: str) -> str | None:
 
 def _client() -> Any:
     """A client of the SDK as a context manager. Raises ``EngineError``."""
-    import contextlib
-
     import docker
     import docker.errors
 
@@ -147,6 +146,14 @@ def load(layout: LayoutStore, record: Record, reference: str) -> None:
             raise EngineError(
                 "docker", f"{reference} was loaded, but the engine has {loaded} under that name", "run again"
             )
+
+
+def untag(reference: str) -> None:
+    """Take a tag away; the image goes with its last one. Harmless where there is none."""
+    import docker.errors
+
+    with _client() as client, contextlib.suppress(docker.errors.APIError):
+        client.images.remove(reference)
 
 
 class _Chunks:

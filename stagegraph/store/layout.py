@@ -29,7 +29,7 @@ from ..files import sync_folder, write_atomically, writing
 from ..key import is_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from filelock import FileLock
 
@@ -263,6 +263,21 @@ class LayoutStore:
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def aside(self, images: Iterable[Record]) -> Iterator[LayoutStore]:
+        """A temporary store that holds these images (by links) and keeps nothing of what is built in it."""
+        folder, lock = self._temporary()
+        try:
+            other = LayoutStore(folder)
+            other.prepare()
+            for digest in {digest for record in images for digest, _ in self._image_blobs(record)}:
+                other.blob(digest).symlink_to(self.blob(digest).resolve())
+            yield other
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+
     def _temporary(self) -> tuple[Path, FileLock]:
         """A new folder below ``tmp/`` and the lock of who uses it; what killed processes left goes."""
         from filelock import FileLock, Timeout
@@ -298,9 +313,9 @@ class LayoutStore:
         finally:
             lock.release()
 
-    def sizes(self, record: Record) -> int:
-        """Bytes of the image's layers as stored."""
-        return sum(layer["size"] for layer in (self.json(record.digest)["layers"] or ()))
+    def layers(self, record: Record) -> dict[str, int]:
+        """Bytes of the image's layers as stored, by digest."""
+        return {layer["digest"]: layer["size"] for layer in self.json(record.digest)["layers"] or ()}
 
 
 def _index_entry(record: Record) -> dict[str, Any]:

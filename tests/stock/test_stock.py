@@ -29,6 +29,8 @@ PROGRAMS = Path(__file__).parent / "programs"
 #: What the kernel calls the processor, and its number in ELF headers (e_machine), by the project's names.
 MACHINE = {"amd64": ("x86_64", 62), "aarch64": ("aarch64", 183)}
 OCI = {"amd64": "amd64", "aarch64": "arm64"}
+#: Stages of the images and of their tests.
+IMAGES = ("stock", "stock-test", "stock-dev", "stock-dev-test")
 #: Another processor that OpenBLAS can be compiled for.
 OTHER_TARGET = {"amd64": ('"HASWELL"', '"ZEN"'), "aarch64": ('"ARMV8"', '"NEOVERSEN1"')}
 
@@ -346,10 +348,9 @@ def records(folder: Path) -> dict[str, int]:
 def test_second_call_builds_nothing(images: dict[str, Image], platform: str) -> None:
     before = records(ROOT)
     run = build(platform)
-    assert {node["node"]: node["decision"] for node in run["nodes"]} == {
-        f"stock:{platform}": "reuse",
-        f"stock-dev:{platform}": "reuse",
-    }
+    assert {node["node"]: node["decision"] for node in run["nodes"]} == dict.fromkeys(
+        (f"{stage}:{platform}" for stage in IMAGES), "reuse"
+    )
     assert set(run["images"]) == {image.tag for image in images.values()}
     assert records(ROOT) == before
 
@@ -389,16 +390,15 @@ def test_another_argument_of_blas_rebuilds_blas_and_the_assemblies(
     images: dict[str, Image], platform: str, copy: Path
 ) -> None:
     before = keys(copy)
-    assert {node: step["decision"] for node, step in plan(copy, platform).items()} == {
-        f"stock:{platform}": "reuse",
-        f"stock-dev:{platform}": "reuse",
-    }
+    assert {node: step["decision"] for node, step in plan(copy, platform).items()} == dict.fromkeys(
+        (f"{stage}:{platform}" for stage in IMAGES), "reuse"
+    )
     old, new = OTHER_TARGET[platform]
     text = (copy / "stages.toml").read_text()
     assert text.count(old) == 1
     (copy / "stages.toml").write_text(text.replace(old, new))
 
-    due = {f"{stage}:{platform}" for stage in ("blas", "stock", "stock-dev")}
+    due = {f"{stage}:{platform}" for stage in ("blas", *IMAGES)}
     after = keys(copy)
     assert {node for node in after if after[node] != before[node]} == due
     steps = plan(copy, platform)
@@ -407,3 +407,55 @@ def test_another_argument_of_blas_rebuilds_blas_and_the_assemblies(
     [change] = steps[f"blas:{platform}"]["changes"]
     assert "TARGET" in change
     assert new.strip('"') in change
+
+
+def edit(copy: Path, name: str, old: str, new: str) -> None:
+    text = (copy / name).read_text()
+    assert old in text
+    (copy / name).write_text(text.replace(old, new))
+
+
+#: Edits, and the stages whose keys they change on the platform that is looked at.
+EDITS = {
+    "comment": (("stock/hiredis/Dockerfile", "# hiredis,", "# hiredis is"), set[str]()),
+    "another platform": (("stages.toml", "CORTEXA57", "CORTEXA53"), set[str]()),
+    "source version": (
+        ("stock/hiredis/Dockerfile", "hiredis_1.2.0", "hiredis_1.2.1"),
+        # tests are compiled against it
+        {"hiredis", *IMAGES},
+    ),
+    "package version": (
+        ("stock/wheels/python-redis.txt", "redis==8.1.0", "redis==8.0.0"),
+        {"python-redis", *IMAGES},
+    ),
+    "tests alone": (("stock/test/test_stock.py", "1e-9", "1e-8"), {"stock-test", "stock-dev-test"}),
+}
+
+
+@pytest.mark.parametrize("case", EDITS)
+def test_an_edit_rebuilds_what_stands_on_it_and_nothing_else(
+    images: dict[str, Image], platform: str, copy: Path, case: str
+) -> None:
+    before = keys(copy)
+    (name, old, new), due = EDITS[case]
+    edit(copy, name, old, new)
+    after = keys(copy)
+    changed = {node for node in after if after[node] != before[node] and node.endswith(f":{platform}")}
+    assert changed == {f"{stage}:{platform}" for stage in due}
+    builds = {node for node, step in plan(copy, platform).items() if step["decision"] == "build"}
+    assert builds == changed
+
+
+@pytest.mark.parametrize("blas", ["netlib", "blis"])
+def test_another_blas_takes_its_place_and_passes_the_same_tests(
+    images: dict[str, Image], platform: str, blas: str
+) -> None:
+    """Within the tolerance that the image's test states; numpy and LAPACK are not compiled again."""
+    last = ROOT / "cache" / "last-run.json"
+    doit(ROOT, f"blas={blas}", f"tag=blas-{blas}-{platform}", f"stock:{platform}")
+    run: dict[str, Any] = json.loads(last.read_text())
+    built = {node["node"] for node in run["nodes"] if node["decision"] == "build"}
+    assert built <= {f"{stage}:{platform}" for stage in ("blas", "stock", "stock-test")}
+    [tag] = run["images"]
+    version = Image(tag, "stock", platform).says("sha256sum /usr/local/lib/libblas.so.3")
+    assert version != images["stock"].says("sha256sum /usr/local/lib/libblas.so.3")

@@ -9,7 +9,7 @@ from helpers import write
 
 from stagegraph import config
 from stagegraph.errors import ProjectError
-from stagegraph.model import DEFAULT_EPOCH, Bootstrap, ExternalBase, Project, Secret, Settings
+from stagegraph.model import DEFAULT_EPOCH, Bootstrap, ExternalBase, Node, Project, Secret, Settings
 
 pytestmark = pytest.mark.unit
 
@@ -164,6 +164,19 @@ def test_base_image_by_platform(tmp_path: Path) -> None:
     assert load(tmp_path, STAGE, head=head).base == ExternalBase(
         "debian", {"jetson": "l4t:r36"}, "stages.toml:8"
     )
+
+
+def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
+    text = STAGE + '[images.x]\nstage = "blas"\ntest = "netlib"\n[images.blas]\n'
+    project = load(tmp_path, text)
+    assert (project.images["x"].test, project.images["blas"].test) == ("x-test", "")
+    recipe = project.stages["x-test"].recipes["jetson"]
+    assert (recipe.context, recipe.timeout) == ("netlib", config.TEST_TIMEOUT)
+    assert recipe.args == {"IMAGE": "blas", "CPU": "a57", "LEVEL": "1"}
+    assert project.test("x", "jetson") == Node("x-test", "jetson")
+    assert project.test("blas", "jetson") is None
+    project = load(tmp_path, text.replace('"netlib"', '"netlib"\ntest_timeout = 5'))
+    assert project.stages["x-test"].recipes["amd64"].timeout == 5
 
 
 def test_images_and_secrets(tmp_path: Path) -> None:
@@ -322,6 +335,19 @@ FAULTS = {
     "platform of an image twice": (
         STAGE + '[images.blas]\nplatforms = ["amd64", "amd64"]\n',
         "stages.toml:{3}: image blas: each platform once, and at least one",
+    ),
+    "timeout": (STAGE + "timeout = 0\n", "stages.toml:{2}: timeout is in seconds, 1 at least"),
+    "timeout of a test": (
+        STAGE + '[images.blas]\ntest = "netlib"\ntest_timeout = 0\n',
+        "stages.toml:{4}: test_timeout is in seconds, 1 at least",
+    ),
+    "folder of a test": (
+        STAGE + '[images.blas]\ntest = "tests"\n',
+        "stages.toml:{3}: no folder 'tests'\n  make it, with a Dockerfile in it",
+    ),
+    "name of a test": (
+        STAGE + '[stages.blas-test]\npath = "netlib"\n[images.blas]\ntest = "netlib"\n',
+        "stages.toml:{5}: the test's stage needs the name blas-test\n  rename the other",
     ),
     "secret": (
         '[secrets.x]\nfile = "a"\nenv = "B"\n',

@@ -222,3 +222,50 @@ def test_what_another_process_pinned_meanwhile_stays(tmp_path: Path) -> None:
     late = Lock(tmp_path, Registry({"debian:trixie": resolved("moved")}))
     before = pin(tmp_path)
     assert late.image("debian:trixie", LINUX, "w") == before
+
+
+# -- renewed on purpose --------------------------------------------------------------------------
+
+
+def test_archive_is_renewed_on_demand(tmp_path: Path) -> None:
+    (tmp_path / "stages.lock").write_text('archive = "2025-01-31"\n')
+    lock = Lock(tmp_path, Registry())
+    [line] = lock.renew_archive()
+    assert line == f"archive  2025-01-31 -> {lock.archive()}" and lock.archive() > "2025-01-31"
+    assert content(tmp_path) == {"archive": lock.archive()}
+
+
+def test_images_are_renewed_on_demand(tmp_path: Path) -> None:
+    pin(tmp_path)
+    pin(tmp_path, docker="linux/arm64")
+    assert Lock(tmp_path, Registry()).renew_images() == [
+        f"debian:trixie  {docker}  {sha(f'debian {docker[6:]}')} as before"
+        for docker in sorted(content_of(tmp_path))
+    ]
+    lock = Lock(tmp_path, Registry({"debian:trixie": resolved("moved")}))
+    assert len(lock.renew_images(["debian:trixie"])) == 2
+    assert lock.image("debian:trixie", LINUX, "w") == Pin(sha("moved amd64"), sha("moved index"))
+    assert Lock(tmp_path, Registry()).lines()[0] == "archive  not yet pinned"
+    assert f"debian:trixie  {LINUX}  {sha('moved amd64')}" in Lock(tmp_path, Registry()).lines()
+
+
+def content_of(root: Path) -> set[str]:
+    images = content(root)["images"]
+    assert isinstance(images, dict)
+    return set(images["debian:trixie"]) - {"index"}
+
+
+def test_only_what_is_pinned_is_renewed(tmp_path: Path) -> None:
+    pin(tmp_path)
+    with pytest.raises(LockError, match=r"debian:bookworm is not pinned\n  known here: debian:trixie"):
+        Lock(tmp_path, Registry()).renew_images(["debian:bookworm"])
+    assert Lock(tmp_path / "none", Registry()).renew_images() == ["no image is pinned"]
+
+
+def test_an_image_that_is_gone_keeps_its_pin(tmp_path: Path) -> None:
+    before = pin(tmp_path)
+    gone = Registry()
+    gone.images = {}
+    with pytest.raises(ResolveError):
+        Lock(tmp_path, gone).renew_images()
+    assert pin(tmp_path) == before

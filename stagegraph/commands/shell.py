@@ -1,0 +1,39 @@
+"""``doit shell``: a shell in the image of any node, tagged or not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from ..errors import ProjectError
+from ..tools import environment
+from .base import Command
+
+if TYPE_CHECKING:
+    from ..model import Node
+    from ..session import Session
+
+
+class Shell(Command):
+    doc_purpose = "enter the image of a node, as it is in cache/"
+    doc_usage = "STAGE:PLATFORM"
+    doc_description = (
+        "Starts sh in a container of the node's image, which need not have a final tag: that of a stage, or "
+        "one whose test failed. The container is removed afterwards."
+    )
+    cmd_options = ()
+
+    def _execute(self, pos_args: list[str] | None = None) -> int:  # type: ignore[override]
+        return super()._execute(pos_args=pos_args)
+
+    def answer(self, session: Session, goals: list[Node], *, as_json: bool) -> None:  # noqa: ARG002 - it prints no facts
+        if len(goals) != 1:
+            raise ProjectError("command line", "shell takes one node", "doit shell stock:amd64")
+        node = goals[0]
+        with session.loaded(node) as (tag, record):
+            command = ["docker", "run", "--rm", "--interactive", *(["--tty"] if sys.stdin.isatty() else [])]
+            command += [f"--platform={record.docker}", "--entrypoint=sh", tag]
+            status = subprocess.run(command, env=environment(), check=False).returncode
+        if status in (126, 127):
+            raise ProjectError(str(node), "there is no shell in this image", "an artifact holds files alone")

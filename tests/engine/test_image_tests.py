@@ -1,0 +1,113 @@
+"""An image's test runs before its tag is set; a pass is remembered, a failure leaves no tag."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from kit import Project, Registry, header, image_id
+
+pytestmark = pytest.mark.engine
+
+STAGES = """
+[stages.part]
+path = "part"
+[images.thing]
+stage = "part"
+test = "test"
+"""
+
+
+@pytest.fixture
+def thing(project: Project, repo: str, program: Path) -> Project:
+    project.write(
+        {
+            "stages.toml": header(repo) + STAGES,
+            "part/Dockerfile": "FROM scratch\nARG X=1\nCOPY file program /\n",
+            "part/file": "x\n",
+            "test/Dockerfile": 'ARG IMAGE\nFROM ${IMAGE}\nCOPY words /\nRUN ["/program", "fine"]\n',
+            "test/words": "w\n",
+        }
+    )
+    shutil.copy(program, project.folder / "part/program")
+    return project
+
+
+def says(thing: Project, words: str) -> None:
+    thing.write({"test/Dockerfile": f'ARG IMAGE\nFROM ${{IMAGE}}\nRUN ["/program", {words}]\n'})
+
+
+def test_a_pass_is_remembered(thing: Project, repo: str) -> None:
+    run = thing.built("thing:here")
+    assert run.built == {"part:here", "thing-test:here"}
+    assert image_id(f"{repo}:thing-here") == run.last["images"][f"{repo}:thing-here"]
+    assert not thing.built("thing:here").built
+    # another test, the same image
+    thing.write({"test/words": "v\n"})
+    run = thing.built("thing:here")
+    assert run.built == {"thing-test:here"} and run.nodes("reuse") == {"part:here"}
+    # another recipe, but the image comes out as it was
+    text = (thing.folder / "part/Dockerfile").read_text()
+    thing.write({"part/Dockerfile": text.replace("file program", "program file")})
+    run = thing.built("thing:here")
+    assert run.built == {"part:here"} and run.nodes("reuse") == {"thing-test:here"}
+    # another image
+    thing.write({"part/file": "y\n"})
+    assert thing.built("thing:here").built == {"part:here", "thing-test:here"}
+
+
+def test_a_failure_leaves_the_image_but_no_tag(thing: Project, repo: str) -> None:
+    says(thing, '"fail", "3", "a-test-with-a-name"')
+    run = thing.doit("thing:here")
+    assert run.status == 15, run.output
+    assert "test/Dockerfile:3: the test of image thing failed: exit code 3" in run.output
+    assert "a-test-with-a-name" in run.output and "./run doit shell part:here" in run.output
+    assert run.built == {"part:here"} and run.nodes("failed") == {"thing-test:here"}
+    assert not image_id(f"{repo}:thing-here")
+    # a failure is not remembered
+    assert thing.doit("thing:here").status == 15
+    says(thing, '"fine"')
+    run = thing.built("thing:here")
+    assert run.built == {"thing-test:here"} and image_id(f"{repo}:thing-here")
+    # an older image keeps its tag when a newer one fails
+    thing.write({"part/file": "y\n"})
+    says(thing, '"fail", "3"')
+    assert thing.doit("thing:here").status == 15
+    assert image_id(f"{repo}:thing-here") == run.last["images"][f"{repo}:thing-here"]
+
+
+def test_a_test_that_hangs_is_ended(thing: Project, repo: str) -> None:
+    thing.write({"stages.toml": header(repo) + STAGES + "test_timeout = 3\n"})
+    says(thing, f'"sleep", "120", "{repo}"')
+    run = thing.doit("thing:here")
+    assert run.status == 15, run.output
+    assert "was ended after 3 s, its time limit, at: " in run.output and "stages.toml:" in run.output
+    assert not image_id(f"{repo}:thing-here")
+
+
+def test_plan_shows_the_test(thing: Project) -> None:
+    assert "thing-test:here" in thing.built("plan", "thing:here").output
+    assert "thing-test" not in thing.built("keys", "part:here").output
+
+
+def test_a_pass_elsewhere_counts(thing: Project, repo: str, registry: Registry) -> None:
+    setting = f"registry={registry.host}"
+    first = thing.built(setting, "thing:here")
+    shutil.rmtree(thing.folder / "cache")
+    subprocess.run(["docker", "rmi", "-f", f"{repo}:thing-here"], check=True, capture_output=True)
+    run = thing.built(setting, "thing:here")
+    assert not run.built and run.nodes("pull") == {"part:here"}
+    assert run.last["images"] == first.last["images"]
+
+
+def test_shell(thing: Project, repo: str) -> None:
+    """Where there is one; an image of files alone has none."""
+    run = thing.doit("shell", "part:here")
+    assert run.status == 27 and "build it first: doit part:here" in run.output
+    thing.built("part:here")
+    run = thing.doit("shell", "part:here")
+    assert run.status == 10 and "there is no shell in this image" in run.output
+    left = subprocess.run(["docker", "images", "-q", repo], capture_output=True, check=True)
+    assert not left.stdout
