@@ -22,8 +22,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from . import bootstrap
 from . import record as records
 from .context import write_tar
-from .errors import BuildError, StoreError, ToolError
-from .failure import explain, too_late
+from .errors import ProjectError, StoreError, ToolError, nearest
+from .failure import cause, explain, too_late
 from .files import writing
 from .progress import Tracker
 from .tools import environment, popen, tail
@@ -154,7 +154,7 @@ class Builder:
         for name, source in self._named_contexts(spec, parents).items():
             command.append(f"--build-context={name}={source}")
         for name in sorted(spec.facts.secrets):
-            command += self._secret(name)
+            command += self._secret(name, spec.node)
         return [*command, f"--output={output}", f"--metadata-file={metadata}", str(context)]
 
     def _named_contexts(self, spec: Spec, parents: Mapping[Node, Record]) -> dict[str, str]:
@@ -196,12 +196,18 @@ class Builder:
         index = {"schemaVersion": 2, "mediaType": records.INDEX, "manifests": manifests}
         return self.layout.add_blob(json.dumps(index, sort_keys=True).encode())[0]
 
-    def _secret(self, name: str) -> list[str]:
+    def _secret(self, name: str, node: Node) -> list[str]:
         """The secret as declared; ``ca`` is the machine's own certificate bundle unless declared."""
         secret = self.secrets.get(name)
         if secret is None:
             bundle = os.environ.get("SSL_CERT_FILE") or next((p for p in _CA_BUNDLES if Path(p).exists()), "")
-            return [f"--secret=id=ca,src={bundle}"] if name == "ca" and bundle else []
+            if name != "ca":
+                raise ProjectError(
+                    str(node),
+                    f"its Dockerfile mounts a secret {name!r}, which is not declared",
+                    f"stages.toml: [secrets.{name}], with file or env; {nearest(name, self.secrets)}",
+                )
+            return [f"--secret=id=ca,src={bundle}"] if bundle else []
         if secret.env:
             return [f"--secret=id={name},env={secret.env}"]
         return [f"--secret=id={name},src={self.root / Path(secret.file).expanduser()}"]
@@ -254,6 +260,8 @@ def _unpack(tar: IO[bytes], view: Path, spec: Spec) -> Path:
         # the tar is this program's own, of files the user asked to send; links may point anywhere
         archive.extractall(folder, filter="fully_trusted", numeric_owner=True)  # noqa: S202
     (view / "Dockerfile").write_text(spec.text, encoding="utf-8")
+    # one beside the Dockerfile comes before .dockerignore, which has been applied, or was not in force
+    (view / "Dockerfile.dockerignore").write_text("")
     return folder
 
 
@@ -278,7 +286,8 @@ def _rootfs(spec: Spec, out: Path, log: Path) -> None:
         status = process.wait()
     if status != 0:
         what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{tail(log)}"
-        raise BuildError(str(spec.node), what, f"the full log is {log}")
+        kind, hint = cause(log.read_text(errors="replace"))
+        raise kind(str(spec.node), what, f"{hint}\n  full log: {log}")
 
 
 def _bootstrap_context(rootfs_tar: IO[bytes], size: int, epoch: int, out: IO[bytes]) -> None:

@@ -14,7 +14,6 @@ from . import schema
 from .errors import ProjectError, nearest
 from .lines import Lines
 from .model import (
-    BASE,
     DEFAULT_EPOCH,
     Bootstrap,
     ExternalBase,
@@ -373,7 +372,13 @@ class _Builder:
         root = self.root.resolve()
         if not given or "\0" in given:
             raise self.error(where, f"path {given!r} is no folder")
-        folder = (self.root / given).resolve()
+        try:
+            folder = (self.root / given).resolve()
+            folder.stat()
+        except FileNotFoundError:
+            pass  # said below
+        except (OSError, RuntimeError) as error:  # a loop of links, a name that is too long
+            raise self.error(where, f"path {given!r} cannot be followed: {error}") from None
         if not folder.is_relative_to(root):
             hint = "a stage's folder lies inside the project"
             raise self.error(where, f"path {given!r} leaves the project folder", hint)
@@ -388,7 +393,7 @@ class _Builder:
         if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or str(pure) != name:
             hint = "a plain path inside the stage's folder"
             raise self.error((*where, "dockerfile"), f"dockerfile {name!r} cannot be used", hint)
-        if not (self.root / context / name).is_file():
+        if not _is_file(self.root / context / name):
             raise self.error((*where, "path"), f"no {name} in {context!r}")
         self.dockerfiles.add((context, name))
 
@@ -396,7 +401,7 @@ class _Builder:
         path = ("images", name)
         table = self.table(path, "image")
         stage = table.get("stage", name)
-        if name == BASE:
+        if name in schema.RESERVED:
             raise self.error(path, f"an image cannot be called {name!r}", "the word has a meaning of its own")
         if stage not in self.stages:
             raise self.error(
@@ -446,3 +451,10 @@ class _Builder:
         if len(table) != 1:
             raise self.error(("secrets", name), f"secret {name} needs either file or env")
         return Secret(**table)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False

@@ -120,17 +120,20 @@ def explain(spec: Spec, tracker: Tracker, log: Path, status: int) -> StagegraphE
     printed = tracker.output[-LAST_LINES:] or [line for line in tracker.all if line.strip()][-LAST_LINES:]
     said = "\n".join([tracker.message, *(() if tracker.failed else tracker.said)])
     output = "\n".join(tracker.output)
-    kind: type[StagegraphError] = BuildError
-    hint = "fix the step and run again: what is finished is kept"
-    for cause in _CAUSES:
-        if re.search(cause.pattern, f"{said}\n{output}" if cause.printed else said, re.IGNORECASE):
-            kind, hint = cause.error, cause.advice
-            break
+    kind, hint = cause(output, said)
     line = _line(spec, tracker)
     where = f"{spec.node}: {spec.dockerfile}:{line}" if line else str(spec.node)
     what = _what(tracker, status)
     quoted = "\n".join(f"    {text}" for text in printed)
     return kind(where, f"{what}\n{quoted}", f"{hint}\n  full log: {log}")
+
+
+def cause(printed: str, said: str = "") -> tuple[type[StagegraphError], str]:
+    """The kind of error and the advice for what a step printed and the builder said."""
+    for one in _CAUSES:
+        if re.search(one.pattern, f"{said}\n{printed}" if one.printed else said, re.IGNORECASE):
+            return one.error, one.advice
+    return BuildError, "fix the step and run again: what is finished is kept"
 
 
 def too_late(spec: Spec, tracker: Tracker, log: Path) -> BuildError:

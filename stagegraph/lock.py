@@ -85,7 +85,13 @@ class Lock:
                 def add(data: dict[str, Any]) -> None:
                     # what another process has pinned meanwhile stays
                     images = data.setdefault("images", {})
-                    images[reference] = found | images.get(reference, {})
+                    other = images.get(reference, {})
+                    if docker in other:
+                        return
+                    if other.get("index", found["index"]) != found["index"]:
+                        what = f"{reference} moved while another process pinned it"
+                        raise LockError(where, what, "run again; what that process pinned is taken")
+                    images[reference] = found | other
 
                 self._add(add)
                 entry = self._images()[reference]

@@ -138,11 +138,11 @@ class Report:
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        with self._lock:
-            for node, running in self._running.items():
-                usual = f" / {_time(running.usual)}" if running.usual else ""
-                took = f"{_time(time.monotonic() - running.since)}{usual}"
-                table.add_row(str(node), took, Text(running.step))  # no markup in what a builder says
+        # rich calls this under a lock of its own, for which others wait while they hold this report's
+        for node, running in list(self._running.items()):
+            usual = f" / {_time(running.usual)}" if running.usual else ""
+            took = f"{_time(time.monotonic() - running.since)}{usual}"
+            table.add_row(str(node), took, Text(running.step))  # no markup in what a builder says
         return table
 
     def close(self) -> None:

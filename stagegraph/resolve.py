@@ -50,16 +50,16 @@ def _from_registry(reference: str, raw: bytes) -> Resolved:
     except ValueError:
         raise RegistryError(reference, "the registry's answer is not a manifest") from None
     digest = "sha256:" + hashlib.sha256(raw).hexdigest()
+    image = _inspect(reference, "{{json .Image}}")
     if "manifests" not in found:
-        docker = _platform(_inspect(reference, "{{json .Image}}"))
-        return Resolved(digest, {docker: digest}, _onbuild(_inspect(reference, "{{json .Image}}")))
+        return Resolved(digest, {_platform(image): digest}, _onbuild(image))
     manifests = {
         _platform(item["platform"]): item["digest"]
         for item in found["manifests"]
         if item.get("platform", {}).get("os") not in (None, "unknown")
     }
-    images = _inspect(reference, "{{json .Image}}")
-    return Resolved(digest, manifests, any(map(_onbuild, images.values())) if images else False)
+    # of one platform the configuration itself is given, of several a table of them
+    return Resolved(digest, manifests, any(map(_onbuild, [image, *image.values()])))
 
 
 def _inspect(reference: str, template: str) -> dict[str, Any]:
@@ -67,10 +67,13 @@ def _inspect(reference: str, template: str) -> dict[str, Any]:
         ["docker", "buildx", "imagetools", "inspect", "--format", template, reference], timeout=_TIMEOUT
     )
     try:
-        value = json.loads(done.stdout)
+        value = json.loads(done.stdout) if done.returncode == 0 else None
     except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        value = None
+    if not isinstance(value, dict):
+        said = done.stderr.decode(errors="replace").strip()[-300:]
+        raise RegistryError(reference, "its configuration could not be read", f"run again; it said: {said}")
+    return value
 
 
 def _onbuild(image: Any) -> bool:

@@ -14,8 +14,14 @@ DOCKER_PLATFORMS = (
     "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/s390x", "linux/riscv64", "linux/mips64le",
 )  # fmt: skip
 
-#: Names that a stage cannot have: Dockerfiles and settings mean something else by them.
-RESERVED = frozenset((BASE, "scratch", *SETTINGS, "jobs", "no-engine", "engine-dir"))
+#: Words that doit, with this project's commands, takes for a command.
+COMMANDS = (
+    "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
+    "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+)  # fmt: skip
+
+#: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
+RESERVED = frozenset((BASE, "scratch", *SETTINGS, "jobs", "no-engine", "engine-dir", *COMMANDS))
 
 # A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from . import config, plan
 from .errors import BuildError, EmulationError, EngineError, LostCacheError, StoreError, TestError
+from .files import writing
 from .graph import Graph, host_platform
 from .lock import Lock
 from .model import Node
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 #: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-_QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/arm/v7": "arm", "linux/riscv64": "riscv64"}
+# 32-bit ARM is not here: many 64-bit ARM machines run it themselves
+_QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/riscv64": "riscv64"}
 
 
 @dataclass
@@ -155,7 +157,8 @@ class Session:
         latest = self.layout.latest(str(node))
         self.report.start(node, latest.seconds if latest else None)
         locks = self.layout.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
+        with writing(locks):
+            locks.mkdir(parents=True, exist_ok=True)
         with FileLock(locks / key.removeprefix("sha256:"), timeout=-1):
             for known in (key, content):
                 if found := self._obtain(node, known):
@@ -176,9 +179,11 @@ class Session:
             reason = self._reason(node, latest)
             self._check_emulation(node)
             record = self._build_twice(node)
+            by_content = record.under(content, content_inputs)
+            self.layout.put(by_content)  # before anything that takes long: later runs stop at the recipe key
             if self.registry:
                 self.registry.push(node, record)
-            self._keep(node, record.under(content, content_inputs))
+                self.registry.push(node, by_content)
         self._note(node, record)
         self.report.done(node, "build", record, reason)
 
@@ -251,7 +256,10 @@ class Session:
         own_engine = engine.host() == engine.DEFAULT and not self.project.settings.builder
         if not own_engine or docker == host_platform() or docker not in _QEMU or not _BINFMT.is_dir():
             return
-        if not (_BINFMT / f"qemu-{_QEMU[docker]}").exists():
+        spec = self.graph.spec(node)
+        if spec.bootstrap is None and not any(i.cmd == "RUN" for i in spec.facts.instructions):
+            return  # it runs nothing
+        if not any((_BINFMT / f"qemu-{_QEMU[docker]}{suffix}").exists() for suffix in ("", "-static")):
             raise EmulationError(
                 str(node),
                 f"this machine does not run programs for {docker}: QEMU is not registered",

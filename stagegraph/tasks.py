@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import doit.doit_cmd
+from doit.dependency import JsonDB
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
@@ -22,7 +23,7 @@ from .session import Session
 from .tools import arm_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["DOIT_CONFIG", "task_images", "task_stages"]
 
@@ -61,9 +62,18 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         super().__init__(outstream, options)
         self.status = 0
 
-    def initialize(self, *_: Any) -> None:
+    def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """Nothing to say before the first node; signals are handled from the main thread only."""
         arm_signals()
+        if not selected_tasks:
+            print(
+                f"no image is for this machine's platform, {host_platform()}: see doit list",
+                file=sys.stderr,
+            )
+        try:
+            _check_tags([tasks[name].meta or {} for name in _with_subtasks(tasks, selected_tasks)])
+        except StagegraphError as error:
+            fail(error)
 
     def execute_task(self, task: Any) -> None:
         """The session says what is going on, step by step."""
@@ -99,7 +109,43 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             sys.exit(self.status)
 
 
+def _with_subtasks(tasks: Any, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        yield name
+        if tasks[name].has_subtask:
+            yield from tasks[name].task_dep
+
+
+def _check_tags(metas: Iterable[dict[str, Any]]) -> None:
+    """Raises ``ProjectError`` where two images of this run would get one tag; the last would win."""
+    named: dict[str, str] = {}
+    for meta in metas:
+        if "node" in meta and "image" in meta:
+            image, platform = meta["image"], meta["node"].platform
+            tag, name = session().project.tag(image, platform), f"{image}:{platform}"
+            if named.setdefault(tag, name) != name:
+                what = f"{named[tag]} and {name} would both be called {tag}"
+                raise ProjectError("command line", what, "ask for one of them when tag= is given")
+
+
+class MemoryDB(JsonDB):  # type: ignore[misc]
+    """What doit remembers of tasks, forgotten at the end: every question here goes to the stores.
+
+    A file would be torn by a kill in its writing, and by two calls at once.
+    """
+
+    desc = "nothing is kept"
+
+    def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:  # noqa: ARG002
+        self.name, self.codec = name, codec
+        self._db: dict[str, Any] = {}
+
+    def dump(self) -> None:
+        """Nothing is kept."""
+
+
 _errors: dict[str, StagegraphError] = {}
+_refused: dict[str, StagegraphError] = {}
 
 
 def _guard(name: str, call: Callable[[], object]) -> Callable[[], Any]:
@@ -107,6 +153,8 @@ def _guard(name: str, call: Callable[[], object]) -> Callable[[], Any]:
 
     def action() -> Any:
         try:
+            if name in _refused:
+                raise _refused[name]
             call()
         except StagegraphError as error:
             _errors[name] = error
@@ -116,15 +164,19 @@ def _guard(name: str, call: Callable[[], object]) -> Callable[[], Any]:
     return action
 
 
-def _question(ask: Callable[[], bool]) -> Callable[[], bool]:
-    """An up-to-date check whose errors end the run before anything is built."""
+def _question(ask: Callable[[], bool]) -> Callable[[Any], bool]:
+    """An up-to-date check whose errors become those of the task, which then needs no setup any more.
 
-    def answer() -> bool:
+    Ending the program here would end what other threads are building.
+    """
+
+    def answer(task: Any) -> bool:  # doit gives the task to a parameter of this name
         try:
             return ask()
         except StagegraphError as error:
-            session().report.close()
-            fail(error)
+            _refused[task.name] = error
+            task.setup_tasks.clear()
+            return False
 
     return answer
 
@@ -261,18 +313,22 @@ def _default_tasks() -> list[str]:
     return [f"{i.name}:{p}" for i in project.images.values() for p in own if p in i.platforms]
 
 
+def _jobs() -> int:
+    """How many nodes are built at once; doit's -n overrides."""
+    said = os.environ.get("STAGEGRAPH_JOBS") or "2"
+    if not said.isdecimal() or int(said) < 1:
+        fail(ProjectError("STAGEGRAPH_JOBS", f"{said!r} is no number of jobs", "a whole number, 1 at least"))
+    return int(said)
+
+
 def _config() -> dict[str, Any]:
-    cache = root() / "cache"
-    cache.mkdir(exist_ok=True)
     return {
         "reporter": Reporter,
         "default_tasks": _default_tasks(),
-        "num_process": int(os.environ.get("STAGEGRAPH_JOBS", "2")),
+        "num_process": _jobs(),
         "par_type": "thread",
         "verbosity": 2,
-        # doit keeps nothing that counts here: every question goes to the stores
-        "backend": "json",
-        "dep_file": str(cache / "doit.json"),
+        "backend": "memory",
     }
 
 

@@ -45,8 +45,8 @@ class RegistryStore:
 
     def __init__(self, repository: str, layout: LayoutStore, warn: Callable[[str], None]) -> None:
         self.repository, self.layout, self._warn = repository, layout, warn
-        self._down = False
-        self._login: LoginError | None = None
+        self._down: StagegraphError | None = None  # why it is not read
+        self._closed: StagegraphError | None = None  # why it is not written
         self._said = threading.Lock()
 
     def tag(self, node: Node, docker: str, key: str) -> str:
@@ -95,7 +95,7 @@ class RegistryStore:
 
     def push(self, node: Node, record: Record) -> None:
         """Copy an image and its record to the registry; the record's tag comes last, so it is never half."""
-        if self._down or self._login:
+        if self._down or self._closed:
             return
         reference = f"{self.repository}:{self.tag(node, record.docker, record.key)}"
         data = record.to_bytes()
@@ -109,8 +109,12 @@ class RegistryStore:
         self._push([entry], "record", reference)
 
     def push_image(self, record: Record, reference: str) -> None:
-        """Copy the image itself under its final name. Raises ``LoginError``."""
-        if self._down and not self._login:
+        """Copy the image itself under its final name.
+
+        Raises ``LoginError`` or ``RegistryError`` where that, or an earlier push, did not go through. A
+        registry that was down from the start has been said and is no error: the work goes on without it.
+        """
+        if self._down and not isinstance(self._down, LoginError):
             return
         entry = {
             "mediaType": records.MANIFEST,
@@ -118,10 +122,11 @@ class RegistryStore:
             "size": record.size,
             "annotations": {"org.opencontainers.image.ref.name": "image"},
         }
-        if not self._login:
-            self._push([entry], "image", reference)
-        if self._login:
-            raise self._login
+        if error := self._closed or self._down:
+            raise error
+        self._push([entry], "image", reference)
+        if self._closed:
+            raise self._closed
 
     def has_image(self, record: Record, reference: str) -> bool:
         """Whether ``reference`` in the registry is this very image; True where the registry is down."""
@@ -140,15 +145,14 @@ class RegistryStore:
             self._give_up(_error(self.repository, message), reading=False)
 
     def _give_up(self, error: StagegraphError, *, reading: bool = True) -> None:
-        """Say once why the registry is left alone; one that only refuses to be written is still read."""
+        """Say once why the registry is left alone; one that cannot be written is still read."""
         with self._said:
-            if isinstance(error, LoginError) and not reading:
-                if self._login is None:
-                    self._login = error
+            if not reading:
+                if self._closed is None:
+                    self._closed = error
                     self._warn(f"going on without writing to the registry: {error}")
-            elif not self._down:
-                self._down = True
-                self._login = error if isinstance(error, LoginError) else None
+            elif self._down is None:
+                self._down = error
                 self._warn(f"going on without the registry: {error}")
 
 

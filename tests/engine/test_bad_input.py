@@ -273,6 +273,9 @@ def test_qemu_missing(bad: Project) -> None:
         pytest.skip("this machine runs programs for riscv64")
     text = (bad.folder / "stages.toml").read_text()
     bad.write({"stages.toml": text.replace(f'"{FOREIGN}"', '"linux/riscv64"')})
+    assert bad.built("bad:there").built == {"good:there", "bad:there"}  # they run nothing
+    bad.write({"good/Dockerfile": 'FROM scratch\nCOPY file /\nRUN ["/file"]\n'})
+    shutil.rmtree(bad.folder / "cache")
     run = bad.doit("bad:there")
     assert run.status == 21 and "./run doctor" in run.output
     assert "good:there: this machine does not run programs for linux/riscv64" in run.output
@@ -299,3 +302,43 @@ def test_disk_full(bad: Project, repo: str) -> None:
         assert run.built == {"bad:here"} and run.nodes("reuse") == {"good:here"}
     finally:
         subprocess.run(["umount", str(cache)], check=True)
+
+
+def test_one_tag_for_two_images(bad: Project, repo: str) -> None:
+    run = bad.doit("tag=x", "bad:here", "bad:there")
+    assert run.status == 10 and f"bad:here and bad:there would both be called {repo}:x" in run.output
+    assert not image_id(f"{repo}:x") and not (bad.folder / "cache/records").exists()
+
+
+def test_undeclared_secret(bad: Project) -> None:
+    bad.write({"good/Dockerfile": "FROM scratch\nCOPY file /\nRUN --mount=type=secret,id=tokn true\n"})
+    bad.write({"stages.toml": (bad.folder / "stages.toml").read_text() + '[secrets.token]\nenv = "TOKEN"\n'})
+    run = bad.doit("good:here")
+    assert run.status == 10 and "mounts a secret 'tokn', which is not declared" in run.output
+    assert "did you mean 'token'?" in run.output
+
+
+def test_an_error_of_one_goal_does_not_end_what_is_being_built(bad: Project, program: Path) -> None:
+    shutil.copy(program, bad.folder / "good/program")
+    words = f'"/program", "sleep", "2", "{bad.folder}"'
+    bad.write({"good/Dockerfile": f"FROM scratch\nCOPY file program /\nRUN [{words}]\n"})
+    bad.write({"bad/Dockerfile": "FROM scratch\nCOPY nothing /\n"})
+    run = bad.doit("good:here", "bad:here")
+    assert run.status == 12 and "nothing: no such file" in run.output
+    assert run.built == {"good:here"} and run.nodes("failed") == {"bad:here"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"), [("x", "'x' is no number of jobs"), ("0", "'0' is no number of jobs")]
+)
+def test_number_of_jobs(bad: Project, setting: str, what: str) -> None:
+    bad.env["STAGEGRAPH_JOBS"] = setting
+    run = bad.doit("good:here")
+    assert run.status == 10 and what in run.output
+
+
+def test_cache_that_is_a_file(bad: Project) -> None:
+    (bad.folder / "cache").write_text("x")
+    process = bad.start("good:here")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 27 and "Traceback" not in output, output

@@ -349,6 +349,11 @@ FAULTS = {
         STAGE + '[stages.blas-test]\npath = "netlib"\n[images.blas]\ntest = "netlib"\n',
         "stages.toml:{5}: the test's stage needs the name blas-test\n  rename the other",
     ),
+    "stage with a command's name": (
+        '[stages.plan]\npath = "blas"\n',
+        "stages.toml:{0}: a stage cannot be called 'plan'\n"
+        "  the word has a meaning of its own; choose another",
+    ),
     "secret": (
         '[secrets.x]\nfile = "a"\nenv = "B"\n',
         "stages.toml:{0}: secret x needs either file or env",
@@ -364,6 +369,12 @@ def test_fault(tmp_path: Path, name: str) -> None:
     (root / "link").symlink_to(tmp_path / "outside")
     text, said = FAULTS[name]
     assert fault(root, text) == said.format(*range(NEXT, NEXT + 10))
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "loop"])
+def test_path_that_cannot_be_followed(tmp_path: Path, path: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert "cannot be followed: " in fault(tmp_path, f'[stages.b]\npath = "{path}"\n')
 
 
 HEADS = {

@@ -224,6 +224,13 @@ def test_what_another_process_pinned_meanwhile_stays(tmp_path: Path) -> None:
     assert late.image("debian:trixie", LINUX, "w") == before
 
 
+def test_another_platform_that_another_process_pinned_of_what_the_tag_was(tmp_path: Path) -> None:
+    late = Lock(tmp_path, Registry({"debian:trixie": resolved("moved")}))
+    pin(tmp_path)
+    with pytest.raises(LockError, match="moved while another process pinned it"):
+        late.image("debian:trixie", "linux/arm64", "w")
+
+
 # -- renewed on purpose --------------------------------------------------------------------------
 
 

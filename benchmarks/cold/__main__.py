@@ -1,0 +1,65 @@
+"""What building for a foreign platform costs: each stage built for both, one after the other, in one run.
+
+    ./run python benchmarks/cold [--platforms amd64 aarch64] [STAGE ...]
+
+Each stage is built again as ``doit verify --rebuild`` does: on the parents in ``cache/``, without the
+builder's cache, into a store that is thrown away; so the images must have been built before. Fetching sources
+and packages is part of it. Nothing else should run on the machine; ratios count, not seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from stagegraph.errors import StagegraphError
+from stagegraph.model import Node
+from stagegraph.session import Session
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def seconds(session: Session, node: Node) -> float:
+    """How long a node takes to build. Raises ``StagegraphError``, also where it never was built."""
+    record = session.layout.find(session.graph.key(node))
+    if record is None:
+        raise StagegraphError(str(node), "is not in cache/", f"build it first: ./run doit {node}")
+    start = time.monotonic()
+    differences = session.rebuild(node, record)
+    if differences:
+        print(f"note: {node} came out otherwise: {differences[0]}", file=sys.stderr)
+    return time.monotonic() - start
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks/cold", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "stages", nargs="*", metavar="STAGE", help="default: all that stock and stock-dev need"
+    )
+    parser.add_argument("--platforms", nargs=2, default=["amd64", "aarch64"], metavar="PLATFORM")
+    options = parser.parse_args()
+    one, other = options.platforms
+    total = [0.0, 0.0]
+    try:
+        session = Session.open(ROOT, {})
+        goals = [Node(stage, other) for stage in ("stock", "stock-dev")]
+        needed = [node.stage for node in session.graph.order(goals) if node.platform == other]
+        print(f"{'stage':<20} {one:>10} {other:>10} {'ratio':>7}")
+        for stage in options.stages or needed:
+            times = [seconds(session, Node(stage, platform)) for platform in (one, other)]
+            total = [sum(pair) for pair in zip(total, times, strict=True)]
+            print(
+                f"{stage:<20} {times[0]:>8.1f} s {times[1]:>8.1f} s {times[1] / times[0]:>7.2f}", flush=True
+            )
+    except StagegraphError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return error.exit_status
+    if total[0]:
+        print(f"{'all, one by one':<20} {total[0]:>8.1f} s {total[1]:>8.1f} s {total[1] / total[0]:>7.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What stands between doit and the session: tags of one run, doit's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stagegraph import tasks
+from stagegraph.errors import ProjectError
+from stagegraph.model import Node
+from stagegraph.tasks import MemoryDB
+
+pytestmark = pytest.mark.unit
+
+
+class _Session:
+    """Names every image as ``tag=x`` or no tag does."""
+
+    def __init__(self, tag: str) -> None:
+        self.project, self._tag = self, tag
+
+    def tag(self, image: str, platform: str) -> str:
+        return f"repo:{self._tag or f'{image}-{platform}'}"
+
+
+def metas(*names: str) -> list[dict[str, Any]]:
+    return [
+        {},
+        *({"image": name, "node": Node(name, platform)} for name in names for platform in ("amd64", "arm")),
+    ]
+
+
+def test_two_images_of_one_run_cannot_have_one_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "session", lambda: _Session(""))
+    tasks._check_tags(metas("stock", "dev"))
+    monkeypatch.setattr(tasks, "session", lambda: _Session("x"))
+    tasks._check_tags(metas("stock")[:2] * 2)  # the same one twice
+    with pytest.raises(ProjectError, match="stock:amd64 and stock:arm would both be called repo:x"):
+        tasks._check_tags(metas("stock"))
+
+
+def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
+    file = tmp_path / "db"
+    memory = MemoryDB(str(file), None)
+    memory.set("a", "b", 1)
+    assert memory.get("a", "b") == 1
+    memory.dump()
+    assert not file.exists()
