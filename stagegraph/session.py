@@ -73,6 +73,14 @@ class Session:
             self.project.root, self.layout, self.project.settings, self.project.secrets, self.report
         )
 
+    def builder_into(self, layout: LayoutStore, logs: Path) -> Builder:
+        """A builder that makes images in another store than this run's."""
+        from .build import Builder
+
+        return Builder(
+            self.project.root, layout, self.project.settings, self.project.secrets, self.report, logs
+        )
+
     # -- look-ups --------------------------------------------------------------------------------
 
     def find(self, node: Node, key: str) -> plan.Found | None:
@@ -155,7 +163,7 @@ class Session:
                     )
                     return
             reason = self._reason(node, latest)
-            self._check_emulation(node)
+            self.check_emulation(node)
             record = self._build_twice(node)
             if self.registry:
                 self.registry.push(node, record)
@@ -215,7 +223,7 @@ class Session:
             return "its image is no longer in any store"
         return f"{changes[0]}" + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else "")
 
-    def _check_emulation(self, node: Node) -> None:
+    def check_emulation(self, node: Node) -> None:
         """Say before the build that it cannot run, where that can be known: Linux and its own engine."""
         docker = self._docker(node)
         own_engine = engine.host() == engine.DEFAULT and not self.project.settings.builder

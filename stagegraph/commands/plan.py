@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from .base import Command, print_json
 
 if TYPE_CHECKING:
-    from ..model import Node
     from ..plan import Step
     from ..session import Session
 
@@ -19,17 +18,23 @@ class Plan(Command):
         "from the node's last known build. Without arguments: for every node. Needs no engine."
     )
 
-    def answer(self, session: Session, goals: list[Node], *, as_json: bool) -> None:
-        steps = session.plan(goals)
-        if as_json:
+    def _execute(self, json: bool, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json)
+
+    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+        from .. import tasks
+
+        steps = session.plan(tasks.resolve_goals(words))
+        if "json" in flags:
             print_json({"schema": 1, "nodes": [_facts(step) for step in steps]})
-            return
+            return 0
         width = max((len(str(step.node)) for step in steps), default=0)
         for step in steps:
             usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
             print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}")
             for change in step.changes[1:]:
                 print(f"{'':<{width + 9}}also {change}")
+        return 0
 
 
 def _facts(step: Step) -> dict[str, object]:
