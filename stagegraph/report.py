@@ -53,6 +53,7 @@ class Report:
         self._running: dict[Node, _Running] = {}
         self._done: dict[str, _Done] = {}
         self._images: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
         self._undelivered: dict[str, str] = {}
         self._start = time.monotonic()
         self._live: Any = None
@@ -101,9 +102,11 @@ class Report:
                 node, "failed", "", "", round(time.monotonic() - since, 1), message.splitlines()[0]
             )
 
-    def image(self, tag: str, record: Record) -> None:
+    def image(self, tag: str, record: Record, size: int) -> None:
+        """An image is where it should be; ``size`` is of its layers as stored (bytes)."""
         with self._lock:
             self._images[tag] = record.digest
+            self._sizes[tag] = size
 
     def warn(self, message: str) -> None:
         with self._lock:
@@ -165,7 +168,10 @@ class Report:
                     for i in groups.get(decision, [])
                 ]
             lines += [f"not delivered: {node}: {why}" for node, why in self._undelivered.items()]
-            lines += [f"image: {tag} {digest}" for tag, digest in self._images.items()]
+            lines += [
+                f"image: {tag} {digest} ({human_size(self._sizes[tag])} compressed)"
+                for tag, digest in self._images.items()
+            ]
             if lines:
                 built, pulled = len(groups.get("build", [])), len(groups.get("pull", []))
                 took = _time(time.monotonic() - self._start)
@@ -196,6 +202,15 @@ class Report:
 
 
 _PAST = {"reuse": "reused", "pull": "pulled", "build": "built", "failed": "failed"}
+
+
+def human_size(size: float) -> str:
+    """Bytes for people, in powers of 1000 as docker counts: ``81.2 MB``."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    unit = 0
+    while size >= 999.95 and unit < len(units) - 1:  # what would be rounded to 1000.0
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f} {units[unit]}" if unit else f"{size:.0f} B"
 
 
 def _time(seconds: float) -> str:

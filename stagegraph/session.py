@@ -6,12 +6,13 @@ from the registry), the second makes it once its parents are there. Each node is
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import config, plan
 from .errors import EmulationError, EngineError, LostCacheError, StoreError
@@ -90,6 +91,12 @@ class Session:
         if self.registry and (record := self.registry.find(node, self._docker(node), key)):
             return plan.Found(record, "registry")
         return None
+
+    def manifest(self, record: Record) -> dict[str, Any] | None:
+        """An image's manifest, of ``cache/`` or the registry; None where neither has it."""
+        with contextlib.suppress(StoreError):
+            return self.layout.json(record.digest)
+        return self.registry.manifest(record) if self.registry else None
 
     def plan(self, goals: list[Node]) -> list[plan.Step]:
         """What a run for ``goals`` would do; needs no engine and changes nothing."""
@@ -250,7 +257,7 @@ class Session:
             return False
         self._note(node, record)
         self.report.done(node, "reuse", record, "its key is known")
-        self.report.image(tag, record)
+        self.report.image(tag, record, self.layout.sizes(record))
         return True
 
     def deliver(self, image: str, node: Node) -> None:
@@ -260,7 +267,7 @@ class Session:
         if not engine.has(record, self.layout.config_digest(record), tag):
             self.report.step(node, f"loading {tag} into the engine")
             engine.load(self.layout, record, tag)
-        self.report.image(tag, record)
+        self.report.image(tag, record, self.layout.sizes(record))
         if self.registry:
             if self.registry.find(node, record.docker, record.key) is None:
                 self.registry.push(node, record)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
-from kit import Project, header
+from kit import Project, Registry, header
 
 pytestmark = pytest.mark.engine
 
@@ -69,3 +70,30 @@ def test_settings_come_from_the_environment_too(small: Project, repo: str) -> No
     small.env["STAGEGRAPH_TAG"] = "environment"
     assert set(small.built("whole:here").last["images"]) == {f"{repo}:environment"}
     assert set(small.built("tag=line", "whole:here").last["images"]) == {f"{repo}:line"}
+
+
+def test_sizes_are_those_of_the_blobs(small: Project, registry: Registry) -> None:
+    small.write({"whole/Dockerfile": "FROM part\nCOPY Dockerfile /\n"})
+    small.env["STAGEGRAPH_REGISTRY"] = registry.host
+    run = small.built("whole:here")
+    blobs = small.folder / "cache/blobs/sha256"
+    manifest = json.loads((blobs / run.digests["whole:here"].removeprefix("sha256:")).read_text())
+    first, second = ((blobs / layer["digest"][7:]).stat().st_size for layer in manifest["layers"])
+    assert f"({first + second} B compressed)" in run.output
+    plain = json.loads(small.doit("plan", "--json", "whole:here").output)
+    assert "own_bytes" not in plain["nodes"][0]
+
+    def sizes(decision: str) -> list[tuple[int | None, int | None]]:
+        plan = json.loads(small.doit("plan", "--json", "--sizes").output)
+        here = [node for node in plan["nodes"] if node["node"].endswith(":here")]
+        assert {node["decision"] for node in here} == {decision}
+        return [(node["own_bytes"], node["image_bytes"]) for node in here]
+
+    assert sizes("reuse") == [(first, first), (second, first + second)]
+    text = small.doit("plan", "whole:here", "--sizes").output
+    assert f"[own layers {second} B, image {first + second} B]" in text
+    shutil.rmtree(small.folder / "cache/records")
+    shutil.rmtree(blobs)
+    assert sizes("pull") == [(first, first), (second, first + second)]  # as the registry's manifests say
+    del small.env["STAGEGRAPH_REGISTRY"]
+    assert sizes("build") == [(None, None), (None, None)]
