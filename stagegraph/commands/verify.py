@@ -44,10 +44,10 @@ class Verify(Command):
                 findings.append(finding)
                 if "json" not in flags:
                     print(text(finding), flush=True)
-        finally:
+        finally:  # an engine that went away is no reason to keep back what was found until then
             session.report.close()
-        if "json" in flags:
-            print_json({"schema": 1, "nodes": [facts(finding) for finding in findings]})
+            if "json" in flags:
+                print_json({"schema": 1, "nodes": [facts(finding) for finding in findings]})
         print(_total(findings), file=sys.stderr)
         return 0 if verify.passed(findings, set(goals) if words else set()) else 1
 

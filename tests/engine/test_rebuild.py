@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +135,26 @@ def test_nothing_to_check_is_no_success(project: Project, repo: str) -> None:
 
 def _digest(project: Project, node: str) -> str:
     return str(project.built(node).digests[node]).removeprefix("sha256:")
+
+
+def test_another_engine_makes_the_same(built: Project, second_engine: dict[str, str]) -> None:
+    other = Project(built.folder, second_engine)
+    run = other.doit("verify", "--rebuild", "noisy:here")
+    assert "same  even:here" in run.output and "content      /random (8 bytes)" in run.output
+
+
+def test_interrupted_rebuild_leaves_nothing(built: Project, program: Path) -> None:
+    shutil.copy(program, built.folder / "even/program")
+    built.write({"even/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "sleep", "5"]\n'})
+    built.built("even:here")
+    before = state(built.folder / "cache")
+    process = built.start("verify", "--rebuild", "even:here")
+    assert process.stdout is not None
+    for line in process.stdout:  # the builder has started
+        if "even:here: [" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in output, output
+    assert state(built.folder / "cache") == before
+    assert not list((built.folder / "cache/tmp").iterdir())

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import sha, stages
 
 from stagegraph import config, plan, record, verify
+from stagegraph.build import Result
 from stagegraph.commands.verify import facts, text
+from stagegraph.errors import BuildError
+from stagegraph.graph import Spec
 from stagegraph.imagediff import Difference
 from stagegraph.model import Node
 from stagegraph.record import Record
 from stagegraph.session import Session
+from stagegraph.store.layout import LayoutStore
 from stagegraph.verify import Finding
 
 pytestmark = pytest.mark.unit
@@ -28,9 +36,18 @@ def session(tmp_path: Path) -> Session:
     return Session(config.load(tmp_path, {}, {}))
 
 
-def keep(session: Session, node: Node, layer: bytes = b"layer") -> Record:
-    """Put an image for a node into the cache, under both of its keys, as a build does."""
-    layout = session.layout
+def layer_of(content: bytes) -> bytes:
+    """A layer of one file, not compressed."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("file")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def image(layout: LayoutStore, layer: bytes) -> tuple[str, int, dict[str, Any]]:
+    """An image of one layer: its digest, the size of its manifest, and its configuration."""
     details = {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [sha(layer)]}}
     config_blob, config_size = layout.add_blob(json.dumps(details).encode())
     digest, size = layout.add_blob(layer)
@@ -38,14 +55,18 @@ def keep(session: Session, node: Node, layer: bytes = b"layer") -> Record:
         "config": {"digest": config_blob, "size": config_size},
         "layers": [{"digest": digest, "size": size}],
     }
-    image, size = layout.add_blob(json.dumps(manifest).encode())
+    return *layout.add_blob(json.dumps(manifest).encode()), details
+
+
+def keep(session: Session, node: Node, layer: bytes = b"layer") -> Record:
+    """Put an image for a node into the cache, under both of its keys, as a build does."""
+    layout = session.layout
+    digest, size, details = image(layout, layer)
     files, whole = record.visible(details)
     key, inputs = session.graph.key(node), tuple(session.graph.inputs(node))
-    made = Record(key, str(node), "linux/amd64", image, size, files, whole, 1.0, "2026", inputs)
+    made = Record(key, str(node), "linux/amd64", digest, size, files, whole, 1.0, "2026", inputs)
     layout.put(made)
-    parents = {
-        parent: session.layout.read(session.graph.key(parent)) for parent in session.graph.parents(node)
-    }
+    parents = {parent: layout.read(session.graph.key(parent)) for parent in session.graph.parents(node)}
     content, inputs_too = plan.content_key(session.graph, node, lambda n: parents[n] or made)
     layout.put(made.under(content, inputs_too))
     return made
@@ -166,3 +187,45 @@ def test_told_to_people_and_machines() -> None:
     ]
     assert facts(finding)["differences"] == [difference._asdict() for difference in differences]
     assert text(Finding(LOW, "k", "same")) == "same  low:amd64"
+
+
+class Builder:
+    """Stands in for the builder: fails, or "builds" into the temporary store an image with another layer."""
+
+    def __init__(self, store: LayoutStore, layer: bytes | None) -> None:
+        self.store, self.layer = store, layer
+
+    def build(self, spec: Spec, parents: Mapping[Node, Record], *, afresh: bool) -> Result:
+        assert afresh
+        assert all(self.store.check(parent) for parent in parents.values())
+        if self.layer is None:
+            raise BuildError(str(spec.node), "exit code 7", "the log is there")
+        digest, size, details = image(self.store, self.layer)
+        return Result(digest, size, *record.visible(details), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "result"), [(b"layer", "same"), (None, "failed"), (layer_of(b"now"), "differs")]
+)
+def test_rebuild(
+    session: Session, monkeypatch: pytest.MonkeyPatch, layer: bytes | None, result: verify.Result
+) -> None:
+    recorded = layer_of(b"was") if result == "differs" else b"layer"
+    keep(session, LOW, recorded)
+    keep(session, HIGH, recorded)
+    monkeypatch.setattr(session, "check_emulation", lambda _: None)
+    monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer))
+    before = kept(session.layout.root)
+    *_, high = verify.rebuild(session, [HIGH])
+    assert high.result == result
+    if result == "failed":
+        assert high.notes == ("high:amd64: exit code 7\n  the log is there",)
+    if result == "differs":
+        assert [(d.name, d.change) for d in high.differences] == [("/file", "content")]
+    assert kept(session.layout.root) == before and not list((session.layout.root / "tmp").iterdir())
+
+
+def kept(cache: Path) -> dict[Path, bytes]:
+    """Records, blobs and index."""
+    files = [cache / "index.json", *(cache / "records").iterdir(), *(cache / "blobs/sha256").iterdir()]
+    return {path: path.read_bytes() for path in files}
