@@ -72,7 +72,9 @@ class Builder:
         settings: Settings,
         secrets: Mapping[str, Secret],
         listener: Listener,
+        logs: Path | None = None,
     ) -> None:
+        """``logs`` is the folder for what the builder prints; ``logs`` of the layout by default."""
         self.root, self.layout, self.settings, self.secrets, self.listener = (
             root,
             layout,
@@ -80,6 +82,7 @@ class Builder:
             secrets,
             listener,
         )
+        self.logs = logs or layout.root / "logs"
 
     def build(self, spec: Spec, parents: Mapping[Node, Record], *, afresh: bool = False) -> Result:
         """Build one node; its blobs are in the layout afterwards, its record is not yet written.
@@ -88,7 +91,7 @@ class Builder:
         the build failed.
         """
         start = time.monotonic()
-        log = self.layout.root / "logs" / f"{spec.node.stage}--{spec.node.platform}.log"
+        log = self.logs / f"{spec.node.stage}--{spec.node.platform}.log"
         with writing(log):
             log.parent.mkdir(parents=True, exist_ok=True)
         with self.layout.view() as view, writing(view), tempfile.TemporaryFile(dir=view) as tar:

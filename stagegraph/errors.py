@@ -43,12 +43,6 @@ class TestError(StagegraphError):
     exit_status = 15
 
 
-class VerifyError(StagegraphError):
-    """What is in ``cache/`` is not intact, or building again gave something else."""
-
-    exit_status = 16
-
-
 class ProjectError(StagegraphError):
     """``stages.toml`` or a setting on the command line is wrong."""
 

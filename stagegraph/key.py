@@ -148,7 +148,7 @@ class Change(NamedTuple):
             what = f"{subject} changed: {_readable(self.old)} -> {_readable(self.new)}"
         # the line of something that is gone would be looked for in vain
         where = f"{now.where}: " if now.where and self.new is not None else ""
-        return _printable(where + what)
+        return printable(where + what)
 
 
 def _file_change(old: str, new: str) -> str:
@@ -165,10 +165,10 @@ def _shown(item: Input, before: str, after: str = "") -> str:
 def _readable(item: Input) -> str:
     """A value for people: an instruction as it is written, a digest short, nothing as such."""
     if item.role == "instruction":
-        return _short(_instruction(item.value))
+        return shortened(_instruction(item.value))
     if is_digest(item.value):
         return item.value[7:19]
-    return _short(item.value) or '""'
+    return shortened(item.value) or '""'
 
 
 def _instruction(value: str) -> str:
@@ -180,12 +180,12 @@ def _instruction(value: str) -> str:
         return value
 
 
-def _short(text: str, limit: int = 160) -> str:
+def shortened(text: str, limit: int = 160) -> str:
     text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """One line that any terminal can show: names may hold line breaks and bytes that are no UTF-8."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

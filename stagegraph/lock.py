@@ -1,7 +1,7 @@
 """``stages.lock``: external images pinned by digest, and the stamp of the package archive.
 
-Behaves as cargo's lock: written when something is missing, never changed silently; ``locked`` refuses to
-write. What is pinned per platform is the digest of that platform's manifest, so that an index that changes
+Behaves as cargo's lock: written when something is missing, changed by ``doit lock`` alone; ``locked`` refuses
+to write. What is pinned per platform is the digest of that platform's manifest, so that an index that changes
 for another platform moves no key. All platforms of a reference are pinned out of one index.
 """
 
@@ -14,19 +14,20 @@ import os
 import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .errors import LockError, ResolveError, nearest
 from .files import write_atomically
 from .key import is_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 FILE = "stages.lock"
 _HEADER = "# Written when something is missing, kept as it is otherwise; commit it.\n"
 _ANEW = "restore it from version control, or delete it to pin anew"
+_NO_PLATFORM = ("index", "onbuild")  # what an entry has besides platforms
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}T\d{6}Z")
 
 
@@ -47,6 +48,18 @@ class Resolved:
     onbuild: bool = False
 
 
+class Renewal(NamedTuple):
+    """An entry before and after its reference was resolved again: digests by platform, and ``index``."""
+
+    reference: str
+    old: dict[str, Any]
+    new: dict[str, Any]
+
+    @property
+    def moved(self) -> bool:
+        return self.old != self.new
+
+
 class Resolver(Protocol):
     """Asks registry or engine what a reference names. Raises ``ResolveError``."""
 
@@ -57,7 +70,7 @@ class Lock:
     """The lock of one project. Writes at once when an entry is added. Safe for threads and processes."""
 
     def __init__(self, root: Path, resolve: Resolver, *, locked: bool = False) -> None:
-        self.path, self._resolve, self.locked = root / FILE, resolve, locked
+        self.path, self._resolve, self._locked = root / FILE, resolve, locked
         self._guard = threading.RLock()
         self._data = self._read()
 
@@ -65,7 +78,7 @@ class Lock:
         """The archive stamp, a date; today's is taken when there is none yet."""
         with self._guard:
             if "archive" not in self._data:
-                today = datetime.datetime.now(datetime.UTC).date().isoformat()
+                today = _today()
                 self._refuse("the archive stamp", FILE)
                 self._add(lambda data: data.setdefault("archive", today))
             return str(self._data["archive"])
@@ -101,44 +114,53 @@ class Lock:
         """Whether the image, once it is pinned, leaves triggers for those that start from it."""
         return bool(self._images().get(reference, {}).get("onbuild", False))
 
-    # -- on purpose ------------------------------------------------------------------------------
+    # -- renewing, when it is asked for ------------------------------------------------------------
 
-    def lines(self) -> list[str]:
-        """What is pinned, to be read."""
-        pins = [
-            f"{reference}  {docker}  {digest}"
-            for reference, entry in self._images().items()
-            for docker, digest in entry.items()
-            if docker not in ("index", "onbuild")
-        ]
-        return [f"archive  {self._data.get('archive', 'not yet pinned')}", *pins]
+    def renew_archive(self) -> tuple[str, str]:
+        """Take today as the archive's stamp; the old one ("" if there was none) and the new.
 
-    def renew_archive(self) -> list[str]:
-        """Take today's date as the archive's stamp; says what was and is."""
-        old, new = self._data.get("archive"), datetime.datetime.now(datetime.UTC).date().isoformat()
-        self._add(lambda data: data.update(archive=new))
-        return [f"archive  {old} -> {new}"]
+        Raises ``LockError`` with ``locked``.
+        """
+        with self._guard:
+            self._refuse_renewal()
+            old, new = str(self._data.get("archive", "")), _today()
+            if old != new:
+                self._add(lambda data: data.update(archive=new))
+            return old, new
 
-    def renew_images(self, references: Sequence[str] = ()) -> list[str]:
-        """Pin what references, by default all, name now; says what was and is. Raises ``ResolveError``."""
-        for reference in references:
-            if reference not in self._images():
-                raise LockError(FILE, f"{reference} is not pinned", nearest(reference, self._images()))
-        lines, new = list[str](), {}
-        for reference in references or list(self._images()):
-            entry = self._images()[reference]
-            found = self._ask(reference, FILE, ())
-            new[reference] = {"index": found.index} | ({"onbuild": True} if found.onbuild else {})
-            for docker in sorted(entry.keys() - {"index", "onbuild"}):
-                digest = found.manifests.get(docker) or found.manifests.get("")
-                if not digest or not is_digest(digest):
-                    raise ResolveError(FILE, f"{reference} has no image for {docker} any more")
-                new[reference][docker] = digest
-                change = f"{entry[docker]} -> {digest}" if digest != entry[docker] else f"{digest} as before"
-                lines.append(f"{reference}  {docker}  {change}")
-        if new:
-            self._add(lambda data: data.setdefault("images", {}).update(new))
-        return lines or ["no image is pinned"]
+    def renew_images(self, references: Iterable[str] = ()) -> list[Renewal]:
+        """Resolve pinned references again, all of them by default, and pin what they name now.
+
+        All are resolved before anything is written. An entry keeps its platforms; a reference by digest
+        cannot move and is not asked for. Raises ``LockError`` with ``locked`` or for a reference that is not
+        pinned; ``ResolveError`` for one that cannot be resolved for each of its platforms.
+        """
+        with self._guard:
+            self._refuse_renewal()
+            known = self._images()
+            wanted = list(dict.fromkeys(references)) or sorted(known)
+            for reference in wanted:
+                if reference not in known:
+                    raise LockError(FILE, f"no image {reference!r} is pinned", nearest(reference, known))
+            renewals = [Renewal(name, known[name], self._again(name, known[name])) for name in wanted]
+            moved = {item.reference: item.new for item in renewals if item.moved}
+            if moved:
+                self._add(lambda data: data.setdefault("images", {}).update(moved))
+            return renewals
+
+    def _again(self, reference: str, old: dict[str, Any]) -> dict[str, Any]:
+        """What an entry says when its reference is resolved now."""
+        platforms = [name for name in old if name not in _NO_PLATFORM]
+        if "@" in reference or not platforms:
+            return old
+        found, new = self._ask(reference, FILE, ()), dict[str, Any]()
+        for docker in platforms:
+            new |= _entry(found, reference, docker, FILE)
+        return new
+
+    def _refuse_renewal(self) -> None:
+        if self._locked:
+            raise LockError(FILE, "locked=1 forbids to write it", "run it without locked=1")
 
     def _images(self) -> dict[str, dict[str, Any]]:
         images: dict[str, dict[str, Any]] = self._data.get("images", {})
@@ -160,15 +182,9 @@ class Lock:
                     f"{reference} has moved since it was pinned for other platforms, and what it was is gone"
                 )
                 raise LockError(
-                    where, what, f"delete its entry in {FILE} to pin it anew\n  {error.what}"
+                    where, what, f"to pin it anew: doit lock images {reference}\n  {error.what}"
                 ) from None
-        digest = found.manifests.get(docker) or found.manifests.get("")
-        if not digest:
-            have = ", ".join(sorted(found.manifests)) or "none"
-            raise ResolveError(where, f"{reference} has no image for {docker}", f"it has {have}")
-        if not is_digest(digest) or not is_digest(found.index):
-            raise ResolveError(where, f"{reference}: not a digest: {digest!r}, {found.index!r}")
-        return {"index": found.index, docker: digest} | ({"onbuild": True} if found.onbuild else {})
+        return _entry(found, reference, docker, where)
 
     def _ask(self, reference: str, where: str, stages: Iterable[str]) -> Resolved:
         try:
@@ -198,7 +214,7 @@ class Lock:
         return data
 
     def _refuse(self, what: str, where: str) -> None:
-        if self.locked:
+        if self._locked:
             what = f"{FILE} has no entry for {what}, and locked=1 forbids to write one"
             raise LockError(where, what, f"run once without locked=1 and commit {FILE}")
 
@@ -211,6 +227,21 @@ class Lock:
             change(data)
             write_atomically(self.path, (_HEADER + toml.dumps(data)).encode())
         self._data = data
+
+
+def _entry(found: Resolved, reference: str, docker: str, where: str) -> dict[str, Any]:
+    """What the file says of a reference for one platform. Raises ``ResolveError``."""
+    digest = found.manifests.get(docker) or found.manifests.get("")
+    if not digest:
+        have = ", ".join(sorted(found.manifests)) or "none"
+        raise ResolveError(where, f"{reference} has no image for {docker}", f"it has {have}")
+    if not is_digest(digest) or not is_digest(found.index):
+        raise ResolveError(where, f"{reference}: not a digest: {digest!r}, {found.index!r}")
+    return {"index": found.index, docker: digest} | ({"onbuild": True} if found.onbuild else {})
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def _check(data: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ class Report:
             )
 
     def image(self, tag: str, record: Record, size: int) -> None:
-        """A final image is where it should be. ``size``: bytes of its layers as stored."""
+        """An image is where it should be; ``size`` is of its layers as stored (bytes)."""
         with self._lock:
             self._images[tag] = record.digest
             self._sizes[tag] = size
@@ -169,7 +169,7 @@ class Report:
                 ]
             lines += [f"not delivered: {node}: {why}" for node, why in self._undelivered.items()]
             lines += [
-                f"image: {tag} {digest} ({self._sizes[tag] / 1e6:.1f} MB compressed)"
+                f"image: {tag} {digest} ({human_size(self._sizes[tag])} compressed)"
                 for tag, digest in self._images.items()
             ]
             if lines:
@@ -202,6 +202,15 @@ class Report:
 
 
 _PAST = {"reuse": "reused", "pull": "pulled", "build": "built", "failed": "failed"}
+
+
+def human_size(size: float) -> str:
+    """Bytes for people, in powers of 1000 as docker counts: ``81.2 MB``."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    unit = 0
+    while size >= 999.95 and unit < len(units) - 1:  # what would be rounded to 1000.0
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f} {units[unit]}" if unit else f"{size:.0f} B"
 
 
 def _time(seconds: float) -> str:

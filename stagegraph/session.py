@@ -6,14 +6,14 @@ from the registry), the second makes it once its parents are there. Each node is
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import config, plan
 from .errors import BuildError, EmulationError, EngineError, LostCacheError, StoreError, TestError
@@ -72,12 +72,19 @@ class Session:
 
     @cached_property
     def builder(self) -> Builder:
-        return self._builder(self.layout)
-
-    def _builder(self, layout: LayoutStore) -> Builder:
         from .build import Builder
 
-        return Builder(self.project.root, layout, self.project.settings, self.project.secrets, self.report)
+        return Builder(
+            self.project.root, self.layout, self.project.settings, self.project.secrets, self.report
+        )
+
+    def builder_into(self, layout: LayoutStore, logs: Path) -> Builder:
+        """A builder that makes images in another store than this run's."""
+        from .build import Builder
+
+        return Builder(
+            self.project.root, layout, self.project.settings, self.project.secrets, self.report, logs
+        )
 
     # -- look-ups --------------------------------------------------------------------------------
 
@@ -89,24 +96,15 @@ class Session:
             return plan.Found(record, "registry")
         return None
 
+    def manifest(self, record: Record) -> dict[str, Any] | None:
+        """An image's manifest, of ``cache/`` or the registry; None where neither has it."""
+        with contextlib.suppress(StoreError):
+            return self.layout.json(record.digest)
+        return self.registry.manifest(record) if self.registry else None
+
     def plan(self, goals: list[Node]) -> list[plan.Step]:
         """What a run for ``goals`` would do; needs no engine and changes nothing."""
         return plan.plan(self.graph, goals, self.find, lambda node: self.layout.latest(str(node)))
-
-    def sizes(self, goals: list[Node]) -> dict[Node, tuple[int, int]]:
-        """Bytes, as stored, of goals and their ancestors that are in ``cache/``.
-
-        For each: of the layers that it adds to what it stands on, and of all its layers.
-        """
-        layers: dict[Node, dict[str, int]] = {}
-        sizes = {}
-        for node in self.graph.order(goals):
-            if record := self.layout.find(self.graph.key(node)):
-                layers[node] = self.layout.layers(record)
-                below = {digest for parent in self.graph.parents(node) for digest in layers.get(parent, ())}
-                own = sum(size for digest, size in layers[node].items() if digest not in below)
-                sizes[node] = own, sum(layers[node].values())
-        return sizes
 
     def record(self, node: Node) -> Record:
         return self._records[node]
@@ -177,7 +175,7 @@ class Session:
                     )
                     return
             reason = self._reason(node, latest)
-            self._check_emulation(node)
+            self.check_emulation(node)
             record = self._build_twice(node)
             by_content = record.under(content, content_inputs)
             self.layout.put(by_content)  # before anything that takes long: later runs stop at the recipe key
@@ -250,7 +248,7 @@ class Session:
             return "its image is no longer in any store"
         return f"{changes[0]}" + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else "")
 
-    def _check_emulation(self, node: Node) -> None:
+    def check_emulation(self, node: Node) -> None:
         """Say before the build that it cannot run, where that can be known: Linux and its own engine."""
         docker = self._docker(node)
         own_engine = engine.host() == engine.DEFAULT and not self.project.settings.builder
@@ -265,28 +263,6 @@ class Session:
                 f"this machine does not run programs for {docker}: QEMU is not registered",
                 "./run doctor has the command that registers it",
             )
-
-    def rebuild(self, node: Node, record: Record) -> list[str]:
-        """Build a node again, on the parents that its record stands on now, without the builder's cache.
-
-        What differs from the recorded image, line by line; nothing if it is the same. ``cache/`` stays as it
-        is. Raises ``StoreError`` where a parent is not in ``cache/``.
-        """
-        from .compare import Image, differences
-
-        parents = {}
-        for parent in self.graph.parents(node):
-            found = self.layout.find(self.graph.key(parent))
-            if found is None:
-                raise StoreError(str(parent), "is not in cache/", f"build it first: doit {parent}")
-            parents[parent] = found
-        self.report.start(node, record.seconds)
-        self._check_emulation(node)
-        with self.layout.aside(parents.values()) as aside:
-            result = self._builder(aside).build(self.graph.spec(node), parents, afresh=True)
-            if result.digest == record.digest:
-                return []
-            return list(differences(Image(self.layout, record.digest), Image(aside, result.digest)))
 
     # -- images ----------------------------------------------------------------------------------
 
@@ -312,7 +288,7 @@ class Session:
             return False
         self._note(node, record)
         self.report.done(node, "reuse", record, "its key is known")
-        self.report.image(tag, record, sum(self.layout.layers(record).values()))
+        self.report.image(tag, record, self.layout.sizes(record))
         return True
 
     def deliver(self, image: str, node: Node) -> None:
@@ -322,13 +298,13 @@ class Session:
         if not engine.has(record, self.layout.config_digest(record), tag):
             self.report.step(node, f"loading {tag} into the engine")
             engine.load(self.layout, record, tag)
-        self.report.image(tag, record, sum(self.layout.layers(record).values()))
+        self.report.image(tag, record, self.layout.sizes(record))
         if self.registry:
             if self.registry.find(node, record.docker, record.key) is None:
                 self.registry.push(node, record)
             self.registry.push_image(record, self._remote(tag))
 
-    @contextmanager
+    @contextlib.contextmanager
     def loaded(self, node: Node) -> Iterator[tuple[str, Record]]:
         """A node's image in the engine under a tag of its own, which is gone afterwards, and its record.
 

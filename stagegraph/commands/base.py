@@ -1,4 +1,4 @@
-"""What the commands share: loading the project, JSON, errors as one message with an exit status."""
+"""What the commands share: loading the project, options, JSON, errors as one message with an exit status."""
 
 from __future__ import annotations
 
@@ -11,36 +11,44 @@ from doit.cmd_base import DoitCmdBase
 from ..errors import StagegraphError
 
 if TYPE_CHECKING:
-    from ..model import Node
     from ..session import Session
 
-OPT_JSON = {"name": "json", "short": "", "long": "json", "type": bool, "default": False, "help": "print JSON"}
+
+def flag(name: str, help_text: str) -> dict[str, Any]:
+    """An option that is on or off, as doit wants it declared."""
+    return {"name": name, "short": "", "long": name, "type": bool, "default": False, "help": help_text}
+
+
+OPT_JSON = flag("json", "print JSON")
 
 
 class Command(DoitCmdBase):  # type: ignore[misc]
-    """A command that prints facts about nodes."""
+    """A command that prints facts. Its ``_execute`` names its options, as doit wants, and calls ``run``."""
 
     doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...]"
     cmd_options: tuple[dict[str, Any], ...] = (OPT_JSON,)
-    #: Whether an image's test counts among the nodes that an image stands for.
-    with_tests = False
 
-    def _execute(self, json: bool = False, pos_args: list[str] | None = None) -> int:
+    def run(self, words: list[str] | None, **flags: bool) -> int:
+        """Answer; the exit status."""
         from .. import tasks
+        from ..tools import arm_signals
 
         try:
-            words = list(pos_args or [])
+            arm_signals()
             # doit reads options before names only; people write them behind as well
-            as_json = json or "--json" in words
-            goals = tasks.resolve_goals([word for word in words if word != "--json"], tests=self.with_tests)
-            self.answer(tasks.session(), goals, as_json=as_json)
+            behind = {f"--{name}" for name in flags} & set(words or ())
+            given = {name for name, on in flags.items() if on or f"--{name}" in behind}
+            names = [word for word in words or () if word not in behind]
+            return self.answer(tasks.session(), names, given)
         except StagegraphError as error:
             print(f"ERROR: {error}", file=sys.stderr)
             return error.exit_status
-        return 0
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
 
-    def answer(self, session: Session, goals: list[Node], *, as_json: bool) -> None:
-        """Print the answer. Raises ``StagegraphError``."""
+    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+        """Print the answer; the exit status. Raises ``StagegraphError``."""
         raise NotImplementedError
 
 

@@ -1,46 +1,68 @@
-"""``doit lock``: the one way, besides an editor, in which ``stages.lock`` changes what it says."""
+"""``doit lock``: takes today's packages, or what tags of images name now. Nothing else changes the lock."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
-from doit.cmd_base import DoitCmdBase
+from ..errors import ProjectError, nearest
+from .base import OPT_JSON, Command, print_json
 
-from ..errors import ProjectError, StagegraphError, nearest
-from ..lock import FILE
+if TYPE_CHECKING:
+    from ..lock import Renewal
+    from ..session import Session
+
+_KINDS = ("archive", "images")
 
 
-class Lock(DoitCmdBase):  # type: ignore[misc]
-    doc_purpose = "show or renew what stages.lock pins"
-    doc_usage = "[archive | images [REFERENCE ...]]"
+class Lock(Command):
+    doc_purpose = "renew stages.lock: the archive's stamp, or pinned images"
+    doc_usage = "archive | images [REFERENCE ...]"
     doc_description = (
-        "archive: takes today's date for the package archive, so that all that installs packages is built "
-        "anew. images: pins what the images' tags name now. Without a word: shows what is pinned."
+        "archive: the stamp of the package archive becomes today's date (UTC), so that the next run installs "
+        "today's packages wherever a stage installs any.\n\n"
+        "images: references pinned in stages.lock, or those that are named, are resolved again; what has "
+        "moved is pinned to what it names now. All are resolved before anything is written.\n\n"
+        "Prints what was and what is. With locked=1 it is an error. Commit stages.lock afterwards."
     )
-    cmd_options: tuple[dict[str, Any], ...] = ()
+    cmd_options = (OPT_JSON,)
 
-    def _execute(self, pos_args: list[str] | None = None) -> int:
-        from .. import tasks
+    def _execute(self, json: bool, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json)
 
-        what, *references = pos_args or [""]
-        try:
-            lock = tasks.session().graph.lock
-            if what and lock.locked:
-                raise ProjectError("command line", f"locked=1 forbids to change {FILE}", "run without it")
-            match what:
-                case "":
-                    lines = lock.lines()
-                case "archive":
-                    lines = lock.renew_archive()
-                case "images":
-                    lines = lock.renew_images(references)
-                case _:
-                    raise ProjectError(
-                        "command line", f"lock knows no {what!r}", nearest(what, ["archive", "images"])
-                    )
-        except StagegraphError as error:
-            print(f"ERROR: {error}", file=sys.stderr)
-            return error.exit_status
-        print("\n".join(lines))
+    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+        kind, references = (words[0], words[1:]) if words else ("", [])
+        if kind not in _KINDS:
+            what = f"doit lock {kind!r}" if kind else "doit lock: what is to be renewed?"
+            raise ProjectError("command line", what, nearest(kind, _KINDS))
+        if kind == "archive":
+            if references:
+                raise ProjectError("command line", "doit lock archive takes no more words", "")
+            old, new = session.graph.lock.renew_archive()
+            if "json" in flags:
+                print_json({"schema": 1, "archive": {"old": old or None, "new": new}})
+            else:
+                print(f"same   archive  {new}" if old == new else f"moved  archive  {old or 'none'} -> {new}")
+            return 0
+        renewals = session.graph.lock.renew_images(references)
+        if "json" in flags:
+            print_json({"schema": 1, "images": [item._asdict() for item in renewals]})
+        else:
+            print("\n".join(map(text, renewals)) or "no image is pinned")
         return 0
+
+
+def text(item: Renewal) -> str:
+    """One line for an image that is what it was; for one that has moved, each digest that did."""
+    if not item.moved:
+        return f"same   {item.reference}  {item.new.get('index', '')}".rstrip()
+    names = [name for name in {**item.old, **item.new} if item.old.get(name) != item.new.get(name)]
+    width = max(map(len, names))
+    lines = [
+        f"       {name:<{width}}  {_shown(item.old.get(name))} -> {_shown(item.new.get(name))}"
+        for name in names
+    ]
+    return "\n".join([f"moved  {item.reference}", *lines])
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)

@@ -2,65 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .base import OPT_JSON, Command, print_json
+from .base import OPT_JSON, Command, flag, print_json
 
 if TYPE_CHECKING:
     from ..model import Node
     from ..plan import Step
     from ..session import Session
-
-
-OPT_SIZES = {
-    "name": "sizes",
-    "short": "",
-    "long": "sizes",
-    "type": bool,
-    "default": False,
-    "help": "also the sizes of what is in cache/: a node's own layers, and the whole image",
-}
+    from ..sizes import Size
 
 
 class Plan(Command):
-    with_tests = True
-    cmd_options = (OPT_JSON, OPT_SIZES)
     doc_purpose = "show what would be reused, pulled and built, and why"
     doc_description = (
         "For every node in the order of work: reuse, pull or build, and the first input that differs "
-        "from the node's last known build. Without arguments: for every node. Needs no engine."
+        "from the node's last known build. Without arguments: for every node. Needs no engine.\n\n"
+        "--sizes adds how large each known image is, compressed as it is stored: its own layers, and all "
+        "with those that it has from its FROM."
     )
+    cmd_options = (OPT_JSON, flag("sizes", "show the size of each image and of its own layers"))
 
-    def _execute(  # type: ignore[override]
-        self, json: bool = False, sizes: bool = False, pos_args: list[str] | None = None
-    ) -> int:
-        words = list(pos_args or [])
-        self._sizes = sizes or "--sizes" in words
-        return super()._execute(json, [word for word in words if word != "--sizes"])
+    def _execute(self, json: bool, sizes: bool, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json, sizes=sizes)
 
-    def answer(self, session: Session, goals: list[Node], *, as_json: bool) -> None:
-        steps = session.plan(goals)
-        sizes = {str(node): size for node, size in session.sizes(goals).items()} if self._sizes else {}
-        if as_json:
-            facts: dict[str, Any] = {"schema": 1, "nodes": [_facts(step) for step in steps]}
-            if self._sizes:
-                facts["sizes"] = {node: {"own": own, "image": image} for node, (own, image) in sizes.items()}
-            print_json(facts)
-            return
+    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+        from .. import tasks
+
+        steps = session.plan(tasks.resolve_goals(words, tests=True))
+        sizes: dict[Node, Size] | None = None
+        if "sizes" in flags:
+            from ..sizes import sizes as measured
+
+            sizes = measured(session, steps)
+        if "json" in flags:
+            print_json({"schema": 1, "nodes": [_facts(step, sizes) for step in steps]})
+            return 0
         width = max((len(str(step.node)) for step in steps), default=0)
         for step in steps:
             usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
-            print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}")
+            print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
             for change in step.changes[1:]:
                 print(f"{'':<{width + 9}}also {change}")
-        if self._sizes:
-            print(f"\n{'MB, compressed':<{width + 7}}  own layers  whole image")
-            for node, (own, image) in sizes.items():
-                print(f"{node:<{width + 7}}  {own / 1e6:>10.1f}  {image / 1e6:>11.1f}")
+        return 0
 
 
-def _facts(step: Step) -> dict[str, object]:
-    return {
+def _size(step: Step, sizes: dict[Node, Size] | None) -> str:
+    if sizes is None or step.node not in sizes:
+        return ""
+    from ..report import human_size
+
+    size = sizes[step.node]
+    own = "an unknown part" if size.own is None else human_size(size.own)
+    return f" [own layers {own}, image {human_size(size.image)}]"
+
+
+def _facts(step: Step, sizes: dict[Node, Size] | None) -> dict[str, object]:
+    """``sizes`` is None where they were not asked for."""
+    facts: dict[str, object] = {
         "node": str(step.node),
         "key": step.key,
         "decision": step.decision,
@@ -68,3 +67,7 @@ def _facts(step: Step) -> dict[str, object]:
         "changes": [str(change) for change in step.changes],
         "seconds": step.seconds,
     }
+    if sizes is not None:
+        size = sizes.get(step.node)
+        facts |= {"own_bytes": size.own if size else None, "image_bytes": size.image if size else None}
+    return facts

@@ -11,7 +11,6 @@ from ..tools import environment
 from .base import Command
 
 if TYPE_CHECKING:
-    from ..model import Node
     from ..session import Session
 
 
@@ -24,16 +23,20 @@ class Shell(Command):
     )
     cmd_options = ()
 
-    def _execute(self, pos_args: list[str] | None = None) -> int:  # type: ignore[override]
-        return super()._execute(pos_args=pos_args)
+    def _execute(self, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args)
 
-    def answer(self, session: Session, goals: list[Node], *, as_json: bool) -> None:  # noqa: ARG002 - it prints no facts
-        if len(goals) != 1:
+    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:  # noqa: ARG002 - it has none
+        from .. import tasks
+
+        nodes = tasks.resolve_goals(words) if words else []
+        if len(nodes) != 1:
             raise ProjectError("command line", "shell takes one node", "doit shell stock:amd64")
-        node = goals[0]
-        with session.loaded(node) as (tag, record):
+        with session.loaded(nodes[0]) as (tag, record):
             command = ["docker", "run", "--rm", "--interactive", *(["--tty"] if sys.stdin.isatty() else [])]
             command += [f"--platform={record.docker}", "--entrypoint=sh", tag]
             status = subprocess.run(command, env=environment(), check=False).returncode
         if status in (126, 127):
-            raise ProjectError(str(node), "there is no shell in this image", "an artifact holds files alone")
+            what = "there is no shell in this image"
+            raise ProjectError(str(nodes[0]), what, "an artifact holds files alone")
+        return status

@@ -1,78 +1,84 @@
-"""``doit verify``: whether ``cache/`` is intact, and whether building again gives the same images."""
+"""``doit verify``: whether ``cache/`` is intact, and with ``--rebuild`` whether it can be made again."""
 
 from __future__ import annotations
 
+import itertools
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..errors import VerifyError
-from .base import OPT_JSON, Command, print_json
+from .base import OPT_JSON, Command, flag, print_json
 
 if TYPE_CHECKING:
-    from ..model import Node
     from ..session import Session
-
-OPT_REBUILD = {
-    "name": "rebuild",
-    "short": "",
-    "long": "rebuild",
-    "type": bool,
-    "default": False,
-    "help": "build each node again and compare",
-}
-
-#: Lines of differences shown for a node; all of them stand in the JSON.
-_SHOWN = 40
+    from ..verify import Finding
 
 
 class Verify(Command):
-    doc_purpose = "check the blobs of cache/; --rebuild: build again and compare, file by file"
+    doc_purpose = "check cache/; with --rebuild: build again and compare"
     doc_description = (
-        "For every node given, and all that it is made of: reads each blob of its image in cache/ and says "
-        "whether it is what its record says. With --rebuild the node is built once more, on the parents in "
-        "cache/ and without the builder's cache, and compared; cache/ stays as it is. To compare with "
-        "another engine or builder, choose it: DOCKER_HOST=..., builder=NAME. Ends with status 16 if "
-        "anything differs."
+        "Reads every blob and record that cache/ has of the nodes asked for and of all they stand on, and "
+        "says what is bad: a blob with other content than its digest says, a record whose inputs do not hash "
+        "to its key. Bad blobs are set aside; the next run fetches or makes them anew.\n\n"
+        "With --rebuild each of these nodes is built again, without the builder's cache, on its recorded "
+        "parents, and compared: 'same' if the image has the recorded digest, 'differs' with each file and "
+        "each value of the configuration that is another. cache/ stays as it is. DOCKER_HOST or "
+        "builder=NAME choose the engine that builds: so is compared what two engines make of the same "
+        "stages.\n\n"
+        "A node that cache/ has no record of is 'unchecked'. Exit status 1 if anything is bad, differs or "
+        "could not be built, if a node that was named is unchecked, or if all are."
     )
-    cmd_options = (OPT_JSON, OPT_REBUILD)
+    cmd_options = (OPT_JSON, flag("rebuild", "build again without the builder's cache and compare"))
 
-    def _execute(  # type: ignore[override]
-        self, json: bool = False, rebuild: bool = False, pos_args: list[str] | None = None
-    ) -> int:
-        words = list(pos_args or [])
-        self._rebuild = rebuild or "--rebuild" in words
-        return super()._execute(json, [word for word in words if word != "--rebuild"])
+    def _execute(self, json: bool, rebuild: bool, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json, rebuild=rebuild)
 
-    def answer(self, session: Session, goals: list[Node], *, as_json: bool) -> None:
-        facts: list[dict[str, Any]] = []
-        for node in session.graph.order(goals):
-            fact = self._verify(session, node)
-            facts.append({"node": str(node), **fact})
-            if not as_json:
-                print(f"{fact['result']:<8}  {node}", flush=True)
-                for line in fact["differences"][:_SHOWN]:
-                    print(f"{'':<10}{line}")
-                if len(fact["differences"]) > _SHOWN:
-                    print(f"{'':<10}and {len(fact['differences']) - _SHOWN} more; --json has them all")
-        session.report.close()
-        if as_json:
-            print_json({"schema": 1, "nodes": facts})
-        counts = {
-            word: sum(fact["result"] == word for fact in facts) for word in ("same", "differs", "absent")
-        }
-        print(", ".join(f"{count} {word}" for word, count in counts.items()), file=sys.stderr)
-        if bad := [fact["node"] for fact in facts if fact["result"] != "same"]:
-            raise VerifyError(
-                "verify",
-                f"not the same, or not there: {', '.join(bad)}",
-                "doit NODE makes what is absent; where a rebuilt node differs, mend its Dockerfile",
-            )
+    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+        from .. import tasks, verify
 
-    def _verify(self, session: Session, node: Node) -> dict[str, Any]:
-        record = session.layout.read(session.graph.key(node))
-        if record is None:
-            return {"result": "absent", "differences": []}
-        if not session.layout.check(record):
-            return {"result": "differs", "differences": ["a blob of its image is missing or damaged"]}
-        lines = session.rebuild(node, record) if self._rebuild else []
-        return {"result": "differs" if lines else "same", "digest": record.digest, "differences": lines}
+        goals = tasks.resolve_goals(words)
+        look = verify.rebuild if "rebuild" in flags else verify.check
+        findings: list[Finding] = []
+        try:
+            for finding in look(session, goals):
+                session.report.close()  # the live display takes standard output too
+                findings.append(finding)
+                if "json" not in flags:
+                    print(text(finding), flush=True)
+        finally:  # an engine that went away is no reason to keep back what was found until then
+            session.report.close()
+            if "json" in flags:
+                print_json({"schema": 1, "nodes": [facts(finding) for finding in findings]})
+        print(_total(findings), file=sys.stderr)
+        return 0 if verify.passed(findings, set(goals) if words else set()) else 1
+
+
+def text(finding: Finding) -> str:
+    """A finding for people; files and values below the layer or part that they stand in."""
+    lines = [f"{finding.result}  {finding.node}"]
+    lines += [f"  {line}" for note in finding.notes for line in note.splitlines()]
+    if finding.result == "differs":
+        lines.append(f"  {finding.recorded} -> {finding.rebuilt}")
+    for (layer, where), group in itertools.groupby(finding.differences, key=lambda d: (d.layer, d.where)):
+        title = where if layer is None else f"layer {layer}: {where}".removesuffix(": ")
+        lines.append(f"  {title}")
+        lines += [f"    {d.change:<11}  {' '.join(filter(None, [d.name, f'({d.detail})']))}" for d in group]
+    return "\n".join(lines)
+
+
+def facts(finding: Finding) -> dict[str, object]:
+    return {
+        "node": str(finding.node),
+        "key": finding.key,
+        "result": finding.result,
+        "notes": list(finding.notes),
+        "recorded": finding.recorded or None,
+        "rebuilt": finding.rebuilt or None,
+        "differences": [difference._asdict() for difference in finding.differences],
+    }
+
+
+def _total(findings: list[Finding]) -> str:
+    results = [finding.result for finding in findings]
+    return (
+        ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(results)) or "nothing there"
+    )

@@ -150,6 +150,44 @@ class LayoutStore:
         finally:
             self._remember_verified(new)
 
+    def faults(self, record: Record, known: dict[str, str]) -> tuple[str, ...]:
+        """What is wrong with the record's image; every blob is read, whatever was verified before.
+
+        Bad blobs are set aside in ``damaged/``, so that the next run fetches or makes them anew. ``known``
+        holds what was found of blobs before, "" of good ones: images share layers.
+        """
+        found: tuple[str, ...] = ()
+        try:
+            for digest, size in self._image_blobs(record):
+                fault = known[digest] = known[digest] if digest in known else self._fault(digest, size)
+                if fault:
+                    found += (f"blob {digest} {fault}",)
+                    if digest == record.digest:  # it alone says which blobs there should be
+                        return found
+            if not found and records.visible(self.config(record)) != (record.files, record.image):
+                found += ("its record says other files or another configuration than its image has",)
+        except StoreError as error:
+            found += (f"{error.where} {error.what}",)
+        return found
+
+    def _fault(self, digest: str, size: int) -> str:
+        path = self.blob(digest)
+        try:
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != path.name:
+                    self._set_aside(path)
+                    return "has other content than its digest says (set aside in cache/damaged/)"
+                actual = os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            return "is not there"
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        return "" if actual == size else f"has {actual} bytes, not {size} as is claimed of it"
+
+    def has_record(self, key: str) -> bool:
+        """Whether there is a record of this key, to be believed or not."""
+        return self._record_path(key).exists()
+
     def config(self, record: Record) -> dict[str, Any]:
         """The image's configuration. Raises ``StoreError``."""
         return self.json(self.config_digest(record))
@@ -249,36 +287,42 @@ class LayoutStore:
         Tools that write or read a layout get one of these each, since each rewrites ``index.json`` and
         parallel writers would lose entries (containers/image#1028, oras#149).
         """
-        self.prepare()
-        folder, lock = self._temporary()
-        try:
+        with self._temporary() as folder:
             with writing(folder):
                 (folder / "blobs").symlink_to(Path("..", "..", "blobs"))
                 (folder / "oci-layout").write_bytes(_LAYOUT)
                 index = {"schemaVersion": 2, "mediaType": records.INDEX, "manifests": [*entries]}
                 (folder / "index.json").write_text(json.dumps(index))
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def aside(self, images: Iterable[Record]) -> Iterator[LayoutStore]:
-        """A temporary store that holds these images (by links) and keeps nothing of what is built in it."""
-        folder, lock = self._temporary()
+    def scratch(self, images: Iterable[Record]) -> Iterator[LayoutStore]:
+        """A temporary store that has these images already; what else comes into it goes with it.
+
+        It has them by symbolic links: a hard link would change the times of the blobs, by which they are
+        known as verified. Raises ``StoreError`` for an image that is not here.
+        """
+        with self._temporary() as folder:
+            store = LayoutStore(folder)
+            store.prepare()
+            with writing(folder):
+                for digest in {digest for record in images for digest, _ in self._image_blobs(record)}:
+                    store.blob(digest).symlink_to(self.blob(digest).resolve())
+            yield store
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """A folder below ``tmp/`` for the time of the block."""
+        self.prepare()
+        folder, lock = self._new_temporary()
         try:
-            other = LayoutStore(folder)
-            other.prepare()
-            for digest in {digest for record in images for digest, _ in self._image_blobs(record)}:
-                other.blob(digest).symlink_to(self.blob(digest).resolve())
-            yield other
+            yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
 
-    def _temporary(self) -> tuple[Path, FileLock]:
+    def _new_temporary(self) -> tuple[Path, FileLock]:
         """A new folder below ``tmp/`` and the lock of who uses it; what killed processes left goes."""
         from filelock import FileLock, Timeout
 
@@ -313,9 +357,9 @@ class LayoutStore:
         finally:
             lock.release()
 
-    def layers(self, record: Record) -> dict[str, int]:
-        """Bytes of the image's layers as stored, by digest."""
-        return {layer["digest"]: layer["size"] for layer in self.json(record.digest)["layers"] or ()}
+    def sizes(self, record: Record) -> int:
+        """Bytes of the image's layers as stored."""
+        return sum(layer["size"] for layer in (self.json(record.digest)["layers"] or ()))
 
 
 def _index_entry(record: Record) -> dict[str, Any]:

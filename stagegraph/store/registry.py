@@ -10,9 +10,10 @@ was asked for, ends in ``LoginError``.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import record as records
 from ..errors import LoginError, RegistryError, StagegraphError, StoreError
@@ -69,6 +70,23 @@ class RegistryStore:
             return None
         self._give_up(_error(self.repository, message))
         return None
+
+    def manifest(self, record: Record) -> dict[str, Any] | None:
+        """The manifest of a record's image; one request. None where it is not there or not the one."""
+        if self._down:
+            return None
+        reference = f"{self.repository}@{record.digest}"
+        done = run(
+            ["skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"],
+            timeout=LOOKUP_TIMEOUT,
+        )
+        if done.returncode != 0 or _sha256(done.stdout) != record.digest:
+            return None
+        try:
+            value = json.loads(done.stdout)
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
 
     def pull(self, node: Node, record: Record) -> bool:
         """Copy an image into the layout and record it there. False where it does not arrive whole.
@@ -136,7 +154,7 @@ class RegistryStore:
             ["skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"],
             timeout=LOOKUP_TIMEOUT,
         )
-        return done.returncode == 0 and "sha256:" + hashlib.sha256(done.stdout).hexdigest() == record.digest
+        return done.returncode == 0 and _sha256(done.stdout) == record.digest
 
     def _push(self, entries: list[dict[str, object]], name: str, reference: str) -> None:
         with self.layout.view(entries) as view:
@@ -171,6 +189,10 @@ def _copy(source: str, target: str, options: list[str]) -> str | None:
     ]
     done = run(command, timeout=COPY_TIMEOUT)
     return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
+
+
+def _sha256(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def _tls(prefix: str, reference: str) -> list[str]:

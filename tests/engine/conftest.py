@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from kit import DODO, SUMMARY, Project, Registry, free_port, header
+
+RUN = Path(__file__).parents[2] / "run"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -63,6 +66,19 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture
+def second_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of another engine with an empty data root."""
+    folder = tmp_path_factory.mktemp("e")
+    env = {**os.environ, "STAGEGRAPH_ENGINE_DIR": str(folder / "d")}
+    done = subprocess.run(
+        [str(RUN), "sh", "-c", "echo $DOCKER_HOST"], env=env, capture_output=True, text=True, check=True
+    )
+    yield {"DOCKER_HOST": done.stdout.strip()}
+    subprocess.run([str(RUN), "down"], env=env, check=True, capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import shutil
+import tomllib
 
 import pytest
-from kit import Project, header
+from kit import Project, Registry, header, publish
 
 pytestmark = pytest.mark.engine
 
@@ -69,3 +72,70 @@ def test_settings_come_from_the_environment_too(small: Project, repo: str) -> No
     small.env["STAGEGRAPH_TAG"] = "environment"
     assert set(small.built("whole:here").last["images"]) == {f"{repo}:environment"}
     assert set(small.built("tag=line", "whole:here").last["images"]) == {f"{repo}:line"}
+
+
+def test_sizes_are_those_of_the_blobs(small: Project, registry: Registry) -> None:
+    small.write({"whole/Dockerfile": "FROM part\nCOPY Dockerfile /\n"})
+    small.env["STAGEGRAPH_REGISTRY"] = registry.host
+    run = small.built("whole:here")
+    blobs = small.folder / "cache/blobs/sha256"
+    manifest = json.loads((blobs / run.digests["whole:here"].removeprefix("sha256:")).read_text())
+    first, second = ((blobs / layer["digest"][7:]).stat().st_size for layer in manifest["layers"])
+    assert f"({first + second} B compressed)" in run.output
+    plain = json.loads(small.doit("plan", "--json", "whole:here").output)
+    assert "own_bytes" not in plain["nodes"][0]
+
+    def sizes(decision: str) -> list[tuple[int | None, int | None]]:
+        plan = json.loads(small.doit("plan", "--json", "--sizes").output)
+        here = [node for node in plan["nodes"] if node["node"].endswith(":here")]
+        assert {node["decision"] for node in here} == {decision}
+        return [(node["own_bytes"], node["image_bytes"]) for node in here]
+
+    assert sizes("reuse") == [(first, first), (second, first + second)]
+    text = small.doit("plan", "whole:here", "--sizes").output
+    assert f"[own layers {second} B, image {first + second} B]" in text
+    shutil.rmtree(small.folder / "cache/records")
+    shutil.rmtree(blobs)
+    assert sizes("pull") == [(first, first), (second, first + second)]  # as the registry's manifests say
+    del small.env["STAGEGRAPH_REGISTRY"]
+    assert sizes("build") == [(None, None), (None, None)]
+
+
+def test_lock_changes_when_it_is_asked_to_and_only_then(
+    project: Project, repo: str, registry: Registry
+) -> None:
+    reference = publish(registry, "base:1", "n1", "f1")
+    project.write(
+        {
+            "stages.toml": header(repo, f'image = "{reference}"') + '[stages.part]\npath = "part"\n',
+            "part/Dockerfile": "FROM base\nCOPY Dockerfile /\n",
+        }
+    )
+    project.built("part:here")
+    lock = project.folder / "stages.lock"
+    pinned = lock.read_text()
+    assert project.doit("lock", "images").output.startswith(f"same   {reference}  sha256:")
+    publish(registry, "base:1", "n2", "f1")
+    assert project.built("part:here").nodes("reuse") and lock.read_text() == pinned
+    refused = project.doit("locked=1", "lock", "images")
+    assert refused.status == 13 and "locked=1" in refused.output and lock.read_text() == pinned
+    assert project.doit("lock", "images", "nothing:1").status == 13
+    old = tomllib.loads(pinned)["images"][reference]
+    (moved,) = json.loads(project.doit("lock", "images", reference, "--json").output)["images"]
+    assert (moved["reference"], moved["old"]) == (reference, old)
+    new = tomllib.loads(lock.read_text())["images"][reference]
+    assert moved["new"] == new and set(new) == set(old) and not set(new.values()) & set(old.values())
+    assert project.built("part:here").built == {"part:here"}
+
+
+def test_lock_archive(project: Project) -> None:
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    lock = project.folder / "stages.lock"
+    lock.write_text('archive = "2020-01-31"\n')
+    assert project.doit("locked=1", "lock", "archive").status == 13
+    run = project.doit("lock", "archive")
+    assert (run.status, run.output) == (0, f"moved  archive  2020-01-31 -> {today}\n")
+    assert tomllib.loads(lock.read_text()) == {"archive": today}
+    assert project.doit("lock", "archive").output == f"same   archive  {today}\n"
+    for words in ((), ("archives",), ("archive", "more")):
+        assert project.doit("lock", *words).status == 10

@@ -46,19 +46,6 @@ def chain(project: Project, repo: str) -> Project:
     return project
 
 
-@pytest.fixture
-def second_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of another engine with an empty data root."""
-    folder = tmp_path_factory.mktemp("e")
-    env = {**os.environ, "STAGEGRAPH_ENGINE_DIR": str(folder / "d")}
-    done = subprocess.run(
-        [str(RUN), "sh", "-c", "echo $DOCKER_HOST"], env=env, capture_output=True, text=True, check=True
-    )
-    yield {"DOCKER_HOST": done.stdout.strip()}
-    subprocess.run([str(RUN), "down"], env=env, check=True, capture_output=True)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def test_second_call_does_nothing(chain: Project, repo: str) -> None:
     first = chain.built("light:here")
     assert first.built == {"heavy:here", "light:here"}

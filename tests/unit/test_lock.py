@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import Registry, resolved, sha
 
+from stagegraph.commands.lock import text as shown
 from stagegraph.errors import LockError, ResolveError
 from stagegraph.lock import Lock, Pin, Resolved
 
@@ -69,7 +70,7 @@ def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
     assert str(error.value) == (
         "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and what "
         "it was is gone\n"
-        "  delete its entry in stages.lock to pin it anew\n  no such image"
+        "  to pin it anew: doit lock images debian:trixie\n  no such image"
     )
 
 
@@ -231,48 +232,101 @@ def test_another_platform_that_another_process_pinned_of_what_the_tag_was(tmp_pa
         late.image("debian:trixie", "linux/arm64", "w")
 
 
-# -- renewed on purpose --------------------------------------------------------------------------
+# -- renewing -----------------------------------------------------------------------------------------
 
 
-def test_archive_is_renewed_on_demand(tmp_path: Path) -> None:
-    (tmp_path / "stages.lock").write_text('archive = "2025-01-31"\n')
-    lock = Lock(tmp_path, Registry())
-    [line] = lock.renew_archive()
-    assert line == f"archive  2025-01-31 -> {lock.archive()}" and lock.archive() > "2025-01-31"
-    assert content(tmp_path) == {"archive": lock.archive()}
+def pinned(root: Path) -> None:
+    """debian:trixie for two platforms, another for one, a digest, and an old stamp."""
+    (root / "stages.lock").write_text('archive = "2020-01-31"\n')
+    lock = Lock(root, Registry({"other:1": resolved("other"), f"x@{sha('d')}": resolved("x")}))
+    lock.image("debian:trixie", LINUX, "w")
+    lock.image("debian:trixie", "linux/arm64", "w")
+    lock.image("other:1", LINUX, "w")
+    lock.image(f"x@{sha('d')}", LINUX, "w")
 
 
-def test_images_are_renewed_on_demand(tmp_path: Path) -> None:
-    pin(tmp_path)
-    pin(tmp_path, docker="linux/arm64")
-    assert Lock(tmp_path, Registry()).renew_images() == [
-        f"debian:trixie  {docker}  {sha(f'debian {docker[6:]}')} as before"
-        for docker in sorted(content_of(tmp_path))
+def test_renewed_archive_is_today_and_nothing_else_changes(tmp_path: Path) -> None:
+    pinned(tmp_path)
+    before = content(tmp_path)
+    old, new = Lock(tmp_path, Registry()).renew_archive()
+    assert old == "2020-01-31" and re.fullmatch(r"20\d\d-\d\d-\d\d", new) and new > old
+    assert content(tmp_path) == {**before, "archive": new}
+    assert Lock(tmp_path, Registry()).renew_archive() == (new, new)
+    (tmp_path / "stages.lock").unlink()
+    assert Lock(tmp_path, Registry()).renew_archive() == ("", new)
+    assert content(tmp_path) == {"archive": new}
+
+
+def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
+    pinned(tmp_path)
+    registry = Registry({"debian:trixie": resolved("moved", onbuild=True), "other:1": resolved("other")})
+    lock = Lock(tmp_path, registry)
+    debian, other, digest = lock.renew_images()
+    assert [item.reference for item in (debian, other, digest)] == [
+        "debian:trixie",
+        "other:1",
+        f"x@{sha('d')}",
     ]
-    lock = Lock(tmp_path, Registry({"debian:trixie": resolved("moved")}))
-    assert len(lock.renew_images(["debian:trixie"])) == 2
+    assert debian.moved and not other.moved and not digest.moved
+    assert debian.old["linux/arm64"] == sha("debian arm64")
+    assert debian.new == {
+        "index": sha("moved index"),
+        LINUX: sha("moved amd64"),
+        "linux/arm64": sha("moved arm64"),
+        "onbuild": True,
+    }
+    assert registry.asked == ["debian:trixie", "other:1"]  # a digest does not move
     assert lock.image("debian:trixie", LINUX, "w") == Pin(sha("moved amd64"), sha("moved index"))
-    assert Lock(tmp_path, Registry()).lines()[0] == "archive  not yet pinned"
-    assert f"debian:trixie  {LINUX}  {sha('moved amd64')}" in Lock(tmp_path, Registry()).lines()
+    # only the platforms that it was pinned for, and the stamp as it was
+    assert set(content(tmp_path)["images"]["other:1"]) == {"index", LINUX}  # type: ignore[index]
+    assert content(tmp_path)["archive"] == "2020-01-31"
+    text = shown(debian).splitlines()
+    assert text[0] == "moved  debian:trixie"
+    assert f"       index        {sha('debian index')} -> {sha('moved index')}" in text
+    assert "       onbuild      none -> True" in text
+    assert shown(other) == f"same   other:1  {sha('other index')}"
 
 
-def content_of(root: Path) -> set[str]:
-    images = content(root)["images"]
-    assert isinstance(images, dict)
-    return set(images["debian:trixie"]) - {"index"}
+def test_only_images_that_are_named(tmp_path: Path) -> None:
+    pinned(tmp_path)
+    moved = {"debian:trixie": resolved("moved"), "other:1": resolved("moved too")}
+    (item,) = Lock(tmp_path, Registry(moved)).renew_images(["other:1", "other:1"])
+    assert item.moved
+    images = content(tmp_path)["images"]
+    assert images["debian:trixie"][LINUX] == sha("debian amd64")  # type: ignore[index]
 
 
-def test_only_what_is_pinned_is_renewed(tmp_path: Path) -> None:
-    pin(tmp_path)
-    with pytest.raises(LockError, match=r"debian:bookworm is not pinned\n  known here: debian:trixie"):
-        Lock(tmp_path, Registry()).renew_images(["debian:bookworm"])
-    assert Lock(tmp_path / "none", Registry()).renew_images() == ["no image is pinned"]
+@pytest.mark.parametrize(
+    ("registry", "references", "kind", "message"),
+    [
+        (Registry(), (), ResolveError, "other:1: no such image"),
+        (
+            Registry({"debian:trixie": Resolved(sha("i"), {LINUX: sha("a")}), "other:1": resolved("moved")}),
+            (),
+            ResolveError,
+            "debian:trixie has no image for linux/arm64",
+        ),
+        (Registry(), ("debian:trixy",), LockError, "did you mean 'debian:trixie'?"),
+    ],
+)
+def test_renewal_that_fails_changes_nothing(
+    tmp_path: Path, registry: Registry, references: tuple[str, ...], kind: type[Exception], message: str
+) -> None:
+    pinned(tmp_path)
+    before = content(tmp_path)
+    with pytest.raises(kind) as error:
+        Lock(tmp_path, registry).renew_images(references)
+    assert message in str(error.value)
+    assert content(tmp_path) == before
 
 
-def test_an_image_that_is_gone_keeps_its_pin(tmp_path: Path) -> None:
-    before = pin(tmp_path)
-    gone = Registry()
-    gone.images = {}
-    with pytest.raises(ResolveError):
-        Lock(tmp_path, gone).renew_images()
-    assert pin(tmp_path) == before
+def test_locked_forbids_to_renew(tmp_path: Path) -> None:
+    pinned(tmp_path)
+    before = content(tmp_path)
+    registry = Registry()
+    lock = Lock(tmp_path, registry, locked=True)
+    with pytest.raises(LockError, match="locked=1"):
+        lock.renew_archive()
+    with pytest.raises(LockError, match="locked=1"):
+        lock.renew_images()
+    assert content(tmp_path) == before and not registry.asked

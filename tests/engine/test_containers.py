@@ -1,0 +1,132 @@
+"""``doit outdated`` on images whose shell is a program of the test: the container goes, whatever happens.
+
+The image says in files what its shell prints, how it ends, and whether it sleeps first.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from kit import Project, header
+
+pytestmark = pytest.mark.engine
+
+SHELL = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void copy(const char *name, FILE *out) {
+  FILE *from = fopen(name, "r");
+  for (int c; from && (c = getc(from)) != EOF;) putc(c, out);
+}
+int main(int n, char **word) {
+  if (n != 3 || strcmp(word[1], "-c") || !strstr(word[2], "apt list") || getuid()) return 77;
+  if (!access("/sleep", F_OK)) sleep(120);
+  copy("/output", stdout); copy("/errors", stderr);
+  FILE *status = fopen("/status", "r");
+  int number = 0;
+  if (status) fscanf(status, "%d", &number);
+  return number;
+}
+"""
+LISTED = """Listing...
+bash/stable 2 amd64 [upgradable from: 1]
+zlib1g/stable-security 4 amd64 [upgradable from: 3]
+"""
+
+
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("shell")
+    (folder / "sh.c").write_text(SHELL)
+    subprocess.run(["gcc", "-static", "-O1", "-w", "-o", folder / "sh", folder / "sh.c"], check=True)
+    return (folder / "sh").read_bytes()
+
+
+@pytest.fixture
+def image(project: Project, repo: str, shell: bytes) -> Project:
+    """An image ``app`` with that shell; tests add the files it reads and build it."""
+    project.write(
+        {
+            "stages.toml": header(repo) + '[stages.app]\npath = "app"\n[images.app]\n',
+            "app/Dockerfile": "FROM scratch\nCOPY sh /bin/sh\nCOPY files /\nUSER 1000\n",
+            "app/files/output": "Listing...\n",
+        }
+    )
+    (project.folder / "app/sh").write_bytes(shell)
+    (project.folder / "app/sh").chmod(0o755)
+    return project
+
+
+def containers(tag: str) -> list[str]:
+    """Names of the containers of an image, running or not."""
+    command = ["docker", "ps", "-a", "--format={{.Names}}", f"--filter=ancestor={tag}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_table_and_json(image: Project, repo: str) -> None:
+    image.write({"app/files/output": LISTED})
+    image.built("app:here")
+    run = image.doit("outdated", "app:here")
+    assert run.status == 0
+    assert run.output.splitlines()[1:] == [
+        "app:here  2 packages have newer versions, 1 for security",
+        "  security  zlib1g:amd64  3  ->  4  stable-security",
+        "            bash:amd64    1  ->  2  stable",
+    ]
+    assert containers(f"{repo}:app-here") == []
+    # without words: every image that the engine has
+    run = image.doit("outdated", "--json")
+    assert f"app:there: the engine has no {repo}:app-there" in run.output
+    (found,) = json.loads(run.output[run.output.index("{\n") :])["images"]
+    assert (found["image"], found["tag"], found["error"]) == ("app:here", f"{repo}:app-here", None)
+    assert [package["name"] for package in found["packages"]] == ["zlib1g", "bash"]
+
+
+def test_what_cannot_be_asked(image: Project, repo: str) -> None:
+    run = image.doit("outdated", "app:here")
+    assert run.status == 20 and "the engine has no such image" in run.output
+    assert image.doit("outdated").status == 20  # none of the images is there
+    assert image.doit("outdated", "ap:here").status == 10
+    image.write({"app/files/status": "92", "app/files/errors": "E: Failed to fetch http://archive\n"})
+    image.built("app:here")
+    run = image.doit("outdated", "app:here")
+    assert run.status == 25 and "E: Failed to fetch http://archive" in run.output
+    image.write({"app/Dockerfile": "FROM scratch\nCOPY files /\n"})
+    image.built("app:here")
+    run = image.doit("outdated", "app:here")
+    assert run.status == 28 and "the image has no apt" in run.output
+    image.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
+    assert image.doit("outdated", "app:here").status == 20
+    del image.env["DOCKER_HOST"]
+    assert containers(f"{repo}:app-here") == []
+
+
+def test_time_limit(image: Project, repo: str) -> None:
+    image.write({"app/files/sleep": ""})
+    image.built("app:here")
+    start = time.monotonic()
+    run = image.doit("outdated", "--timeout=2", "app:here")
+    assert run.status == 20 and "did not end within 2 s" in run.output
+    assert time.monotonic() - start < 20 and containers(f"{repo}:app-here") == []
+    assert image.doit("outdated", "--timeout=0", "app:here").status == 10
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(image: Project, repo: str, number: signal.Signals, status: int, tmp_path: Path) -> None:
+    image.write({"app/files/sleep": ""})
+    image.built("app:here")
+    process = image.start("outdated", "app:here")
+    deadline = time.monotonic() + 60
+    while not containers(f"{repo}:app-here") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == status and "Traceback" not in output, output
+    assert containers(f"{repo}:app-here") == []

@@ -1,0 +1,160 @@
+"""``doit verify``: a node that does not come out the same twice is named, with its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kit import Project, header
+
+pytestmark = pytest.mark.engine
+
+STAGES = """
+[stages.even]
+path = "even"
+[stages.noisy]
+path = "noisy"
+[stages.top]
+path = "top"
+"""
+NOISE = """
+#include <fcntl.h>
+#include <unistd.h>
+int main(int n, char **word) {
+  char bytes[8];
+  int from = open("/dev/urandom", O_RDONLY), to = open(word[1], O_CREAT | O_WRONLY, 0644);
+  return read(from, bytes, 8) != 8 || write(to, bytes, 8) != 8;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A static program that writes random bytes to the file that it is told."""
+    folder = tmp_path_factory.mktemp("noise")
+    (folder / "noise.c").write_text(NOISE)
+    subprocess.run(["gcc", "-static", "-O1", "-o", folder / "noise", folder / "noise.c"], check=True)
+    return (folder / "noise").read_bytes()
+
+
+@pytest.fixture
+def built(project: Project, repo: str, noise: bytes) -> Project:
+    """even <- noisy <- top, all built."""
+    project.write(
+        {
+            "stages.toml": header(repo) + STAGES,
+            "even/Dockerfile": "FROM scratch\nCOPY file /\n",
+            "even/file": "x\n",
+            "noisy/Dockerfile": 'FROM even\nCOPY noise /\nRUN ["/noise", "/random"]\nENV A=1\n',
+            "top/Dockerfile": "FROM noisy\nCOPY file /top\n",
+            "top/file": "y\n",
+        }
+    )
+    (project.folder / "noisy/noise").write_bytes(noise)
+    (project.folder / "noisy/noise").chmod(0o755)
+    project.built("top:here")
+    return project
+
+
+def state(cache: Path) -> dict[str, tuple[bytes, int, int]]:
+    """What must not change: records, index and blobs, with inode and time of change."""
+    names = [cache / "index.json", *(cache / "records").iterdir(), *(cache / "blobs/sha256").iterdir()]
+    return {str(p.relative_to(cache)): (p.read_bytes(), p.stat().st_ino, p.stat().st_ctime_ns) for p in names}
+
+
+def test_rebuild_names_the_node_and_the_file(built: Project) -> None:
+    cache = built.folder / "cache"
+    before = state(cache)
+    run = built.doit("verify", "--rebuild", "top:here")
+    assert run.status == 1
+    lines = run.output.splitlines()
+    assert [line for line in lines if "  " in line and not line.startswith(" ")] == [
+        "same  even:here",
+        "differs  noisy:here",
+        "same  top:here",  # it stands on the recorded image of noisy
+    ]
+    assert "    content      /random (8 bytes)" in lines
+    assert "  layer 3: RUN /noise /random # buildkit" in lines
+    assert not [line for line in lines if "/file" in line and line.startswith("    ")]
+    assert state(cache) == before and not list((cache / "tmp").iterdir())
+    again = built.doit("top:here")
+    assert again.nodes("reuse") == {"top:here"}
+
+
+def test_rebuild_as_json_and_same_is_success(built: Project) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "doit", "verify", "even:here", "--rebuild", "--json"],
+        cwd=built.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (node,) = json.loads(process.stdout)["nodes"]  # progress is on standard error
+    assert (node["node"], node["result"], node["differences"]) == ("even:here", "same", [])
+    assert node["recorded"] == node["rebuilt"]
+
+
+def test_changed_recipe_has_no_record_to_compare_with(built: Project) -> None:
+    (built.folder / "noisy/Dockerfile").write_text('FROM even\nCOPY noise /\nRUN ["/noise"]\n')
+    run = built.doit("verify", "--rebuild", "noisy:here")
+    assert run.status == 1 and "unchecked  noisy:here\n  no record of it in cache/" in run.output
+    assert "same  even:here" in run.output
+
+
+def test_check_finds_rot_and_the_next_run_mends_it(built: Project) -> None:
+    assert built.doit("verify", "top:here").status == 0
+    manifest = json.loads(
+        (built.folder / "cache/blobs/sha256" / _digest(built, "top:here")).read_text(encoding="utf-8")
+    )
+    blob = built.folder / "cache/blobs/sha256" / manifest["layers"][-1]["digest"].removeprefix("sha256:")
+    info, data = blob.stat(), bytearray(blob.read_bytes())
+    data[-1] ^= 1
+    blob.write_bytes(data)
+    os.utime(blob, ns=(info.st_atime_ns, info.st_mtime_ns))
+    built.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # it needs no engine
+    run = built.doit("verify", "top:here")
+    assert run.status == 1 and f"bad  top:here\n  blob sha256:{blob.name} has other content" in run.output
+    del built.env["DOCKER_HOST"]
+    assert built.built("top:here").built == {"top:here"}
+    assert built.doit("verify", "top:here").status == 0
+
+
+def test_nothing_to_check_is_no_success(project: Project, repo: str) -> None:
+    project.write({"stages.toml": header(repo) + STAGES.split("[stages.noisy]", maxsplit=1)[0]})
+    project.write({"even/Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    for options in ((), ("--rebuild",)):
+        run = project.doit("verify", *options)
+        assert run.status == 1 and run.output.count("unchecked  even:") == 2 and "2 unchecked" in run.output
+
+
+def _digest(project: Project, node: str) -> str:
+    return str(project.built(node).digests[node]).removeprefix("sha256:")
+
+
+def test_another_engine_makes_the_same(built: Project, second_engine: dict[str, str]) -> None:
+    other = Project(built.folder, second_engine)
+    run = other.doit("verify", "--rebuild", "noisy:here")
+    assert "same  even:here" in run.output and "content      /random (8 bytes)" in run.output
+
+
+def test_interrupted_rebuild_leaves_nothing(built: Project, program: Path) -> None:
+    shutil.copy(program, built.folder / "even/program")
+    built.write({"even/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "sleep", "5"]\n'})
+    built.built("even:here")
+    before = state(built.folder / "cache")
+    process = built.start("verify", "--rebuild", "even:here")
+    assert process.stdout is not None
+    for line in process.stdout:  # the builder has started
+        if "even:here: [" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in output, output
+    assert state(built.folder / "cache") == before
+    assert not list((built.folder / "cache/tmp").iterdir())
