@@ -7,6 +7,7 @@ alternative. Settings: ``[project]``, environment (``STAGEGRAPH_REPO``), command
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,6 @@ from .model import (
 from .variables import AUTOMATIC_ARGS
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator, Mapping
 
 FILE = "stages.toml"
@@ -213,6 +213,9 @@ class _Builder:
         if registry and not schema.REGISTRY.fullmatch(registry):
             hint = "HOST, HOST:PORT or HOST/PATH, without https://"
             raise ProjectError(where, f"{registry!r} is not a registry", hint)
+        if registry and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) and "/" in repo:
+            what = f"repo names a host already ({repo}), and registry={registry} another"
+            raise ProjectError(where, what, "write the repository without its host")
         locked, where = self.chosen("locked", {})
         if locked.lower() not in schema.TRUTH:
             raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")

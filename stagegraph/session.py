@@ -103,7 +103,7 @@ class Session:
         return self.registry.manifest(record) if self.registry else None
 
     def plan(self, goals: list[Node]) -> list[plan.Step]:
-        """What a run for ``goals`` would do; needs no engine and changes nothing."""
+        """What a run for ``goals`` would do; needs no engine and builds nothing."""
         return plan.plan(self.graph, goals, self.find, lambda node: self.layout.latest(str(node)))
 
     def record(self, node: Node) -> Record:

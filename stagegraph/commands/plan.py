@@ -1,4 +1,7 @@
-"""``doit plan``: what a run would reuse, pull and build, and why; changes nothing, needs no engine."""
+"""``doit plan``: what a run would reuse, pull and build, and why; builds nothing, needs no engine.
+
+What ``stages.lock`` lacks is pinned, as by every command that computes keys; ``locked=1`` forbids it.
+"""
 
 from __future__ import annotations
 

@@ -179,6 +179,14 @@ def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
     assert project.stages["x-test"].recipes["amd64"].timeout == 5
 
 
+def test_a_host_is_named_once(tmp_path: Path) -> None:
+    for repo in ("example.org/atom", "localhost/atom", "127.0.0.1:5000/atom"):
+        said = fault(tmp_path, cli={"repo": repo, "registry": "r.example.org"})
+        assert f"repo names a host already ({repo})" in said
+        assert load(tmp_path, cli={"repo": repo}).settings.repo == repo
+    assert load(tmp_path, cli={"repo": "me/atom", "registry": "r.example.org"}).settings.registry
+
+
 def test_images_and_secrets(tmp_path: Path) -> None:
     text = STAGE + 'description = "what"\n[images.blas]\n[images.x]\nstage = "blas"\nplatforms = ["jetson"]\n'
     project = load(tmp_path, text + '[secrets.GIT_TOKEN]\nenv = "TOKEN"\n')
