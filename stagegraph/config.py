@@ -346,6 +346,7 @@ class _Builder:
             unpinned="unpinned" in merged,
             archive=merged.get("archive", False),
             timeout=merged.get("timeout", 0),
+            alternative=alternative,
             source=self.lines.where(*path),
         )
 

@@ -279,7 +279,11 @@ class _Walk:
     def _arg(self, instruction: Instruction, scope: Scope, *, top: bool) -> None:
         own = {word.partition("=")[0] for word in instruction.value}
         for word in instruction.value:
-            name, has_default, default = word.partition("=")
+            raw_name, has_default, default = word.partition("=")
+            name = self._expand(raw_name, scope, instruction)
+            if name is None:
+                what = f"ARG {raw_name}: a name that only the build knows cannot be keyed"
+                raise self._error(instruction, what, "write the name as it is")
             used = set(variables(default))
             if top:
                 self._note_build_args(used)
@@ -349,7 +353,11 @@ class _Walk:
 
     def _run(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
         for mount in mounts(instruction):
-            kind = mount.get("type", "bind")
+            kind = self._expand(mount.get("type", "bind"), scope, instruction)
+            if kind is None:
+                what = f"--mount=type={mount['type']}: a kind that only the build knows cannot be keyed"
+                raise self._error(instruction, what, "write the kind as it is")
+            kind = kind.lower()
             if kind == "secret":
                 target = mount.get("target", "").rsplit("/", 1)[-1]
                 self.secrets.add(mount.get("id") or target)

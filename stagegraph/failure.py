@@ -75,6 +75,12 @@ _CAUSES = (
         printed=False,
     ),
     _Cause(
+        r"no builder .* found",
+        EngineError,
+        "docker buildx ls lists the builders that there are",
+        printed=False,
+    ),
+    _Cause(
         # BuildKit can hand on a step of a build that was just cancelled after its files are gone.
         r"snapshot \S+ does not exist: not found",
         LostCacheError,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import platform as host
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,10 +17,11 @@ from . import key
 from .context import Entry, Selection, ignore_file
 from .dockerfile import Edge, Facts, analyse, has_onbuild
 from .errors import ContextError, DockerfileError, ProjectError, nearest
+from .instructions import declared_args, parse
 from .model import BASE, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from .key import Input
@@ -206,8 +207,15 @@ class Graph:
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
         triggered = self._onbuild(parents, images)
+        if triggered:
+            # what a trigger declares and mounts stands in the parent: everything that there is
+            secrets = facts.secrets | self.project.secrets.keys()
+            facts = replace(facts, args={**recipe.args, **facts.args}, secrets=secrets)
         selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
         entries = selection.select(None if triggered else facts.sources)
+        if folder == project.root and any(entry.path.startswith("cache/") for entry in entries):
+            what = "the build would read cache/, which every build changes"
+            raise ContextError(name, what, "name it in .dockerignore, or copy less than all")
         own = next((entry for entry in entries if entry.path == recipe.dockerfile), None)
         file = own is not None and own.kind in ("file", "exec")
         if own is not None and file and own.digest != hashlib.sha256(text.encode()).hexdigest():
@@ -246,8 +254,7 @@ class Graph:
                 facts = self._analyse(
                     text,
                     name,
-                    # an argument that the Dockerfile does not name cannot count
-                    tuple((arg, value) for arg, value in recipe.args.items() if arg in text),
+                    tuple(_nameable(recipe.args, text, name).items()),
                     self.project.platforms[node.platform].docker,
                     recipe.target,
                     recipe.unpinned,
@@ -257,7 +264,9 @@ class Graph:
             return self._read_facts[node]
 
     def _check_args(self, node: Node, recipe: Recipe, facts: Facts, name: str) -> None:
-        declared = {word.partition("=")[0] for i in facts.instructions if i.cmd == "ARG" for word in i.value}
+        declared = declared_args(facts.instructions)
+        if declared is None:
+            return
         for arg in sorted(recipe.own_args - declared):
             raise ProjectError(
                 recipe.source,
@@ -274,6 +283,11 @@ class Graph:
             return ()
         own, name = self.project.platforms[node.platform], self._name(node)
         _, facts = self._facts(node)
+        tests = {image.test: image.name for image in self.project.images.values() if image.test}
+        for edge in facts.edges:
+            if edge.name in tests:
+                what = f"{edge.name} is the test of image {tests[edge.name]}; nothing can stand on it"
+                raise DockerfileError(f"{name}:{edge.line}", what, f"use {tests[edge.name]} itself")
         return tuple(
             Parent(edge, Node(edge.name, self._platform(edge, own, name)))
             for edge in facts.edges
@@ -291,10 +305,16 @@ class Graph:
             reference, where = edge.name, f"{name}:{edge.line}"
             if edge.name == BASE:
                 assert isinstance(base, ExternalBase)
-                wanted = own if docker == own.docker else Platform(docker, docker)
+                rows = [own, *self.project.platforms.values()]
+                wanted = next((p for p in rows if p.docker == docker), Platform(docker, docker))
                 reference, where = base.reference(wanted), base.source
             pin = self.lock.image(reference, docker, where, self.project.stages)
             images.append(External(edge, reference, pin.digest, pin.index))
+            other = next((i for i in images if i.edge.name == edge.name and i.reference != reference), None)
+            if other:
+                what = f"{edge.name} is {other.reference} for one platform and {reference} for another"
+                hint = "one Dockerfile can use a base for two platforms only if it is one image of both"
+                raise DockerfileError(f"{name}:{edge.line}", what, hint)
         return tuple(images)
 
     def _platform(self, edge: Edge, own: Platform, name: str) -> str:
@@ -320,6 +340,14 @@ class Graph:
                 if self._triggers[name]:
                     return True
         return any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole)
+
+
+def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str]:
+    """Those arguments that a Dockerfile can mean; platforms that differ in others share its analysis."""
+    declared = declared_args(parse(text, name)[0])
+    if declared is None:
+        return args
+    return {arg: value for arg, value in args.items() if arg in declared or arg == "BUILDKIT_SYNTAX"}
 
 
 def _analyse(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .errors import DockerfileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _DIRECTIVE = re.compile(r"\s*#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$", re.ASCII)
 _HTTP = re.compile(r"https?://")
@@ -70,6 +70,12 @@ def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, s
         hint = "see https://docs.docker.com/reference/dockerfile/"
         raise DockerfileError(where, f"does not parse: {error}", hint) from None
     return tuple(_instruction(command) for command in commands), _directives(text)
+
+
+def declared_args(instructions: Iterable[Instruction]) -> set[str] | None:
+    """Names of the arguments that ARG declares; None where a name is made of other values."""
+    names = {word.partition("=")[0] for i in instructions if i.cmd == "ARG" for word in i.value}
+    return None if any(set(name) & set("$\\\"'") for name in names) else names
 
 
 def _instruction(command: Any) -> Instruction:

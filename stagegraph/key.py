@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import replace
 from difflib import SequenceMatcher
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import bootstrap
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Part of every key. A change of the recipe's meaning changes it, and with it every key.
 SCHEMA = "1"
+
+#: Letters of a value that an explanation shows.
+_LIMIT = 160
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -145,7 +149,8 @@ class Change(NamedTuple):
         elif now.role == "file":
             what = f"{subject} {_file_change(self.old.value, self.new.value)}"
         else:
-            what = f"{subject} changed: {_readable(self.old)} -> {_readable(self.new)}"
+            old, new = _both(self.old, self.new)
+            what = f"{subject} changed: {old} -> {new}"
         # the line of something that is gone would be looked for in vain
         where = f"{now.where}: " if now.where and self.new is not None else ""
         return printable(where + what)
@@ -160,6 +165,34 @@ def _file_change(old: str, new: str) -> str:
 
 def _shown(item: Input, before: str, after: str = "") -> str:
     return "" if not item.value or item.role == "file" else f"{before}{_readable(item)}{after}"
+
+
+def _both(old: Input, new: Input) -> tuple[str, str]:
+    """Two values for people. Of long instructions that part which differs, with a word before and after."""
+    if new.role != "instruction":
+        return _readable(old), _readable(new)
+    words = [_instruction(item.value).split() for item in (old, new)]
+    if max(len(" ".join(part)) for part in words) <= _LIMIT:
+        return " ".join(words[0]), " ".join(words[1])
+    start = _common(*words)
+    end = min(_common(words[0][::-1], words[1][::-1]), *(len(part) - start for part in words))
+    first, last = max(start - 1, 0), max(end - 1, 0)
+    before, after = (
+        " ".join(
+            [
+                *([part[0], "…"] if first > 1 else part[:first]),
+                shortened(" ".join(part[first : len(part) - last])),
+                *(["…"] if last else []),
+            ]
+        )
+        for part in words
+    )
+    return before, after
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many words two sequences share at their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _readable(item: Input) -> str:
@@ -180,7 +213,7 @@ def _instruction(value: str) -> str:
         return value
 
 
-def shortened(text: str, limit: int = 160) -> str:
+def shortened(text: str, limit: int = _LIMIT) -> str:
     text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 

@@ -104,9 +104,13 @@ class Session:
 
     def plan(self, goals: list[Node]) -> list[plan.Step]:
         """What a run for ``goals`` would do; needs no engine and builds nothing."""
-        return plan.plan(self.graph, goals, self.find, lambda node: self.layout.latest(str(node)))
+        return plan.plan(self.graph, goals, self.find, self._latest)
 
     def record(self, node: Node) -> Record:
+        """The record of a node that this run has made or found. Raises ``BuildError`` where it could not."""
+        if node not in self._records:
+            # with --continue doit goes on with what stands on a failed node
+            raise BuildError(str(node), "was not made, so what stands on it cannot be", "see its own error")
         return self._records[node]
 
     def _docker(self, node: Node) -> str:
@@ -129,7 +133,16 @@ class Session:
     def _note(self, node: Node, record: Record) -> None:
         """Hold the record for this run, and as the node's newest for later explanations."""
         self._records[node] = record
-        self.layout.remember(str(node), record.key)
+        self.layout.remember(self._kept_as(node), record.key)
+
+    def _latest(self, node: Node) -> Record | None:
+        """The node's last build with the alternative in force: what another was made of explains nothing."""
+        return self.layout.latest(self._kept_as(node))
+
+    def _kept_as(self, node: Node) -> str:
+        stage = self.project.stages.get(node.stage)
+        alternative = stage.recipes[node.platform].alternative if stage else ""
+        return f"{node}--{alternative}" if alternative else str(node)
 
     def _obtain(self, node: Node, key: str) -> tuple[Record, str] | None:
         """A record with its blobs in ``cache/``, and where it was found."""
@@ -152,7 +165,7 @@ class Session:
         key = self.graph.key(node)
         inputs = self.graph.inputs(node)
         content, content_inputs = plan.content_key(self.graph, node, self.record)
-        latest = self.layout.latest(str(node))
+        latest = self._latest(node)
         self.report.start(node, latest.seconds if latest else None)
         locks = self.layout.root / "locks"
         with writing(locks):
@@ -269,10 +282,29 @@ class Session:
     def passed(self, node: Node) -> bool:
         """Whether a test has passed, here or elsewhere; what it left behind is of no use and not fetched."""
         found = self.find(node, self.graph.key(node))
-        if found is None:
+        if found is None or not self._passed_on_these(node):
             return False
-        self.report.done(node, "reuse", found.record, "its key is known")
+        if node not in self._records:
+            self.report.done(node, "reuse", found.record, "its key is known")
         return True
+
+    def _passed_on_these(self, test: Node) -> bool:
+        """Whether a pass is of the images that the test stands on now.
+
+        An image that is not reproducible can be another under the same recipe key: then the content key
+        differs. Where a parent's record is nowhere, the recipe key alone must do.
+        """
+        records = {}
+        for parent in self.graph.parents(test):
+            key = self.graph.key(parent)
+            record = self._records.get(parent) or self.layout.read(key)
+            if record is None and (found := self.find(parent, key)):
+                record = found.record
+            if record is None:
+                return True
+            records[parent] = record
+        content, _ = plan.content_key(self.graph, test, records.__getitem__)
+        return self.find(test, content) is not None
 
     def delivered(self, image: str, node: Node) -> bool:
         """Whether the image has passed its test and the engine has it under its final tag."""
@@ -292,8 +324,13 @@ class Session:
         return True
 
     def deliver(self, image: str, node: Node) -> None:
-        """Load the image into the engine under its final tag, and push it if a registry is set."""
+        """Load the image into the engine under its final tag, and push it if a registry is set.
+
+        Raises ``TestError`` where its test has not passed: with --continue doit comes here all the same.
+        """
         record = self.record(node)
+        if (test := self.project.test(image, node.platform)) and not self.passed(test):
+            raise TestError(str(test), f"has not passed, so {image} gets no tag", "see its own error")
         tag = self.project.tag(image, node.platform)
         if not engine.has(record, self.layout.config_digest(record), tag):
             self.report.step(node, f"loading {tag} into the engine")

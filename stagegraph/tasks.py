@@ -301,9 +301,22 @@ def resolve_goals(names: list[str], *, tests: bool = False) -> list[Node]:
         ]
         if not matches:
             words = [*known, *{word.partition(":")[0] for word in known}]
-            raise ProjectError("command line", f"no stage or image {name!r}", nearest(name, words))
+            raise unknown_goal(name, words)
         goals += matches
     return list(dict.fromkeys(goals))
+
+
+def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
+    """The error for a word that is none of ``words``; of a known stage or image it names the platforms."""
+    platforms = session().project.platforms
+    what, _, platform = name.partition(":")
+    if platform and f"{what}:{next(iter(platforms))}" in (words := [*words]):
+        called = [p.name for p in platforms.values() if platform in (p.docker, p.arch)]
+        hint = f"{platform} is called {called[0]} here; " if called else ""
+        return ProjectError(
+            "command line", f"no platform {platform!r}", f"{hint}platforms: {', '.join(platforms)}"
+        )
+    return ProjectError("command line", f"no stage or image {name!r}", nearest(name, words))
 
 
 def _default_tasks() -> list[str]:

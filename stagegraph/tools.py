@@ -55,6 +55,8 @@ def environment() -> Mapping[str, str]:
         "SOURCE_DATE_EPOCH",
         "BUILDX_NO_DEFAULT_ATTESTATIONS",
         "BUILDX_METADATA_PROVENANCE",
+        "BUILDX_GIT_LABELS",
+        "BUILDX_GIT_INFO",
     )
     return {name: value for name, value in os.environ.items() if name not in hidden} | {
         "BUILDKIT_COLORS": "",

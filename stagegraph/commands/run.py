@@ -16,11 +16,9 @@ class Run(DoitRun):  # type: ignore[misc]
         except InvalidCommand as error:
             if not error.not_found:
                 raise
-            from ..errors import ProjectError, nearest
+            from ..tasks import unknown_goal
 
             names = [task.name for task in self.task_list if not task.name.startswith("_")]
-            what = ProjectError(
-                "command line", f"no task {error.not_found!r}", nearest(error.not_found, names)
-            )
+            what = unknown_goal(error.not_found, names)
             print(f"ERROR: {what}", file=sys.stderr)
             return what.exit_status

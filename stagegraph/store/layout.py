@@ -277,6 +277,8 @@ class LayoutStore:
         """Make the folders; harmless when repeated."""
         with writing(self.root / "oci-layout"):
             self.blobs.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError), (self.root / ".gitignore").open("x") as file:
+            file.write("*\n")
         if not (self.root / "oci-layout").exists():
             write_atomically(self.root / "oci-layout", _LAYOUT)
 

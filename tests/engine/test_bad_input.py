@@ -342,3 +342,11 @@ def test_cache_that_is_a_file(bad: Project) -> None:
     process = bad.start("good:here")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 27 and "Traceback" not in output, output
+
+
+def test_going_on_after_a_failing_parent(bad: Project, repo: str, program: Path) -> None:
+    shutil.copy(program, bad.folder / "good/program")
+    bad.write({"good/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "fail", "7"]\n'})
+    run = bad.doit("--continue", "bad:here")
+    assert run.status == 1 and "good:here: was not made, so what stands on it cannot be" in run.output
+    assert not image_id(f"{repo}:bad-here")

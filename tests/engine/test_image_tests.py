@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from kit import Project, Registry, header, image_id
+
+from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.engine
 
@@ -111,3 +114,27 @@ def test_shell(thing: Project, repo: str) -> None:
     assert run.status == 10 and "there is no shell in this image" in run.output
     left = subprocess.run(["docker", "images", "-q", repo], capture_output=True, check=True)
     assert not left.stdout
+
+
+def test_going_on_after_a_failure_gives_no_tag(thing: Project, repo: str) -> None:
+    says(thing, '"fail", "3"')
+    run = thing.doit("--continue", "thing:here")
+    assert run.status == 15 and "has not passed, so thing gets no tag" in run.output
+    assert not image_id(f"{repo}:thing-here") and not run.last["images"]
+
+
+def test_a_pass_is_of_the_image_that_is_there_now(thing: Project, repo: str) -> None:
+    """An image that is not reproducible can be another under the same recipe key."""
+    text = (thing.folder / "stages.toml").read_text()
+    thing.write({"stages.toml": text + '[stages.other]\npath = "other"\n', "other/file": "z\n"})
+    thing.write({"other/Dockerfile": "FROM scratch\nCOPY file program /\n"})
+    shutil.copy(thing.folder / "part/program", thing.folder / "other/program")
+    thing.built("thing:here", "other:here")
+    store = LayoutStore(thing.folder / "cache")
+    keys = json.loads(thing.built("keys", "--json").output)
+    part, other = store.find(keys["part:here"]), store.find(keys["other:here"])
+    assert part and other
+    store.put(other.under(part.key, list(part.inputs), "part:here"))
+    run = thing.built("thing:here")
+    assert run.built == {"thing-test:here"}
+    assert image_id(f"{repo}:thing-here") == other.digest

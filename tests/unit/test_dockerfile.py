@@ -570,3 +570,23 @@ def test_all_else_does(one: str, other: str) -> None:
 )
 def test_faults(text: str, said: str) -> None:
     assert fault(text).startswith(said)
+
+
+# -- what is written indirectly ------------------------------------------------------------------
+
+
+def test_name_of_an_argument_made_of_another() -> None:
+    text = "FROM scratch\nARG SRC=a\nARG N=SRC\nARG $N=b\nCOPY ${SRC}* /\n"
+    assert sources(text) == ["b*"]
+    assert dict(facts("FROM scratch\nARG N=FOO\nARG $N=1\n", args={"FOO": "2"}).args) == {"FOO": "2"}
+
+
+@pytest.mark.parametrize("kind", ["BIND", "${T}", "'bind'"])
+def test_kind_of_a_mount_in_other_spellings(kind: str) -> None:
+    assert sources(f'FROM scratch\nARG T=bind\nRUN --mount=type={kind},target=/c ["x"]\n') == ["."]
+
+
+def test_kind_of_a_mount_that_only_the_build_knows() -> None:
+    text = 'FROM base\nRUN --mount=type=$T,target=/c ["x"]\n'
+    assert "a kind that only the build knows cannot be keyed" in fault(text)
+    assert facts('FROM base\nRUN --mount=type=SECRET,id=token ["x"]\n').secrets == {"token"}

@@ -383,3 +383,48 @@ def test_folders_with_odd_names(tmp_path: Path) -> None:
     assert keys(stages(root, {"a": "FROM scratch\n"})) == keys(
         stages(tmp_path / "x", {"a": "FROM scratch\n"})
     )
+
+
+# -- found by attack -----------------------------------------------------------------------------
+
+
+def test_nothing_stands_on_a_test(tmp_path: Path) -> None:
+    write(tmp_path, {"t/Dockerfile": "FROM a\n"})
+    more = '[images.a]\ntest = "t"\n'
+    stages(tmp_path, {"a": "FROM base\n", "b": "FROM a-test\n"}, more=more)
+    said = fault(tmp_path, DockerfileError, "b")
+    assert "b/Dockerfile:1: a-test is the test of image a; nothing can stand on it" in said
+
+
+def test_a_trigger_of_a_parent_may_use_every_argument_and_secret(tmp_path: Path) -> None:
+    more = '[defaults]\nargs = { FOO = "2" }\n[secrets.token]\nenv = "TOKEN"\n'
+    stages(tmp_path, {"par": "FROM base\nONBUILD ARG FOO=1\n", "kid": "FROM par\n"}, more=more)
+    facts = graph(tmp_path).spec(Node("kid", "amd64")).facts
+    assert dict(facts.args) == {"FOO": "2"} and facts.secrets == {"token"}
+    assert graph(tmp_path).spec(Node("par", "amd64")).facts.secrets == frozenset()
+
+
+def test_the_store_is_no_part_of_a_context(tmp_path: Path) -> None:
+    stages(tmp_path, {}, more='[stages.all]\npath = "."\n')
+    write(tmp_path, {"Dockerfile": "FROM base\nCOPY . /\n", "cache/index.json": "x"})
+    assert "Dockerfile: the build would read cache/" in fault(tmp_path, ContextError, "all")
+    write(tmp_path, {".dockerignore": "cache\n"})
+    assert graph(tmp_path).key(Node("all", "amd64"))
+
+
+def test_a_base_of_two_images_cannot_be_used_for_both_platforms_at_once(tmp_path: Path) -> None:
+    registry = Registry({"other": resolved("other")})
+    head = HEAD.replace('"debian:trixie"', '"debian:trixie"\nimages = { aarch64 = "other" }')
+    both = "FROM --platform=linux/arm64 base AS o\nFROM base\nCOPY --from=o / /o\n"
+    stages(tmp_path, {"a": both, "b": "FROM --platform=linux/arm64 base\n"}, head=head)
+    said = fault(tmp_path, DockerfileError, "a", registry=registry)
+    assert "base is other for one platform and debian:trixie for another" in said
+    # alone it is that of the platform's row
+    [image] = graph(tmp_path, registry).spec(Node("b", "amd64")).images
+    assert image.reference == "other"
+
+
+@pytest.mark.parametrize("declared", ["ARG FO\\\nO=1", "ARG N=FOO\nARG $N=1"])
+def test_an_argument_whose_name_is_not_in_the_text(tmp_path: Path, declared: str) -> None:
+    stages(tmp_path, {"a": f"FROM base\n{declared}\n"}, more='[defaults]\nargs = { FOO = "2" }\n')
+    assert dict(graph(tmp_path).spec(Node("a", "amd64")).facts.args) == {"FOO": "2"}

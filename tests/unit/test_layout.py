@@ -601,8 +601,8 @@ def test_full_disk(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, failing:
         store.put(record)
     assert f"no space left on the disk of {store.root}" in str(error.value)
     monkeypatch.undo()
-    left = [path for path in store.root.rglob("*") if path.name.startswith(".")]
-    assert left == []
+    left = {path.name for path in store.root.rglob(".*")}
+    assert left == {".gitignore"}
     assert store.find(record.key) in (None, record)
 
 
@@ -683,3 +683,13 @@ def test_others_may_read(store: LayoutStore) -> None:
     store.put(record)
     for path in (store.root / "index.json", store.root / "records" / record.key[7:]):
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_new_store_is_not_taken_for_source(tmp_path: Path) -> None:
+    """Version control leaves it out, unless it brings a file of its own."""
+    LayoutStore(tmp_path / "new").prepare()
+    assert (tmp_path / "new/.gitignore").read_text() == "*\n"
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/.gitignore").write_text("!README.md\n")
+    LayoutStore(tmp_path / "old").prepare()
+    assert (tmp_path / "old/.gitignore").read_text() == "!README.md\n"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from stagegraph import tasks
 from stagegraph.errors import ProjectError
-from stagegraph.model import Node
+from stagegraph.model import Node, Platform
 from stagegraph.tasks import MemoryDB
 
 pytestmark = pytest.mark.unit
@@ -47,3 +48,15 @@ def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
     assert memory.get("a", "b") == 1
     memory.dump()
     assert not file.exists()
+
+
+def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    platforms = {"amd64": Platform("amd64", "linux/amd64"), "aarch64": Platform("aarch64", "linux/arm64")}
+    project = SimpleNamespace(platforms=platforms)
+    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=project))
+    words = ["stock", "stock:amd64", "stock:aarch64"]
+    assert str(tasks.unknown_goal("stock:arm64", words)) == (
+        "command line: no platform 'arm64'\n  arm64 is called aarch64 here; platforms: amd64, aarch64"
+    )
+    assert tasks.unknown_goal("stock:x", words).hint == "platforms: amd64, aarch64"
+    assert tasks.unknown_goal("stick:x", words).what == "no stage or image 'stick:x'"
