@@ -312,10 +312,8 @@ def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
     what, _, platform = name.partition(":")
     if platform and f"{what}:{next(iter(platforms))}" in (words := [*words]):
         called = [p.name for p in platforms.values() if platform in (p.docker, p.arch)]
-        hint = f"{platform} is called {called[0]} here; " if called else ""
-        return ProjectError(
-            "command line", f"no platform {platform!r}", f"{hint}platforms: {', '.join(platforms)}"
-        )
+        hint = f"{platform} is called {' or '.join(called)} here" if called else nearest(platform, platforms)
+        return ProjectError("command line", f"no platform {platform!r}", hint)
     return ProjectError("command line", f"no stage or image {name!r}", nearest(name, words))
 
 

@@ -76,7 +76,7 @@ def test_link_that_leaves_the_folder(bad: Project) -> None:
 
 
 WORDS = {
-    "wrong platform": (["bad:hare"], 10, "did you mean 'bad:here'?"),
+    "wrong platform": (["bad:hare"], 10, "did you mean 'here'?"),
     "wrong stage": (["god:here"], 10, "did you mean 'good:here'?"),
     "wrong stage of a command": (["plan", "god"], 10, "did you mean 'good'?"),
     "wrong setting": (["rebo=x", "good:here"], 10, "did you mean 'repo'?"),
