@@ -26,12 +26,13 @@ from .errors import ProjectError, StoreError, ToolError, nearest
 from .failure import cause, explain, too_late
 from .files import writing
 from .progress import Tracker
-from .tools import environment, popen, tail
+from .store import engine
+from .tools import environment, popen, run, tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .graph import Spec
+    from .graph import External, Spec
     from .model import Node, Secret, Settings
     from .record import Record
     from .store.layout import LayoutStore
@@ -83,6 +84,7 @@ class Builder:
             listener,
         )
         self.logs = logs or layout.root / "logs"
+        self._introduced: set[str] = set()
 
     def build(self, spec: Spec, parents: Mapping[Node, Record], *, afresh: bool = False) -> Result:
         """Build one node; its blobs are in the layout afterwards, its record is not yet written.
@@ -104,6 +106,8 @@ class Builder:
                 root_archive.unlink()
             context: str | Path = self._context(spec, view, tar)
             metadata = view / "metadata.json"
+            for external in spec.images:
+                self._introduce(external, spec.platform.docker)
             command = self._command(spec, parents, view, metadata, context)
             if afresh:
                 command.insert(command.index("build") + 1, "--no-cache")
@@ -182,6 +186,24 @@ class Builder:
             repository = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
             contexts[image.edge.name] = f"docker-image://{repository}@{image.digest if one else image.index}"
         return contexts
+
+    def _introduce(self, image: External, docker: str) -> None:
+        """Let the engine's own builder find by its digest an image that only the engine has.
+
+        BuildKit looks for ``name@digest`` in the registry unless it has met the name before (seen with 0.12).
+        So it is shown the name once, in a build that makes nothing; the build itself asks for the digest.
+        """
+        reference = image.reference
+        if self.settings.builder or "@" in reference or reference in self._introduced:
+            return
+        self._introduced.add(reference)
+        if engine.image_id(reference) in (image.digest, image.index):
+            command = ["docker", "buildx", "build", f"--platform={image.edge.platform or docker}"]
+            command += [f"--build-context=base=docker-image://{reference}", "--output=type=cacheonly", "-"]
+            with tempfile.TemporaryFile() as dockerfile:
+                dockerfile.write(b"FROM base\n")
+                dockerfile.seek(0)
+                run(command, stdin=dockerfile)  # if it fails, so will the build, which says why
 
     def _index(self, by_platform: Mapping[str, Record]) -> str:
         manifests = []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -222,3 +225,30 @@ def test_the_base_moves(project: Project, registry: Registry, repo: str) -> None
     publish(registry, "base:1", "n1", "f1")
     lock.unlink()
     assert project.built(*goals).built == set()
+
+
+def test_a_base_that_only_the_engine_has(project: Project, repo: str) -> None:
+    """Such as one that somebody has loaded from a file; no registry is asked for it."""
+    tag = f"{repo}:base"
+
+    def load(text: str) -> None:
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            info = tarfile.TarInfo("base")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+        subprocess.run(["docker", "import", "-", tag], input=data.getvalue(), check=True, capture_output=True)
+
+    load(repo)
+    project.write(
+        {
+            "stages.toml": header(repo, f'image = "{tag}"') + '[stages.lower]\npath = "lower"\n',
+            "lower/Dockerfile": "FROM base\nCOPY file /lower\n",
+            "lower/file": "l\n",
+        }
+    )
+    assert project.built("lower:here").built == {"lower:here"}
+    load(f"{repo} moved")
+    assert project.built("lower:here").built == set()
+    (project.folder / "stages.lock").unlink()
+    assert project.built("lower:here").built == {"lower:here"}
