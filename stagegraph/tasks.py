@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import doit.doit_cmd
-from doit.dependency import JsonDB
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
@@ -126,22 +125,6 @@ def _check_tags(metas: Iterable[dict[str, Any]]) -> None:
             if named.setdefault(tag, name) != name:
                 what = f"{named[tag]} and {name} would both be called {tag}"
                 raise ProjectError("command line", what, "ask for one of them when tag= is given")
-
-
-class MemoryDB(JsonDB):  # type: ignore[misc]
-    """What doit remembers of tasks, forgotten at the end: every question here goes to the stores.
-
-    A file would be torn by a kill in its writing, and by two calls at once.
-    """
-
-    desc = "nothing is kept"
-
-    def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:  # noqa: ARG002
-        self.name, self.codec = name, codec
-        self._db: dict[str, Any] = {}
-
-    def dump(self) -> None:
-        """Nothing is kept."""
 
 
 _errors: dict[str, StagegraphError] = {}

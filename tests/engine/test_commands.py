@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from kit import Project, Registry, header, publish
@@ -139,3 +142,12 @@ def test_lock_archive(project: Project) -> None:
     assert project.doit("lock", "archive").output == f"same   archive  {today}\n"
     for words in ((), ("archives",), ("archive", "more")):
         assert project.doit("lock", *words).status == 10
+
+
+def test_doit_elsewhere_is_not_touched(tmp_path: Path) -> None:
+    """The package brings commands and a backend; a folder that is no project works as without it."""
+    (tmp_path / "dodo.py").write_text("def task_x():\n    return {'actions': ['echo fine']}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "doit"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "") and "fine" in done.stdout

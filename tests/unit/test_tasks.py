@@ -9,8 +9,8 @@ import pytest
 
 from stagegraph import tasks
 from stagegraph.errors import ProjectError
+from stagegraph.memory import MemoryDB
 from stagegraph.model import Node, Platform
-from stagegraph.tasks import MemoryDB
 
 pytestmark = pytest.mark.unit
 
