@@ -283,11 +283,10 @@ class Graph:
             return ()
         own, name = self.project.platforms[node.platform], self._name(node)
         _, facts = self._facts(node)
-        tests = {image.test: image.name for image in self.project.images.values() if image.test}
         for edge in facts.edges:
-            if edge.name in tests:
-                what = f"{edge.name} is the test of image {tests[edge.name]}; nothing can stand on it"
-                raise DockerfileError(f"{name}:{edge.line}", what, f"use {tests[edge.name]} itself")
+            if image := self.project.tested_by(edge.name):
+                what = f"{edge.name} is the test of image {image.name}; nothing can stand on it"
+                raise DockerfileError(f"{name}:{edge.line}", what, f"use {image.name} itself")
         return tuple(
             Parent(edge, Node(edge.name, self._platform(edge, own, name)))
             for edge in facts.edges

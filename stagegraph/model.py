@@ -161,6 +161,10 @@ class Project:
         stage = self.images[image].test
         return Node(stage, platform) if stage else None
 
+    def tested_by(self, stage: str) -> Image | None:
+        """The image that a stage is the test of, None where it is no test."""
+        return next((image for image in self.images.values() if image.test == stage), None)
+
     def tag(self, image: str, platform: str) -> str:
         """The final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""
         return f"{self.settings.repo}:{self.settings.tag or f'{image}-{platform}'}"

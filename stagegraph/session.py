@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .build import Builder
-    from .model import Image, Project
+    from .model import Project
     from .store.registry import RegistryStore
 
 #: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
@@ -172,7 +172,7 @@ class Session:
             locks.mkdir(parents=True, exist_ok=True)
         with FileLock(locks / key.removeprefix("sha256:"), timeout=-1):
             # a test that comes here has not passed on these very images, whatever its recipe key says
-            for known in (content,) if self._tested_by(node) else (key, content):
+            for known in (content,) if self.project.tested_by(node.stage) else (key, content):
                 if found := self._obtain(node, known):
                     record = found[0].under(key, inputs, str(node))
                     if known == content:
@@ -223,7 +223,7 @@ class Session:
         try:
             result = self.builder.build(self.graph.spec(node), parents, afresh=afresh)
         except BuildError as error:
-            tested = self._tested_by(node)
+            tested = self.project.tested_by(node.stage)
             if tested is None:
                 raise
             image = Node(tested.stage, node.platform)
@@ -246,10 +246,6 @@ class Session:
         )
         self.layout.put(record)
         return record
-
-    def _tested_by(self, node: Node) -> Image | None:
-        """The image that a node is the test of."""
-        return next((image for image in self.project.images.values() if image.test == node.stage), None)
 
     def _keep(self, node: Node, record: Record) -> None:
         self.layout.put(record)

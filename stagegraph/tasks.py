@@ -173,7 +173,7 @@ def _build_name(node: Node) -> str:
 def _build_task(node: Node) -> dict[str, Any]:
     current = session()
     name = _build_name(node)
-    is_test = any(image.test == node.stage for image in current.project.images.values())
+    is_test = current.project.tested_by(node.stage) is not None
     try:
         parents = [_build_name(parent) for parent in current.graph.parents(node)]
     except StagegraphError as error:
