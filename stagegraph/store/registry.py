@@ -20,6 +20,7 @@ from ..errors import LoginError, RegistryError, StagegraphError, StoreError
 from ..tools import run
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from ..model import Node
@@ -59,10 +60,7 @@ class RegistryStore:
         if self._down:
             return None
         reference = f"{self.repository}:{self.tag(node, docker, key)}"
-        done = run(
-            ["skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"],
-            timeout=LOOKUP_TIMEOUT,
-        )
+        done = _raw(reference)
         if done.returncode == 0:
             return records.parse(done.stdout, key)
         message = done.stderr.decode(errors="replace")
@@ -76,10 +74,7 @@ class RegistryStore:
         if self._down:
             return None
         reference = f"{self.repository}@{record.digest}"
-        done = run(
-            ["skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"],
-            timeout=LOOKUP_TIMEOUT,
-        )
+        done = _raw(reference)
         if done.returncode != 0 or _sha256(done.stdout) != record.digest:
             return None
         try:
@@ -150,10 +145,7 @@ class RegistryStore:
         """Whether ``reference`` in the registry is this very image; True where the registry is down."""
         if self._down:
             return True
-        done = run(
-            ["skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"],
-            timeout=LOOKUP_TIMEOUT,
-        )
+        done = _raw(reference)
         return done.returncode == 0 and _sha256(done.stdout) == record.digest
 
     def _push(self, entries: list[dict[str, object]], name: str, reference: str) -> None:
@@ -172,6 +164,12 @@ class RegistryStore:
             elif self._down is None:
                 self._down = error
                 self._warn(f"going on without the registry: {error}")
+
+
+def _raw(reference: str) -> subprocess.CompletedProcess[bytes]:
+    """What a reference names, as the registry has it: a manifest or an index."""
+    command = ["skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"]
+    return run(command, timeout=LOOKUP_TIMEOUT)
 
 
 def _copy(source: str, target: str, options: list[str]) -> str | None:
