@@ -6,20 +6,21 @@ named contexts out of the layout, by digest. Nothing assumes that the builder sh
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
 import subprocess
 import tempfile
 import threading
-import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from . import bootstrap
+from . import bootstrap, packages
 from . import record as records
 from .context import write_tar
 from .errors import ProjectError, StoreError, ToolError, nearest
@@ -54,13 +55,14 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """A finished build: the manifest's digest and size (bytes), what a child can see of it, and seconds."""
+    """A finished build: the manifest's digest and size (bytes), what a child can see of it, and the versions
+    of its packages where the build installs any."""
 
     digest: str
     size: int
     files: str
     image: str
-    seconds: float
+    packages: tuple[str, ...]
 
 
 class Builder:
@@ -92,8 +94,7 @@ class Builder:
         ``afresh``: without the builder's own cache. Raises ``BuildError`` or an error that names what around
         the build failed.
         """
-        start = time.monotonic()
-        log = self.logs / f"{spec.node.stage}--{spec.node.platform}.log"
+        log = self.logs / f"{spec.kept_as.replace(':', '--')}.log"
         with writing(log):
             log.parent.mkdir(parents=True, exist_ok=True)
         with self.layout.view() as view, writing(view), tempfile.TemporaryFile(dir=view) as tar:
@@ -117,7 +118,9 @@ class Builder:
         manifest = self.layout.json(digest)
         files, image = records.visible(self.layout.json(manifest["config"]["digest"]))
         size = self.layout.blob(digest).stat().st_size
-        return Result(digest, size, files, image, time.monotonic() - start)
+        # where no stamp of the archive counts, packages are the parent's
+        versions = packages.installed(self.layout, manifest) if spec.archive else ()
+        return Result(digest, size, files, image, versions)
 
     # -- the call --------------------------------------------------------------------------------
 
@@ -143,8 +146,13 @@ class Builder:
     def _command(
         self, spec: Spec, parents: Mapping[Node, Record], view: Path, metadata: Path, context: str | Path
     ) -> list[str]:
-        output = (
-            f"type=oci,dest={view},tar=false,rewrite-timestamp=true,compression={COMPRESSION},name=result"
+        output = _fields(
+            type="oci",
+            dest=view,
+            tar="false",
+            **{"rewrite-timestamp": "true"},
+            compression=COMPRESSION,
+            name="result",
         )
         command = ["docker", "buildx", "build", "--progress=plain", "--provenance=false", "--sbom=false"]
         if self.settings.builder:
@@ -175,7 +183,8 @@ class Builder:
             # one name for several platforms is an index, of which BuildKit takes the one that FROM asks for
             single = list(by_platform) == [own]
             digest = by_platform[own].digest if single else self._index(by_platform)
-            contexts[name] = f"oci-layout://{self.layout.root}@{digest}"
+            # relative, since buildx takes an @ in a path for the one before the digest
+            contexts[name] = f"oci-layout://.@{digest}"
         references: dict[str, set[str]] = {}
         for image in spec.images:
             references.setdefault(image.edge.name, set()).add(image.digest)
@@ -232,10 +241,10 @@ class Builder:
                     f"its Dockerfile mounts a secret {name!r}, which is not declared",
                     f"stages.toml: [secrets.{name}], with file or env; {nearest(name, self.secrets)}",
                 )
-            return [f"--secret=id=ca,src={bundle}"] if bundle else []
+            return [f"--secret={_fields(id='ca', src=bundle)}"] if bundle else []
         if secret.env:
-            return [f"--secret=id={name},env={secret.env}"]
-        return [f"--secret=id={name},src={self.root / Path(secret.file).expanduser()}"]
+            return [f"--secret={_fields(id=name, env=secret.env)}"]
+        return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
 
     def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: Path) -> None:
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
@@ -243,7 +252,7 @@ class Builder:
         mode = "ab" if spec.bootstrap else "wb"
         with (
             log.open(mode, buffering=0) as out,
-            popen(command, **pipes, env=environment()) as process,
+            popen(command, **pipes, env=environment(), cwd=self.layout.root) as process,
             _time_limit(process, spec.recipe.timeout) as late,
         ):
             assert process.stdout is not None
@@ -274,6 +283,13 @@ def _time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[thre
         yield late
     finally:
         timer.cancel()
+
+
+def _fields(**fields: object) -> str:
+    """The value of one of buildx's options that are read as a line of CSV: a path may hold a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(f"{name}={value}" for name, value in fields.items())
+    return line.getvalue()
 
 
 def _unpack(tar: IO[bytes], view: Path, spec: Spec) -> Path:
@@ -317,7 +333,6 @@ def _rootfs(spec: Spec, out: Path, log: Path) -> None:
 
 def _bootstrap_context(rootfs_tar: IO[bytes], size: int, epoch: int, out: IO[bytes]) -> None:
     """The context of a bootstrapped base: the root file system and a Dockerfile that unpacks it."""
-    import io
     import tarfile
 
     dockerfile = bootstrap.DOCKERFILE.encode()

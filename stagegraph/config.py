@@ -7,7 +7,6 @@ alternative. Settings: ``[project]``, environment (``STAGEGRAPH_REPO``), command
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from .errors import ProjectError, nearest
 from .lines import Lines
 from .model import (
     DEFAULT_EPOCH,
+    Base,
     Bootstrap,
     ExternalBase,
     Image,
@@ -23,21 +23,18 @@ from .model import (
     Project,
     Recipe,
     Secret,
-    Settings,
     Stage,
 )
-from .variables import AUTOMATIC_ARGS
+from .settings import Said
+from .tables import At, Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 FILE = "stages.toml"
-ENV_PREFIX = "STAGEGRAPH_"
 
 #: Seconds that an image's test may take unless the project says otherwise; it may run emulated.
 TEST_TIMEOUT = 1800
-
-_Path = tuple[str, ...]
 
 
 def read(root: Path) -> str:
@@ -75,17 +72,16 @@ def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str
     ``cli`` holds ``NAME=VALUE`` words of the command line, ``env`` the environment.
     Raises ``ProjectError`` naming line and nearest known word.
     """
-    tables, lines = parse(read(root))
-    return _Builder(root, tables, lines, dict(cli or {}), os.environ if env is None else env).project()
+    said = Said(dict(cli or {}), os.environ if env is None else env)
+    return _Builder(root, *parse(read(root)), said).project()
 
 
-class _Builder:
+class _Builder(Tables):
     """One use: tables -> Project. Each method validates what it reads."""
 
-    def __init__(
-        self, root: Path, tables: dict[str, Any], lines: Lines, cli: dict[str, str], env: Mapping[str, str]
-    ) -> None:
-        self.root, self.tables, self.lines, self.cli, self.env = root, tables, lines, cli, env
+    def __init__(self, root: Path, tables: dict[str, Any], lines: Lines, said: Said) -> None:
+        super().__init__(tables, lines)
+        self.root, self.said = root, said
         # what was looked at and found good: every platform asks again
         self.folders: dict[str, str] = {}
         self.dockerfiles: set[tuple[str, str]] = set()
@@ -102,7 +98,7 @@ class _Builder:
             hint = 'write [platforms.amd64] with docker = "linux/amd64"'
             raise self.error(("platforms",), "no platform is declared", hint)
         self.stages = {name: self.table(("stages", name), "stage") for name in self.named(("stages",))}
-        self.check_cli()
+        self.said.check(self.stages)
         epoch = head.get("source_date_epoch", DEFAULT_EPOCH)
         if epoch < 0:
             raise self.error(("project", "source_date_epoch"), "source_date_epoch is before 1970")
@@ -110,117 +106,14 @@ class _Builder:
         tests = {image.test: self.test(image) for image in images.values() if image.test}
         return Project(
             root=self.root,
-            settings=self.settings(head),
+            settings=self.said.settings(head, self.lines),
             platforms=self.platforms,
-            base=self.base(),
+            bases=self.bases(),
             stages={name: self.stage(name) for name in self.stages} | tests,
             images=images,
             epoch=epoch,
             secrets={name: self.secret(name) for name in self.named(("secrets",), schema.SECRET)},
         )
-
-    # -- helpers ---------------------------------------------------------------------------------
-
-    def error(self, path: _Path, what: str, hint: str = "") -> ProjectError:
-        return ProjectError(self.lines.where(*path), what, hint)
-
-    def table(self, path: _Path, kind: str) -> dict[str, Any]:
-        """The table at ``path``, its keys and their types checked against the kind's."""
-        value: Any = self.tables
-        for part in path:
-            value = value.get(part, {})
-        if not isinstance(value, dict):
-            raise self.error(path, f"{'.'.join(path)} must be a table")
-        known = schema.TABLES[kind]
-        for key, item in value.items():
-            if key not in known:
-                what = f"unknown key {key!r} in {kind} [{'.'.join(path)}]"
-                raise self.error((*path, key), what, nearest(key, known))
-            if not isinstance(item, known[key]) or (known[key] is int and isinstance(item, bool)):
-                raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}")
-        return value
-
-    def named(self, path: _Path, allowed: re.Pattern[str] = schema.NAME) -> Iterator[str]:
-        """Names of the tables below ``path``, each checked."""
-        value = self.tables.get(path[0], {})
-        for part in path[1:]:
-            value = value.get(part, {})
-        if not isinstance(value, dict):
-            raise self.error(path, f"{'.'.join(path)} must be a table")
-        for name in value:
-            if not allowed.fullmatch(name):
-                hint = (
-                    "use lower-case letters and digits, with single '-', '_' or '.' between them; 54 at most"
-                )
-                raise self.error((*path, name), f"{name!r} is not a name", hint)
-            yield name
-
-    def args(self, table: Mapping[str, Any], path: _Path) -> dict[str, str]:
-        """Build arguments as strings."""
-        result = {}
-        for name, value in table.get("args", {}).items():
-            where = (*path, "args", name)
-            if name in AUTOMATIC_ARGS:
-                raise self.error(where, f"argument {name} is set for each build and cannot be given")
-            if isinstance(value, bool):
-                result[name] = "true" if value else "false"
-            elif isinstance(value, (str, int)):
-                result[name] = str(value)
-            else:
-                # a float is refused too: 3.10 would become 3.1
-                raise self.error(
-                    where, f"argument {name} must be a string or a whole number", "put it in quotes"
-                )
-        return result
-
-    # -- settings --------------------------------------------------------------------------------
-
-    def check_cli(self) -> None:
-        for name, value in self.cli.items():
-            if name not in schema.SETTINGS and name not in self.stages:
-                known = [*schema.SETTINGS, *self.stages]
-                raise ProjectError("command line", f"unknown setting {name}={value}", nearest(name, known))
-
-    def setting(self, name: str) -> tuple[str | None, str]:
-        """Command line, then environment, with where it was said; None where neither says.
-
-        On the command line an empty value counts, in the environment it does not.
-        """
-        if name in self.cli:
-            return self.cli[name], "command line"
-        variable = ENV_PREFIX + name.upper().replace("-", "_").replace(".", "_")
-        return self.env.get(variable) or None, variable
-
-    def chosen(self, name: str, head: Mapping[str, Any]) -> tuple[str, str]:
-        """A setting's value and where it was said, ``[project]`` included."""
-        value, where = self.setting(name)
-        return (head.get(name, ""), self.lines.where("project", name)) if value is None else (value, where)
-
-    def settings(self, head: Mapping[str, Any]) -> Settings:
-        repo, where = self.chosen("repo", head)
-        if not repo:
-            hint = 'write repo = "example/atom" under [project], or give repo=...'
-            raise ProjectError(where, "no repository for images", hint)
-        if not schema.REPO.fullmatch(repo):
-            hint = "lower case, without a tag: elementaryrobotics/atom"
-            raise ProjectError(where, f"{repo!r} is not a repository name", hint)
-        tag, where = self.chosen("tag", {})
-        if tag and not schema.TAG.fullmatch(tag):
-            raise ProjectError(
-                where, f"{tag!r} is not a tag", "letters, digits, '_', '.' and '-', at most 128"
-            )
-        registry, where = self.chosen("registry", head)
-        if registry and not schema.REGISTRY.fullmatch(registry):
-            hint = "HOST, HOST:PORT or HOST/PATH, without https://"
-            raise ProjectError(where, f"{registry!r} is not a registry", hint)
-        if registry and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) and "/" in repo:
-            what = f"repo names a host already ({repo}), and registry={registry} another"
-            raise ProjectError(where, what, "write the repository without its host")
-        locked, where = self.chosen("locked", {})
-        if locked.lower() not in schema.TRUTH:
-            raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
-        builder, _ = self.chosen("builder", head)
-        return Settings(repo, tag, registry.removesuffix("/"), builder, schema.TRUTH[locked.lower()])
 
     # -- tables ----------------------------------------------------------------------------------
 
@@ -233,39 +126,61 @@ class _Builder:
             raise self.error((*path, "docker"), what, nearest(docker, schema.DOCKER_PLATFORMS))
         return Platform(name, docker, self.args(table, path))
 
-    def check_platform(self, key: str, path: _Path, what: str) -> None:
+    def check_platform(self, key: str, path: At, what: str) -> None:
         """A key that names a platform of the project or an OCI platform."""
         if key not in self.platforms and key not in schema.DOCKER_PLATFORMS:
             known = [*self.platforms, *{platform.docker for platform in self.platforms.values()}]
             raise self.error((*path, key), f"{what}: unknown platform {key!r}", nearest(key, known))
 
-    def base(self) -> Bootstrap | ExternalBase:
+    def bases(self) -> dict[str, Base]:
+        """What each platform's images stand on, by the platform's name."""
         table = self.table(("base",), "base")
-        override, where = self.setting("base")
+        override, where = self.said.setting("base")
+        if override and override.startswith("bootstrap:"):
+            suite = self.suite(override.removeprefix("bootstrap:"), where)
+            return dict.fromkeys(self.platforms, Bootstrap(suite, self.include(table, ("base",)), where))
+        if override:
+            base = ExternalBase(self.reference(override, where), where)
+            return dict.fromkeys(self.platforms, base)
+        if not {"bootstrap", "image"} & table.keys():
+            hint = 'write [base] with bootstrap = "trixie" or image = "debian:trixie-slim"'
+            raise self.error(("base",), "no base is declared", hint)
+        for key in table.get("platforms", {}):
+            self.check_platform(key, ("base", "platforms"), "base")
+            self.check_recipe(
+                self.table(("base", "platforms", key), "base on a platform"), ("base", "platforms", key)
+            )
+        return {platform.name: self.base(table, platform) for platform in self.platforms.values()}
+
+    def base(self, table: Mapping[str, Any], platform: Platform) -> Base:
+        """A platform's base: what is said for it alone, for its OCI platform, or for all."""
+        path: At = ("base",)
+        for key in (platform.docker, platform.name):
+            if key in table.get("platforms", {}):
+                path = ("base", "platforms", key)
+        own = table["platforms"][path[-1]] if len(path) > 1 else table
+        said = sorted({"bootstrap", "image", "path"} & own.keys())
+        if len(said) != 1:
+            hint = f"there are {' and '.join(said)}" if said else "there is none"
+            raise self.error(
+                (*path, *said[-1:]), "the base needs exactly one of bootstrap, image and path", hint
+            )
+        include, where = self.include(own, path), self.lines.where(*path, said[0])
+        if said == ["bootstrap"]:
+            return Bootstrap(self.suite(own["bootstrap"], where), include, where)
+        if include:
+            raise self.error((*path, "include"), "include is for a base that is bootstrapped")
+        if said == ["image"]:
+            return ExternalBase(self.reference(own["image"], where), where)
+        return self.merged([(own, path)], platform)
+
+    def include(self, table: Mapping[str, Any], path: At) -> tuple[str, ...]:
+        """Packages that a bootstrapped base has besides the smallest set."""
         include = tuple(table.get("include", ()))
         for package in include:
             if not isinstance(package, str) or not schema.PACKAGE.fullmatch(package):
-                raise self.error(("base", "include"), f"{package!r} is not a package name")
-        if override and override.startswith("bootstrap:"):
-            return Bootstrap(self.suite(override.removeprefix("bootstrap:"), where), include, where)
-        if override:
-            return ExternalBase(self.reference(override, where), source=where)
-        where = self.lines.where("base")
-        if "bootstrap" in table:
-            if "image" in table or "images" in table:
-                what = "a base is bootstrapped or an image, not both"
-                raise self.error(("base", "image"), what, "remove one of the two")
-            return Bootstrap(self.suite(table["bootstrap"], where), include, where)
-        if "image" not in table:
-            hint = 'write [base] with bootstrap = "trixie" or image = "debian:trixie-slim"'
-            raise self.error(("base",), "no base is declared", hint)
-        if include:
-            raise self.error(("base", "include"), "include is for a base that is bootstrapped")
-        images = {}
-        for key, image in table.get("images", {}).items():
-            self.check_platform(key, ("base", "images"), "base")
-            images[key] = self.reference(image, self.lines.where("base", "images", key))
-        return ExternalBase(self.reference(table["image"], where), images, where)
+                raise self.error((*path, "include"), f"{package!r} is not a package name")
+        return include
 
     def suite(self, value: str, where: str) -> str:
         if not schema.SUITE.fullmatch(value):
@@ -299,7 +214,7 @@ class _Builder:
         recipes = {platform.name: self.recipe(name, table, platform) for platform in self.platforms.values()}
         return Stage(name, table.get("description", ""), recipes, self.lines.where(*path))
 
-    def check_recipe(self, table: Mapping[str, Any], path: _Path) -> None:
+    def check_recipe(self, table: Mapping[str, Any], path: At) -> None:
         """What one layer says, by itself."""
         if table.get("network", "none") not in ("default", "none"):
             raise self.error((*path, "network"), 'network must be "default" or "none"')
@@ -313,25 +228,31 @@ class _Builder:
     def recipe(self, name: str, table: Mapping[str, Any], platform: Platform) -> Recipe:
         """Merge the layers that speak of this stage on this platform."""
         path = ("stages", name)
-        layers: list[tuple[Mapping[str, Any], _Path]] = [(table, path)]
+        layers: list[tuple[Mapping[str, Any], At]] = [(table, path)]
         for key in (platform.docker, platform.name):
             if key in table.get("platforms", {}):
                 layers.append((table["platforms"][key], (*path, "platforms", key)))
         alternative = self.alternative(name, layers)
         if alternative:
             layers.append((table["alternatives"][alternative], (*path, "alternatives", alternative)))
+        if all("path" not in layer for layer, _ in layers):
+            raise self.error(path, f"stage {name} has no path", f'write path = "stock/{name}"')
+        return self.merged(layers, platform, alternative)
+
+    def merged(
+        self, layers: list[tuple[Mapping[str, Any], At]], platform: Platform, alternative: str = ""
+    ) -> Recipe:
+        """One recipe out of layers, of which later ones win; one of them has a path."""
         merged: dict[str, Any] = {"network": self.defaults.get("network", "default")}
         args = self.args(self.defaults, ("defaults",)) | dict(platform.args)
         own: set[str] = set()
-        where: dict[str, _Path] = {}
+        where: dict[str, At] = {}
         for layer, layer_path in layers:
             merged |= layer
             where |= dict.fromkeys(layer, layer_path)
             given = self.args(layer, layer_path)
             args |= given
             own |= set(given)
-        if "path" not in merged:
-            raise self.error(path, f"stage {name} has no path", f'write path = "stock/{name}"')
         context = self.folder(merged["path"], (*where["path"], "path"))
         dockerfile = merged.get("dockerfile", "Dockerfile")
         self.check_dockerfile(context, dockerfile, where.get("dockerfile", where["path"]))
@@ -347,12 +268,12 @@ class _Builder:
             archive=merged.get("archive", False),
             timeout=merged.get("timeout", 0),
             alternative=alternative,
-            source=self.lines.where(*path),
+            source=self.lines.where(*layers[0][1]),
         )
 
-    def alternative(self, name: str, layers: list[tuple[Mapping[str, Any], _Path]]) -> str:
+    def alternative(self, name: str, layers: list[tuple[Mapping[str, Any], At]]) -> str:
         """The one in force, "" for none: command line, environment, then the last layer that has one."""
-        value, where = self.setting(name)
+        value, where = self.said.setting(name)
         if value is None:
             said = [(layer["alternative"], path) for layer, path in layers if "alternative" in layer]
             value, path = said[-1] if said else ("default", layers[0][1])
@@ -366,13 +287,13 @@ class _Builder:
             )
         return value
 
-    def folder(self, given: str, where: _Path) -> str:
+    def folder(self, given: str, where: At) -> str:
         """A stage's folder relative to the project, which it must not leave."""
         if given not in self.folders:
             self.folders[given] = self.checked_folder(given, where)
         return self.folders[given]
 
-    def checked_folder(self, given: str, where: _Path) -> str:
+    def checked_folder(self, given: str, where: At) -> str:
         root = self.root.resolve()
         if not given or "\0" in given:
             raise self.error(where, f"path {given!r} is no folder")
@@ -390,7 +311,7 @@ class _Builder:
             raise self.error(where, f"no folder {given!r}", "make it, with a Dockerfile in it")
         return folder.relative_to(root).as_posix()
 
-    def check_dockerfile(self, context: str, name: str, where: _Path) -> None:
+    def check_dockerfile(self, context: str, name: str, where: At) -> None:
         if (context, name) in self.dockerfiles:
             return
         pure = PurePosixPath(name)

@@ -18,7 +18,7 @@ from .context import Entry, Selection, ignore_file
 from .dockerfile import Edge, Facts, analyse, has_onbuild
 from .errors import ContextError, DockerfileError, ProjectError, nearest
 from .instructions import declared_args, parse
-from .model import BASE, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
+from .model import BASE, Base, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,6 +84,12 @@ class Spec:
     def dockerfile(self) -> str:
         return f"{self.recipe.context}/{self.recipe.dockerfile}"
 
+    @property
+    def kept_as(self) -> str:
+        """The name of what is kept of the node's last build; each alternative has its own."""
+        alternative = f"--{self.recipe.alternative}" if self.recipe.alternative else ""
+        return f"{self.node}{alternative}"
+
 
 def _edge_name(edge: Edge) -> str:
     """How an edge is written in a key: its name, the platform if it is another, and what of it counts."""
@@ -109,8 +115,7 @@ class Graph:
 
     @cached_property
     def nodes(self) -> list[Node]:
-        bootstrapped = isinstance(self.project.base, Bootstrap)
-        return [node for node in self.project.nodes() if bootstrapped or node.stage != BASE]
+        return self.project.nodes()
 
     def spec(self, node: Node) -> Spec:
         """Raises ``DockerfileError``, ``ContextError``, ``LockError``, ``ResolveError``."""
@@ -196,13 +201,12 @@ class Graph:
     def _read(self, node: Node) -> Spec:
         project = self.project
         platform = project.platforms[node.platform]
-        if node.stage == BASE:
-            assert isinstance(project.base, Bootstrap)
-            recipe = Recipe(context="", source=project.base.source)
-            return Spec(
-                node, platform, recipe, project.epoch, bootstrap=project.base, archive=self.lock.archive()
-            )
-        recipe = self._recipe_of(node)
+        recipe = project.recipe(node)
+        if recipe is None:
+            base = project.bases[node.platform]
+            assert isinstance(base, Bootstrap)
+            empty = Recipe(context="", source=base.source)
+            return Spec(node, platform, empty, project.epoch, bootstrap=base, archive=self.lock.archive())
         folder, name = project.root / recipe.context, self._name(node)
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
@@ -236,7 +240,9 @@ class Graph:
         )
 
     def _recipe_of(self, node: Node) -> Recipe:
-        return self.project.stages[node.stage].recipes[node.platform]
+        recipe = self.project.recipe(node)
+        assert recipe is not None
+        return recipe
 
     def _name(self, node: Node) -> str:
         """The node's Dockerfile, relative to the project."""
@@ -274,12 +280,22 @@ class Graph:
                 nearest(arg, declared),
             )
 
-    def _is_stage(self, name: str) -> bool:
-        return name in self.project.stages or (name == BASE and isinstance(self.project.base, Bootstrap))
+    def _parent(self, edge: Edge, own: Platform, name: str) -> Node | None:
+        """The node that an edge leads to, None where that is an image from outside."""
+        outside = edge.name not in self.project.stages and edge.name != BASE
+        if outside or (edge.name == BASE and isinstance(self._base(edge, own), ExternalBase)):
+            return None
+        return Node(edge.name, self._platform(edge, own, name))
+
+    def _base(self, edge: Edge, own: Platform) -> Base:
+        """The base that an edge means; an image from outside may have platforms that the project has not."""
+        rows = self.project.platforms.values()
+        other = next((p for p in rows if p.docker == edge.platform), own) if edge.platform else own
+        return self.project.bases[other.name]
 
     def _edges(self, node: Node) -> tuple[Parent, ...]:
         """Edges to other nodes of the project."""
-        if node.stage == BASE:
+        if self.project.recipe(node) is None:
             return ()
         own, name = self.project.platforms[node.platform], self._name(node)
         _, facts = self._facts(node)
@@ -287,31 +303,28 @@ class Graph:
             if image := self.project.tested_by(edge.name):
                 what = f"{edge.name} is the test of image {image.name}; nothing can stand on it"
                 raise DockerfileError(f"{name}:{edge.line}", what, f"use {image.name} itself")
-        return tuple(
-            Parent(edge, Node(edge.name, self._platform(edge, own, name)))
-            for edge in facts.edges
-            if self._is_stage(edge.name)
-        )
+        nodes = ((edge, self._parent(edge, own, name)) for edge in facts.edges)
+        return tuple(Parent(edge, parent) for edge, parent in nodes if parent is not None)
 
     def _externals(self, node: Node) -> tuple[External, ...]:
         """Edges to images from outside, pinned."""
         own, name = self.project.platforms[node.platform], self._name(node)
-        base, images = self.project.base, []
+        images: list[External] = []
         for edge in self._facts(node)[1].edges:
-            if self._is_stage(edge.name):
+            if self._parent(edge, own, name) is not None:
                 continue
             docker = edge.platform or own.docker
             reference, where = edge.name, f"{name}:{edge.line}"
             if edge.name == BASE:
+                base = self._base(edge, own)
                 assert isinstance(base, ExternalBase)
-                rows = [own, *self.project.platforms.values()]
-                wanted = next((p for p in rows if p.docker == docker), Platform(docker, docker))
-                reference, where = base.reference(wanted), base.source
+                reference, where = base.image, base.source
             pin = self.lock.image(reference, docker, where, self.project.stages)
             images.append(External(edge, reference, pin.digest, pin.index))
-            other = next((i for i in images if i.edge.name == edge.name and i.reference != reference), None)
-            if other:
-                what = f"{edge.name} is {other.reference} for one platform and {reference} for another"
+            others = {i.reference for i in images if i.edge.name == edge.name}
+            others |= {"a stage" for parent in self._edges(node) if parent.edge.name == edge.name}
+            if others := others - {reference}:
+                what = f"{edge.name} is {reference} for one platform and {min(others)} for another"
                 hint = "one Dockerfile can use a base for two platforms only if it is one image of both"
                 raise DockerfileError(f"{name}:{edge.line}", what, hint)
         return tuple(images)
@@ -331,7 +344,7 @@ class Graph:
     def _onbuild(self, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
         """Whether a start image leaves triggers that read the context of this build."""
         for parent in parents:
-            if parent.edge.whole and parent.node.stage != BASE:
+            if parent.edge.whole and self.project.recipe(parent.node) is not None:
                 name = self._name(parent.node)
                 if name not in self._triggers:
                     # the text alone, since the parent's own facts may lead back here when there is a cycle

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import io
 import tarfile
-from contextlib import contextmanager
 from itertools import zip_longest
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from .errors import StoreError
+from . import layer
 from .key import printable, shortened
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
     from .store.layout import LayoutStore
 
-_ZSTD, _GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 _KINDS = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
@@ -111,42 +108,9 @@ def _moment(seconds: float) -> str:
 
 def members(path: Path) -> dict[str, Member]:
     """What a layer's blob holds, by absolute path. Raises ``StoreError`` if it is no layer."""
-    found: dict[str, Member] = {}
-    try:
-        with _plain(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for item in archive:
-                # of a path that stands there twice the last counts, as when it is unpacked
-                found["/" + item.name.strip("/").removeprefix("./")] = _member(archive, item)
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise _unreadable(path, error) from None
-    return found
-
-
-def _unreadable(path: Path, error: Exception) -> StoreError:
-    return StoreError(str(path), f"cannot be read as a layer: {error}", "doit verify checks cache/")
-
-
-@contextmanager
-def _plain(path: Path) -> Iterator[IO[bytes]]:
-    """A layer without its compression, whatever it is."""
-    import zstandard
-
-    with path.open("rb") as file:
-        start = file.read(4)
-        file.seek(0)
-        if start == _ZSTD:
-            try:
-                with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as reader:
-                    yield io.BufferedReader(reader)
-            except zstandard.ZstdError as error:
-                raise _unreadable(path, error) from None
-        elif start[:2] == _GZIP:
-            import gzip
-
-            with gzip.open(file) as unpacked:
-                yield cast("IO[bytes]", unpacked)
-        else:
-            yield file
+    with layer.opened(path) as archive:
+        # of a path that stands there twice the last counts, as when it is unpacked
+        return {layer.path_in(item): _member(archive, item) for item in archive}
 
 
 def _member(archive: tarfile.TarFile, item: tarfile.TarInfo) -> Member:

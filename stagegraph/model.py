@@ -79,14 +79,14 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class ExternalBase:
-    """A base given as an image reference; ``image`` may differ by platform name or OCI platform."""
+    """A base given as an image reference."""
 
     image: str
-    images: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
 
-    def reference(self, platform: Platform) -> str:
-        return self.images.get(platform.name) or self.images.get(platform.docker) or self.image
+
+#: A base may also be a stage: a folder with a Dockerfile, which may stand on the base of another platform.
+Base = Bootstrap | ExternalBase | Recipe
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Project:
-    """All that ``stages.toml`` and the command line say."""
+    """All that ``stages.toml`` and the command line say. ``bases`` is by platform name."""
 
     root: Path
     settings: Settings
     platforms: Mapping[str, Platform]
-    base: Bootstrap | ExternalBase
+    bases: Mapping[str, Base]
     stages: Mapping[str, Stage]
     images: Mapping[str, Image]
     epoch: int = DEFAULT_EPOCH
@@ -153,8 +153,23 @@ class Project:
 
     def nodes(self) -> list[Node]:
         """Every node, base first, then in the order of ``stages.toml``."""
-        names = [BASE, *self.stages]
-        return [Node(stage, platform) for platform in self.platforms for stage in names]
+        return [
+            Node(stage, platform)
+            for platform in self.platforms
+            for stage in (BASE, *self.stages)
+            if stage != BASE or self.makes_base(platform)
+        ]
+
+    def makes_base(self, platform: str) -> bool:
+        """Whether the platform's base is a node of this project rather than an image from outside."""
+        return not isinstance(self.bases[platform], ExternalBase)
+
+    def recipe(self, node: Node) -> Recipe | None:
+        """How a node is built from its folder; None for a base that is bootstrapped or from outside."""
+        if node.stage != BASE:
+            return self.stages[node.stage].recipes[node.platform]
+        base = self.bases[node.platform]
+        return base if isinstance(base, Recipe) else None
 
     def test(self, image: str, platform: str) -> Node | None:
         """The node that tests an image on a platform, None where it has no test."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from . import key as keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from .graph import Graph, Parent
     from .key import Change
@@ -109,15 +109,21 @@ def _place(found: Found) -> str:
 
 
 def _reason(known: Record | None, changes: tuple[Change, ...], waits: list[Node]) -> str:
+    if known is None or not waits or _own(changes):
+        return cause(known, changes)
+    first = f"{', '.join(map(str, waits))} {'is' if len(waits) == 1 else 'are'} built first"
+    return f"{first}; built too unless the content comes out the same"
+
+
+def cause(known: Record | None, changes: Sequence[Change]) -> str:
+    """Why a node is built that was built as ``known`` before; what stands in its own folder comes first."""
     if known is None:
         return "no earlier build of it is known here"
-    own = [change for change in changes if (change.new or change.old).role != "parent"]  # type: ignore[union-attr]
-    if own:
-        more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
-        return f"{own[0]}{more}"
-    if waits:
-        first = f"{', '.join(map(str, waits))} {'is' if len(waits) == 1 else 'are'} built first"
-        return f"{first}; built too unless the content comes out the same"
-    if changes:
-        return str(changes[0])
-    return "its image is no longer in any store"
+    if not changes:
+        return "its image is no longer in any store"
+    more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
+    return f"{[*_own(changes), *changes][0]}{more}"
+
+
+def _own(changes: Iterable[Change]) -> list[Change]:
+    return [change for change in changes if (change.new or change.old).role != "parent"]  # type: ignore[union-attr]

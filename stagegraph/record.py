@@ -30,7 +30,8 @@ _DOCKER = re.compile(r"linux/[a-z0-9_]+(/[a-z0-9_]+)?")
 @dataclass(frozen=True)
 class Record:
     """``digest`` and ``size`` (bytes) are of the image's manifest. ``files`` and ``image`` are what a child
-    can see of it: its file system, and that with its runtime configuration."""
+    can see of it: its file system, and that with its runtime configuration. ``packages`` are the versions
+    (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any."""
 
     key: str
     node: str
@@ -42,6 +43,7 @@ class Record:
     seconds: float
     created: str
     inputs: tuple[Input, ...]
+    packages: tuple[str, ...] = ()
 
     def under(self, key: str, inputs: list[Input], node: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
@@ -60,6 +62,8 @@ class Record:
             "created": self.created,
             "inputs": json.dumps([list(i) for i in self.inputs], separators=(",", ":")),
         }
+        if self.packages:
+            annotations["packages"] = " ".join(self.packages)
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -96,6 +100,7 @@ def parse(data: bytes, key: str) -> Record | None:
             seconds=float(notes["seconds"]),
             created=notes["created"],
             inputs=tuple(Input(*item) for item in json.loads(notes["inputs"])),
+            packages=tuple(notes.get("packages", "").split()),
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -112,6 +117,7 @@ def _plausible(record: Record) -> bool:
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
         and all(isinstance(part, str) for item in record.inputs for part in item)
+        and all("=" in package for package in record.packages)
         and keys.digest(record.inputs) == record.key
     )
 

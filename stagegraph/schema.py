@@ -38,11 +38,13 @@ _RECIPE: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
     "archive": bool, "timeout": int,
 }  # fmt: skip
+_BASE: dict[str, type] = {"bootstrap": str, "include": list, "image": str}
 TABLES: dict[str, dict[str, type]] = {
     "project": {"repo": str, "registry": str, "builder": str, "source_date_epoch": int},
     "defaults": {"args": dict, "network": str},
     "platform": {"docker": str, "args": dict},
-    "base": {"bootstrap": str, "include": list, "image": str, "images": dict},
+    "base": {**_BASE, "platforms": dict},
+    "base on a platform": {**_BASE, **_RECIPE},
     "stage": {**_RECIPE, "description": str, "platforms": dict, "alternatives": dict},
     "stage on a platform": {**_RECIPE, "alternative": str},
     "alternative": _RECIPE,

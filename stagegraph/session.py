@@ -15,7 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import config, plan
+from . import config, packages, plan
+from . import key as keys
 from .errors import BuildError, EmulationError, EngineError, LostCacheError, StoreError, TestError
 from .files import writing
 from .graph import Graph, host_platform
@@ -133,16 +134,11 @@ class Session:
     def _note(self, node: Node, record: Record) -> None:
         """Hold the record for this run, and as the node's newest for later explanations."""
         self._records[node] = record
-        self.layout.remember(self._kept_as(node), record.key)
+        self.layout.remember(self.graph.spec(node).kept_as, record.key)
 
     def _latest(self, node: Node) -> Record | None:
         """The node's last build with the alternative in force: what another was made of explains nothing."""
-        return self.layout.latest(self._kept_as(node))
-
-    def _kept_as(self, node: Node) -> str:
-        stage = self.project.stages.get(node.stage)
-        alternative = stage.recipes[node.platform].alternative if stage else ""
-        return f"{node}--{alternative}" if alternative else str(node)
+        return self.layout.latest(self.graph.spec(node).kept_as)
 
     def _obtain(self, node: Node, key: str) -> tuple[Record, str] | None:
         """A record with its blobs in ``cache/``, and where it was found."""
@@ -160,35 +156,12 @@ class Session:
 
         Of several processes that want the same node one builds it; the others wait and reuse it.
         """
-        from filelock import FileLock
-
-        key = self.graph.key(node)
-        inputs = self.graph.inputs(node)
         content, content_inputs = plan.content_key(self.graph, node, self.record)
         latest = self._latest(node)
         self.report.start(node, latest.seconds if latest else None)
-        locks = self.layout.root / "locks"
-        with writing(locks):
-            locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / key.removeprefix("sha256:"), timeout=-1):
-            # a test that comes here has not passed on these very images, whatever its recipe key says
-            for known in (content,) if self.project.tested_by(node.stage) else (key, content):
-                if found := self._obtain(node, known):
-                    record = found[0].under(key, inputs, str(node))
-                    if known == content:
-                        self._keep(node, record)
-                    self._note(node, record)
-                    decision = "reuse" if found[1] == "cache" else "pull"
-                    self.report.done(
-                        node,
-                        decision,
-                        record,
-                        "its parents' content has not changed"
-                        if known == content
-                        else "another process made it",
-                    )
-                    return
-            reason = self._reason(node, latest)
+        with self._alone(node):
+            if self._found_by_now(node, content):
+                return
             self.check_emulation(node)
             record = self._build_twice(node)
             by_content = record.under(content, content_inputs)
@@ -197,7 +170,35 @@ class Session:
                 self.registry.push(node, record)
                 self.registry.push(node, by_content)
         self._note(node, record)
-        self.report.done(node, "build", record, reason)
+        self.report.done(node, "build", record, self._reason(latest, record))
+
+    @contextlib.contextmanager
+    def _alone(self, node: Node) -> Iterator[None]:
+        """No other process makes a node of the same key meanwhile."""
+        from filelock import FileLock
+
+        locks = self.layout.root / "locks"
+        with writing(locks):
+            locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / self.graph.key(node).removeprefix("sha256:"), timeout=-1):
+            yield
+
+    def _found_by_now(self, node: Node, content: str) -> bool:
+        """Whether the node is known by its content key, or another process made it while this one waited."""
+        key = self.graph.key(node)
+        # a test that comes here has not passed on these very images, whatever its recipe key says
+        for known in (content,) if self.project.tested_by(node.stage) else (key, content):
+            if found := self._obtain(node, known):
+                record, source = found[0].under(key, self.graph.inputs(node), str(node)), found[1]
+                if known == content:
+                    self._keep(node, record)
+                self._note(node, record)
+                why = (
+                    "its parents' content has not changed" if known == content else "another process made it"
+                )
+                self.report.done(node, "reuse" if source == "cache" else "pull", record, why)
+                return True
+        return False
 
     def _build_twice(self, node: Node) -> Record:
         """Build; once more if the engine went away, or a blob was bad or lost meanwhile."""
@@ -243,6 +244,7 @@ class Session:
             seconds=time.monotonic() - start,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             inputs=tuple(self.graph.inputs(node)),
+            packages=result.packages,
         )
         self.layout.put(record)
         return record
@@ -252,15 +254,14 @@ class Session:
         if self.registry:
             self.registry.push(node, record)
 
-    def _reason(self, node: Node, latest: Record | None) -> str:
-        from . import key as keys
-
-        if latest is None:
-            return "no earlier build of it is known here"
-        changes = keys.diff(latest.inputs, self.graph.inputs(node))
-        if not changes:
-            return "its image is no longer in any store"
-        return f"{changes[0]}" + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else "")
+    def _reason(self, latest: Record | None, record: Record) -> str:
+        """Why the node was built, and what the archive gave that it did not give the last time."""
+        cause = plan.cause(latest, keys.diff(latest.inputs, record.inputs) if latest else ())
+        moved = packages.moved(latest.packages, record.packages) if latest and latest.packages else []
+        if not moved:
+            return cause
+        more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+        return f"{cause}; packages: {', '.join(moved[:3])}{more}"
 
     def check_emulation(self, node: Node) -> None:
         """Say before the build that it cannot run, where that can be known: Linux and its own engine."""

@@ -204,9 +204,10 @@ def _broken(name: str, node: Node, error: StagegraphError) -> dict[str, Any]:
 
 def _description(node: Node) -> str:
     if node.stage == BASE:
-        base = session().project.base
-        assert isinstance(base, Bootstrap)
-        return f"{base.suite} from the distribution's archive"
+        base = session().project.bases[node.platform]
+        if isinstance(base, Bootstrap):
+            return f"{base.suite} from the distribution's archive"
+        return "what everything stands on"
     return (
         session().project.stages[node.stage].description
         or f"the stage in {session().project.stages[node.stage].recipes[node.platform].context}"
@@ -216,14 +217,13 @@ def _description(node: Node) -> str:
 def task_stages() -> Iterator[dict[str, Any]]:
     """One group a stage, one task a platform."""
     current = session()
-    stages = [*([BASE] if isinstance(current.project.base, Bootstrap) else []), *current.project.stages]
     try:
         current.graph.order(current.graph.nodes)
     except ProjectError as error:  # a cycle makes every plan meaningless
         fail(error)
     except StagegraphError:
         pass  # a broken stage concerns those who ask for it
-    for stage in stages:
+    for stage in dict.fromkeys(node.stage for node in current.graph.nodes):
         hidden = stage in current.project.images
         group = f"_{stage}" if hidden else stage
         yield {
@@ -232,8 +232,9 @@ def task_stages() -> Iterator[dict[str, Any]]:
             "doc": _description(Node(stage, next(iter(current.project.platforms)))),
             "meta": {"stage": stage},
         }
-        for platform in current.project.platforms:
-            yield {**_build_task(Node(stage, platform)), "basename": group}
+        for node in current.graph.nodes:
+            if node.stage == stage:
+                yield {**_build_task(node), "basename": group}
 
 
 def task_images() -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from . import plan
+from . import packages, plan
 from .errors import BuildError
 from .imagediff import Difference, compare
 
@@ -113,8 +113,12 @@ def again(session: Session, node: Node, record: Record, parents: dict[Node, Reco
             return Finding(node, record.key, "same", (), record.digest, result.digest)
         differences = compare(session.layout, record.digest, scratch, result.digest)
     alike = (result.files, result.image) == (record.files, record.image)
-    notes = ("what stands on it cannot see the difference",) if alike else ()
-    return Finding(node, record.key, "differs", notes, record.digest, result.digest, tuple(differences))
+    notes = ["what stands on it cannot see the difference"] if alike else []
+    if record.packages and (changes := packages.moved(record.packages, result.packages)):
+        notes.append(f"the archive has moved on: {'; '.join(changes)}")
+    return Finding(
+        node, record.key, "differs", tuple(notes), record.digest, result.digest, tuple(differences)
+    )
 
 
 def passed(findings: list[Finding], named: set[Node]) -> bool:

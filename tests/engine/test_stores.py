@@ -46,6 +46,15 @@ def chain(project: Project, repo: str) -> Project:
     return project
 
 
+@pytest.mark.parametrize(
+    "name", ["spaces, and a comma", 'quo\'te "double" $HOME', "Ünï ☃", "-dash", "x" * 200, "a=b@c:d#e"]
+)
+def test_a_project_folder_of_any_name(chain: Project, tmp_path: Path, name: str) -> None:
+    moved = chain.copy(tmp_path / name / "project")
+    assert moved.built("light:here").built == {"heavy:here", "light:here"}
+    assert not moved.built("light:here").built
+
+
 def test_second_call_does_nothing(chain: Project, repo: str) -> None:
     first = chain.built("light:here")
     assert first.built == {"heavy:here", "light:here"}

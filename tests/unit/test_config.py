@@ -9,7 +9,7 @@ from helpers import write
 
 from stagegraph import config
 from stagegraph.errors import ProjectError
-from stagegraph.model import DEFAULT_EPOCH, Bootstrap, ExternalBase, Node, Project, Secret, Settings
+from stagegraph.model import DEFAULT_EPOCH, Bootstrap, ExternalBase, Node, Project, Recipe, Secret, Settings
 
 pytestmark = pytest.mark.unit
 
@@ -57,7 +57,7 @@ def test_defaults(tmp_path: Path) -> None:
     project = load(tmp_path, STAGE)
     recipe = project.stages["blas"].recipes["amd64"]
     assert project.settings == Settings("example/atom")
-    assert project.base == Bootstrap("trixie", source="stages.toml:8")
+    assert set(project.bases.values()) == {Bootstrap("trixie", source="stages.toml:9")}
     assert project.epoch == DEFAULT_EPOCH
     assert (recipe.context, recipe.dockerfile, recipe.network, recipe.target) == (
         "blas",
@@ -156,14 +156,30 @@ def test_empty_setting_on_the_command_line_counts(tmp_path: Path) -> None:
     ],
 )
 def test_base_on_the_command_line(tmp_path: Path, cli: dict[str, str], base: object) -> None:
-    assert load(tmp_path, STAGE, cli=cli).base == base
+    assert set(load(tmp_path, STAGE, cli=cli).bases.values()) == {base}
 
 
-def test_base_image_by_platform(tmp_path: Path) -> None:
-    head = HEAD.replace('bootstrap = "trixie"', 'image = "debian"\nimages = { jetson = "l4t:r36" }')
-    assert load(tmp_path, STAGE, head=head).base == ExternalBase(
-        "debian", {"jetson": "l4t:r36"}, "stages.toml:8"
-    )
+BASES = """
+[base.platforms."linux/arm64"]
+path = "netlib"
+args = { X = "1" }
+[base.platforms.jetson]
+image = "l4t:r36"
+"""
+
+
+def test_base_by_platform_then_oci_platform(tmp_path: Path) -> None:
+    bases = load(tmp_path, '[platforms.aarch64]\ndocker = "linux/arm64"\n' + STAGE + BASES).bases
+    assert bases["amd64"] == Bootstrap("trixie", source="stages.toml:9")
+    assert isinstance(bases["jetson"], ExternalBase) and bases["jetson"].image == "l4t:r36"
+    recipe = bases["aarch64"]
+    assert isinstance(recipe, Recipe)
+    assert (recipe.context, set(recipe.own_args), recipe.args) == ("netlib", {"X"}, {"X": "1"})
+
+
+def test_a_base_of_the_command_line_is_for_every_platform(tmp_path: Path) -> None:
+    bases = load(tmp_path, STAGE + BASES, cli={"base": "debian:sid"}).bases
+    assert set(bases.values()) == {ExternalBase("debian:sid", "command line")}
 
 
 def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
@@ -408,10 +424,6 @@ HEADS = {
         ('atom"', 'atom"\nsource_date_epoch = true'),
         "stages.toml:3: source_date_epoch must be a whole number",
     ),
-    "two bases": (
-        ('"trixie"', '"trixie"\nimage = "debian"'),
-        "stages.toml:10: a base is bootstrapped or an image, not both\n  remove one of the two",
-    ),
     "no base": (
         ('bootstrap = "trixie"', ""),
         "stages.toml:8: no base is declared\n"
@@ -419,7 +431,7 @@ HEADS = {
     ),
     "suite": (
         ('"trixie"', '"--help"'),
-        "stages.toml:8: '--help' is not a suite\n  a release of the distribution, such as \"trixie\"",
+        "stages.toml:9: '--help' is not a suite\n  a release of the distribution, such as \"trixie\"",
     ),
     "package": (
         ('"trixie"', '"trixie"\ninclude = ["a b"]'),
@@ -431,11 +443,20 @@ HEADS = {
     ),
     "image of the base": (
         ('bootstrap = "trixie"', 'image = "de bian"'),
-        "stages.toml:8: 'de bian' is not an image\n  a reference, such as \"debian:trixie-slim\"",
+        "stages.toml:9: 'de bian' is not an image\n  a reference, such as \"debian:trixie-slim\"",
     ),
-    "image of the base for an unknown platform": (
-        ('bootstrap = "trixie"', 'image = "debian"\nimages = { amd46 = "x" }'),
+    "base of an unknown platform": (
+        ('"trixie"', '"trixie"\n[base.platforms.amd46]\nimage = "x"'),
         "stages.toml:10: base: unknown platform 'amd46'\n  did you mean 'amd64'?",
+    ),
+    "two bases": (
+        ('"trixie"', '"trixie"\nimage = "x"'),
+        "stages.toml:10: the base needs exactly one of bootstrap, image and path\n"
+        "  there are bootstrap and image",
+    ),
+    "no base for a platform": (
+        ('"trixie"', '"trixie"\n[base.platforms.amd64]\nnetwork = "none"'),
+        "stages.toml:10: the base needs exactly one of bootstrap, image and path\n  there is none",
     ),
 }
 

@@ -414,14 +414,46 @@ def test_the_store_is_no_part_of_a_context(tmp_path: Path) -> None:
 
 def test_a_base_of_two_images_cannot_be_used_for_both_platforms_at_once(tmp_path: Path) -> None:
     registry = Registry({"other": resolved("other")})
-    head = HEAD.replace('"debian:trixie"', '"debian:trixie"\nimages = { aarch64 = "other" }')
+    head = HEAD.replace('"debian:trixie"', '"debian:trixie"\n[base.platforms.aarch64]\nimage = "other"')
     both = "FROM --platform=linux/arm64 base AS o\nFROM base\nCOPY --from=o / /o\n"
     stages(tmp_path, {"a": both, "b": "FROM --platform=linux/arm64 base\n"}, head=head)
     said = fault(tmp_path, DockerfileError, "a", registry=registry)
-    assert "base is other for one platform and debian:trixie for another" in said
+    assert "base is debian:trixie for one platform and other for another" in said
     # alone it is that of the platform's row
     [image] = graph(tmp_path, registry).spec(Node("b", "amd64")).images
     assert image.reference == "other"
+
+
+FOREIGN = '"debian:trixie"\n[base.platforms.aarch64]\npath = "foreign"'
+
+
+def test_a_base_that_is_a_stage_stands_on_another_platforms(tmp_path: Path) -> None:
+    head = HEAD.replace('image = "debian:trixie"', f"bootstrap = {FOREIGN}".replace("debian:", ""))
+    text = (
+        "FROM --platform=linux/amd64 base AS tool\nRUN apt-get update\nFROM scratch\nCOPY --from=tool / /\n"
+    )
+    write(tmp_path, {"foreign/Dockerfile": text})
+    nodes = graph(stages(tmp_path, {"a": "FROM base\n"}, head=head))
+    base = Node("base", "aarch64")
+    assert nodes.parents(Node("a", "aarch64")) == [base]
+    assert nodes.parents(base) == [Node("base", "amd64")]
+    assert nodes.spec(base).archive and nodes.spec(base).bootstrap is None
+    assert nodes.order([base]) == [Node("base", "amd64"), base]
+
+
+def test_a_base_that_stands_on_itself_is_a_cycle(tmp_path: Path) -> None:
+    write(tmp_path, {"foreign/Dockerfile": "FROM base\n"})
+    stages(tmp_path, {"a": "FROM base\n"}, head=HEAD.replace('"debian:trixie"', FOREIGN))
+    with pytest.raises(ProjectError, match="base -> base"):
+        graph(tmp_path).order([Node("a", "aarch64")])
+
+
+def test_a_base_cannot_be_a_stage_and_an_image_at_once(tmp_path: Path) -> None:
+    write(tmp_path, {"foreign/Dockerfile": "FROM scratch\n"})
+    both = "FROM --platform=linux/arm64 base AS o\nFROM base\nCOPY --from=o / /o\n"
+    stages(tmp_path, {"a": both}, head=HEAD.replace('"debian:trixie"', FOREIGN))
+    said = fault(tmp_path, DockerfileError, "a")
+    assert "base is debian:trixie for one platform and a stage for another" in said
 
 
 @pytest.mark.parametrize("declared", ["ARG FO\\\nO=1", "ARG N=FOO\nARG $N=1"])

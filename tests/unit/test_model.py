@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from stagegraph import schema
-from stagegraph.model import ExternalBase, Node, Platform, Project, Settings
+from stagegraph.model import Base, Bootstrap, ExternalBase, Node, Platform, Project, Recipe, Settings
 
 pytestmark = pytest.mark.unit
 
 
 def project(settings: Settings) -> Project:
     platforms = {name: Platform(name, f"linux/{name}") for name in ("amd64", "arm64")}
-    return Project(Path("p"), settings, platforms, ExternalBase("debian"), {}, {})
+    bases: dict[str, Base] = {"amd64": Bootstrap("trixie"), "arm64": Recipe("stock/base")}
+    return Project(Path("p"), settings, platforms, bases, {}, {})
 
 
 def test_node_is_written_stage_platform() -> None:
@@ -47,17 +48,17 @@ def test_nodes_begin_with_the_base() -> None:
     assert project(Settings("a")).nodes() == [Node("base", "amd64"), Node("base", "arm64")]
 
 
-@pytest.mark.parametrize(
-    ("platform", "reference"),
-    [
-        (Platform("jetson", "linux/arm64"), "nvidia"),
-        (Platform("aarch64", "linux/arm64"), "arm"),
-        (Platform("amd64", "linux/amd64"), "debian"),
-    ],
-)
-def test_base_by_platform_then_oci_platform(platform: Platform, reference: str) -> None:
-    base = ExternalBase("debian", {"jetson": "nvidia", "linux/arm64": "arm"})
-    assert base.reference(platform) == reference
+def test_a_base_from_outside_is_no_node() -> None:
+    one = dataclasses.replace(
+        project(Settings("a")), bases={"amd64": ExternalBase("debian"), "arm64": Bootstrap("trixie")}
+    )
+    assert one.nodes() == [Node("base", "arm64")]
+
+
+def test_a_base_has_a_recipe_where_it_is_a_stage() -> None:
+    one = project(Settings("a"))
+    assert one.recipe(Node("base", "amd64")) is None
+    assert one.recipe(Node("base", "arm64")) == Recipe("stock/base")
 
 
 def test_frozen() -> None:

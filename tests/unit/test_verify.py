@@ -64,7 +64,8 @@ def keep(session: Session, node: Node, layer: bytes = b"layer") -> Record:
     digest, size, details = image(layout, layer)
     files, whole = record.visible(details)
     key, inputs = session.graph.key(node), tuple(session.graph.inputs(node))
-    made = Record(key, str(node), "linux/amd64", digest, size, files, whole, 1.0, "2026", inputs)
+    packages = ("libc6:amd64=1",)
+    made = Record(key, str(node), "linux/amd64", digest, size, files, whole, 1.0, "2026", inputs, packages)
     layout.put(made)
     parents = {parent: layout.read(session.graph.key(parent)) for parent in session.graph.parents(node)}
     content, inputs_too = plan.content_key(session.graph, node, lambda n: parents[n] or made)
@@ -201,7 +202,7 @@ class Builder:
         if self.layer is None:
             raise BuildError(str(spec.node), "exit code 7", "the log is there")
         digest, size, details = image(self.store, self.layer)
-        return Result(digest, size, *record.visible(details), 1.0)
+        return Result(digest, size, *record.visible(details), ("libc6:amd64=2",))
 
 
 @pytest.mark.parametrize(
@@ -222,6 +223,7 @@ def test_rebuild(
         assert high.notes == ("high:amd64: exit code 7\n  the log is there",)
     if result == "differs":
         assert [(d.name, d.change) for d in high.differences] == [("/file", "content")]
+        assert high.notes == ("the archive has moved on: libc6:amd64 1 -> 2",)
     assert kept(session.layout.root) == before and not list((session.layout.root / "tmp").iterdir())
 
 

@@ -1,0 +1,77 @@
+"""Settings: command line, then environment, then ``[project]``, each checked where it was said."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import schema
+from .errors import ProjectError, nearest
+from .model import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .lines import Lines
+
+ENV_PREFIX = "STAGEGRAPH_"
+
+
+class Said(NamedTuple):
+    """What a call says: ``NAME=VALUE`` words of its command line, and its environment."""
+
+    cli: Mapping[str, str]
+    env: Mapping[str, str]
+
+    def check(self, stages: Iterable[str]) -> None:
+        """Raises ``ProjectError`` for a word of the command line that is neither a setting nor a stage."""
+        known = [*schema.SETTINGS, *stages]
+        for name, value in self.cli.items():
+            if name not in known:
+                raise ProjectError("command line", f"unknown setting {name}={value}", nearest(name, known))
+
+    def setting(self, name: str) -> tuple[str | None, str]:
+        """Command line, then environment, with where it was said; None where neither says.
+
+        On the command line an empty value counts, in the environment it does not.
+        """
+        if name in self.cli:
+            return self.cli[name], "command line"
+        variable = ENV_PREFIX + name.upper().replace("-", "_").replace(".", "_")
+        return self.env.get(variable) or None, variable
+
+    def settings(self, head: Mapping[str, Any], lines: Lines) -> Settings:
+        """What is set, checked. ``head`` is the table ``[project]``. Raises ``ProjectError``."""
+
+        def chosen(name: str) -> tuple[str, str]:
+            return self._chosen(name, head, lines)
+
+        repo, where = chosen("repo")
+        if not repo:
+            hint = 'write repo = "example/atom" under [project], or give repo=...'
+            raise ProjectError(where, "no repository for images", hint)
+        if not schema.REPO.fullmatch(repo):
+            hint = "lower case, without a tag: elementaryrobotics/atom"
+            raise ProjectError(where, f"{repo!r} is not a repository name", hint)
+        tag, where = chosen("tag")
+        if tag and not schema.TAG.fullmatch(tag):
+            raise ProjectError(
+                where, f"{tag!r} is not a tag", "letters, digits, '_', '.' and '-', at most 128"
+            )
+        registry, where = chosen("registry")
+        if registry and not schema.REGISTRY.fullmatch(registry):
+            hint = "HOST, HOST:PORT or HOST/PATH, without https://"
+            raise ProjectError(where, f"{registry!r} is not a registry", hint)
+        if registry and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) and "/" in repo:
+            what = f"repo names a host already ({repo}), and registry={registry} another"
+            raise ProjectError(where, what, "write the repository without its host")
+        locked, where = chosen("locked")
+        if locked.lower() not in schema.TRUTH:
+            raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
+        builder, _ = chosen("builder")
+        return Settings(repo, tag, registry.removesuffix("/"), builder, schema.TRUTH[locked.lower()])
+
+    def _chosen(self, name: str, head: Mapping[str, Any], lines: Lines) -> tuple[str, str]:
+        """A setting's value and where it was said, ``[project]`` included."""
+        value, where = self.setting(name)
+        return (head.get(name, ""), lines.where("project", name)) if value is None else (value, where)
