@@ -1,16 +1,16 @@
 """``stages.toml`` and settings -> ``model.Project``. Reading, parsing and validating are three steps.
 
-Layers of arguments, later wins: ``[defaults]``, platform, stage, stage x OCI platform, stage x platform,
-alternative. Settings: ``[project]``, environment (``STAGEGRAPH_REPO``), command line (``repo=...``).
+``recipes`` merges what is said of a stage, ``stacks`` puts stages on one another, ``settings`` reads what the
+command line and the environment say.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import schema
+from . import schema, stacks
 from .errors import ProjectError, nearest
 from .lines import Lines
 from .model import (
@@ -25,11 +25,13 @@ from .model import (
     Secret,
     Stage,
 )
+from .recipes import Recipes
 from .settings import Said
-from .tables import At, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .tables import At
 
 FILE = "stages.toml"
 
@@ -76,22 +78,18 @@ def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str
     return _Builder(root, *parse(read(root)), said).project()
 
 
-class _Builder(Tables):
+class _Builder(Recipes):
     """One use: tables -> Project. Each method validates what it reads."""
 
     def __init__(self, root: Path, tables: dict[str, Any], lines: Lines, said: Said) -> None:
-        super().__init__(tables, lines)
-        self.root, self.said = root, said
-        # what was looked at and found good: every platform asks again
-        self.folders: dict[str, str] = {}
-        self.dockerfiles: set[tuple[str, str]] = set()
+        super().__init__(root, tables, lines, said)
+        self.stacks: dict[str, tuple[str, ...]] = {}  # by image
 
     def project(self) -> Project:
         for key in self.tables:
             if key not in schema.TOP:
                 raise self.error((key,), f"unknown table [{key}]", nearest(key, schema.TOP))
         head = self.table(("project",), "project")
-        self.defaults = self.table(("defaults",), "defaults")
         self.check_recipe(self.defaults, ("defaults",))
         self.platforms = {name: self.platform(name) for name in self.named(("platforms",))}
         if not self.platforms:
@@ -103,13 +101,15 @@ class _Builder(Tables):
         if epoch < 0:
             raise self.error(("project", "source_date_epoch"), "source_date_epoch is before 1970")
         images = {name: self.image(name) for name in self.named(("images",))}
+        stages = {name: self.stage(name) for name in self.stages}
+        self.check_stacks()
         tests = {image.test: self.test(image) for image in images.values() if image.test}
         return Project(
             root=self.root,
             settings=self.said.settings(head, self.lines),
             platforms=self.platforms,
             bases=self.bases(),
-            stages={name: self.stage(name) for name in self.stages} | tests,
+            stages=stacks.expand(stages, self.stacks.values()) | tests,
             images=images,
             epoch=epoch,
             secrets={name: self.secret(name) for name in self.named(("secrets",), schema.SECRET)},
@@ -214,125 +214,14 @@ class _Builder(Tables):
         recipes = {platform.name: self.recipe(name, table, platform) for platform in self.platforms.values()}
         return Stage(name, table.get("description", ""), recipes, self.lines.where(*path))
 
-    def check_recipe(self, table: Mapping[str, Any], path: At) -> None:
-        """What one layer says, by itself."""
-        if table.get("network", "none") not in ("default", "none"):
-            raise self.error((*path, "network"), 'network must be "default" or "none"')
-        if table.get("unpinned", "allow") != "allow":
-            raise self.error((*path, "unpinned"), 'unpinned can only be "allow"')
-        if table.get("timeout", 1) < 1:
-            raise self.error((*path, "timeout"), "timeout is in seconds, 1 at least")
-        if "path" in table:
-            self.folder(table["path"], (*path, "path"))
-
-    def recipe(self, name: str, table: Mapping[str, Any], platform: Platform) -> Recipe:
-        """Merge the layers that speak of this stage on this platform."""
-        path = ("stages", name)
-        layers: list[tuple[Mapping[str, Any], At]] = [(table, path)]
-        for key in (platform.docker, platform.name):
-            if key in table.get("platforms", {}):
-                layers.append((table["platforms"][key], (*path, "platforms", key)))
-        alternative = self.alternative(name, layers)
-        if alternative:
-            layers.append((table["alternatives"][alternative], (*path, "alternatives", alternative)))
-        if all("path" not in layer for layer, _ in layers):
-            raise self.error(path, f"stage {name} has no path", f'write path = "stock/{name}"')
-        return self.merged(layers, platform, alternative)
-
-    def merged(
-        self, layers: list[tuple[Mapping[str, Any], At]], platform: Platform, alternative: str = ""
-    ) -> Recipe:
-        """One recipe out of layers, of which later ones win; one of them has a path."""
-        merged: dict[str, Any] = {"network": self.defaults.get("network", "default")}
-        args = self.args(self.defaults, ("defaults",)) | dict(platform.args)
-        own: set[str] = set()
-        where: dict[str, At] = {}
-        for layer, layer_path in layers:
-            merged |= layer
-            where |= dict.fromkeys(layer, layer_path)
-            given = self.args(layer, layer_path)
-            args |= given
-            own |= set(given)
-        context = self.folder(merged["path"], (*where["path"], "path"))
-        dockerfile = merged.get("dockerfile", "Dockerfile")
-        self.check_dockerfile(context, dockerfile, where.get("dockerfile", where["path"]))
-        return Recipe(
-            context=context,
-            dockerfile=dockerfile,
-            target=merged.get("target", ""),
-            network=merged["network"],
-            args=args,
-            # an alternative shares the stage's arguments without having to declare each of them
-            own_args=frozenset() if alternative else frozenset(own),
-            unpinned="unpinned" in merged,
-            archive=merged.get("archive", False),
-            timeout=merged.get("timeout", 0),
-            alternative=alternative,
-            source=self.lines.where(*layers[0][1]),
-        )
-
-    def alternative(self, name: str, layers: list[tuple[Mapping[str, Any], At]]) -> str:
-        """The one in force, "" for none: command line, environment, then the last layer that has one."""
-        value, where = self.said.setting(name)
-        if value is None:
-            said = [(layer["alternative"], path) for layer, path in layers if "alternative" in layer]
-            value, path = said[-1] if said else ("default", layers[0][1])
-            where = self.lines.where(*path, "alternative")
-        known = layers[0][0].get("alternatives", {})
-        if value == "default":
-            return ""
-        if value not in known:
-            raise ProjectError(
-                where, f"stage {name} has no alternative {value!r}", nearest(value, ["default", *known])
-            )
-        return value
-
-    def folder(self, given: str, where: At) -> str:
-        """A stage's folder relative to the project, which it must not leave."""
-        if given not in self.folders:
-            self.folders[given] = self.checked_folder(given, where)
-        return self.folders[given]
-
-    def checked_folder(self, given: str, where: At) -> str:
-        root = self.root.resolve()
-        if not given or "\0" in given:
-            raise self.error(where, f"path {given!r} is no folder")
-        try:
-            folder = (self.root / given).resolve()
-            folder.stat()
-        except FileNotFoundError:
-            pass  # said below
-        except (OSError, RuntimeError) as error:  # a loop of links, a name that is too long
-            raise self.error(where, f"path {given!r} cannot be followed: {error}") from None
-        if not folder.is_relative_to(root):
-            hint = "a stage's folder lies inside the project"
-            raise self.error(where, f"path {given!r} leaves the project folder", hint)
-        if not folder.is_dir():
-            raise self.error(where, f"no folder {given!r}", "make it, with a Dockerfile in it")
-        return folder.relative_to(root).as_posix()
-
-    def check_dockerfile(self, context: str, name: str, where: At) -> None:
-        if (context, name) in self.dockerfiles:
-            return
-        pure = PurePosixPath(name)
-        if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or str(pure) != name:
-            hint = "a plain path inside the stage's folder"
-            raise self.error((*where, "dockerfile"), f"dockerfile {name!r} cannot be used", hint)
-        if not _is_file(self.root / context / name):
-            raise self.error((*where, "path"), f"no {name} in {context!r}")
-        self.dockerfiles.add((context, name))
-
     def image(self, name: str) -> Image:
         path = ("images", name)
         table = self.table(path, "image")
-        stage = table.get("stage", name)
         if name in schema.RESERVED:
             raise self.error(path, f"an image cannot be called {name!r}", "the word has a meaning of its own")
-        if stage not in self.stages:
-            raise self.error(
-                (*path, "stage"), f"image {name}: no stage {stage!r}", nearest(stage, self.stages)
-            )
-        if name in self.stages and name != stage:
+        stack = self.stack(name, table)
+        stage = stacks.name(stack)
+        if name in self.stages and name not in (stage, stack[-1]):
             what = f"image {name} has the name of a stage that is not its own ({stage})"
             raise self.error(path, what, "rename one of the two")
         platforms = table.get("platforms", list(self.platforms))
@@ -342,11 +231,50 @@ class _Builder(Tables):
                 raise self.error((*path, "platforms"), what, nearest(str(platform), self.platforms))
         if len(set(platforms)) != len(platforms) or not platforms:
             raise self.error((*path, "platforms"), f"image {name}: each platform once, and at least one")
-        description = table.get("description") or self.stages[stage].get("description", "")
+        description = table.get("description") or self.stages[stack[-1]].get("description", "")
         test = f"{name}-test" if "test" in table else ""
         if test in self.stages or (test and not schema.NAME.fullmatch(test)):
             raise self.error((*path, "test"), f"the test's stage needs the name {test}", "rename the other")
         return Image(name, stage, description, tuple(platforms), test, self.lines.where(*path))
+
+    def stack(self, image: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+        """The stages of an image, each on the one before; kept in ``stacks``."""
+        key = "stack" if "stack" in table else "stage"
+        where: At = ("images", image, key)
+        if len({"stack", "stage"} & table.keys()) > 1:
+            raise self.error(where, f"image {image} has a stage and a stack", "remove one of the two")
+        stack = tuple(table.get("stack", [table.get("stage", image)]))
+        if not stack:
+            raise self.error(where, f"image {image}: the stack is empty", "the lowest stage comes first")
+        for place, stage in enumerate(stack):
+            if not isinstance(stage, str) or stage not in self.stages:
+                what = f"image {image}: no stage {stage!r}"
+                raise self.error(where, what, nearest(str(stage), self.stages))
+            if stage in stack[:place]:
+                raise self.error(where, f"image {image}: stage {stage} stands in the stack twice")
+            for need in self.stages[stage].get("needs", ()):
+                if need not in self.stages:
+                    what = f"stage {stage} needs {need!r}, which is no stage"
+                    raise self.error(("stages", stage, "needs"), what, nearest(str(need), self.stages))
+                if need not in stack[:place]:
+                    raise self.error(where, f"image {image}: {stage} needs {need} before it in the stack")
+        self.stacks[image] = stack
+        return stack
+
+    def check_stacks(self) -> None:
+        """What stands on another image in one stack cannot be the lowest of another, or alone."""
+        on_others = {stage: image for image, stack in self.stacks.items() for stage in stack[1:]}
+        for image, stack in self.stacks.items():
+            if stack[0] in on_others:
+                what = f"image {image}: {stack[0]} stands on another stage in image {on_others[stack[0]]}"
+                raise self.error(("images", image), what, "a stack begins with a stage that stands by itself")
+            for part in map(stacks.name, stacks.prefixes(stack)):
+                other = part in self.stages or stacks.name(self.stacks.get(part, (part,))) != part
+                if other or not schema.NAME.fullmatch(part):
+                    what = f"image {image}: a stage of its stack would be called {part}"
+                    raise self.error(
+                        ("images", image, "stack"), what, "rename the other, or use shorter names"
+                    )
 
     def test(self, image: Image) -> Stage:
         """The stage that tests an image: its folder's Dockerfile may say ``FROM ${IMAGE}``."""
@@ -376,10 +304,3 @@ class _Builder(Tables):
         if len(table) != 1:
             raise self.error(("secrets", name), f"secret {name} needs either file or env")
         return Secret(**table)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long
-        return False

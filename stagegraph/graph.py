@@ -19,6 +19,7 @@ from .dockerfile import Edge, Facts, analyse, has_onbuild
 from .errors import ContextError, DockerfileError, ProjectError, nearest
 from .instructions import declared_args, parse
 from .model import BASE, Base, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
+from .stacks import ARGUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -270,6 +271,10 @@ class Graph:
             return self._read_facts[node]
 
     def _check_args(self, node: Node, recipe: Recipe, facts: Facts, name: str) -> None:
+        below = "" if node.stage == BASE else self.project.stages[node.stage].below
+        if below and not any(edge.whole and edge.name == below for edge in facts.edges):
+            what = f"it stands on {below} in a stack, but does not start from it"
+            raise DockerfileError(name, what, f"FROM ${{{ARGUMENT}}}, with ARG {ARGUMENT} before it")
         declared = declared_args(facts.instructions)
         if declared is None:
             return
@@ -315,6 +320,11 @@ class Graph:
                 continue
             docker = edge.platform or own.docker
             reference, where = edge.name, f"{name}:{edge.line}"
+            if on_others := [
+                s.name for s in self.project.stages.values() if s.name == f"{s.below}--{edge.name}"
+            ]:
+                what = f"{edge.name} stands on another stage wherever it is used"
+                raise DockerfileError(where, what, f"name what it comes to: {' or '.join(on_others)}")
             if edge.name == BASE:
                 base = self._base(edge, own)
                 assert isinstance(base, ExternalBase)

@@ -91,12 +91,16 @@ Base = Bootstrap | ExternalBase | Recipe
 
 @dataclass(frozen=True)
 class Stage:
-    """A folder with a Dockerfile, and what the project says of it. ``recipes`` is by platform name."""
+    """A folder with a Dockerfile, and what the project says of it. ``recipes`` is by platform name.
+
+    ``below`` is the stage that it stands on in a stack, "" where it is part of none.
+    """
 
     name: str
     description: str
     recipes: Mapping[str, Recipe]
     source: str = ""
+    below: str = ""
 
 
 @dataclass(frozen=True)

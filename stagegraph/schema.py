@@ -45,12 +45,14 @@ TABLES: dict[str, dict[str, type]] = {
     "platform": {"docker": str, "args": dict},
     "base": {**_BASE, "platforms": dict},
     "base on a platform": {**_BASE, **_RECIPE},
-    "stage": {**_RECIPE, "description": str, "platforms": dict, "alternatives": dict},
+    "stage": {**_RECIPE, "description": str, "needs": list, "platforms": dict, "alternatives": dict},
     "stage on a platform": {**_RECIPE, "alternative": str},
     "alternative": _RECIPE,
-    "image": {"stage": str, "description": str, "platforms": list, "test": str, "test_timeout": int},
+    "image": {
+        "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
+    },
     "secret": {"file": str, "env": str},
-}
+}  # fmt: skip
 TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets")
 TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
 TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

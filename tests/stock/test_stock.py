@@ -363,7 +363,8 @@ def copy(tmp_path: Path) -> Iterator[Path]:
     original store knows that it has read them.
     """
     folder = tmp_path / "project"
-    shutil.copytree(ROOT / "stock", folder / "stock", symlinks=True)
+    for name in ("stock", "variant"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)
     for name in ("stages.toml", "stages.lock", "dodo.py"):
         shutil.copy2(ROOT / name, folder / name)
     cache = folder / "cache"

@@ -578,3 +578,66 @@ def test_a_folder_of_that_name(tmp_path: Path) -> None:
 def test_this_project_loads() -> None:
     project = config.load(Path(__file__).parents[2], env={})
     assert set(project.platforms) >= {"amd64", "aarch64"}
+
+
+STACKS = """
+[stages.opengl]
+path = "netlib"
+description = "GL"
+[stages.vnc]
+path = "netlib"
+needs = ["opengl"]
+[images.opengl]
+stack = ["blas", "opengl"]
+[images.opengl-vnc]
+stack = ["blas", "opengl", "vnc"]
+"""
+
+
+def test_a_stack_is_stages_on_one_another(tmp_path: Path) -> None:
+    project = load(tmp_path, STAGE + STACKS)
+    assert list(project.stages) == ["blas", "blas--opengl", "blas--opengl--vnc"]
+    assert {image.name: image.stage for image in project.images.values()} == {
+        "opengl": "blas--opengl",
+        "opengl-vnc": "blas--opengl--vnc",
+    }
+    top = project.stages["blas--opengl--vnc"]
+    assert (top.below, top.recipes["amd64"].args["BASE_IMAGE"]) == ("blas--opengl", "blas--opengl")
+    assert project.images["opengl"].description == "GL"
+
+
+STACK_FAULTS = {
+    "unknown": ('["blas", "opengl"]', '["blas", "opengk"]', "no stage 'opengk'\n  did you mean 'opengl'?"),
+    "twice": (
+        '["blas", "opengl"]',
+        '["blas", "opengl", "opengl"]',
+        "stage opengl stands in the stack twice",
+    ),
+    "empty": ('["blas", "opengl"]', "[]", "the stack is empty\n  the lowest stage comes first"),
+    "no stage": ('["blas", "opengl"]', "[1]", "no stage 1\n  known here: blas, opengl, vnc"),
+    "order": ('"opengl", "vnc"]', '"vnc", "opengl"]', "vnc needs opengl before it in the stack"),
+    "lowest": (
+        '["blas", "opengl"]',
+        '["opengl"]',
+        "opengl stands on another stage in image opengl-vnc\n"
+        "  a stack begins with a stage that stands by itself",
+    ),
+    "stage and stack": (
+        'stack = ["blas", "opengl"]',
+        'stack = ["blas", "opengl"]\nstage = "blas"',
+        "has a stage and a stack",
+    ),
+    "need": ('needs = ["opengl"]', 'needs = ["opengk"]', "stage vnc needs 'opengk', which is no stage"),
+}
+
+
+@pytest.mark.parametrize("name", STACK_FAULTS)
+def test_fault_of_a_stack(tmp_path: Path, name: str) -> None:
+    old, new, said = STACK_FAULTS[name]
+    assert STACKS.count(old) == 1
+    assert said in fault(tmp_path, STAGE + STACKS.replace(old, new))
+
+
+def test_a_stack_whose_stage_would_have_the_name_of_another(tmp_path: Path) -> None:
+    text = STAGE + STACKS + '[stages.blas--opengl]\npath = "blas"\n'
+    assert "a stage of its stack would be called blas--opengl" in fault(tmp_path, text)

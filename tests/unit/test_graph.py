@@ -460,3 +460,34 @@ def test_a_base_cannot_be_a_stage_and_an_image_at_once(tmp_path: Path) -> None:
 def test_an_argument_whose_name_is_not_in_the_text(tmp_path: Path, declared: str) -> None:
     stages(tmp_path, {"a": f"FROM base\n{declared}\n"}, more='[defaults]\nargs = { FOO = "2" }\n')
     assert dict(graph(tmp_path).spec(Node("a", "amd64")).facts.args) == {"FOO": "2"}
+
+
+STACK = """
+[images.top]
+stack = ["low", "top"]
+[images.other]
+stack = ["low", "mid", "top"]
+"""
+ON = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"
+
+
+def test_a_stage_on_two_parents_is_two_nodes(tmp_path: Path) -> None:
+    stages(tmp_path, {"low": "FROM base\n", "mid": ON + "LABEL a=b\n", "top": ON}, more=STACK)
+    nodes = graph(tmp_path)
+    goals = amd64("low--mid--top", "low--top")
+    assert nodes.order(goals) == amd64("low", "low--mid", "low--mid--top", "low--top")
+    assert nodes.key(Node("low--mid--top", "amd64")) != nodes.key(Node("low--top", "amd64"))
+
+
+def test_a_stage_that_does_not_start_from_the_one_below(tmp_path: Path) -> None:
+    stages(tmp_path, {"low": "FROM base\n", "mid": ON, "top": "FROM base\n"}, more=STACK)
+    said = fault(tmp_path, DockerfileError, "low--top")
+    assert "it stands on low in a stack, but does not start from it\n  FROM ${BASE_IMAGE}" in said
+
+
+def test_a_stacked_stage_is_named_with_what_it_stands_on(tmp_path: Path) -> None:
+    files = {"low": "FROM base\n", "mid": ON, "top": ON, "user": "FROM low\nCOPY --from=top / /\n"}
+    stages(tmp_path, files, more=STACK)
+    said = fault(tmp_path, DockerfileError, "user")
+    assert "user/Dockerfile:2: top stands on another stage wherever it is used" in said
+    assert "low--top" in said

@@ -1,0 +1,54 @@
+"""Stacks: an image as a list of stages, each of which starts ``FROM ${BASE_IMAGE}`` on the one before.
+
+A stage on a parent is a stage of its own: the same on two parents is two, on one parent it is one, whatever
+images it is part of. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from .model import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+#: The argument that tells a stacked stage what it stands on.
+ARGUMENT = "BASE_IMAGE"
+
+
+def name(stack: Sequence[str]) -> str:
+    """The stage that a stack comes to: ``stock--opengl--vnc``."""
+    return "--".join(stack)
+
+
+def prefixes(stack: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The stacks that one is built through, from two stages on."""
+    return (part for part in accumulate((stage,) for stage in stack) if len(part) > 1)
+
+
+def expand(stages: Mapping[str, Stage], stacks: Iterable[Sequence[str]]) -> dict[str, Stage]:
+    """``stages`` with those that the stacks come to in place of those that are stacked."""
+    stacks = list(stacks)
+    stacked = {stage for stack in stacks for stage in stack[1:]}
+    made = {stage.name: stage for stage in stages.values() if stage.name not in stacked}
+    for stack in stacks:
+        for part in prefixes(stack):
+            made[name(part)] = _on(stages[part[-1]], part)
+    return made
+
+
+def _on(stage: Stage, stack: Sequence[str]) -> Stage:
+    """A stage at the top of a stack."""
+    parent = name(stack[:-1])
+    recipes = {
+        platform: replace(
+            recipe, args={**recipe.args, ARGUMENT: parent}, own_args=recipe.own_args | {ARGUMENT}
+        )
+        for platform, recipe in stage.recipes.items()
+    }
+    return Stage(
+        name(stack), f"{stage.description or stage.name}, on {parent}", recipes, stage.source, parent
+    )
