@@ -104,12 +104,18 @@ _CAUSES = (
     ),
     _Cause(
         r"Temporary failure (in name resolution|resolving)|Could not resolve|no such host"
-        r"|Name or service not known|Network is unreachable|i/o timeout|TLS handshake timeout|Failed to fetch"
-        r"|Unable to connect to",
+        r"|Name or service not known|Network is unreachable|i/o timeout|TLS handshake timeout"
+        r"|Failed to fetch(?!.* 404 )|Unable to connect to",
         NetworkError,
         "the step found no network: check the connection, DNS "
         "(docker run --rm IMAGE getent hosts NAME), and proxies; "
         "a step with network=none has none on purpose",
+        printed=True,
+    ),
+    _Cause(
+        r"Failed to fetch.* 404 ",
+        BuildError,
+        "the archive has that file no longer: where it is pinned, pin what the archive has now",
         printed=True,
     ),
     _Cause(

@@ -88,6 +88,8 @@ def test_only_the_last_lines_are_shown() -> None:
         ("curl: (60) SSL certificate problem: unable to get local issuer certificate", NetworkError),
         ("Temporary failure resolving 'example.org'", NetworkError),
         ("curl: (6) Could not resolve host: example.org", NetworkError),
+        ("E: Failed to fetch http://example.org/a.deb  Connection failed", NetworkError),
+        ("E: Failed to fetch http://example.org/a.deb  404  Not Found [IP: 192.0.2.1 80]", BuildError),
         # a step may print what elsewhere would mean the engine or a registry
         ("sh: -c: line 1: unexpected EOF while looking for matching `''", BuildError),
         ("rpc error: code = Unavailable", BuildError),
