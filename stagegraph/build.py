@@ -25,7 +25,7 @@ from . import record as records
 from .context import write_tar
 from .errors import ProjectError, StoreError, ToolError, nearest
 from .failure import cause, explain, too_late
-from .files import writing
+from .files import near, writing
 from .progress import Tracker
 from .store import engine
 from .tools import environment, popen, run, tail
@@ -183,8 +183,7 @@ class Builder:
             # one name for several platforms is an index, of which BuildKit takes the one that FROM asks for
             single = list(by_platform) == [own]
             digest = by_platform[own].digest if single else self._index(by_platform)
-            # relative, since buildx takes an @ in a path for the one before the digest
-            contexts[name] = f"oci-layout://.@{digest}"
+            contexts[name] = f"oci-layout://{near(self.layout.root)}@{digest}"
         references: dict[str, set[str]] = {}
         for image in spec.images:
             references.setdefault(image.edge.name, set()).add(image.digest)
@@ -252,7 +251,7 @@ class Builder:
         mode = "ab" if spec.bootstrap else "wb"
         with (
             log.open(mode, buffering=0) as out,
-            popen(command, **pipes, env=environment(), cwd=self.layout.root) as process,
+            popen(command, **pipes, env=environment()) as process,
             _time_limit(process, spec.recipe.timeout) as late,
         ):
             assert process.stdout is not None

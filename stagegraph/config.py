@@ -29,7 +29,7 @@ from .recipes import Recipes
 from .settings import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from .tables import At
 
@@ -74,6 +74,9 @@ def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str
     ``cli`` holds ``NAME=VALUE`` words of the command line, ``env`` the environment.
     Raises ``ProjectError`` naming line and nearest known word.
     """
+    if {"\n", "\r"} & set(str(root)):
+        name = str(root).encode("unicode_escape").decode()
+        raise ProjectError(name, "the folder's name has a line break, which the builder does not take")
     said = Said(dict(cli or {}), os.environ if env is None else env)
     return _Builder(root, *parse(read(root)), said).project()
 
@@ -100,10 +103,10 @@ class _Builder(Recipes):
         epoch = head.get("source_date_epoch", DEFAULT_EPOCH)
         if epoch < 0:
             raise self.error(("project", "source_date_epoch"), "source_date_epoch is before 1970")
-        images = {name: self.image(name) for name in self.named(("images",))}
         stages = {name: self.stage(name) for name in self.stages}
-        self.check_stacks()
+        images = {name: self.image(name) for name in self.named(("images",))}
         tests = {image.test: self.test(image) for image in images.values() if image.test}
+        self.check_stacks(tests)
         return Project(
             root=self.root,
             settings=self.said.settings(head, self.lines),
@@ -145,8 +148,12 @@ class _Builder(Recipes):
         if not {"bootstrap", "image"} & table.keys():
             hint = 'write [base] with bootstrap = "trixie" or image = "debian:trixie-slim"'
             raise self.error(("base",), "no base is declared", hint)
+        used = {*self.platforms, *(platform.docker for platform in self.platforms.values())}
         for key in table.get("platforms", {}):
             self.check_platform(key, ("base", "platforms"), "base")
+            if key not in used:
+                what, hint = f"base: no platform of this project is {key}", "declare one under [platforms]"
+                raise self.error(("base", "platforms", key), what, hint)
             self.check_recipe(
                 self.table(("base", "platforms", key), "base on a platform"), ("base", "platforms", key)
             )
@@ -165,10 +172,13 @@ class _Builder(Recipes):
             raise self.error(
                 (*path, *said[-1:]), "the base needs exactly one of bootstrap, image and path", hint
             )
+        if said != ["path"] and (idle := own.keys() - {"bootstrap", "image", "include", "platforms"}):
+            key = min(idle)
+            raise self.error((*path, key), f"{key} is for a base that is a stage", "write path, or remove it")
         include, where = self.include(own, path), self.lines.where(*path, said[0])
         if said == ["bootstrap"]:
             return Bootstrap(self.suite(own["bootstrap"], where), include, where)
-        if include:
+        if "include" in own:
             raise self.error((*path, "include"), "include is for a base that is bootstrapped")
         if said == ["image"]:
             return ExternalBase(self.reference(own["image"], where), where)
@@ -203,6 +213,10 @@ class _Builder(Recipes):
             raise self.error(path, f"a stage cannot be called {name!r}", hint)
         table = self.stages[name]
         self.check_recipe(table, path)
+        for need in table.get("needs", ()):
+            if not isinstance(need, str) or need not in self.stages:
+                what = f"stage {name} needs {need!r}, which is no stage"
+                raise self.error((*path, "needs"), what, nearest(str(need), self.stages))
         for key in table.get("platforms", {}):
             self.check_platform(key, (*path, "platforms"), f"stage {name}")
             self.check_recipe(
@@ -253,28 +267,30 @@ class _Builder(Recipes):
             if stage in stack[:place]:
                 raise self.error(where, f"image {image}: stage {stage} stands in the stack twice")
             for need in self.stages[stage].get("needs", ()):
-                if need not in self.stages:
-                    what = f"stage {stage} needs {need!r}, which is no stage"
-                    raise self.error(("stages", stage, "needs"), what, nearest(str(need), self.stages))
                 if need not in stack[:place]:
                     raise self.error(where, f"image {image}: {stage} needs {need} before it in the stack")
         self.stacks[image] = stack
         return stack
 
-    def check_stacks(self) -> None:
-        """What stands on another image in one stack cannot be the lowest of another, or alone."""
+    def check_stacks(self, tests: Container[str]) -> None:
+        """What stands on another image in one stack cannot be the lowest of another, or alone.
+
+        The stages that stacks come to need names of their own, also among the stages that are ``tests``.
+        """
+        made: dict[str, tuple[str, ...]] = {}
         on_others = {stage: image for image, stack in self.stacks.items() for stage in stack[1:]}
         for image, stack in self.stacks.items():
             if stack[0] in on_others:
                 what = f"image {image}: {stack[0]} stands on another stage in image {on_others[stack[0]]}"
                 raise self.error(("images", image), what, "a stack begins with a stage that stands by itself")
-            for part in map(stacks.name, stacks.prefixes(stack)):
-                other = part in self.stages or stacks.name(self.stacks.get(part, (part,))) != part
-                if other or not schema.NAME.fullmatch(part):
-                    what = f"image {image}: a stage of its stack would be called {part}"
-                    raise self.error(
-                        ("images", image, "stack"), what, "rename the other, or use shorter names"
-                    )
+            for part in stacks.prefixes(stack):
+                name = stacks.name(part)
+                taken = name in self.stages or made.setdefault(name, part) != part
+                taken = taken or self.stacks.get(name, part) != part or name in tests
+                if taken or not schema.NAME.fullmatch(name):
+                    what = f"image {image}: a stage of its stack would be called {name}"
+                    hint = "rename the other, or use shorter names"
+                    raise self.error(("images", image, "stack"), what, hint)
 
     def test(self, image: Image) -> Stage:
         """The stage that tests an image: its folder's Dockerfile may say ``FROM ${IMAGE}``."""

@@ -185,6 +185,8 @@ class _Walk:
         value = self._expand(word, self.globals, instruction)
         if not value:
             hint = "give the argument a value in stages.toml, or a default before the first FROM"
+            if "BASE_IMAGE" in variables(word):
+                hint = "a stage that stands on others needs an image in stages.toml that has it in its stack"
             raise self._error(instruction, f"{said}: the name is empty or not known before the build", hint)
         return value
 

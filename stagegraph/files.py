@@ -61,3 +61,11 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def near(path: Path) -> str:
+    """A path as seen from the working folder, which for a run is the project's.
+
+    For tools that take a word apart at ``:`` or ``@``, which a project's folder may have in its name.
+    """
+    return os.path.relpath(path)

@@ -19,13 +19,15 @@ STATUS = "/var/lib/dpkg/status"
 def installed(layout: LayoutStore, manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """``NAME:ARCHITECTURE=VERSION`` of every installed package, sorted; nothing where dpkg is not used.
 
-    Raises ``StoreError`` for a layer that cannot be read.
+    The versions explain, nothing is decided by them: a database that is a link is left alone. Raises
+    ``StoreError`` for a layer that cannot be read.
     """
     for blob in reversed(manifest["layers"] or ()):
         with layer.opened(layout.blob(blob["digest"])) as archive:
             for item in archive:
-                if layer.path_in(item) == STATUS and (file := archive.extractfile(item)):
-                    return parse(file.read().decode(errors="replace"))
+                if layer.path_in(item) == STATUS:
+                    file = archive.extractfile(item) if item.isreg() else None
+                    return parse(file.read().decode(errors="replace")) if file else ()
     return ()
 
 
@@ -35,8 +37,9 @@ def parse(status: str) -> tuple[str, ...]:
     for stanza in status.split("\n\n"):
         # continuation lines start with a space and hold none of these fields
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line[1:])
-        if fields.get("Status", "").endswith(" installed"):
-            found.append(f"{fields['Package']}:{fields['Architecture']}={fields['Version']}")
+        name, arch, version = (fields.get(field, "") for field in ("Package", "Architecture", "Version"))
+        if fields.get("Status", "").endswith(" installed") and name and arch and version:
+            found.append(f"{name}:{arch}={version}")
     return tuple(sorted(found))
 
 

@@ -120,7 +120,7 @@ def cause(known: Record | None, changes: Sequence[Change]) -> str:
     if known is None:
         return "no earlier build of it is known here"
     if not changes:
-        return "its image is no longer in any store"
+        return "its image is in no store any more, or was made on other content of its parents"
     more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
     return f"{[*_own(changes), *changes][0]}{more}"
 

@@ -63,7 +63,7 @@ class Record:
             "inputs": json.dumps([list(i) for i in self.inputs], separators=(",", ":")),
         }
         if self.packages:
-            annotations["packages"] = " ".join(self.packages)
+            annotations["versions"] = json.dumps(self.packages, separators=(",", ":"))
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -100,7 +100,7 @@ def parse(data: bytes, key: str) -> Record | None:
             seconds=float(notes["seconds"]),
             created=notes["created"],
             inputs=tuple(Input(*item) for item in json.loads(notes["inputs"])),
-            packages=tuple(notes.get("packages", "").split()),
+            packages=tuple(json.loads(notes.get("versions", "[]"))),
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -117,7 +117,7 @@ def _plausible(record: Record) -> bool:
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
         and all(isinstance(part, str) for item in record.inputs for part in item)
-        and all("=" in package for package in record.packages)
+        and all(isinstance(package, str) and "=" in package for package in record.packages)
         and keys.digest(record.inputs) == record.key
     )
 

@@ -105,7 +105,14 @@ class Session:
 
     def plan(self, goals: list[Node]) -> list[plan.Step]:
         """What a run for ``goals`` would do; needs no engine and builds nothing."""
-        return plan.plan(self.graph, goals, self.find, self._latest)
+
+        def find(node: Node, key: str) -> plan.Found | None:
+            is_test = self.project.tested_by(node.stage) is not None
+            if is_test and key == self.graph.key(node) and not self._passed_on_these(node):
+                return None  # what passed was another image of the same recipe
+            return self.find(node, key)
+
+        return plan.plan(self.graph, goals, find, self._latest)
 
     def record(self, node: Node) -> Record:
         """The record of a node that this run has made or found. Raises ``BuildError`` where it could not."""
@@ -257,7 +264,8 @@ class Session:
     def _reason(self, latest: Record | None, record: Record) -> str:
         """Why the node was built, and what the archive gave that it did not give the last time."""
         cause = plan.cause(latest, keys.diff(latest.inputs, record.inputs) if latest else ())
-        moved = packages.moved(latest.packages, record.packages) if latest and latest.packages else []
+        both = latest is not None and latest.packages and record.packages
+        moved = packages.moved(latest.packages, record.packages) if latest and both else []
         if not moved:
             return cause
         more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
@@ -294,16 +302,18 @@ class Session:
         """Whether a pass is of the images that the test stands on now.
 
         An image that is not reproducible can be another under the same recipe key: then the content key
-        differs. Where a parent's record is nowhere, the recipe key alone must do.
+        differs. Where the record of a parent is nowhere, the recipe key alone must do; where the image's own
+        is nowhere, it will be made first.
         """
         records = {}
+        image = self.project.tested_by(test.stage)
         for parent in self.graph.parents(test):
             key = self.graph.key(parent)
             record = self._records.get(parent) or self.layout.read(key)
             if record is None and (found := self.find(parent, key)):
                 record = found.record
             if record is None:
-                return True
+                return image is None or parent.stage != image.stage
             records[parent] = record
         content, _ = plan.content_key(self.graph, test, records.__getitem__)
         return self.find(test, content) is not None
@@ -320,8 +330,9 @@ class Session:
             return False
         if self.registry and not self.registry.has_image(record, self._remote(tag)):
             return False
-        self._note(node, record)
-        self.report.done(node, "reuse", record, "its key is known")
+        if node not in self._records:
+            self._note(node, record)
+            self.report.done(node, "reuse", record, "its key is known")
         self.report.image(tag, record, self.layout.sizes(record))
         return True
 

@@ -298,7 +298,9 @@ def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
         called = [p.name for p in platforms.values() if platform in (p.docker, p.arch)]
         hint = f"{platform} is called {' or '.join(called)} here" if called else nearest(platform, platforms)
         return ProjectError("command line", f"no platform {platform!r}", hint)
-    return ProjectError("command line", f"no stage or image {name!r}", nearest(name, words))
+    on_others = [s.name for s in session().project.stages.values() if s.name == f"{s.below}--{what}"]
+    hint = f"it stands on others, as {' or '.join(on_others)}" if on_others else nearest(name, words)
+    return ProjectError("command line", f"no stage or image {name!r}", hint)
 
 
 def _default_tasks() -> list[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import record as records
 from ..errors import LoginError, RegistryError, StagegraphError, StoreError
+from ..files import near
 from ..tools import run
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class RegistryStore:
         message = ""
         for _ in range(2):
             with self.layout.view() as view:
-                failed = _copy(f"docker://{reference}", f"oci:{view}:pulled", _tls("src-", reference))
+                failed = _copy(f"docker://{reference}", f"oci:{near(view)}:pulled", _tls("src-", reference))
             if failed is not None:
                 message = failed
                 break
@@ -150,7 +151,7 @@ class RegistryStore:
 
     def _push(self, entries: list[dict[str, object]], name: str, reference: str) -> None:
         with self.layout.view(entries) as view:
-            message = _copy(f"oci:{view}:{name}", f"docker://{reference}", _tls("dest-", reference))
+            message = _copy(f"oci:{near(view)}:{name}", f"docker://{reference}", _tls("dest-", reference))
         if message is not None:
             self._give_up(_error(self.repository, message), reading=False)
 

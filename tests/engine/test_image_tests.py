@@ -138,3 +138,22 @@ def test_a_pass_is_of_the_image_that_is_there_now(thing: Project, repo: str) -> 
     run = thing.built("thing:here")
     assert run.built == {"thing-test:here"}
     assert image_id(f"{repo}:thing-here") == other.digest
+
+
+def test_an_image_that_was_lost_and_comes_out_different_is_tested_again(thing: Project, repo: str) -> None:
+    """The pass is known by the image's recipe, but it is of an image that is nowhere any more."""
+    thing.built("thing:here")
+    keys = json.loads(thing.built("keys", "--json").output)
+    for record in (thing.folder / "cache/records").iterdir():
+        text = record.read_text()
+        # what is left is a pass that does not count for the content that will come out
+        if '"part:here"' in text or keys["thing-test:here"] not in text:
+            record.unlink()
+    subprocess.run(["docker", "image", "rm", f"{repo}:thing-here"], capture_output=True, check=True)
+    steps = json.loads(thing.doit("plan", "--json", "thing:here").output)["nodes"]
+    assert {step["node"]: step["decision"] for step in steps} == {
+        "part:here": "build",
+        "thing-test:here": "build",
+    }
+    assert thing.built("thing:here").built == {"part:here", "thing-test:here"}
+    assert image_id(f"{repo}:thing-here")

@@ -49,6 +49,18 @@ def test_each_stage_is_built_once_for_each_parent(stacked: Project, repo: str) -
     assert short[0] == long[0] and (len(short), len(long)) == (2, 3)
 
 
+def test_what_a_goal_built_is_told_though_another_goal_reuses_it(stacked: Project) -> None:
+    stacked.write(
+        {
+            "stages.toml": (stacked.folder / "stages.toml").read_text() + "[images.low]\n",
+            "low/Dockerfile": "FROM scratch AS w\nCOPY . /\nFROM scratch\nCOPY --from=w /file /low\n",
+        }
+    )
+    stacked.built("short:here", "low:here")
+    stacked.write({"low/other": "not taken from the first part"})
+    assert stacked.built("-n", "1", "short:here", "low:here").built == {"low:here"}
+
+
 @pytest.mark.parametrize(
     ("edited", "rebuilt"),
     [

@@ -449,6 +449,14 @@ HEADS = {
         ('"trixie"', '"trixie"\n[base.platforms.amd46]\nimage = "x"'),
         "stages.toml:10: base: unknown platform 'amd46'\n  did you mean 'amd64'?",
     ),
+    "base of a platform that the project has not": (
+        ('"trixie"', '"trixie"\n[base.platforms."linux/s390x"]\nimage = "x"'),
+        "stages.toml:10: base: no platform of this project is linux/s390x\n  declare one under [platforms]",
+    ),
+    "a key that a base from outside has no use for": (
+        ('"trixie"', '"trixie"\n[base.platforms.jetson]\nimage = "x"\ntarget = "y"'),
+        "stages.toml:12: target is for a base that is a stage\n  write path, or remove it",
+    ),
     "two bases": (
         ('"trixie"', '"trixie"\nimage = "x"'),
         "stages.toml:10: the base needs exactly one of bootstrap, image and path\n"
@@ -627,6 +635,7 @@ STACK_FAULTS = {
         'stack = ["blas", "opengl"]\nstage = "blas"',
         "has a stage and a stack",
     ),
+    "a need that is no word": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is no stage"),
     "need": ('needs = ["opengl"]', 'needs = ["opengk"]', "stage vnc needs 'opengk', which is no stage"),
 }
 
@@ -636,6 +645,21 @@ def test_fault_of_a_stack(tmp_path: Path, name: str) -> None:
     old, new, said = STACK_FAULTS[name]
     assert STACKS.count(old) == 1
     assert said in fault(tmp_path, STAGE + STACKS.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        # the names of two other stages, joined, are those of these two
+        '[stages.a]\npath = "blas"\n[stages.a--b]\npath = "blas"\n[stages.b--c]\npath = "blas"\n'
+        '[stages.c]\npath = "blas"\n[images.x]\nstack = ["a", "b--c"]\n[images.y]\nstack = ["a--b", "c"]\n',
+        # the test of an image has the name
+        '[stages.a]\npath = "blas"\n[stages.b]\npath = "blas"\n[stages.b-test]\npath = "blas"\n'
+        '[images.a--b]\nstack = ["a", "b"]\ntest = "blas"\n[images.y]\nstack = ["a", "b-test"]\n',
+    ],
+)
+def test_a_stack_that_would_take_the_place_of_another_stage(tmp_path: Path, more: str) -> None:
+    assert "image y: a stage of its stack would be called" in fault(tmp_path, STAGE + more)
 
 
 def test_a_stack_whose_stage_would_have_the_name_of_another(tmp_path: Path) -> None:

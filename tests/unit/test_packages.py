@@ -71,6 +71,17 @@ def test_an_image_without_dpkg(layout: LayoutStore) -> None:
     assert installed(layout, {"layers": None}) == ()
 
 
+def test_what_no_version_can_be_read_from_counts_for_nothing(layout: LayoutStore) -> None:
+    assert parse("Package: a\nStatus: install ok installed\nVersion: 1\n") == ()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("var/lib/dpkg/status")
+        info.type, info.linkname = tarfile.SYMTYPE, "/usr/lib/status"
+        archive.addfile(info)
+    digest, _ = layout.add_blob(zstandard.compress(out.getvalue()))
+    assert installed(layout, {"layers": [{"digest": digest}]}) == ()
+
+
 def test_a_layer_that_is_none(layout: LayoutStore) -> None:
     digest, _ = layout.add_blob(b"no tar")
     with pytest.raises(StoreError, match="cannot be read as a layer"):

@@ -10,7 +10,7 @@ import pytest
 from stagegraph import tasks
 from stagegraph.errors import ProjectError
 from stagegraph.memory import MemoryDB
-from stagegraph.model import Node, Platform
+from stagegraph.model import Node, Platform, Stage
 
 pytestmark = pytest.mark.unit
 
@@ -52,7 +52,8 @@ def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
 
 def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.MonkeyPatch) -> None:
     platforms = {"amd64": Platform("amd64", "linux/amd64"), "aarch64": Platform("aarch64", "linux/arm64")}
-    project = SimpleNamespace(platforms=platforms)
+    top = Stage("low--top", "", {}, below="low")
+    project = SimpleNamespace(platforms=platforms, stages={"low--top": top})
     monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=project))
     words = ["stock", "stock:amd64", "stock:aarch64"]
     assert str(tasks.unknown_goal("stock:arm64", words)) == (
@@ -60,3 +61,4 @@ def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.Monkey
     )
     assert tasks.unknown_goal("stock:x", words).hint == "known here: aarch64, amd64"
     assert tasks.unknown_goal("stick:x", words).what == "no stage or image 'stick:x'"
+    assert tasks.unknown_goal("top:amd64", words).hint == "it stands on others, as low--top"
