@@ -14,6 +14,7 @@ from . import schema, stacks
 from .errors import ProjectError, nearest
 from .lines import Lines
 from .model import (
+    BASE,
     DEFAULT_EPOCH,
     Base,
     Bootstrap,
@@ -261,6 +262,9 @@ class _Builder(Recipes):
         if not stack:
             raise self.error(where, f"image {image}: the stack is empty", "the lowest stage comes first")
         for place, stage in enumerate(stack):
+            if stage == BASE:
+                hint = "name a stage that is FROM base"
+                raise self.error(where, f"image {image}: base is no stage of a stack", hint)
             if not isinstance(stage, str) or stage not in self.stages:
                 what = f"image {image}: no stage {stage!r}"
                 raise self.error(where, what, nearest(str(stage), self.stages))
@@ -280,9 +284,10 @@ class _Builder(Recipes):
         made: dict[str, tuple[str, ...]] = {}
         on_others = {stage: image for image, stack in self.stacks.items() for stage in stack[1:]}
         for image, stack in self.stacks.items():
-            if stack[0] in on_others:
-                what = f"image {image}: {stack[0]} stands on another stage in image {on_others[stack[0]]}"
-                raise self.error(("images", image), what, "a stack begins with a stage that stands by itself")
+            if other := on_others.get(stack[0]):
+                what = f"image {other}: {stack[0]} stands on others here, and is the lowest of image {image}"
+                hint = "the lowest comes first; what is FROM ${BASE_IMAGE} stands on others, always"
+                raise self.error(("images", other, "stack"), what, hint)
             for part in stacks.prefixes(stack):
                 name = stacks.name(part)
                 taken = name in self.stages or made.setdefault(name, part) != part

@@ -266,15 +266,21 @@ class Graph:
                     recipe.target,
                     recipe.unpinned,
                 )
-                self._check_args(node, recipe, facts, name)
+                self._check(node, recipe, facts, name)
                 self._read_facts[node] = text, facts
             return self._read_facts[node]
 
-    def _check_args(self, node: Node, recipe: Recipe, facts: Facts, name: str) -> None:
+    def _check(self, node: Node, recipe: Recipe, facts: Facts, name: str) -> None:
         below = "" if node.stage == BASE else self.project.stages[node.stage].below
         if below and not any(edge.whole and edge.name == below for edge in facts.edges):
             what = f"it stands on {below} in a stack, but does not start from it"
             raise DockerfileError(name, what, f"FROM ${{{ARGUMENT}}}, with ARG {ARGUMENT} before it")
+        if image := self.project.tested_by(node.stage):
+            if not any(edge.name == image.stage for edge in facts.edges):
+                what = f"the test of image {image.name} does not use it"
+                raise DockerfileError(name, what, "ARG IMAGE, then FROM ${IMAGE}")
+            if not any(instruction.cmd == "RUN" for instruction in facts.instructions):
+                raise DockerfileError(name, f"the test of image {image.name} has no RUN, so it tests nothing")
         declared = declared_args(facts.instructions)
         if declared is None:
             return
@@ -329,7 +335,8 @@ class Graph:
                 base = self._base(edge, own)
                 assert isinstance(base, ExternalBase)
                 reference, where = base.image, base.source
-            pin = self.lock.image(reference, docker, where, self.project.stages)
+            known = () if edge.name == BASE else self.project.stages
+            pin = self.lock.image(reference, docker, where, known)
             images.append(External(edge, reference, pin.digest, pin.index))
             others = {i.reference for i in images if i.edge.name == edge.name}
             others |= {"a stage" for parent in self._edges(node) if parent.edge.name == edge.name}

@@ -10,10 +10,16 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import DockerfileError
+from .errors import DockerfileError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+#: Every instruction that there is (Dockerfile reference, "Overview").
+KNOWN = (
+    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
+    "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+)  # fmt: skip
 
 _DIRECTIVE = re.compile(r"\s*#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$", re.ASCII)
 _HTTP = re.compile(r"https?://")
@@ -69,7 +75,12 @@ def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, s
         where = f"{name}:{line[1]}" if line else name
         hint = "see https://docs.docker.com/reference/dockerfile/"
         raise DockerfileError(where, f"does not parse: {error}", hint) from None
-    return tuple(_instruction(command) for command in commands), _directives(text)
+    instructions = tuple(_instruction(command) for command in commands)
+    for instruction in instructions:
+        if instruction.cmd not in KNOWN:
+            what = f"unknown instruction {instruction.cmd}"
+            raise DockerfileError(f"{name}:{instruction.line}", what, nearest(instruction.cmd, KNOWN))
+    return instructions, _directives(text)
 
 
 def declared_args(instructions: Iterable[Instruction]) -> set[str] | None:

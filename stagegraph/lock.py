@@ -191,7 +191,7 @@ class Lock:
             return self._resolve(reference)
         except ResolveError as error:
             hint = error.hint
-            if re.fullmatch(r"[a-z0-9._-]+", reference):
+            if stages and re.fullmatch(r"[a-z0-9._-]+", reference):
                 hint = f"no stage of this name either: {nearest(reference, stages)}\n  {hint}"
             raise ResolveError(where, f"{reference}: {error.what}", hint) from None
 

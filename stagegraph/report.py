@@ -76,9 +76,9 @@ class Report:
             now = time.monotonic()
             if not running.said or now - running.said > QUIET:
                 running.said = now
-                usual = f", usually {_time(running.usual)}" if running.usual else ""
+                usual = f", usually {human_time(running.usual)}" if running.usual else ""
                 short = textwrap.shorten(step, 100, placeholder=" ...")
-                self._line(f"   {node}: {short} ({_time(now - running.since)}{usual})")
+                self._line(f"   {node}: {short} ({human_time(now - running.since)}{usual})")
 
     def done(self, node: Node, decision: str, record: Record, reason: str) -> None:
         with self._lock:
@@ -88,7 +88,7 @@ class Report:
                 str(node), decision, record.key, record.digest, round(seconds, 1), reason
             )
             if decision != "reuse":
-                self._line(f"   {node}: {_PAST[decision]} in {_time(seconds)}")
+                self._line(f"   {node}: {_PAST[decision]} in {human_time(seconds)}")
 
     def failed(self, node: str, message: str) -> None:
         """A node could not be made, or, if it is done already, its image did not get where it should."""
@@ -140,8 +140,8 @@ class Report:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         # rich calls this under a lock of its own, for which others wait while they hold this report's
         for node, running in list(self._running.items()):
-            usual = f" / {_time(running.usual)}" if running.usual else ""
-            took = f"{_time(time.monotonic() - running.since)}{usual}"
+            usual = f" / {human_time(running.usual)}" if running.usual else ""
+            took = f"{human_time(time.monotonic() - running.since)}{usual}"
             table.add_row(str(node), took, Text(running.step))  # no markup in what a builder says
         return table
 
@@ -164,7 +164,7 @@ class Report:
                 lines.append(f"reused: {', '.join(item.node for item in reused)}")
             for decision in ("pull", "build", "failed"):
                 lines += [
-                    f"{_PAST[decision]}: {i.node} in {_time(i.seconds)}: {i.reason}"
+                    f"{_PAST[decision]}: {i.node} in {human_time(i.seconds)}: {i.reason}"
                     for i in groups.get(decision, [])
                 ]
             lines += [f"not delivered: {node}: {why}" for node, why in self._undelivered.items()]
@@ -174,7 +174,7 @@ class Report:
             ]
             if lines:
                 built, pulled = len(groups.get("build", [])), len(groups.get("pull", []))
-                took = _time(time.monotonic() - self._start)
+                took = human_time(time.monotonic() - self._start)
                 lines.append(f"{built} built, {pulled} pulled, {len(reused)} reused in {took}")
             return "\n".join(lines)
 
@@ -213,7 +213,8 @@ def human_size(size: float) -> str:
     return f"{size:.1f} {units[unit]}" if unit else f"{size:.0f} B"
 
 
-def _time(seconds: float) -> str:
+def human_time(seconds: float) -> str:
+    """Seconds for people: ``8.2 s``, ``3 min 05 s``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

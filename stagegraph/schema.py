@@ -8,6 +8,9 @@ from .model import BASE
 
 SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked")
 
+#: Settings that only the environment has, read by other parts and by ``./run``.
+ELSEWHERE = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
+
 #: What the OCI image specification's platforms come down to for Linux.
 DOCKER_PLATFORMS = (
     "linux/amd64", "linux/amd64/v2", "linux/amd64/v3", "linux/arm64", "linux/arm/v5", "linux/arm/v6",
@@ -21,7 +24,7 @@ COMMANDS = (
 )  # fmt: skip
 
 #: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
-RESERVED = frozenset((BASE, "scratch", *SETTINGS, "jobs", "no-engine", "engine-dir", *COMMANDS))
+RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ELSEWHERE, *COMMANDS))
 
 # A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.

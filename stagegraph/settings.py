@@ -24,11 +24,22 @@ class Said(NamedTuple):
     env: Mapping[str, str]
 
     def check(self, stages: Iterable[str]) -> None:
-        """Raises ``ProjectError`` for a word of the command line that is neither a setting nor a stage."""
+        """Raises ``ProjectError`` for a word of the command line that is neither a setting nor a stage.
+
+        In the environment only what looks like a slip is one.
+        """
         known = [*schema.SETTINGS, *stages]
         for name, value in self.cli.items():
             if name not in known:
                 raise ProjectError("command line", f"unknown setting {name}={value}", nearest(name, known))
+        variables = {_variable(name): name for name in (*known, *schema.ELSEWHERE)}
+        for variable in self.env:
+            if not variable.startswith(ENV_PREFIX) or variable in variables:
+                continue
+            name = variable.removeprefix(ENV_PREFIX).lower().replace("_", "-")
+            if (hint := nearest(name, variables.values())).startswith("did you mean"):
+                raise ProjectError(variable, "is no setting", hint)
+            # else it may be for another program
 
     def setting(self, name: str) -> tuple[str | None, str]:
         """Command line, then environment, with where it was said; None where neither says.
@@ -37,7 +48,7 @@ class Said(NamedTuple):
         """
         if name in self.cli:
             return self.cli[name], "command line"
-        variable = ENV_PREFIX + name.upper().replace("-", "_").replace(".", "_")
+        variable = _variable(name)
         return self.env.get(variable) or None, variable
 
     def settings(self, head: Mapping[str, Any], lines: Lines) -> Settings:
@@ -75,3 +86,8 @@ class Said(NamedTuple):
         """A setting's value and where it was said, ``[project]`` included."""
         value, where = self.setting(name)
         return (head.get(name, ""), lines.where("project", name)) if value is None else (value, where)
+
+
+def _variable(name: str) -> str:
+    """The environment's name of a setting or stage: ``blas-api`` -> ``STAGEGRAPH_BLAS_API``."""
+    return ENV_PREFIX + name.upper().replace("-", "_").replace(".", "_")

@@ -17,7 +17,8 @@ from doit.reporter import ConsoleReporter
 
 from .errors import ProjectError, StagegraphError, nearest
 from .graph import host_platform
-from .model import BASE, Bootstrap, Node
+from .model import BASE, Bootstrap, ExternalBase, Node
+from .schema import COMMANDS
 from .session import Session
 from .tools import arm_signals
 
@@ -298,6 +299,11 @@ def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
         called = [p.name for p in platforms.values() if platform in (p.docker, p.arch)]
         hint = f"{platform} is called {' or '.join(called)} here" if called else nearest(platform, platforms)
         return ProjectError("command line", f"no platform {platform!r}", hint)
+    base = session().project.bases.get(platform)
+    if what == BASE and isinstance(base, ExternalBase):
+        return ProjectError("command line", f"{name} is the image {base.image}", "there is nothing to build")
+    if not platform:
+        words = [*dict.fromkeys(word.partition(":")[0] for word in words), *COMMANDS]
     on_others = [s.name for s in session().project.stages.values() if s.name == f"{s.below}--{what}"]
     hint = f"it stands on others, as {' or '.join(on_others)}" if on_others else nearest(name, words)
     return ProjectError("command line", f"no stage or image {name!r}", hint)

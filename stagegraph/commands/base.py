@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from doit.cmd_base import DoitCmdBase
 
 from ..errors import StagegraphError
+from .manners import Manners
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -22,7 +23,7 @@ def flag(name: str, help_text: str) -> dict[str, Any]:
 OPT_JSON = flag("json", "print JSON")
 
 
-class Command(DoitCmdBase):  # type: ignore[misc]
+class Command(Manners, DoitCmdBase):  # type: ignore[misc]
     """A command that prints facts. Its ``_execute`` names its options, as doit wants, and calls ``run``."""
 
     doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...]"

@@ -6,8 +6,10 @@ from typing import Any
 
 from doit.cmd_list import List as DoitList
 
+from .manners import Manners
 
-class List(DoitList):  # type: ignore[misc]
+
+class List(Manners, DoitList):  # type: ignore[misc]
     doc_purpose = "list images (--all: stages and platforms too)"
 
     def _list_all(self, include_subtasks: bool) -> list[Any]:

@@ -47,7 +47,24 @@ class Plan(Command):
             print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
             for change in step.changes[1:]:
                 print(f"{'':<{width + 9}}also {change}")
+        print(total(steps))
         return 0
+
+
+def total(steps: list[Step]) -> str:
+    """How many images there are to build, pull and reuse: platforms may share a key, which is made once."""
+    from ..report import human_time
+
+    made: dict[str, list[Step]] = {"build": [], "pull": [], "reuse": []}
+    for step in {step.key: step for step in reversed(steps)}.values():
+        made[step.decision].append(step)
+    said = ", ".join(f"{len(made[decision])} to {decision}" for decision in made)
+    known = [step.seconds for step in made["build"] if step.seconds]
+    if not known:
+        return said
+    unknown = len(made["build"]) - len(known)
+    rest = f", {unknown} of unknown duration" if unknown else ""
+    return f"{said}; {human_time(sum(known))} one by one, as long as the last builds took{rest}"
 
 
 def _size(step: Step, sizes: dict[Node, Size] | None) -> str:

@@ -8,8 +8,20 @@ from typing import Any
 from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand
 
+from .manners import Manners
 
-class Run(DoitRun):  # type: ignore[misc]
+
+class Run(Manners, DoitRun):  # type: ignore[misc]
+    doc_purpose = "build, pull or reuse images and stages"
+    doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM ...] [NAME=VALUE ...]"
+    doc_description = (
+        "Without arguments: every image for this machine's platform. An image is loaded into the engine "
+        "under REPO:TAG when its test has passed.\n\n"
+        "Settings: repo=, tag=, base=IMAGE or base=bootstrap:SUITE, registry=HOST, builder=NAME, locked=1, "
+        "and STAGE=ALTERNATIVE (blas=netlib); in the environment STAGEGRAPH_REPO and so on.\n\n"
+        "doit list shows images, doit list --all stages too; doit plan what would be done, and why."
+    )
+
     def execute(self, params: Any, args: Any) -> Any:
         try:
             return super().execute(params, args)

@@ -142,6 +142,14 @@ def test_settings(tmp_path: Path, cli: dict[str, str], env: dict[str, str], sett
     assert load(tmp_path, STAGE, cli=cli, env=env).settings == settings
 
 
+def test_a_slip_in_the_environment(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError) as caught:
+        load(tmp_path, STAGE, env={"STAGEGRAPH_LOKED": "1"})
+    assert str(caught.value) == "STAGEGRAPH_LOKED: is no setting\n  did you mean 'locked'?"
+    # what resembles nothing may be for another program
+    assert load(tmp_path, STAGE, env={"STAGEGRAPH_ELSEWHERE": "1", "STAGEGRAPH_JOBS": "3"})
+
+
 def test_empty_setting_on_the_command_line_counts(tmp_path: Path) -> None:
     head = HEAD.replace('atom"\n', 'atom"\nregistry = "host"\n')
     assert load(tmp_path, STAGE, head=head).settings.registry == "host"
@@ -627,13 +635,18 @@ STACK_FAULTS = {
     "lowest": (
         '["blas", "opengl"]',
         '["opengl"]',
-        "opengl stands on another stage in image opengl-vnc\n"
-        "  a stack begins with a stage that stands by itself",
+        "image opengl-vnc: opengl stands on others here, and is the lowest of image opengl\n"
+        "  the lowest comes first; what is FROM ${BASE_IMAGE} stands on others, always",
     ),
     "stage and stack": (
         'stack = ["blas", "opengl"]',
         'stack = ["blas", "opengl"]\nstage = "blas"',
         "has a stage and a stack",
+    ),
+    "base": (
+        '["blas", "opengl"]',
+        '["base", "opengl"]',
+        "base is no stage of a stack\n  name a stage that is FROM base",
     ),
     "a need that is no word": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is no stage"),
     "need": ('needs = ["opengl"]', 'needs = ["opengk"]', "stage vnc needs 'opengk', which is no stage"),

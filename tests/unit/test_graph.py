@@ -491,3 +491,22 @@ def test_a_stacked_stage_is_named_with_what_it_stands_on(tmp_path: Path) -> None
     said = fault(tmp_path, DockerfileError, "user")
     assert "user/Dockerfile:2: top stands on another stage wherever it is used" in said
     assert "low--top" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("FROM base\nRUN x\n", "the test of image a does not use it\n  ARG IMAGE, then FROM ${IMAGE}"),
+        ("ARG IMAGE\nFROM ${IMAGE}\n", "the test of image a has no RUN, so it tests nothing"),
+    ],
+)
+def test_a_test_that_tests_nothing(tmp_path: Path, text: str, said: str) -> None:
+    write(tmp_path, {"test/Dockerfile": text})
+    stages(tmp_path, {"a": "FROM base\n"}, more='[images.a]\ntest = "test"\n')
+    assert said in fault(tmp_path, DockerfileError, "a-test")
+
+
+def test_an_unknown_instruction(tmp_path: Path) -> None:
+    stages(tmp_path, {"a": "FROM base\nCOPPY x /\n"})
+    said = fault(tmp_path, DockerfileError, "a")
+    assert said == "a/Dockerfile:2: unknown instruction COPPY\n  did you mean 'COPY'?"

@@ -10,7 +10,7 @@ import pytest
 from stagegraph import tasks
 from stagegraph.errors import ProjectError
 from stagegraph.memory import MemoryDB
-from stagegraph.model import Node, Platform, Stage
+from stagegraph.model import Bootstrap, ExternalBase, Node, Platform, Stage
 
 pytestmark = pytest.mark.unit
 
@@ -53,7 +53,8 @@ def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
 def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.MonkeyPatch) -> None:
     platforms = {"amd64": Platform("amd64", "linux/amd64"), "aarch64": Platform("aarch64", "linux/arm64")}
     top = Stage("low--top", "", {}, below="low")
-    project = SimpleNamespace(platforms=platforms, stages={"low--top": top})
+    bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
+    project = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)
     monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=project))
     words = ["stock", "stock:amd64", "stock:aarch64"]
     assert str(tasks.unknown_goal("stock:arm64", words)) == (
@@ -61,4 +62,6 @@ def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.Monkey
     )
     assert tasks.unknown_goal("stock:x", words).hint == "known here: aarch64, amd64"
     assert tasks.unknown_goal("stick:x", words).what == "no stage or image 'stick:x'"
+    assert tasks.unknown_goal("base:aarch64", words).what == "base:aarch64 is the image debian"
+    assert tasks.unknown_goal("plann", words).hint == "did you mean 'plan'?"
     assert tasks.unknown_goal("top:amd64", words).hint == "it stands on others, as low--top"

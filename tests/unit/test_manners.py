@@ -1,0 +1,62 @@
+"""Help after a command's name, a reader that goes away, and doit's own commands that have nothing to read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "dodo.py").write_text("from stagegraph.tasks import *\n")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/Dockerfile").write_text("FROM scratch\n")
+    platforms = '[platforms.amd64]\ndocker = "linux/amd64"\n[base]\nimage = "x"\n[stages.a]\npath = "a"\n'
+    (tmp_path / "stages.toml").write_text(f'[project]\nrepo = "a"\n{platforms}')
+    return tmp_path
+
+
+def doit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "doit", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plan", "--help"], "the first input that differs"),
+        (["lock", "-h"], "renew stages.lock"),
+        (["list", "--help"], "list images"),
+        (["-h"], "STAGE=ALTERNATIVE"),
+        (["a:amd64", "--help"], "STAGE=ALTERNATIVE"),
+    ],
+)
+def test_help(project: Path, words: list[str], said: str) -> None:
+    done = doit(project, *words)
+    assert done.returncode == 0 and said in " ".join(done.stdout.split()), done.stderr
+    assert not (project / "stages.lock").exists()
+
+
+def test_help_says_what_it_does_before_its_options(project: Path) -> None:
+    text = doit(project, "plan", "--help").stdout
+    assert text.index("USAGE") < text.index("DESCRIPTION") < text.index("OPTIONS")
+
+
+def test_a_reader_that_goes_away(project: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "doit", "keys"]
+    done = subprocess.run(command, cwd=project, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_dumpdb_has_nothing_to_read(project: Path) -> None:
+    done = doit(project, "dumpdb")
+    assert done.returncode == 1 and "nothing is kept" in done.stderr and "Traceback" not in done.stderr
