@@ -119,7 +119,8 @@ class Triangle(unittest.TestCase):
             gl.glGetProgramiv(program, LINK_STATUS, ctypes.byref(linked))
             self.assertTrue(linked.value)
             gl.glUseProgram(program)
-            gl.glVertexAttribPointer(0, 2, FLOAT, 0, 0, (ctypes.c_float * 6)(*TRIANGLE))
+            corners = (ctypes.c_float * 6)(*TRIANGLE)  # read when it is drawn
+            gl.glVertexAttribPointer(0, 2, FLOAT, 0, 0, corners)
             gl.glEnableVertexAttribArray(0)
             gl.glDrawArrays(TRIANGLES, 0, 3)
             self.check(gl)
