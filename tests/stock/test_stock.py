@@ -31,6 +31,8 @@ MACHINE = {"amd64": ("x86_64", 62), "aarch64": ("aarch64", 183)}
 OCI = {"amd64": "amd64", "aarch64": "arm64"}
 #: Stages of the images and of their tests.
 IMAGES = ("stock", "stock-test", "stock-dev", "stock-dev-test")
+#: Stages that stand on stock, and whose keys go with it.
+VARIANTS = ("stock--opengl", "opengl-test")
 #: Another processor that OpenBLAS can be compiled for.
 OTHER_TARGET = {"amd64": ('"HASWELL"', '"ZEN"'), "aarch64": ('"ARMV8"', '"NEOVERSEN1"')}
 
@@ -401,7 +403,8 @@ def test_another_argument_of_blas_rebuilds_blas_and_the_assemblies(
 
     due = {f"{stage}:{platform}" for stage in ("blas", *IMAGES)}
     after = keys(copy)
-    assert {node for node in after if after[node] != before[node]} == due
+    changed = {node for node in after if after[node] != before[node]}
+    assert changed == due | {f"{stage}:{platform}" for stage in VARIANTS}
     steps = plan(copy, platform)
     assert {node for node, step in steps.items() if step["decision"] == "build"} == due
     assert {step["decision"] for node, step in steps.items() if node not in due} == {"reuse"}
@@ -442,9 +445,10 @@ def test_an_edit_rebuilds_what_stands_on_it_and_nothing_else(
     edit(copy, name, old, new)
     after = keys(copy)
     changed = {node for node in after if after[node] != before[node] and node.endswith(f":{platform}")}
-    assert changed == {f"{stage}:{platform}" for stage in due}
+    upon = VARIANTS if "stock" in due else ()
+    assert changed == {f"{stage}:{platform}" for stage in (*due, *upon)}
     builds = {node for node, step in plan(copy, platform).items() if step["decision"] == "build"}
-    assert builds == changed
+    assert builds == {f"{stage}:{platform}" for stage in due}
 
 
 @pytest.mark.parametrize("blas", ["netlib", "blis"])
