@@ -69,8 +69,16 @@ class Resolver(Protocol):
 class Lock:
     """The lock of one project. Writes at once when an entry is added. Safe for threads and processes."""
 
-    def __init__(self, root: Path, resolve: Resolver, *, locked: bool = False) -> None:
-        self.path, self._resolve, self._locked = root / FILE, resolve, locked
+    def __init__(
+        self,
+        root: Path,
+        resolve: Resolver,
+        *,
+        locked: bool = False,
+        say: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """``say`` is told of each entry that is added."""
+        self.path, self._resolve, self._locked, self._say = root / FILE, resolve, locked, say
         self._guard = threading.RLock()
         self._data = self._read()
 
@@ -81,6 +89,7 @@ class Lock:
                 today = _today()
                 self._refuse("the archive stamp", FILE)
                 self._add(lambda data: data.setdefault("archive", today))
+                self._say(f"{FILE}: the archive's date is {today} from now on; commit it")
             return str(self._data["archive"])
 
     def image(self, reference: str, docker: str, where: str, stages: Iterable[str] = ()) -> Pin:
@@ -108,6 +117,7 @@ class Lock:
 
                 self._add(add)
                 entry = self._images()[reference]
+                self._say(f"{FILE}: {reference} is {entry[docker][:19]} for {docker} from now on; commit it")
             return Pin(entry[docker], entry.get("index", entry[docker]))
 
     def has_onbuild(self, reference: str) -> bool:

@@ -108,6 +108,11 @@ class Report:
             self._images[tag] = record.digest
             self._sizes[tag] = size
 
+    def note(self, message: str) -> None:
+        """Something that a user should know, and that is no fault."""
+        with self._lock:
+            self._line(message)
+
     def warn(self, message: str) -> None:
         with self._lock:
             self._line(f"warning: {message}")

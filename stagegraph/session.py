@@ -56,7 +56,8 @@ class Session:
     def graph(self) -> Graph:
         from .resolve import resolve
 
-        return Graph(self.project, Lock(self.project.root, resolve, locked=self.project.settings.locked))
+        locked, say = self.project.settings.locked, self.report.note
+        return Graph(self.project, Lock(self.project.root, resolve, locked=locked, say=say))
 
     @cached_property
     def layout(self) -> LayoutStore:

@@ -49,6 +49,18 @@ def test_first_use_resolves_and_writes(tmp_path: Path) -> None:
     }
 
 
+def test_what_is_written_is_told_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    lock = Lock(tmp_path, Registry(), say=told.append)
+    for _ in range(2):
+        lock.image("debian:trixie", LINUX, "w")
+        date = lock.archive()
+    assert told == [
+        f"stages.lock: debian:trixie is {sha('debian amd64')[:19]} for linux/amd64 from now on; commit it",
+        f"stages.lock: the archive's date is {date} from now on; commit it",
+    ]
+
+
 def test_moved_tag_changes_nothing(tmp_path: Path) -> None:
     before = pin(tmp_path)
     assert pin(tmp_path, registry=Registry({"debian:trixie": resolved("moved")})) == before
