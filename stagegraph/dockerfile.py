@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import DockerfileError, nearest
 from .instructions import Instruction, is_remote, mounts, parse, pinned
+from .stacks import ARGUMENT as STACK_ARGUMENT
 from .variables import APART, Scope, expand, normal_platform, platform_args, variables
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class _Walk:
         value = self._expand(word, self.globals, instruction)
         if not value:
             hint = "give the argument a value in stages.toml, or a default before the first FROM"
-            if "BASE_IMAGE" in variables(word):
+            if STACK_ARGUMENT in variables(word):
                 hint = "a stage that stands on others needs an image in stages.toml that has it in its stack"
             raise self._error(instruction, f"{said}: the name is empty or not known before the build", hint)
         return value

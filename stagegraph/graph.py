@@ -13,13 +13,12 @@ from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from . import key
+from . import key, stacks
 from .context import Entry, Selection, ignore_file
 from .dockerfile import Edge, Facts, analyse, has_onbuild
 from .errors import ContextError, DockerfileError, ProjectError, nearest
 from .instructions import declared_args, parse
 from .model import BASE, Base, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
-from .stacks import ARGUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -274,7 +273,9 @@ class Graph:
         below = "" if node.stage == BASE else self.project.stages[node.stage].below
         if below and not any(edge.whole and edge.name == below for edge in facts.edges):
             what = f"it stands on {below} in a stack, but does not start from it"
-            raise DockerfileError(name, what, f"FROM ${{{ARGUMENT}}}, with ARG {ARGUMENT} before it")
+            raise DockerfileError(
+                name, what, f"FROM ${{{stacks.ARGUMENT}}}, with ARG {stacks.ARGUMENT} before it"
+            )
         if image := self.project.tested_by(node.stage):
             if not any(edge.name == image.stage for edge in facts.edges):
                 what = f"the test of image {image.name} does not use it"
@@ -326,9 +327,7 @@ class Graph:
                 continue
             docker = edge.platform or own.docker
             reference, where = edge.name, f"{name}:{edge.line}"
-            if on_others := [
-                s.name for s in self.project.stages.values() if s.name == f"{s.below}--{edge.name}"
-            ]:
+            if on_others := stacks.standing(self.project.stages.values(), edge.name):
                 what = f"{edge.name} stands on another stage wherever it is used"
                 raise DockerfileError(where, what, f"name what it comes to: {' or '.join(on_others)}")
             if edge.name == BASE:

@@ -265,8 +265,9 @@ class Session:
     def _reason(self, latest: Record | None, record: Record) -> str:
         """Why the node was built, and what the archive gave that it did not give the last time."""
         cause = plan.cause(latest, keys.diff(latest.inputs, record.inputs) if latest else ())
-        both = latest is not None and latest.packages and record.packages
-        moved = packages.moved(latest.packages, record.packages) if latest and both else []
+        if not (latest and latest.packages and record.packages):
+            return cause  # where a list is empty, nobody has looked
+        moved = packages.moved(latest.packages, record.packages)
         if not moved:
             return cause
         more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""

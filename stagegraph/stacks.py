@@ -40,6 +40,11 @@ def expand(stages: Mapping[str, Stage], stacks: Iterable[Sequence[str]]) -> dict
     return made
 
 
+def standing(stages: Iterable[Stage], stage: str) -> list[str]:
+    """What a stacked stage comes to, on each of its parents."""
+    return [made.name for made in stages if made.below and made.name == name((made.below, stage))]
+
+
 def _on(stage: Stage, stack: Sequence[str]) -> Stage:
     """A stage at the top of a stack."""
     parent = name(stack[:-1])

@@ -15,6 +15,7 @@ import doit.doit_cmd
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
+from . import stacks
 from .errors import ProjectError, StagegraphError, nearest
 from .graph import host_platform
 from .model import BASE, Bootstrap, ExternalBase, Node
@@ -304,7 +305,7 @@ def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
         return ProjectError("command line", f"{name} is the image {base.image}", "there is nothing to build")
     if not platform:
         words = [*dict.fromkeys(word.partition(":")[0] for word in words), *COMMANDS]
-    on_others = [s.name for s in session().project.stages.values() if s.name == f"{s.below}--{what}"]
+    on_others = stacks.standing(session().project.stages.values(), what)
     hint = f"it stands on others, as {' or '.join(on_others)}" if on_others else nearest(name, words)
     return ProjectError("command line", f"no stage or image {name!r}", hint)
 

@@ -49,7 +49,7 @@ class LayoutStore:
     """The store in one folder. Safe for several threads and processes at once."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()  # builders run elsewhere
+        self.root = root
         self.blobs = root / "blobs" / "sha256"
         self._verified: _Marks | None = None
         self._lock = threading.Lock()  # around _verified
