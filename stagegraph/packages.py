@@ -31,14 +31,15 @@ def installed(layout: LayoutStore, manifest: Mapping[str, Any]) -> tuple[str, ..
     return ()
 
 
-def parse(status: str) -> tuple[str, ...]:
-    """Packages of the text of dpkg's database, those that are wholly installed."""
+def parse(status: str, *, installed_only: bool = True) -> tuple[str, ...]:
+    """Packages of the text of dpkg's database: those wholly installed, or all that have a version."""
     found = []
     for stanza in status.split("\n\n"):
         # continuation lines start with a space and hold none of these fields
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line[1:])
         name, arch, version = (fields.get(field, "") for field in ("Package", "Architecture", "Version"))
-        if fields.get("Status", "").endswith(" installed") and name and arch and version:
+        wanted = not installed_only or fields.get("Status", "").endswith(" installed")
+        if wanted and name and arch and version:
             found.append(f"{name}:{arch}={version}")
     return tuple(sorted(found))
 

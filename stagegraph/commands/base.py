@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def flag(name: str, help_text: str) -> dict[str, Any]:
     """An option that is on or off, as doit wants it declared."""
-    return {"name": name, "short": "", "long": name, "type": bool, "default": False, "help": help_text}
+    # doit hands it to the parameter of this name
+    option = {"name": name.replace("-", "_"), "short": "", "long": name}
+    return {**option, "type": bool, "default": False, "help": help_text}
 
 
 OPT_JSON = flag("json", "print JSON")
@@ -37,8 +39,9 @@ class Command(Manners, DoitCmdBase):  # type: ignore[misc]
         try:
             arm_signals()
             # doit reads options before names only; people write them behind as well
-            behind = {f"--{name}" for name in flags} & set(words or ())
-            given = {name for name, on in flags.items() if on or f"--{name}" in behind}
+            written = {name: f"--{name.replace('_', '-')}" for name in flags}
+            behind = {*written.values()} & set(words or ())
+            given = {name for name, on in flags.items() if on or written[name] in behind}
             names = [word for word in words or () if word not in behind]
             return self.answer(tasks.session(), names, given)
         except StagegraphError as error:

@@ -142,6 +142,39 @@ class RegistryStore:
         if self._closed:
             raise self._closed
 
+    # -- publishing: it was asked for in so many words, so what does not go through is an error ----
+
+    def reference(self, tag: str) -> str:
+        return f"{self.repository}:{tag}"
+
+    def raw(self, reference: str) -> bytes | None:
+        """What a name holds, a manifest or an index; None where it is not there.
+
+        Raises ``RegistryError`` or ``LoginError`` where there is no answer.
+        """
+        done = _raw(reference)
+        if done.returncode == 0:
+            return done.stdout
+        message = done.stderr.decode(errors="replace")
+        if _ABSENT.search(message):
+            return None
+        raise _error(self.repository, message)
+
+    def upload(self, source: str, reference: str, *, preserve: bool = True) -> None:
+        """Copy from a layout, an index with all it lists. ``preserve``: or fail if its digest would change.
+
+        Raises ``RegistryError`` or ``LoginError``.
+        """
+        message = _copy(source, f"docker://{reference}", _tls("dest-", reference), preserve=preserve)
+        if message is not None:
+            raise _error(self.repository, message)
+
+    def download(self, reference: str, target: str) -> None:
+        """Copy into a layout, an index with all it lists. Raises ``RegistryError`` or ``LoginError``."""
+        message = _copy(f"docker://{reference}", target, _tls("src-", reference))
+        if message is not None:
+            raise _error(self.repository, message)
+
     def has_image(self, record: Record, reference: str) -> bool:
         """Whether ``reference`` in the registry is this very image; True where the registry is down."""
         if self._down:
@@ -173,19 +206,10 @@ def _raw(reference: str) -> subprocess.CompletedProcess[bytes]:
     return run(command, timeout=LOOKUP_TIMEOUT)
 
 
-def _copy(source: str, target: str, options: list[str]) -> str | None:
+def _copy(source: str, target: str, options: list[str], *, preserve: bool = True) -> str | None:
     """Run ``skopeo copy``; the message of a failure, or None."""
-    command = [
-        "skopeo",
-        "copy",
-        "--quiet",
-        "--all",
-        "--preserve-digests",
-        "--retry-times=3",
-        *options,
-        source,
-        target,
-    ]
+    same = ["--preserve-digests"] if preserve else []
+    command = ["skopeo", "copy", "--quiet", "--all", *same, "--retry-times=3", *options, source, target]
     done = run(command, timeout=COPY_TIMEOUT)
     return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
 

@@ -1,0 +1,104 @@
+"""``doit publish``: finished images for everybody, one index over all platforms of each."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ..errors import ProjectError, nearest
+from .base import OPT_JSON, Command, flag, print_json
+
+if TYPE_CHECKING:
+    from ..publish import Publication, Pushed
+    from ..session import Session
+
+_VERSION = {
+    "name": "version",
+    "short": "",
+    "long": "version",
+    "type": str,
+    "default": "",
+    "help": "version of what is published, for the index's annotations",
+}
+
+
+class Publish(Command):
+    doc_purpose = "push images with an index over their platforms, bills of materials and provenance"
+    doc_usage = "IMAGE [IMAGE ...] [registry=HOST] [tag=TAG]"
+    doc_description = (
+        "For each image: REPO:IMAGE-PLATFORM for every platform that is built, and REPO:IMAGE, an index with "
+        "one image for each Docker platform; with tag=TAG these are TAG-PLATFORM and TAG. All of the index's "
+        "platforms must be built and have passed their test. Boards that are not built are left out.\n\n"
+        "The index's annotations say source, revision (from git), version and creation time. "
+        "To each image belong a bill of materials (CycloneDX) and provenance (in-toto, SLSA), attached as OCI "
+        "referrers: 'oras discover' lists them. They are not signed.\n\n"
+        "The index is pushed last, so it never names what is not there. Publishing again pushes what has "
+        "changed, which is nothing if nothing has. --dry-run reads from the registry and pushes nothing."
+    )
+    cmd_options = (OPT_JSON, flag("dry-run", "print what would be pushed"), _VERSION)
+
+    def _execute(self, json: bool, dry_run: bool, version: str, pos_args: list[str] | None = None) -> int:
+        self.version = version
+        return self.run(pos_args, json=json, dry_run=dry_run)
+
+    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+        from ..publish import Publisher, prepare, revision
+
+        images = wanted(session, words)
+        dry = "dry_run" in flags
+        if session.registry is None and not dry:
+            hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
+            raise ProjectError("doit publish", "no registry is set", hint)
+        origin = revision(session.project)
+        if origin.commit.endswith("-dirty"):
+            print("warning: the project has changes that are not committed", file=sys.stderr)
+        publications = [prepare(session, image, origin, self.version) for image in images]  # all, or none
+        publisher = Publisher(session, session.registry, origin, dry=dry)
+        told: list[tuple[Publication, Pushed]] = []
+        for publication in publications:
+            for platform in publication.absent:
+                print(f"   {publication.image}:{platform}: not built, left out", file=sys.stderr)
+            print(f"   {publication.image}: comparing and pushing", file=sys.stderr, flush=True)
+            for pushed in publisher.push(publication):
+                told.append((publication, pushed))
+                if "json" not in flags:
+                    print(text(pushed, dry=dry and pushed.state != "same"), flush=True)
+        if "json" in flags:
+            print_json({"schema": 1, "dry_run": dry, "pushed": [facts(p, pushed) for p, pushed in told]})
+        return 0
+
+
+def wanted(session: Session, words: list[str]) -> list[str]:
+    """Images for words of a command line. Raises ``ProjectError`` with the nearest word."""
+    images = session.project.images
+    if not words:
+        raise ProjectError("doit publish", "which image?", f"one or more of: {', '.join(images)}")
+    for word in words:
+        if word not in images:
+            hint = (
+                "an index is over all platforms: name the image alone"
+                if ":" in word
+                else nearest(word, images)
+            )
+            raise ProjectError("command line", f"no image {word!r}", hint)
+    if session.project.settings.tag and len(set(words)) > 1:
+        raise ProjectError("command line", "tag= is for one image", "call it for each")
+    return list(dict.fromkeys(words))
+
+
+def text(pushed: Pushed, *, dry: bool) -> str:
+    """One line for the name, and what there is to say of it below."""
+    state = f"would be {pushed.state}" if dry else pushed.state
+    return "\n".join(
+        [f"{state:<6} {pushed.reference}  {pushed.digest}", *(f"         {x}" for x in pushed.details)]
+    )
+
+
+def facts(publication: Publication, pushed: Pushed) -> dict[str, object]:
+    return {
+        "image": publication.image,
+        "reference": pushed.reference,
+        "digest": pushed.digest,
+        "state": pushed.state,
+        "details": list(pushed.details),
+    }

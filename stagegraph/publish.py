@@ -1,0 +1,300 @@
+"""Final images for everybody: each platform's under a tag of its own, and one index over them, pushed last.
+
+An image keeps the digest that it has in ``cache/``: what is said of it stands in the index and in referrers,
+not in the image. Bill of materials and provenance are artifacts whose ``subject`` is the image (image-spec,
+"Guidelines for Artifact Usage"); they are found through the tag ``sha256-DIGEST``, which every registry can
+hold (distribution-spec, "Referrers Tag Schema"), and through the referrers API where a registry has it.
+
+All of it is the same when it is made again from the same records, so publishing twice pushes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import contents, statements
+from .errors import ProjectError, RegistryError
+from .files import near
+from .model import Node
+from .record import INDEX, MANIFEST
+from .tools import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .model import Project
+    from .record import Record
+    from .session import Session
+    from .statements import Revision
+    from .store.layout import LayoutStore
+    from .store.registry import RegistryStore
+
+#: Names of annotations (image-spec, "Pre-Defined Annotation Keys").
+_OCI = "org.opencontainers.image."
+_EMPTY = "application/vnd.oci.empty.v1+json"
+#: Tells our own entries of a list of referrers from those that others added, such as signatures.
+_OURS = "stagegraph.statement"
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image on one platform. ``listed``: it is the index's image for its Docker platform."""
+
+    node: Node
+    record: Record
+    tag: str
+    listed: bool
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What one image comes to. ``absent`` are platforms that are left out, since they are not built."""
+
+    image: str
+    tag: str
+    members: tuple[Member, ...]
+    annotations: dict[str, str]
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """One thing under its name. ``state`` is "new", "same" or "moved"; ``details`` are lines for people."""
+
+    reference: str
+    digest: str
+    state: str
+    details: tuple[str, ...] = ()
+
+
+def revision(project: Project) -> Revision:
+    """Where the project's files come from, as git knows; a commit with changes on it ends in ``-dirty``."""
+    commit = _git(project, "rev-parse", "HEAD")
+    if commit and _git(project, "status", "--porcelain"):
+        commit += "-dirty"
+    # what stands before the host's name may be a password
+    remote = re.sub(r"^(\w+://)[^/@]*@", r"\1", _git(project, "config", "--get", "remote.origin.url"))
+    return statements.Revision(remote if "://" in remote or "@" in remote else "", commit)
+
+
+def _git(project: Project, *words: str) -> str:
+    done = run(["git", "-C", str(project.root), *words], timeout=30)
+    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
+
+
+def prepare(session: Session, image: str, origin: Revision, version: str) -> Publication:
+    """What would be published of an image. Raises ``ProjectError`` where that is not built or not tested.
+
+    The index has one image for each Docker platform, that of the first platform declared for it; others, such
+    as boards, have their own tags only.
+    """
+    project = session.project
+    declared = project.images[image]
+    tag = project.settings.tag or image
+    first: dict[str, str] = {}
+    for platform in declared.platforms:
+        first.setdefault(project.platforms[platform].docker, platform)
+    members, absent = [], []
+    for platform in declared.platforms:
+        node = Node(declared.stage, platform)
+        test = project.test(image, platform)
+        record = session.layout.find(session.graph.key(node))
+        listed = platform in first.values()
+        if record is None or (test and not session.passed(test)):
+            if listed:
+                what = "is not built" if record is None else "has not passed its test"
+                hint = f"./run doit {image}:{platform}; an index is over all platforms or not at all"
+                raise ProjectError(f"{image}:{platform}", what, hint)
+            absent.append(platform)
+            continue
+        members.append(Member(node, record, f"{tag}-{platform}", listed))
+    annotations = {
+        "created": datetime.datetime.fromtimestamp(project.epoch, datetime.UTC).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        ),
+        "title": image,
+        "description": declared.description,
+        "source": origin.source,
+        "revision": origin.commit,
+        "version": version,
+    }
+    return Publication(
+        image,
+        tag,
+        tuple(members),
+        {_OCI + name: value for name, value in annotations.items() if value},
+        tuple(absent),
+    )
+
+
+class Publisher:
+    """Pushes publications to a registry. Without one, or with ``dry``, it tells what it would push."""
+
+    def __init__(
+        self, session: Session, registry: RegistryStore | None, origin: Revision, *, dry: bool = False
+    ) -> None:
+        self.session, self.registry, self.origin, self.dry = session, registry, origin, dry
+        self.repository = session.project.settings.repo
+
+    def push(self, publication: Publication) -> Iterator[Pushed]:
+        """Push what the registry lacks, the index last; each thing is told when it is there.
+
+        Raises ``RegistryError`` or ``LoginError``; what was pushed until then is whole, and the index is the
+        old one. Raises ``StoreError`` for an image that is damaged.
+        """
+        with self.session.layout.scratch(member.record for member in publication.members) as layout:
+            for member in publication.members:
+                image = {"mediaType": MANIFEST, "digest": member.record.digest, "size": member.record.size}
+                yield self._put(layout, image, member.tag)
+                yield self._put_statements(layout, member)
+            digest, size = layout.add_blob(_index(publication))
+            lines = [
+                f"{name.removeprefix(_OCI)} = {value}" for name, value in publication.annotations.items()
+            ]
+            lines += [f"{m.record.docker}  {m.record.digest}" for m in publication.members if m.listed]
+            entry = {"mediaType": INDEX, "digest": digest, "size": size}
+            yield self._put(layout, entry, publication.tag, tuple(lines))
+
+    def _put(
+        self,
+        layout: LayoutStore,
+        entry: dict[str, Any],
+        tag: str,
+        details: tuple[str, ...] = (),
+        listed: frozenset[str] = frozenset(),
+    ) -> Pushed:
+        """Give something its name in the registry, and see that the name means it.
+
+        ``listed``: of a list of referrers counts what it lists. Nothing refers to the list by digest, and
+        skopeo before 1.14 writes it anew, without the types of artifacts.
+        """
+        digest = entry["digest"]
+        if self.registry is None:
+            return Pushed(f"{self.repository}:{tag}", digest, "new", details)
+        reference = self.registry.reference(tag)
+        there = self.registry.raw(reference)
+        state = "same" if _means(there, digest, listed) else "new" if there is None else "moved"
+        if state != "same" and not self.dry:
+            with layout.view([{**entry, "annotations": {_OCI + "ref.name": "it"}}]) as view:
+                self.registry.upload(f"oci:{near(view)}:it", reference, preserve=not listed)
+            if not _means(self.registry.raw(reference), digest, listed):
+                what = "names something else than was pushed"
+                raise RegistryError(reference, what, "does somebody else push there?")
+        return Pushed(reference, digest, state, details)
+
+    def _put_statements(self, layout: LayoutStore, member: Member) -> Pushed:
+        """The statements about an image, and the list of what refers to it, under the list's tag."""
+        record, pinned = member.record, sources(self.session, member.node)
+        held = contents.read(layout, layout.json(record.digest))
+        bill = statements.bill_of_materials(record, self.repository, held, pinned)
+        below = dependencies(self.session, member.node, pinned)
+        made = statements.provenance(
+            record, self.repository, parameters(self.session, member), below, self.origin
+        )
+        tag = record.digest.replace(":", "-")
+        entries = [
+            _artifact(layout, record, "sbom", statements.CYCLONEDX, bill),
+            _artifact(layout, record, "provenance", statements.IN_TOTO, made),
+            *self._others(layout, tag),
+        ]
+        listing = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+        digest, size = layout.add_blob(_compact(listing))
+        lines = (
+            f"bill of materials: {len(held.debian)} Debian packages, {len(held.python)} Python packages,"
+            f" {len(pinned)} source archives",
+            f"provenance: {len(below)} dependencies",
+        )
+        entry = {"mediaType": INDEX, "digest": digest, "size": size}
+        return self._put(layout, entry, tag, lines, frozenset(item["digest"] for item in entries))
+
+    def _others(self, layout: LayoutStore, tag: str) -> list[dict[str, Any]]:
+        """What others have attached to an image, such as signatures; it is kept."""
+        if self.registry is None or self.registry.raw(reference := self.registry.reference(tag)) is None:
+            return []
+        with layout.view() as view:
+            self.registry.download(reference, f"oci:{near(view)}:others")
+            (entry,) = json.loads((view / "index.json").read_bytes())["manifests"]
+        listed = layout.json(entry["digest"]).get("manifests", [])
+        return [item for item in listed if _OURS not in item.get("annotations", {})]
+
+
+def _means(there: bytes | None, digest: str, listed: frozenset[str]) -> bool:
+    """Whether what a name in the registry holds is this; of a list, whether it lists just these."""
+    if there is None:
+        return False
+    if not listed:
+        return f"sha256:{hashlib.sha256(there).hexdigest()}" == digest
+    try:
+        return {item["digest"] for item in json.loads(there)["manifests"]} == listed
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _index(publication: Publication) -> bytes:
+    manifests = []
+    for member in publication.members:
+        if member.listed:
+            system, architecture, *variant = member.record.docker.split("/")
+            platform = {"architecture": architecture, "os": system}
+            platform |= {"variant": variant[0]} if variant else {}
+            image = {"mediaType": MANIFEST, "digest": member.record.digest, "size": member.record.size}
+            manifests.append({**image, "platform": platform})
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
+    return _compact(index | {"annotations": publication.annotations})
+
+
+def _artifact(
+    layout: LayoutStore, record: Record, kind: str, media_type: str, document: bytes
+) -> dict[str, Any]:
+    """Store a document as an artifact about an image; its entry for a list of referrers."""
+    empty, empty_size = layout.add_blob(b"{}")
+    digest, size = layout.add_blob(document)
+    annotations = {_OCI + "created": record.created, _OURS: kind}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": media_type,
+        "config": {"mediaType": _EMPTY, "digest": empty, "size": empty_size},
+        "layers": [{"mediaType": media_type, "digest": digest, "size": size}],
+        "subject": {"mediaType": MANIFEST, "digest": record.digest, "size": record.size},
+        "annotations": annotations,
+    }
+    digest, size = layout.add_blob(_compact(manifest))
+    entry = {"mediaType": MANIFEST, "digest": digest, "size": size}
+    return {**entry, "artifactType": media_type, "annotations": annotations}
+
+
+def sources(session: Session, node: Node) -> list[contents.Source]:
+    """Archives that an image's stages and their parents take by name and digest."""
+    nodes = session.graph.order([node])
+    return contents.sources(i for n in nodes for i in session.graph.spec(n).facts.instructions)
+
+
+def parameters(session: Session, member: Member) -> dict[str, str]:
+    spec = session.graph.spec(member.node)
+    return {"stage": member.node.stage, "platform": member.node.platform, "docker": member.record.docker} | {
+        f"arg:{name}": value for name, value in spec.facts.args.items()
+    }
+
+
+def dependencies(session: Session, node: Node, pinned: list[contents.Source]) -> list[dict[str, Any]]:
+    """Images of all nodes below, images from outside, and source archives."""
+    found = []
+    for parent in session.graph.order([node]):
+        if parent != node and (record := session.layout.read(session.graph.key(parent))):
+            found.append(statements.dependency(str(parent), record.digest))
+        for external in session.graph.spec(parent).images:
+            found.append(
+                statements.dependency(external.reference, external.digest, f"docker://{external.reference}")
+            )
+    found += [statements.dependency(source.file, source.sha256) for source in pinned]
+    return list({json.dumps(item): item for item in found}.values())
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()

@@ -1,0 +1,135 @@
+"""What is said of a published image: its bill of materials, and how it was made. Pure; the same every time.
+
+The bill of materials is CycloneDX (https://cyclonedx.org/specification/overview/), by its own library. The
+provenance is an in-toto statement (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md)
+with SLSA's predicate (https://slsa.dev/spec/v1.0/provenance). Neither is signed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .contents import Contents, Source
+    from .record import Record
+
+CYCLONEDX = "application/vnd.cyclonedx+json"
+IN_TOTO = "application/vnd.in-toto+json"
+#: What the fields of the provenance mean is described in docs/reference.md under this name.
+BUILD_TYPE = "urn:stagegraph:build:v1"
+
+
+class Revision(NamedTuple):
+    """Where the project's files come from; "" where that is not known."""
+
+    source: str
+    commit: str
+
+
+def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterable[Source]) -> bytes:
+    """CycloneDX 1.6 as JSON. ``name`` is the repository of the image."""
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.tool import Tool
+    from cyclonedx.output.json import JsonV1Dot6
+    from packageurl import PackageURL
+
+    arch = record.docker.split("/")[1]
+    image = Component(
+        name=name,
+        version=record.digest,
+        type=ComponentType.CONTAINER,
+        bom_ref="image",
+        purl=PackageURL("oci", None, name.rpartition("/")[2], record.digest, {"arch": arch}),
+    )
+    components = [
+        Component(
+            name=p.name,
+            version=p.version,
+            type=ComponentType.LIBRARY,
+            bom_ref=f"deb:{p.name}:{p.arch}",
+            purl=PackageURL("deb", held.distribution or "debian", p.name, p.version, {"arch": p.arch}),
+        )
+        for p in held.debian
+    ]
+    components += [
+        Component(
+            name=p.name,
+            version=p.version,
+            type=ComponentType.LIBRARY,
+            bom_ref=f"pypi:{p.name}:{p.version}",
+            purl=PackageURL("pypi", None, p.name, p.version),
+        )
+        for p in held.python
+    ]
+    components += [
+        Component(
+            name=s.name,
+            version=s.version or None,
+            type=ComponentType.FILE,
+            bom_ref=f"file:{s.file}",
+            description=f"compiled from {s.file}",
+            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=s.sha256)],
+        )
+        for s in sources
+    ]
+    made = datetime.datetime.fromisoformat(record.created)
+    tool = Tool(name="stagegraph", version=__version__)
+    bom = Bom(
+        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, record.digest),
+        metadata=BomMetaData(component=image, timestamp=made, tools=[tool]),
+        components=components,
+    )
+    return JsonV1Dot6(bom).output_as_string(indent=1).encode()
+
+
+def provenance(
+    record: Record,
+    name: str,
+    parameters: Mapping[str, str],
+    dependencies: Sequence[Mapping[str, Any]],
+    revision: Revision,
+) -> bytes:
+    """An in-toto statement as JSON. ``dependencies`` are resource descriptors (``dependency``)."""
+    resolved = list(dependencies)
+    if revision.commit:
+        named = {"uri": f"git+{revision.source}"} if revision.source else {"name": "project"}
+        commit = revision.commit.removesuffix("-dirty")
+        changed = {"annotations": {"dirty": True}} if commit != revision.commit else {}
+        resolved.insert(0, {**named, "digest": {"gitCommit": commit}, **changed})
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": _digest(record.digest)}],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": dict(parameters),
+                "internalParameters": {"key": record.key},
+                "resolvedDependencies": resolved,
+            },
+            "runDetails": {
+                "builder": {"id": "urn:stagegraph:builder", "version": {"stagegraph": __version__}},
+                "metadata": {"finishedOn": record.created.replace("+00:00", "Z")},
+            },
+        },
+    }
+    return json.dumps(statement, indent=1).encode()
+
+
+def dependency(name: str, digest: str, uri: str = "") -> dict[str, Any]:
+    """A resource descriptor of in-toto's."""
+    return {"name": name, **({"uri": uri} if uri else {}), "digest": _digest(digest)}
+
+
+def _digest(digest: str) -> dict[str, str]:
+    algorithm, _, value = digest.rpartition(":")
+    return {algorithm or "sha256": value}
