@@ -38,7 +38,7 @@ def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterab
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
-    from cyclonedx.model.tool import Tool
+    from cyclonedx.model.tool import ToolRepository
     from cyclonedx.output.json import JsonV1Dot6
     from packageurl import PackageURL
 
@@ -82,12 +82,13 @@ def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterab
         for s in sources
     ]
     made = datetime.datetime.fromisoformat(record.created)
-    tool = Tool(name="stagegraph", version=__version__)
+    tool = Component(name="stagegraph", version=__version__, type=ComponentType.APPLICATION, bom_ref="tool")
     bom = Bom(
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, record.digest),
-        metadata=BomMetaData(component=image, timestamp=made, tools=[tool]),
+        metadata=BomMetaData(component=image, timestamp=made, tools=ToolRepository(components=[tool])),
         components=components,
     )
+    bom.register_dependency(image, components)
     return JsonV1Dot6(bom).output_as_string(indent=1).encode()
 
 

@@ -29,16 +29,19 @@ class Publish(Command):
         "For each image: REPO:IMAGE-PLATFORM for every platform that is built, and REPO:IMAGE, an index with "
         "one image for each Docker platform; with tag=TAG these are TAG-PLATFORM and TAG. All of the index's "
         "platforms must be built and have passed their test. Boards that are not built are left out.\n\n"
-        "The index's annotations say source, revision (from git), version and creation time. "
-        "To each image belong a bill of materials (CycloneDX) and provenance (in-toto, SLSA), attached as OCI "
-        "referrers: 'oras discover' lists them. They are not signed.\n\n"
+        "The index says source, revision (from git), version and time in annotations. "
+        "To each image belong a bill of materials (CycloneDX) and provenance (in-toto, SLSA), attached as "
+        "OCI referrers: 'oras discover' lists them. They are not signed.\n\n"
         "The index is pushed last, so it never names what is not there. Publishing again pushes what has "
         "changed, which is nothing if nothing has. --dry-run reads from the registry and pushes nothing."
     )
     cmd_options = (OPT_JSON, flag("dry-run", "print what would be pushed"), _VERSION)
 
     def _execute(self, json: bool, dry_run: bool, version: str, pos_args: list[str] | None = None) -> int:
-        self.version = version
+        # doit reads options before names only; people write them behind as well
+        behind = [word for word in pos_args or () if word.startswith("--version=")]
+        self.version = behind[-1].partition("=")[2] if behind else version
+        pos_args = [word for word in pos_args or () if word not in behind]
         return self.run(pos_args, json=json, dry_run=dry_run)
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:

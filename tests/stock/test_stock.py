@@ -7,128 +7,42 @@ standard input and output, so it does not matter where the engine runs.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import struct
 import subprocess
-import sys
-import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from images import MACHINE, OCI, ROOT, File, Image, build, doit, files, machine
 
 pytestmark = pytest.mark.stock
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
-
-#: What the kernel calls the processor, and its number in ELF headers (e_machine), by the project's names.
-MACHINE = {"amd64": ("x86_64", 62), "aarch64": ("aarch64", 183)}
-OCI = {"amd64": "amd64", "aarch64": "arm64"}
 #: Stages of the images and of their tests.
 IMAGES = ("stock", "stock-test", "stock-dev", "stock-dev-test")
-#: Stages that stand on stock, and whose keys go with it.
-VARIANTS = ("stock--opengl", "opengl-test")
+#: Stages that stand on stock, and whose keys go with it. opencv-lib, which is long to compile, is not here.
+VARIANTS = (
+    "stock--opengl",
+    "opengl-test",
+    "stock--opengl--vnc",
+    "opengl-vnc-test",
+    "stock--opencv",
+    "opencv-test",
+    "stock--opengl--opencv",
+    "opencv-opengl-test",
+    "stock--production",
+    "production-stock-test",
+    "stock--opencv--production-opencv",
+    "production-opencv-test",
+)
 #: Another processor that OpenBLAS can be compiled for.
 OTHER_TARGET = {"amd64": ('"HASWELL"', '"ZEN"'), "aarch64": ('"ARMV8"', '"NEOVERSEN1"')}
 
 
-# -- calls of doit and of the engine -------------------------------------------------------------------------
-
-
-def doit(folder: Path, *words: str) -> str:
-    """Standard output of a call of doit that must succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "doit", *words],
-        cwd=folder,
-        env={**os.environ, "CI": "true"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def build(platform: str) -> dict[str, Any]:
-    """``doit`` for both images of a platform; what it says it did."""
-    last = ROOT / "cache" / "last-run.json"
-    last.unlink(missing_ok=True)
-    doit(ROOT, f"stock:{platform}", f"stock-dev:{platform}")
-    run: dict[str, Any] = json.loads(last.read_text())
-    return run
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image in the engine. ``stage`` is its stage, ``platform`` the project's name of its platform."""
-
-    tag: str
-    stage: str
-    platform: str
-
-    def run(self, script: str, *, stdin: bytes = b"", status: int = 0) -> bytes:
-        """Standard output of a script in a container without network, which must end with ``status``."""
-        options = ["--rm", "--interactive", "--pull=never", "--network=none"]
-        where = f"--platform=linux/{OCI[self.platform]}"
-        done = subprocess.run(
-            ["docker", "run", *options, where, self.tag, "timeout", "600", "sh", "-euc", script],
-            input=stdin,
-            capture_output=True,
-            check=False,
-        )
-        said = (done.stdout + done.stderr).decode(errors="replace")
-        assert done.returncode == status, f"{self.tag}: status {done.returncode}\n{script}\n{said[-4000:]}"
-        return done.stdout
-
-    def says(self, script: str, *, stdin: bytes = b"") -> list[str]:
-        """Lines that a script prints."""
-        return self.run(script, stdin=stdin).decode().splitlines()
-
-
-@dataclass(frozen=True)
-class File:
-    """A regular file of an image: its mode, and the machine of its ELF header if it has one."""
-
-    mode: int
-    machine: int | None
-
-
-def machine(head: bytes) -> int | None:
-    """``e_machine`` of an ELF header."""
-    if len(head) < 20 or not head.startswith(b"\x7fELF"):
-        return None
-    order = "<" if head[5] == 1 else ">"
-    return int(struct.unpack_from(f"{order}H", head, 18)[0])
-
-
-def files(image: Image) -> dict[str, File]:
-    """All regular files of an image by path; links are left out, what they lead to is in it."""
-    created = subprocess.run(
-        ["docker", "create", "--pull=never", f"--platform=linux/{OCI[image.platform]}", image.tag, "true"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    container = created.stdout.strip()
-    found = {}
-    try:
-        with (
-            subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as process,
-            tarfile.open(fileobj=process.stdout, mode="r|") as tar,
-        ):
-            for member in tar:
-                if member.isreg() and (content := tar.extractfile(member)):
-                    found[member.name] = File(member.mode, machine(content.read(20)))
-        assert process.returncode == 0
-    finally:
-        subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True)
-    return found
+def goals(platform: str) -> tuple[str, ...]:
+    return (f"stock:{platform}", f"stock-dev:{platform}")
 
 
 # -- fixtures ------------------------------------------------------------------------------------------------
@@ -143,7 +57,7 @@ def platform(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def images(platform: str) -> dict[str, Image]:
     """``stock`` and ``stock-dev`` of a platform, built and in the engine."""
-    tags = build(platform)["images"]
+    tags = build(*goals(platform))["images"]
     found = {}
     for stage in ("stock", "stock-dev"):
         [tag] = [tag for tag in tags if tag.endswith(f":{stage}-{platform}")]
@@ -349,7 +263,7 @@ def records(folder: Path) -> dict[str, int]:
 
 def test_second_call_builds_nothing(images: dict[str, Image], platform: str) -> None:
     before = records(ROOT)
-    run = build(platform)
+    run = build(*goals(platform))
     assert {node["node"]: node["decision"] for node in run["nodes"]} == dict.fromkeys(
         (f"{stage}:{platform}" for stage in IMAGES), "reuse"
     )
@@ -445,7 +359,7 @@ def test_an_edit_rebuilds_what_stands_on_it_and_nothing_else(
     edit(copy, name, old, new)
     after = keys(copy)
     changed = {node for node in after if after[node] != before[node] and node.endswith(f":{platform}")}
-    upon = VARIANTS if "stock" in due else ()
+    upon = VARIANTS if "stock" in due else ("production-stock-test",) if due else ()
     assert changed == {f"{stage}:{platform}" for stage in (*due, *upon)}
     builds = {node for node, step in plan(copy, platform).items() if step["decision"] == "build"}
     assert builds == {f"{stage}:{platform}" for stage in due}

@@ -1,0 +1,54 @@
+"""look.py URL SECONDS: what a browser shows of a page after some seconds, as PNG on standard output.
+
+Chromium takes its picture when a page is loaded. So the page is put into a frame of another one, which has an
+image that arrives late.
+"""
+
+import html
+import http.server
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+URL, SECONDS = sys.argv[1], float(sys.argv[2])
+PAGE = f"""<!doctype html><body style="margin:0">
+<iframe src="{html.escape(URL)}" style="border:0;width:1280px;height:800px"></iframe>
+<img src="/late" alt="">"""
+
+
+class Frame(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        late = self.path == "/late"
+        if late:
+            time.sleep(SECONDS)
+        body = b"" if late else PAGE.encode()
+        self.send_response(404 if late else 200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Frame)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+subprocess.run(
+    [
+        *(
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--window-size=1280,900",
+        ),
+        *("--screenshot=/tmp/seen.png", f"http://127.0.0.1:{server.server_port}/"),
+    ],
+    check=True,
+    stdout=sys.stderr,
+)
+sys.stdout.buffer.write(Path("/tmp/seen.png").read_bytes())

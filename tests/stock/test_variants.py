@@ -1,0 +1,171 @@
+"""Variants and production images on both platforms. Each passes its own test when it is built."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from images import MACHINE, OCI, ROOT, Image, build, doit, files
+
+pytestmark = pytest.mark.stock
+
+NAMES = ("opengl", "opengl-vnc", "opencv", "opencv-opengl", "production-stock", "production-opencv")
+BROWSER = Path(__file__).parent / "browser"
+GREEN = (0x00, 0xC0, 0x40)
+
+
+@pytest.fixture(scope="session", params=list(MACHINE))
+def platform(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def images(platform: str) -> dict[str, Image]:
+    """All variants of a platform, and stock, built and in the engine."""
+    tags = build(f"stock:{platform}", *(f"{name}:{platform}" for name in NAMES))["images"]
+    found = {}
+    for name in ("stock", *NAMES):
+        [tag] = [tag for tag in tags if tag.endswith(f":{name}-{platform}")]
+        found[name] = Image(tag, name, platform)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_program_is_for_the_platform(images: dict[str, Image], platform: str, name: str) -> None:
+    found = {file.machine for file in files(images[name]).values()} - {None}
+    assert found == {MACHINE[platform][1]}
+
+
+@pytest.mark.parametrize(("name", "of"), [("production-stock", "stock"), ("production-opencv", "opencv")])
+def test_production_is_small_and_has_nothing_to_get_in_by(
+    images: dict[str, Image], platform: str, name: str, of: str
+) -> None:
+    whole, least = (unpacked(images[n]) for n in (of, name))
+    assert least <= whole / 2
+    paths = set(files(images[name]))
+    assert not paths & {
+        "usr/bin/sh",
+        "usr/bin/dash",
+        "usr/bin/bash",
+        "usr/bin/dpkg",
+        "usr/bin/apt-get",
+        "usr/bin/perl",
+    }
+    config = json.loads(
+        subprocess.run(
+            ["docker", "image", "inspect", "--format={{json .Config}}", images[name].tag],
+            check=True, capture_output=True,
+        ).stdout
+    )  # fmt: skip
+    assert config["User"] == "atom"
+    done = subprocess.run(
+        [
+            *("docker", "run", "--rm", "--network=none", f"--platform=linux/{OCI[platform]}", images[name].tag),
+            *("python", "-c", "import os, sys, numpy; print(os.getuid(), sys.prefix, numpy.__version__)"),
+        ],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split()[:2] == ["1000", "/opt/venv"]
+
+
+def unpacked(image: Image) -> int:
+    """Bytes of an image's files, as its layers add up to."""
+    created = subprocess.run(
+        ["docker", "create", "--pull=never", f"--platform=linux/{OCI[image.platform]}", image.tag, "none"],
+        check=True, capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
+    try:
+        with subprocess.Popen(["docker", "export", created], stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            return sum(len(data) for data in iter(lambda: process.stdout.read(1 << 20), b""))
+    finally:
+        subprocess.run(["docker", "rm", "--force", created], check=True, capture_output=True)
+
+
+@contextmanager
+def desktop(image: Image) -> Iterator[str]:
+    """A container with a desktop that is filled with green; its name. It listens on its own loopback only."""
+    command = ["desktop", "xterm", "-bg", "#00c040", "-geometry", "300x100+0+0", "-e", "sleep 600"]
+    name = subprocess.run(
+        [
+            *("docker", "run", "--detach", "--pull=never", f"--platform=linux/{OCI[image.platform]}"),
+            *("--env=VNC_PASSWORD=robot-77", image.tag, *command),
+        ],
+        check=True, capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
+    try:
+        with subprocess.Popen(["docker", "logs", "--follow", name], stderr=subprocess.PIPE) as logs:
+            assert logs.stderr
+            assert any(b"browsers:" in line for line in logs.stderr)
+            logs.terminate()
+        yield name
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """An image with chromium, for the machine's own platform."""
+    tag = "stagegraph-test/browser:1"
+    build("stock:amd64")
+    command = [
+        "docker",
+        "build",
+        "--quiet",
+        f"--tag={tag}",
+        "--build-arg=IMAGE=elementaryrobotics/atom:stock-amd64",
+    ]
+    subprocess.run([*command, str(BROWSER)], check=True, capture_output=True)
+    return tag
+
+
+def seen(browser: str, container: str, password: str, seconds: float) -> float:
+    """Which part of noVNC's page is green, some seconds after a browser has opened it with a password."""
+    page = f"http://127.0.0.1:6080/vnc.html?autoconnect=1&reconnect=0&password={password}"
+    done = subprocess.run(
+        [
+            *("docker", "run", "--rm", f"--network=container:{container}", browser),
+            *("python", "/look.py", page, str(seconds)),
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    picture = PIL.Image.open(io.BytesIO(done.stdout)).convert("RGB")
+    green = sum(count for count, colour in picture.getcolors(1 << 24) or () if colour == GREEN)
+    return green / (picture.width * picture.height)
+
+
+def test_novnc_in_a_browser(images: dict[str, Image], browser: str) -> None:
+    patience = 10 if images["opengl-vnc"].platform == "amd64" else 60
+    with desktop(images["opengl-vnc"]) as container:
+        assert seen(browser, container, "robot-77", patience) > 0.3
+        assert seen(browser, container, "robot-78", patience) == 0
+
+
+def test_a_change_of_redis_compiles_no_opencv(
+    images: dict[str, Image], platform: str, tmp_path: Path
+) -> None:
+    """Only what stands on it: assemblies and their tests."""
+    folder = tmp_path / "project"
+    for name in ("stock", "variant"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)
+    for name in ("stages.toml", "stages.lock", "dodo.py"):
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / "cache").symlink_to(ROOT / "cache", target_is_directory=True)
+    dockerfile = folder / "stock/redis/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().replace("set -eux", "set -eux; true", 1))
+    steps = json.loads(doit(folder, "plan", "--json", f"opencv:{platform}", f"opencv-opengl:{platform}"))
+    assert {step["node"] for step in steps["nodes"] if step["decision"] == "build"} == {
+        f"{stage}:{platform}"
+        for stage in (
+            "redis", "stock", "stock--opencv", "opencv-test", "stock--opengl", "stock--opengl--opencv",
+            "opencv-opengl-test",
+        )
+    }  # fmt: skip
