@@ -158,8 +158,9 @@ class Screen(unittest.TestCase):
     def test_drawings_are_seen_and_keys_arrive(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder, "typed")
-            terminal = ["xterm", "-bg", "#00c040", "-geometry", "80x24+100+100", "-e", "sh", "-c"]
-            desktop = start(*terminal, f"read line; echo $line >{file}; exit 7", VNC_PASSWORD=PASSWORD)
+            type_here = f"read line; echo $line >{file}"
+            terminal = f"xterm -bg '#00c040' -geometry 80x24+100+100 -e sh -c '{type_here}'; exit 7"
+            desktop = start("sh", "-c", terminal, VNC_PASSWORD=PASSWORD)
 
             async def use() -> None:
                 async with client() as connected:
