@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,7 +16,7 @@ import doit.doit_cmd
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
-from . import stacks
+from . import asked, stacks
 from .errors import ProjectError, StagegraphError, nearest
 from .graph import host_platform
 from .model import BASE, Bootstrap, ExternalBase, Node
@@ -219,13 +220,8 @@ def _description(node: Node) -> str:
 def task_stages() -> Iterator[dict[str, Any]]:
     """One group a stage, one task a platform."""
     current = session()
-    try:
-        current.graph.order(current.graph.nodes)
-    except ProjectError as error:  # a cycle makes every plan meaningless
-        fail(error)
-    except StagegraphError:
-        pass  # a broken stage concerns those who ask for it
-    for stage in dict.fromkeys(node.stage for node in current.graph.nodes):
+    wanted = _wanted()
+    for stage in dict.fromkeys(node.stage for node in wanted):
         hidden = stage in current.project.images
         group = f"_{stage}" if hidden else stage
         yield {
@@ -234,18 +230,36 @@ def task_stages() -> Iterator[dict[str, Any]]:
             "doc": _description(Node(stage, next(iter(current.project.platforms)))),
             "meta": {"stage": stage},
         }
-        for node in current.graph.nodes:
+        for node in wanted:
             if node.stage == stage:
                 yield {**_build_task(node), "basename": group}
 
 
+@cache
+def _wanted() -> list[Node]:
+    """Nodes to make tasks for: those that the run can come to, or all where that cannot be told."""
+    current = session()
+    names = None if asked.words is None else asked.words or _default_tasks()
+    try:
+        if names is not None and (found := asked.closure(current.graph, names)) is not None:
+            return [node for node in current.graph.nodes if node in found]
+        current.graph.order(current.graph.nodes)
+    except ProjectError as error:  # a cycle makes every plan meaningless
+        fail(error)
+    except StagegraphError:
+        pass  # a broken stage concerns those who ask for it
+    return current.graph.nodes
+
+
 def task_images() -> Iterator[dict[str, Any]]:
     """One group an image, one task a platform: built, loaded into the engine, tagged."""
-    current = session()
+    current, wanted = session(), set(_wanted())
     for image in current.project.images.values():
         yield {"basename": image.name, "name": None, "doc": image.description, "meta": {"image": image.name}}
         for platform in image.platforms:
-            yield _image_task(current, image.name, Node(image.stage, platform))
+            made = {Node(image.stage, platform), current.project.test(image.name, platform)} - {None}
+            if made <= wanted:
+                yield _image_task(current, image.name, Node(image.stage, platform))
 
 
 def _image_task(current: Session, image: str, node: Node) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand
 
+from .. import asked
 from .manners import Manners
 
 
@@ -23,6 +24,7 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
     )
 
     def execute(self, params: Any, args: Any) -> Any:
+        asked.words = list(args)
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
