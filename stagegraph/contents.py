@@ -27,9 +27,11 @@ _METADATA = re.compile(r".*/([^/]+)\.dist-info/METADATA")
 _OS_RELEASE = ("/usr/lib/os-release", "/etc/os-release")
 #: Whiteouts (image-spec, "Image Layer Filesystem Changeset").
 _GONE, _OPAQUE = ".wh.", ".wh..wh..opq"
-#: The name of an archive and its digest, one after the other, however they are written.
-_PINNED = re.compile(
-    r"(?<![\w/.+~-])([\w.+~-]+\.(?:tar(?:\.\w+)?|tgz|zip|whl|deb))\s+(?:\S+[=:])?([0-9a-f]{64})\b"
+_ARCHIVE = r"[\w+~][\w.+~-]*\.(?:tar(?:\.\w+)?|tgz|zip|whl|deb)"
+#: An archive and its digest: ``NAME SHA256``, or ``SHA256  NAME`` as for sha256sum and ``ADD --checksum``.
+_PINNED = (
+    re.compile(rf"(?<![\w/.+~$}}-])(?P<file>{_ARCHIVE})\s+(?:\S+[=:])?(?P<sha256>[0-9a-f]{{64}})\b"),
+    re.compile(rf"\b(?P<sha256>[0-9a-f]{{64}})[ ]+\*?(?:\S*/)?(?P<file>{_ARCHIVE})(?![\w.])"),
 )
 
 
@@ -54,9 +56,11 @@ class Source(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """``distribution`` is the ID of os-release(5), ``debian`` for one, "" where there is none."""
+    """``distribution`` and ``release`` are ID and VERSION_ID of os-release(5), ``debian`` and ``13`` for
+    example, "" where there are none."""
 
     distribution: str
+    release: str
     debian: tuple[Debian, ...]
     python: tuple[PythonPackage, ...]
 
@@ -65,20 +69,20 @@ def read(layout: LayoutStore, manifest: Mapping[str, Any]) -> Contents:
     """Packages in the layers of an image, upper layers before lower. Raises ``StoreError``."""
     found = _files(layout, manifest)
     status = found.pop(_STATUS, "")
-    distribution = ""
+    distribution = release = ""
     debian: set[Debian] = {*_debian(status, installed_only=True)}
     python: set[PythonPackage] = set()
     for path, text in found.items():
         if path in _OS_RELEASE:
-            match = re.search(r'^ID="?([^"\n]+)', text, re.MULTILINE)
-            distribution = distribution or (match[1] if match else "")
+            said = dict(re.findall(r"""^(ID|VERSION_ID)=["']?([^"'\n]*)""", text, re.MULTILINE))
+            distribution, release = said.get("ID", distribution), said.get("VERSION_ID", release)
         elif path.startswith(f"{_STATUS_FOLDER}/"):
             debian.update(_debian(text, installed_only=False))
         else:
-            said = email.message_from_string(text)
-            if said["Name"] and said["Version"]:
-                python.add(PythonPackage(said["Name"], said["Version"]))
-    return Contents(distribution, tuple(sorted(debian)), tuple(sorted(python)))
+            metadata = email.message_from_string(text)
+            if metadata["Name"] and metadata["Version"]:
+                python.add(PythonPackage(metadata["Name"], metadata["Version"]))
+    return Contents(distribution, release, tuple(sorted(debian)), tuple(sorted(python)))
 
 
 def _files(layout: LayoutStore, manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -129,8 +133,10 @@ def sources(instructions: Iterable[Instruction]) -> list[Source]:
     """Archives that instructions name together with their sha256, sorted."""
     found = set()
     for instruction in instructions:
-        for file, sha256 in _PINNED.findall(instruction.original):
-            name, _, rest = file.partition("_")
-            version = re.split(r"\.(?:orig|debian)\b|\.(?:tar|tgz|zip|whl|deb)\b", rest)[0]
-            found.add(Source(name if version else file, version, file, sha256))
+        for pattern in _PINNED:
+            for match in pattern.finditer(instruction.original):
+                file = match["file"]
+                name, _, rest = file.partition("_")  # as Debian names sources
+                version = re.split(r"\.(?:orig|debian)\b|\.(?:tar|tgz|zip|whl|deb)\b", rest)[0]
+                found.add(Source(name if version else file, version, file, match["sha256"]))
     return sorted(found)

@@ -40,6 +40,8 @@ class Tracker:
             self._vertex(match[1], match[2])
         elif text.startswith("ERROR: "):
             self.message = text.removeprefix("ERROR: ").removeprefix("failed to solve: ")
+        elif text.startswith("\t* ") and self.message and text not in self.message:
+            self.message += f"\n{text}"  # an error that has several causes (Go's multierror)
         elif not self.line and self.failed and (where := _DOCKERFILE.match(text)):
             self.line = int(where[1])
 

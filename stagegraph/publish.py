@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import contents, statements
-from .errors import ProjectError, RegistryError
+from .errors import ProjectError, RegistryError, ToolError
 from .files import near
+from .key import is_digest
 from .model import Node
 from .record import INDEX, MANIFEST
 from .tools import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from .model import Project
     from .record import Record
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _OCI = "org.opencontainers.image."
 _EMPTY = "application/vnd.oci.empty.v1+json"
 #: Tells our own entries of a list of referrers from those that others added, such as signatures.
-_OURS = "stagegraph.statement"
+_OURS, _COMMIT = "stagegraph.statement", "stagegraph.commit"
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,21 @@ class Member:
 
 @dataclass(frozen=True)
 class Publication:
-    """What one image comes to. ``absent`` are platforms that are left out, since they are not built."""
+    """What one image comes to. ``absent`` are platforms that are left out, with the reason."""
 
     image: str
     tag: str
     members: tuple[Member, ...]
     annotations: dict[str, str]
-    absent: tuple[str, ...] = ()
+    absent: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """One thing under its name. ``state`` is "new", "same" or "moved"; ``details`` are lines for people."""
+    """One thing under its name; ``details`` are lines for people.
+
+    ``state`` is "new", "same" or "moved", or "kept": the name stays with what an earlier publication gave it.
+    """
 
     reference: str
     digest: str
@@ -72,19 +76,38 @@ class Pushed:
     details: tuple[str, ...] = ()
 
 
-def revision(project: Project) -> Revision:
+def revision(project: Project, warn: Callable[[str], None]) -> Revision:
     """Where the project's files come from, as git knows; a commit with changes on it ends in ``-dirty``."""
-    commit = _git(project, "rev-parse", "HEAD")
-    if commit and _git(project, "status", "--porcelain"):
+    commit, trouble = _git(project, "rev-parse", "HEAD")
+    if not commit:
+        warn(f"no revision is said of the images: {trouble or 'git knows none'}")
+        return statements.Revision("", "")
+    if _git(project, "status", "--porcelain")[0]:
         commit += "-dirty"
-    # what stands before the host's name may be a password
-    remote = re.sub(r"^(\w+://)[^/@]*@", r"\1", _git(project, "config", "--get", "remote.origin.url"))
-    return statements.Revision(remote if "://" in remote or "@" in remote else "", commit)
+        warn("the project has changes that are not committed")
+    return statements.Revision(uri(_git(project, "config", "--get", "remote.origin.url")[0]), commit)
 
 
-def _git(project: Project, *words: str) -> str:
-    done = run(["git", "-C", str(project.root), *words], timeout=30)
-    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
+def uri(remote: str) -> str:
+    """A git remote as a URI without passwords; "" for a folder of this machine."""
+    if "://" in remote:
+        return "" if remote.startswith("file:") else re.sub(r"^(\w+://)[^/@]*@", r"\1", remote)
+    short = re.fullmatch(r"(?:[\w.-]+@)?([\w.-]+):(?!/)(.+)", remote)  # as for scp
+    return f"ssh://{short[1]}/{short[2]}" if short else ""
+
+
+def _git(project: Project, *words: str) -> tuple[str, str]:
+    """What git prints, and what it says where it fails."""
+    try:
+        done = run(["git", "-C", str(project.root), *words], timeout=30)
+    except ToolError as error:
+        return "", str(error)
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return (
+        (done.stdout.decode(errors="replace").strip(), "")
+        if done.returncode == 0
+        else ("", " ".join(said[:1]))
+    )
 
 
 def prepare(session: Session, image: str, origin: Revision, version: str) -> Publication:
@@ -106,11 +129,11 @@ def prepare(session: Session, image: str, origin: Revision, version: str) -> Pub
         record = session.layout.find(session.graph.key(node))
         listed = platform in first.values()
         if record is None or (test and not session.passed(test)):
+            why = "is not built" if record is None else "has not passed its test"
             if listed:
-                what = "is not built" if record is None else "has not passed its test"
                 hint = f"./run doit {image}:{platform}; an index is over all platforms or not at all"
-                raise ProjectError(f"{image}:{platform}", what, hint)
-            absent.append(platform)
+                raise ProjectError(f"{image}:{platform}", why, hint)
+            absent.append((platform, why))
             continue
         members.append(Member(node, record, f"{tag}-{platform}", listed))
     annotations = {
@@ -152,6 +175,7 @@ class Publisher:
                 image = {"mediaType": MANIFEST, "digest": member.record.digest, "size": member.record.size}
                 yield self._put(layout, image, member.tag)
                 yield self._put_statements(layout, member)
+            yield from self._left(publication)
             digest, size = layout.add_blob(_index(publication))
             lines = [
                 f"{name.removeprefix(_OCI)} = {value}" for name, value in publication.annotations.items()
@@ -166,73 +190,131 @@ class Publisher:
         entry: dict[str, Any],
         tag: str,
         details: tuple[str, ...] = (),
-        listed: frozenset[str] = frozenset(),
+        listed: Mapping[str, str] | None = None,
     ) -> Pushed:
         """Give something its name in the registry, and see that the name means it.
 
-        ``listed``: of a list of referrers counts what it lists. Nothing refers to the list by digest, and
-        skopeo before 1.14 writes it anew, without the types of artifacts.
+        ``listed``: of a list of referrers counts what it lists, digests with their types. Nothing refers to
+        the list by its own digest, and skopeo before 1.14 writes it anew, without the types.
         """
         digest = entry["digest"]
         if self.registry is None:
             return Pushed(f"{self.repository}:{tag}", digest, "new", details)
         reference = self.registry.reference(tag)
         there = self.registry.raw(reference)
+        if listed and not self.registry.keeps_types():
+            listed = dict.fromkeys(listed, "")
         state = "same" if _means(there, digest, listed) else "new" if there is None else "moved"
         if state != "same" and not self.dry:
             with layout.view([{**entry, "annotations": {_OCI + "ref.name": "it"}}]) as view:
-                self.registry.upload(f"oci:{near(view)}:it", reference, preserve=not listed)
+                self.registry.upload(f"oci:{near(view)}:it", reference, preserve=listed is None)
             if not _means(self.registry.raw(reference), digest, listed):
                 what = "names something else than was pushed"
                 raise RegistryError(reference, what, "does somebody else push there?")
         return Pushed(reference, digest, state, details)
 
+    def _left(self, publication: Publication) -> Iterator[Pushed]:
+        """Names of platforms that are left out this time and were not another time."""
+        for platform, why in publication.absent:
+            if self.registry:
+                reference = self.registry.reference(f"{publication.tag}-{platform}")
+                if (there := self.registry.raw(reference)) is not None:
+                    digest = f"sha256:{hashlib.sha256(there).hexdigest()}"
+                    yield Pushed(reference, digest, "kept", (f"of an earlier publication; {platform} {why}",))
+
     def _put_statements(self, layout: LayoutStore, member: Member) -> Pushed:
-        """The statements about an image, and the list of what refers to it, under the list's tag."""
+        """The statements about an image, and the list of what refers to it, under the list's tag.
+
+        What was said once of an image stays: it was made once, and registries that find referrers by subject
+        would show every later word beside the first. But a commit is better than none, or than changed files.
+        """
         record, pinned = member.record, sources(self.session, member.node)
         held = contents.read(layout, layout.json(record.digest))
         bill = statements.bill_of_materials(record, self.repository, held, pinned)
-        below = dependencies(self.session, member.node, pinned)
+        below = dependencies(self.session, member, pinned)
         made = statements.provenance(
             record, self.repository, parameters(self.session, member), below, self.origin
         )
         tag = record.digest.replace(":", "-")
-        entries = [
-            _artifact(layout, record, "sbom", statements.CYCLONEDX, bill),
-            _artifact(layout, record, "provenance", statements.IN_TOTO, made),
-            *self._others(layout, tag),
-        ]
-        listing = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
-        digest, size = layout.add_blob(_compact(listing))
+        entries = {
+            kind: self._artifact(layout, record, kind, media_type, document)
+            for kind, media_type, document in (
+                ("sbom", statements.CYCLONEDX, bill),
+                ("provenance", statements.IN_TOTO, made),
+            )
+        }
+        others = []
+        for entry in self._listed(layout, tag):
+            notes = entry.get("annotations") or {}
+            if (kind := notes.get(_OURS)) not in entries:
+                others.append(entry)
+            elif (said := notes.get(_COMMIT, "")) and not said.endswith("-dirty"):
+                entries[kind] = {**entry, "artifactType": entries[kind]["artifactType"]}
+        manifests = [*entries.values(), *others]
+        digest, size = layout.add_blob(
+            _compact({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+        )
         lines = (
             f"bill of materials: {len(held.debian)} Debian packages, {len(held.python)} Python packages,"
             f" {len(pinned)} source archives",
             f"provenance: {len(below)} dependencies",
         )
-        entry = {"mediaType": INDEX, "digest": digest, "size": size}
-        return self._put(layout, entry, tag, lines, frozenset(item["digest"] for item in entries))
+        listed = {item["digest"]: item.get("artifactType", "") for item in manifests}
+        return self._put(layout, {"mediaType": INDEX, "digest": digest, "size": size}, tag, lines, listed)
 
-    def _others(self, layout: LayoutStore, tag: str) -> list[dict[str, Any]]:
-        """What others have attached to an image, such as signatures; it is kept."""
-        if self.registry is None or self.registry.raw(reference := self.registry.reference(tag)) is None:
+    def _listed(self, layout: LayoutStore, tag: str) -> list[dict[str, Any]]:
+        """What the registry lists as referring to an image, each thing with its blobs in the layout.
+
+        What others have attached, such as signatures, is kept. An entry whose manifest is gone is not.
+        """
+        if self.registry is None or (data := self.registry.raw(self.registry.reference(tag))) is None:
             return []
-        with layout.view() as view:
-            self.registry.download(reference, f"oci:{near(view)}:others")
-            (entry,) = json.loads((view / "index.json").read_bytes())["manifests"]
-        listed = layout.json(entry["digest"]).get("manifests", [])
-        return [item for item in listed if _OURS not in item.get("annotations", {})]
+        try:
+            found = [item for item in json.loads(data)["manifests"] if is_digest(item["digest"])]
+        except (ValueError, KeyError, TypeError):
+            return []  # somebody uses such a tag for something else; it will be said to have moved
+        kept = []
+        for item in found:
+            reference = f"{self.registry.repository}@{item['digest']}"
+            if self.registry.raw(reference) is not None:
+                with layout.view() as view:
+                    self.registry.download(reference, f"oci:{near(view)}:it")
+                kept.append(item)
+        return kept
+
+    def _artifact(
+        self, layout: LayoutStore, record: Record, kind: str, media_type: str, document: bytes
+    ) -> dict[str, Any]:
+        """Store a document as an artifact about an image; its entry for a list of referrers."""
+        empty, empty_size = layout.add_blob(b"{}")
+        digest, size = layout.add_blob(document)
+        annotations = {_OCI + "created": record.created, _OURS: kind}
+        annotations |= {_COMMIT: self.origin.commit} if self.origin.commit else {}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": media_type,
+            "config": {"mediaType": _EMPTY, "digest": empty, "size": empty_size},
+            "layers": [{"mediaType": media_type, "digest": digest, "size": size}],
+            "subject": {"mediaType": MANIFEST, "digest": record.digest, "size": record.size},
+            "annotations": annotations,
+        }
+        digest, size = layout.add_blob(_compact(manifest))
+        entry = {"mediaType": MANIFEST, "digest": digest, "size": size}
+        return {**entry, "artifactType": media_type, "annotations": annotations}
 
 
-def _means(there: bytes | None, digest: str, listed: frozenset[str]) -> bool:
+def _means(there: bytes | None, digest: str, listed: Mapping[str, str] | None) -> bool:
     """Whether what a name in the registry holds is this; of a list, whether it lists just these."""
     if there is None:
         return False
-    if not listed:
+    if listed is None:
         return f"sha256:{hashlib.sha256(there).hexdigest()}" == digest
     try:
-        return {item["digest"] for item in json.loads(there)["manifests"]} == listed
-    except (ValueError, KeyError, TypeError):
+        found = {item["digest"]: item.get("artifactType", "") for item in json.loads(there)["manifests"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
+    return found == listed if any(listed.values()) else set(found) == set(listed)
 
 
 def _index(publication: Publication) -> bytes:
@@ -248,27 +330,6 @@ def _index(publication: Publication) -> bytes:
     return _compact(index | {"annotations": publication.annotations})
 
 
-def _artifact(
-    layout: LayoutStore, record: Record, kind: str, media_type: str, document: bytes
-) -> dict[str, Any]:
-    """Store a document as an artifact about an image; its entry for a list of referrers."""
-    empty, empty_size = layout.add_blob(b"{}")
-    digest, size = layout.add_blob(document)
-    annotations = {_OCI + "created": record.created, _OURS: kind}
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "artifactType": media_type,
-        "config": {"mediaType": _EMPTY, "digest": empty, "size": empty_size},
-        "layers": [{"mediaType": media_type, "digest": digest, "size": size}],
-        "subject": {"mediaType": MANIFEST, "digest": record.digest, "size": record.size},
-        "annotations": annotations,
-    }
-    digest, size = layout.add_blob(_compact(manifest))
-    entry = {"mediaType": MANIFEST, "digest": digest, "size": size}
-    return {**entry, "artifactType": media_type, "annotations": annotations}
-
-
 def sources(session: Session, node: Node) -> list[contents.Source]:
     """Archives that an image's stages and their parents take by name and digest."""
     nodes = session.graph.order([node])
@@ -282,16 +343,21 @@ def parameters(session: Session, member: Member) -> dict[str, str]:
     }
 
 
-def dependencies(session: Session, node: Node, pinned: list[contents.Source]) -> list[dict[str, Any]]:
-    """Images of all nodes below, images from outside, and source archives."""
+def dependencies(session: Session, member: Member, pinned: list[contents.Source]) -> list[dict[str, Any]]:
+    """Images of all nodes below, images from outside, and source archives.
+
+    The record knows what its image was made from; of one that was written before records did, the graph does.
+    """
+    below = dict(word.split("=", 1) for word in member.record.below)
     found = []
-    for parent in session.graph.order([node]):
-        if parent != node and (record := session.layout.read(session.graph.key(parent))):
-            found.append(statements.dependency(str(parent), record.digest))
-        for external in session.graph.spec(parent).images:
-            found.append(
-                statements.dependency(external.reference, external.digest, f"docker://{external.reference}")
-            )
+    for node in session.graph.order([member.node]):
+        if node != member.node and str(node) not in below:
+            known = session.find(node, session.graph.key(node))
+            if known:
+                below[str(node)] = known.record.digest
+        for image in session.graph.spec(node).images:
+            found.append(statements.dependency(image.reference, image.digest, f"docker://{image.reference}"))
+    found += [statements.dependency(name, digest) for name, digest in sorted(below.items())]
     found += [statements.dependency(source.file, source.sha256) for source in pinned]
     return list({json.dumps(item): item for item in found}.values())
 

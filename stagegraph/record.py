@@ -31,7 +31,8 @@ _DOCKER = re.compile(r"linux/[a-z0-9_]+(/[a-z0-9_]+)?")
 class Record:
     """``digest`` and ``size`` (bytes) are of the image's manifest. ``files`` and ``image`` are what a child
     can see of it: its file system, and that with its runtime configuration. ``packages`` are the versions
-    (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any."""
+    (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any.
+    ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``)."""
 
     key: str
     node: str
@@ -44,6 +45,7 @@ class Record:
     created: str
     inputs: tuple[Input, ...]
     packages: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
 
     def under(self, key: str, inputs: list[Input], node: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
@@ -62,8 +64,9 @@ class Record:
             "created": self.created,
             "inputs": json.dumps([list(i) for i in self.inputs], separators=(",", ":")),
         }
-        if self.packages:
-            annotations["versions"] = json.dumps(self.packages, separators=(",", ":"))
+        for name, words in (("versions", self.packages), ("below", self.below)):
+            if words:
+                annotations[name] = json.dumps(words, separators=(",", ":"))
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -101,6 +104,7 @@ def parse(data: bytes, key: str) -> Record | None:
             created=notes["created"],
             inputs=tuple(Input(*item) for item in json.loads(notes["inputs"])),
             packages=tuple(json.loads(notes.get("versions", "[]"))),
+            below=tuple(json.loads(notes.get("below", "[]"))),
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -117,7 +121,7 @@ def _plausible(record: Record) -> bool:
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
         and all(isinstance(part, str) for item in record.inputs for part in item)
-        and all(isinstance(package, str) and "=" in package for package in record.packages)
+        and all(isinstance(word, str) and "=" in word for word in (*record.packages, *record.below))
         and keys.digest(record.inputs) == record.key
     )
 

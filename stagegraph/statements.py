@@ -56,7 +56,7 @@ def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterab
             version=p.version,
             type=ComponentType.LIBRARY,
             bom_ref=f"deb:{p.name}:{p.arch}",
-            purl=PackageURL("deb", held.distribution or "debian", p.name, p.version, {"arch": p.arch}),
+            purl=PackageURL("deb", held.distribution or "debian", p.name, p.version, _where(held, p.arch)),
         )
         for p in held.debian
     ]
@@ -74,13 +74,22 @@ def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterab
         Component(
             name=s.name,
             version=s.version or None,
-            type=ComponentType.FILE,
-            bom_ref=f"file:{s.file}",
+            type=ComponentType.LIBRARY,
+            bom_ref=f"file:{s.file}:{s.sha256}",
             description=f"compiled from {s.file}",
+            purl=PackageURL("generic", None, s.name, s.version or None, {"checksum": f"sha256:{s.sha256}"}),
             hashes=[HashType(alg=HashAlgorithm.SHA_256, content=s.sha256)],
         )
         for s in sources
     ]
+    if held.distribution:  # by which scanners choose what to compare with
+        system = Component(
+            name=held.distribution,
+            version=held.release or None,
+            type=ComponentType.OPERATING_SYSTEM,
+            bom_ref="system",
+        )
+        components.append(system)
     made = datetime.datetime.fromisoformat(record.created)
     tool = Component(name="stagegraph", version=__version__, type=ComponentType.APPLICATION, bom_ref="tool")
     bom = Bom(
@@ -90,6 +99,11 @@ def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterab
     )
     bom.register_dependency(image, components)
     return JsonV1Dot6(bom).output_as_string(indent=1).encode()
+
+
+def _where(held: Contents, arch: str) -> dict[str, str]:
+    release = {"distro": f"{held.distribution}-{held.release}"} if held.release else {}
+    return {"arch": arch, **release}
 
 
 def provenance(

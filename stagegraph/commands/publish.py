@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ..errors import ProjectError, nearest
+from ..errors import ProjectError, StagegraphError, nearest
 from .base import OPT_JSON, Command, flag, print_json
 
 if TYPE_CHECKING:
@@ -52,23 +52,31 @@ class Publish(Command):
         if session.registry is None and not dry:
             hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
             raise ProjectError("doit publish", "no registry is set", hint)
-        origin = revision(session.project)
-        if origin.commit.endswith("-dirty"):
-            print("warning: the project has changes that are not committed", file=sys.stderr)
+        origin = revision(session.project, session.report.warn)
         publications = [prepare(session, image, origin, self.version) for image in images]  # all, or none
         publisher = Publisher(session, session.registry, origin, dry=dry)
         told: list[tuple[Publication, Pushed]] = []
         for publication in publications:
-            for platform in publication.absent:
-                print(f"   {publication.image}:{platform}: not built, left out", file=sys.stderr)
+            for platform, why in publication.absent:
+                print(f"   {publication.image}:{platform} {why} and is left out", file=sys.stderr)
             print(f"   {publication.image}: comparing and pushing", file=sys.stderr, flush=True)
-            for pushed in publisher.push(publication):
-                told.append((publication, pushed))
-                if "json" not in flags:
-                    print(text(pushed, dry=dry and pushed.state != "same"), flush=True)
-        if "json" in flags:
-            print_json({"schema": 1, "dry_run": dry, "pushed": [facts(p, pushed) for p, pushed in told]})
+            try:
+                for pushed in publisher.push(publication):
+                    told.append((publication, pushed))
+                    if "json" not in flags:
+                        print(text(pushed, dry=dry and pushed.state != "same"), flush=True)
+            except StagegraphError:
+                _print_json(told, flags, dry=dry)  # what was pushed until then is there
+                raise
+        _print_json(told, flags, dry=dry)
+        if session.registry and not session.registry.keeps_types():
+            print("warning: lists of referrers lack artifact types, which skopeo 1.14 keeps", file=sys.stderr)
         return 0
+
+
+def _print_json(told: list[tuple[Publication, Pushed]], flags: set[str], *, dry: bool) -> None:
+    if "json" in flags:
+        print_json({"schema": 1, "dry_run": dry, "pushed": [facts(p, pushed) for p, pushed in told]})
 
 
 def wanted(session: Session, words: list[str]) -> list[str]:
@@ -77,6 +85,8 @@ def wanted(session: Session, words: list[str]) -> list[str]:
     if not words:
         raise ProjectError("doit publish", "which image?", f"one or more of: {', '.join(images)}")
     for word in words:
+        if word.startswith("-"):
+            raise ProjectError("command line", f"{word}: no such option", "doit publish --help")
         if word not in images:
             hint = (
                 "an index is over all platforms: name the image alone"

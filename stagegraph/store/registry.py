@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .. import record as records
@@ -146,6 +147,15 @@ class RegistryStore:
 
     def reference(self, tag: str) -> str:
         return f"{self.repository}:{tag}"
+
+    @cached_property
+    def _version(self) -> tuple[int, ...]:
+        done = run(["skopeo", "--version"], timeout=LOOKUP_TIMEOUT)
+        return tuple(map(int, re.findall(rb"\d+", done.stdout)[:2]))
+
+    def keeps_types(self) -> bool:
+        """Whether this skopeo keeps ``artifactType`` in an index that it copies; before 1.14 it is lost."""
+        return self._version >= (1, 14)
 
     def raw(self, reference: str) -> bytes | None:
         """What a name holds, a manifest or an index; None where it is not there.

@@ -43,9 +43,12 @@ def metadata(name: str, version: str) -> dict[str, str]:
 
 
 def test_the_topmost_database_counts(tmp_path: Path) -> None:
-    lower = {"var/lib/dpkg/status": STATUS.format("old", "installed"), "etc/os-release": 'ID="ubuntu"\n'}
+    lower = {
+        "var/lib/dpkg/status": STATUS.format("old", "installed"),
+        "etc/os-release": 'ID="ubuntu"\nVERSION_ID="24.04"\n',
+    }
     upper = {"./var/lib/dpkg/status": STATUS.format("new", "installed") + STATUS.format("half", "unpacked")}
-    assert image(tmp_path, lower, upper) == Contents("ubuntu", (Debian("new", "amd64", "1"),), ())
+    assert image(tmp_path, lower, upper) == Contents("ubuntu", "24.04", (Debian("new", "amd64", "1"),), ())
 
 
 def test_a_production_image_has_a_file_a_package(tmp_path: Path) -> None:
@@ -75,12 +78,17 @@ FROM base
 RUN fetch-source openblas_0.3.29+ds.orig.tar.xz {SHA256} \\
  && fetch-source openblas_0.3.29+ds-3.debian.tar.xz {SHA256[::-1]}
 RUN get --name app.zip sha256:{SHA256}
+RUN get v1_${{X}}.tar.gz {SHA256}
+ADD --checksum=sha256:{SHA256} https://example.org/some/bar-1.2.tar.gz /
+RUN echo "{SHA256}  baz.tar.xz" | sha256sum -c
 ENV NOTHING=readme.txt OTHER={SHA256}
 """,
         "Dockerfile",
     )
     assert contents.sources([*instructions, *instructions]) == [
         Source("app.zip", "", "app.zip", SHA256),
+        Source("bar-1.2.tar.gz", "", "bar-1.2.tar.gz", SHA256),
+        Source("baz.tar.xz", "", "baz.tar.xz", SHA256),
         Source("openblas", "0.3.29+ds", "openblas_0.3.29+ds.orig.tar.xz", SHA256),
         Source("openblas", "0.3.29+ds-3", "openblas_0.3.29+ds-3.debian.tar.xz", SHA256[::-1]),
     ]
@@ -102,17 +110,23 @@ RECORD = Record(
 
 def test_a_bill_of_materials_is_the_same_every_time() -> None:
     held = Contents(
-        "debian", (Debian("libstdc++6", "arm64", "14.2.0-19"),), (PythonPackage("numpy", "2.4.6"),)
+        "debian", "13", (Debian("libstdc++6", "arm64", "14.2.0-19"),), (PythonPackage("numpy", "2.4.6"),)
     )
-    sources = [Source("redis", "8.0.2", "redis_8.0.2.orig.tar.gz", SHA256)]
+    # one name for two platforms' archives
+    sources = [
+        Source("redis", "8.0.2", "redis_8.0.2.orig.tar.gz", digest) for digest in (SHA256, SHA256[::-1])
+    ]
     first, second = (statements.bill_of_materials(RECORD, "team/app", held, sources) for _ in range(2))
     assert first == second
     bill = json.loads(first)
     assert [c.get("purl") for c in sorted(bill["components"], key=lambda c: str(c["bom-ref"]))] == [
-        "pkg:deb/debian/libstdc%2B%2B6@14.2.0-19?arch=arm64",
-        None,
+        "pkg:deb/debian/libstdc%2B%2B6@14.2.0-19?arch=arm64&distro=debian-13",
+        f"pkg:generic/redis@8.0.2?checksum=sha256:{SHA256}",
+        f"pkg:generic/redis@8.0.2?checksum=sha256:{SHA256[::-1]}",
         "pkg:pypi/numpy@2.4.6",
+        None,
     ]
+    assert [c["name"] for c in bill["components"] if c["type"] == "operating-system"] == ["debian"]
     assert bill["metadata"]["component"]["version"] == RECORD.digest
     assert bill["metadata"]["timestamp"] == "2026-11-24T18:00:00+00:00"
 

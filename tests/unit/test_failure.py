@@ -74,6 +74,19 @@ def test_failure_without_a_step() -> None:
     assert error.what == "buildx ended with status 1\n    unknown flag: --frobnicate"
 
 
+def test_an_error_of_several_lines() -> None:
+    lost = "\t* failed to stat lower snapshot abc: snapshot abc does not exist: not found"
+    error = explained(
+        "#5 [2/3] COPY a b",
+        "#5 ERROR: failed to apply diffs: 1 error occurred:",
+        lost,
+        "------",
+        "ERROR: failed to solve: failed to compute cache key: failed to apply diffs: 1 error occurred:",
+        lost,
+    )
+    assert type(error) is LostCacheError
+
+
 def test_only_the_last_lines_are_shown() -> None:
     shown = step(*(f"line {n}" for n in range(100))).what.splitlines()[1:]
     assert shown == [f"    line {n}" for n in range(100 - LAST_LINES, 100)]

@@ -150,6 +150,7 @@ def python(root: Path) -> None:
             f"{place}/robot/tests/test_core.py": "import heavy",
             f"{place}/robot-1.dist-info/METADATA": "Name: robot",
             f"{place}/robot-1.dist-info/RECORD": "robot/__init__.py,,\n",
+            f"{place}/robot-1.dist-info/licenses/LICENSE": "free",
             f"{place}/arm/__init__.py": "from . import joint\n",
             f"{place}/arm/joint.py": "",
             f"{place}/heavy/__init__.py": "",
@@ -179,7 +180,7 @@ def test_packages_with_what_they_import(minimize: ModuleType, root: Path) -> Non
         "robot/__init__.py", "robot/__pycache__/__init__.cpython-313.pyc", "robot/map.json",
         "robot/core.cpython-313-here.so", "robot/libfast.so",
         "robot/slow.cpython-313-here.so", "robot/libslow.so",
-        "robot-1.dist-info/METADATA", "arm/__init__.py", "arm/joint.py",
+        "robot-1.dist-info/METADATA", "robot-1.dist-info/licenses/LICENSE", "arm/__init__.py", "arm/joint.py",
     }  # fmt: skip
 
 
@@ -194,23 +195,73 @@ def test_a_package_that_is_not_there(minimize: ModuleType, root: Path) -> None:
 
 
 def test_which_of_debian_s_packages_are_kept(minimize: ModuleType, root: Path) -> None:
-    """By the paths that they list, which may go through /bin and /lib."""
+    """By the paths that they list, which may go through /bin and /lib; each architecture for itself."""
+    status = [
+        f"Package: {name}\nArchitecture: {arch}\nVersion: {version}\n"
+        for name, arch, version in (
+            ("dash", "here", 1),
+            ("libc6", "there", 3),
+            ("libc6", "here", 2),
+            ("apt", "here", 1),
+        )
+    ]
     write(
         root,
         {
-            "var/lib/dpkg/status": "Package: dash\nVersion: 1\n\nPackage: libc6\nVersion: 2\n\nPackage: apt",
+            "var/lib/dpkg/status": "\n".join(status),
             "var/lib/dpkg/info/dash.list": "/.\n/bin\n/bin/sh\n",
             "var/lib/dpkg/info/libc6:here.list": "/lib/here/libc.so.6\n",
+            "var/lib/dpkg/info/libc6:there.list": "/lib/there/libc.so.6\n",
             "var/lib/dpkg/info/apt.list": "/usr\n/usr/bin\n/usr/bin/apt\n",
+            "var/lib/dpkg/info/removed.list": "/bin/sh\n",
         },
     )
     image = minimize.Image(str(root))
     selection = minimize.Selection(image)
     selection.add("/bin/sh")
     found = minimize.packages(image, selection.paths)
-    assert {name: text.splitlines()[1] for name, text in found.items()} == {
+    assert {name: text.splitlines()[2] for name, text in found.items()} == {
         "dash": "Version: 1", "libc6": "Version: 2",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("#!/bin/sh -e", ["/bin/sh"]),
+        ("#! /usr/bin/env sh", ["/usr/bin/env", "sh"]),
+        ("#!/usr/bin/env -S A=b sh -x", ["/usr/bin/env", "sh"]),
+        ("#!", []),
+        ("no script", []),
+    ],
+)
+def test_the_first_line_of_a_script(
+    minimize: ModuleType, tmp_path: Path, line: str, words: list[str]
+) -> None:
+    (tmp_path / "script").write_text(f"{line}\necho\n")
+    assert minimize.interpreters(tmp_path / "script") == words
+
+
+def test_a_script_without_its_interpreter(
+    minimize: ModuleType, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error where it was asked for; where it came along in a folder it stays what it was."""
+    write(root, {"opt/tools/helper": "#!/usr/bin/perl\n"})
+    with pytest.raises(SystemExit, match="/opt/tools/helper is a script for /usr/bin/perl"):
+        kept(minimize, root, "/opt/tools/helper")
+    assert "/opt/tools/helper" in kept(minimize, root, "/opt/tools")
+    assert "it will not run" in capsys.readouterr().out
+
+
+def test_patterns_stay_in_the_image(minimize: ModuleType, root: Path) -> None:
+    write(root, {"etc/mine/a.conf": "", "etc/mine/b.txt": ""})
+    (root / "opt").mkdir(exist_ok=True)
+    (root / "opt/current").symlink_to("/etc/mine")
+    image = minimize.Image(str(root))
+    assert image.glob("/opt/cur*/*.conf") == ["/opt/current/a.conf"]
+    assert image.glob("/etc/mine/") == ["/etc/mine"]
+    assert image.glob("/etc/pass*") == []
+    assert image.glob("/nowhere/*") == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="it gives files their owners")

@@ -196,7 +196,7 @@ class Packages(unittest.TestCase):
         listed = subprocess.run(
             ["/opt/venv/bin/pip", "list"], capture_output=True, text=True, check=True
         ).stdout
-        self.assertRegex(listed, r"opencv-python-headless +4\.")
+        self.assertRegex(listed, r"opencv.python.headless +4\.")
         self.assertRegex(listed, r"[Pp]illow ")
 
 

@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     import asyncvnc
 
 VNC, WEB, PASSWORD = 5900, 6080, "robot-77"
+SOCKETS = pathlib.Path("/tmp/.X11-unix")
 PATIENCE = 120  # seconds; it may run emulated
 
 
@@ -108,6 +109,16 @@ class Doors(unittest.TestCase):
 
     def test_loopback_only(self) -> None:
         self.assertEqual(listening(), {("127.0.0.1", VNC), ("127.0.0.1", WEB)})
+
+    def test_no_program_without_the_cookie(self) -> None:
+        """No socket that all of the network's name space could see, and none without a cookie."""
+        sockets = pathlib.Path("/proc/self/net/unix").read_text()
+        self.assertIn(f"{SOCKETS}/X", sockets)
+        self.assertNotIn(f"@{SOCKETS}/X", sockets)
+        [path] = SOCKETS.iterdir()
+        stranger = {**os.environ, "DISPLAY": f":{path.name[1:]}", "XAUTHORITY": "/nowhere"}
+        done = subprocess.run(["xterm", "-e", "true"], env=stranger, capture_output=True, check=False)
+        self.assertNotEqual(done.returncode, 0)
 
     def test_handshake_offers_no_way_without_password(self) -> None:
         """RFC 6143, 7.1: version, then the kinds of security; 1 would be none, 2 is the password."""
@@ -220,6 +231,8 @@ class Settings(unittest.TestCase):
     def test_slips(self) -> None:
         for environment, said in (
             ({"VNC_PASSWORD": "short"}, "too short"),
+            ({"VNC_PASSWORD": "two\nlines-of-it"}, "one line"),
+            ({"VNC_PASSWORD": "grüß-gott"}, "ASCII"),
             ({"VNC_PASSWORD_FILE": "/nowhere"}, "cannot be read"),
             ({"VNC_LISTEN": "everywhere"}, "VNC_LISTEN"),
             ({"VNC_PASSWORD": PASSWORD, "VNC_PORT": "99999"}, "VNC_PORT"),
