@@ -206,8 +206,9 @@ def _readable(item: Input) -> str:
 
 def _instruction(value: str) -> str:
     try:
-        cmd, sub, _, flags, words, heredocs, original = json.loads(value)
-        text = original or " ".join(filter(None, [cmd, sub, *flags, *words]))
+        cmd, sub, as_json, flags, words, heredocs, original = json.loads(value)
+        told = [json.dumps(words, ensure_ascii=False)] if as_json else words
+        text = original or " ".join(filter(None, [cmd, sub, *flags, *told]))
         return text + "".join(f" <<{name} {content!r}" for name, _, content in heredocs)
     except (ValueError, TypeError):  # of a record that another version wrote
         return value

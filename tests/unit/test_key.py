@@ -267,6 +267,11 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
             ["x/Dockerfile:2: instruction changed: ONBUILD COPY a b -> ONBUILD COPY --link a b"],
         ),
         (
+            step("FROM base\nRUN make all\n"),
+            step('FROM base\nRUN ["make", "all"]\n'),
+            ['x/Dockerfile:2: instruction changed: RUN make all -> RUN ["make", "all"]'],
+        ),
+        (
             step("FROM base\nRUN " + "x" * 200),
             step("FROM base"),
             ["instruction is gone (was RUN " + "x" * 155 + "…)"],

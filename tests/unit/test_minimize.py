@@ -138,6 +138,8 @@ def python(root: Path) -> None:
             "opt/venv/pyvenv.cfg": "home = /usr/bin\n",
             "usr/lib/python3.13/os.py": "",
             "usr/lib/python3.13/test/big.py": "",
+            "usr/lib/python3.13/__pycache__/turtle.cpython-313.pyc": "",
+            "usr/lib/python3.13/lib-dynload/_dbm.cpython-313-here.so": "ELF arm libgone.so",
             f"{place}/robot/__init__.py": "import os, arm.joint\ntry:\n    import absent\nexcept E: pass\n",
             f"{place}/robot/__pycache__/__init__.cpython-313.pyc": "",
             f"{place}/robot/core.cpython-313-here.so": "ELF arm libfast.so @$ORIGIN",
@@ -167,10 +169,10 @@ def packages(minimize: ModuleType, root: Path, names: list[str], without: list[s
     """Names of what is kept of the packages, without their folder."""
     python(root)
     selection = minimize.Selection(minimize.Image(str(root)))
-    minimize.Python(selection).add(names, without)
+    minimize.Python(selection).add(names, ["_dbm", *without])
     place = "/opt/venv/lib/python3.13/site-packages/"
     assert "/usr/lib/python3.13/os.py" in selection.paths
-    assert "/usr/lib/python3.13/test/big.py" not in selection.paths
+    assert not {path for path in selection.paths if "test/big" in path or "turtle" in path or "_dbm" in path}
     assert {"/opt/venv/bin/python", "/opt/venv/pyvenv.cfg", "/usr/bin/python3.13"} <= set(selection.paths)
     return {path.removeprefix(place) for path in selection.paths if path.startswith(place)}
 
