@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from typing import Any
 
@@ -159,6 +160,21 @@ def test_what_is_said_of_an_image(both: Project, registry: Registry, repo: str) 
     assert definition["externalParameters"]["platform"] == "board"
     assert definition["externalParameters"]["arg:WORD"] == "board"
     assert {d["name"] for d in definition["resolvedDependencies"]} >= {"part:board", "hello_1.2.orig.tar.xz"}
+
+
+def test_provenance_is_complete_where_cache_has_the_image_alone(
+    both: Project, registry: Registry, repo: str
+) -> None:
+    """As in CI: a job pulls what it wants and none of its ancestors."""
+    setting = f"registry={registry.host}"
+    both.built("app:here", "app:there", setting)
+    first = pushed(both, "app", setting)
+    shutil.rmtree(both.folder / "cache")
+    assert both.built("app:here", "app:there", setting).built == set()
+    records = [json.loads(path.read_bytes()) for path in (both.folder / "cache/records").iterdir()]
+    assert {record["annotations"]["stagegraph.node"] for record in records} == {"app:here", "app:there"}
+    assert set(pushed(both, "app", setting)) == set(first)
+    assert set(pushed(both, "app", setting).values()) == {"same"}
 
 
 def test_what_others_attached_is_kept(both: Project, registry: Registry, repo: str) -> None:

@@ -37,8 +37,11 @@ def record(**changes: Any) -> Record:
 
 def test_round_trip() -> None:
     assert parse(record().to_bytes(), record().key) == record()
-    packages = ("adduser:all=1:3.152", "libc6:arm64=2.41 12")
-    assert parse(record(packages=packages).to_bytes(), record().key) == record(packages=packages)
+    more = {
+        "packages": ("adduser:all=1:3.152", "libc6:arm64=2.41 12"),
+        "below": (f"base:amd64={sha('base')}",),
+    }
+    assert parse(record(**more).to_bytes(), record().key) == record(**more)
 
 
 def test_same_record_same_bytes() -> None:
