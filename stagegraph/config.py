@@ -113,7 +113,8 @@ class _Builder(Recipes):
             settings=self.said.settings(head, self.lines),
             platforms=self.platforms,
             bases=self.bases(),
-            stages=stacks.expand(stages, self.stacks.values()) | tests,
+            stages=stacks.expand(stages, ((self.stacks[i.name], i.platforms) for i in images.values()))
+            | tests,
             images=images,
             epoch=epoch,
             secrets={name: self.secret(name) for name in self.named(("secrets",), schema.SECRET)},
@@ -250,7 +251,8 @@ class _Builder(Recipes):
         test = f"{name}-test" if "test" in table else ""
         if test in self.stages or (test and not schema.NAME.fullmatch(test)):
             raise self.error((*path, "test"), f"the test's stage needs the name {test}", "rename the other")
-        return Image(name, stage, description, tuple(platforms), test, self.lines.where(*path))
+        default = table.get("default", True)
+        return Image(name, stage, description, tuple(platforms), test, self.lines.where(*path), default)
 
     def stack(self, image: str, table: Mapping[str, Any]) -> tuple[str, ...]:
         """The stages of an image, each on the one before; kept in ``stacks``."""
@@ -309,14 +311,14 @@ class _Builder(Recipes):
         defaults = self.args(self.defaults, ("defaults",))
         where = self.lines.where(*path, "test")
         recipes = {
-            platform.name: Recipe(
+            name: Recipe(
                 context=context,
                 network=self.defaults.get("network", "default"),
-                args=defaults | dict(platform.args) | {"IMAGE": image.stage},
+                args=defaults | dict(self.platforms[name].args) | {"IMAGE": image.stage},
                 timeout=timeout,
                 source=where,
             )
-            for platform in self.platforms.values()
+            for name in image.platforms
         }
         return Stage(image.test, f"the test of image {image.name}", recipes, where)
 

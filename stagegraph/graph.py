@@ -297,7 +297,14 @@ class Graph:
         outside = edge.name not in self.project.stages and edge.name != BASE
         if outside or (edge.name == BASE and isinstance(self._base(edge, own), ExternalBase)):
             return None
-        return Node(edge.name, self._platform(edge, own, name))
+        node = Node(edge.name, self._platform(edge, own, name))
+        if edge.name != BASE and node.platform not in self.project.stages[edge.name].recipes:
+            images = [i.name for i in self.project.images.values() if i.stage == edge.name] or [edge.name]
+            what = f"{edge.name} is not made for {node.platform}"
+            raise DockerfileError(
+                f"{name}:{edge.line}", what, f"platforms of {', '.join(images)} in stages.toml"
+            )
+        return node
 
     def _base(self, edge: Edge, own: Platform) -> Base:
         """The base that an edge means; an image from outside may have platforms that the project has not."""

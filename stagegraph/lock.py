@@ -80,6 +80,7 @@ class Lock:
         """``say`` is told of each entry that is added."""
         self.path, self._resolve, self._locked, self._say = root / FILE, resolve, locked, say
         self._guard = threading.RLock()
+        self._unresolved: dict[str, ResolveError] = {}  # one question a run
         self._data = self._read()
 
     def archive(self) -> str:
@@ -198,8 +199,11 @@ class Lock:
 
     def _ask(self, reference: str, where: str, stages: Iterable[str]) -> Resolved:
         try:
+            if reference in self._unresolved:
+                raise self._unresolved[reference]
             return self._resolve(reference)
         except ResolveError as error:
+            self._unresolved[reference] = error
             hint = error.hint
             if stages and re.fullmatch(r"[a-z0-9._-]+", reference):
                 hint = f"no stage of this name either: {nearest(reference, stages)}\n  {hint}"

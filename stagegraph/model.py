@@ -91,7 +91,10 @@ Base = Bootstrap | ExternalBase | Recipe
 
 @dataclass(frozen=True)
 class Stage:
-    """A folder with a Dockerfile, and what the project says of it. ``recipes`` is by platform name.
+    """A folder with a Dockerfile, and what the project says of it.
+
+    ``recipes`` is by platform name: all of the project's, or those of the images that a stacked stage or a
+    test is for.
 
     ``below`` is the stage that it stands on in a stack, "" where it is part of none.
     """
@@ -108,7 +111,8 @@ class Image:
     """A stage that users ask for by name and that gets a final tag.
 
     ``test`` is the stage that must build before the tag is set, "" for none: a test is a stage that stands
-    on the image, so that its pass is recorded, found again and explained like any other node.
+    on the image, so that its pass is recorded, found again and explained like any other node. ``default``:
+    whether it is made when nothing is asked for.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Image:
     platforms: tuple[str, ...]
     test: str = ""
     source: str = ""
+    default: bool = True
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,7 @@ class Project:
             Node(stage, platform)
             for platform in self.platforms
             for stage in (BASE, *self.stages)
-            if stage != BASE or self.makes_base(platform)
+            if (self.makes_base(platform) if stage == BASE else platform in self.stages[stage].recipes)
         ]
 
     def makes_base(self, platform: str) -> bool:

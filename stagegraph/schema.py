@@ -53,6 +53,7 @@ TABLES: dict[str, dict[str, type]] = {
     "alternative": _RECIPE,
     "image": {
         "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
+        "default": bool,
     },
     "secret": {"file": str, "env": str},
 }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .model import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 #: The argument that tells a stacked stage what it stands on.
 ARGUMENT = "BASE_IMAGE"
@@ -29,14 +29,22 @@ def prefixes(stack: Sequence[str]) -> Iterator[tuple[str, ...]]:
     return (part for part in accumulate((stage,) for stage in stack) if len(part) > 1)
 
 
-def expand(stages: Mapping[str, Stage], stacks: Iterable[Sequence[str]]) -> dict[str, Stage]:
-    """``stages`` with those that the stacks come to in place of those that are stacked."""
-    stacks = list(stacks)
-    stacked = {stage for stack in stacks for stage in stack[1:]}
-    made = {stage.name: stage for stage in stages.values() if stage.name not in stacked}
-    for stack in stacks:
+def expand(
+    stages: Mapping[str, Stage], stacks: Iterable[tuple[Sequence[str], Iterable[str]]]
+) -> dict[str, Stage]:
+    """``stages`` with those that the stacks come to in place of those that are stacked.
+
+    A stack comes with the platforms of its image; a stage of it is on those of all images that go through it.
+    """
+    platforms: dict[tuple[str, ...], set[str]] = {}
+    stacked: set[str] = set()
+    for stack, names in stacks:
+        stacked |= {*stack[1:]}
         for part in prefixes(stack):
-            made[name(part)] = _on(stages[part[-1]], part)
+            platforms.setdefault(part, set()).update(names)
+    made = {stage.name: stage for stage in stages.values() if stage.name not in stacked}
+    for part, wanted in platforms.items():
+        made[name(part)] = _on(stages[part[-1]], part, wanted)
     return made
 
 
@@ -45,7 +53,7 @@ def standing(stages: Iterable[Stage], stage: str) -> list[str]:
     return [made.name for made in stages if made.below and made.name == name((made.below, stage))]
 
 
-def _on(stage: Stage, stack: Sequence[str]) -> Stage:
+def _on(stage: Stage, stack: Sequence[str], platforms: Container[str]) -> Stage:
     """A stage at the top of a stack."""
     parent = name(stack[:-1])
     recipes = {
@@ -53,6 +61,7 @@ def _on(stage: Stage, stack: Sequence[str]) -> Stage:
             recipe, args={**recipe.args, ARGUMENT: parent}, own_args=recipe.own_args | {ARGUMENT}
         )
         for platform, recipe in stage.recipes.items()
+        if platform in platforms
     }
     return Stage(
         name(stack), f"{stage.description or stage.name}, on {parent}", recipes, stage.source, parent

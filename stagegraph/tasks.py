@@ -17,7 +17,7 @@ from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
 from . import asked, stacks
-from .errors import ProjectError, StagegraphError, nearest
+from .errors import LockError, ProjectError, ResolveError, StagegraphError, nearest
 from .graph import host_platform
 from .model import BASE, Bootstrap, ExternalBase, Node
 from .schema import COMMANDS
@@ -26,6 +26,8 @@ from .tools import arm_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from .graph import Graph
 
 __all__ = ["DOIT_CONFIG", "task_images", "task_stages"]
 
@@ -279,8 +281,9 @@ def _image_task(current: Session, image: str, node: Node) -> dict[str, Any]:
 def resolve_goals(names: list[str], *, tests: bool = False) -> list[Node]:
     """Nodes for words of a command line: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, or a stage or image alone.
 
-    Without words: every node. ``tests``: an image's test is a goal too. Raises ``ProjectError`` with the
-    nearest known word.
+    Without words: every node that can be keyed. An image from outside that this machine cannot ask for is no
+    reason to say nothing of the others. ``tests``: an image's test is a goal too. Raises ``ProjectError``
+    with the nearest known word.
     """
     project = session().project
     graph = session().graph
@@ -290,7 +293,7 @@ def resolve_goals(names: list[str], *, tests: bool = False) -> list[Node]:
             test = project.test(image.name, platform) if tests else None
             known[f"{image.name}:{platform}"] = [Node(image.stage, platform), *([test] if test else [])]
     if not names:
-        return graph.nodes
+        return list(_keyed(graph))
     goals: list[Node] = []
     for name in names:
         matches = [
@@ -304,6 +307,20 @@ def resolve_goals(names: list[str], *, tests: bool = False) -> list[Node]:
             raise unknown_goal(name, words)
         goals += matches
     return list(dict.fromkeys(goals))
+
+
+def _keyed(graph: Graph) -> Iterator[Node]:
+    """Nodes whose images from outside are pinned or can be; the others are said on stderr, once an image."""
+    said: set[str] = set()
+    for node in graph.nodes:
+        try:
+            graph.key(node)
+        except (ResolveError, LockError) as error:
+            if error.what not in said:
+                print(f"warning: {node} and what stands on it are left out: {error}", file=sys.stderr)
+            said.add(error.what)
+        else:
+            yield node
 
 
 def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
@@ -325,10 +342,11 @@ def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
 
 
 def _default_tasks() -> list[str]:
-    """Images for this machine's own platform."""
+    """Images for this machine's own platform, but for those that want to be asked for."""
     project = session().project
     own = [p.name for p in project.platforms.values() if p.docker == host_platform()][:1]
-    return [f"{i.name}:{p}" for i in project.images.values() for p in own if p in i.platforms]
+    images = [image for image in project.images.values() if image.default]
+    return [f"{image.name}:{p}" for image in images for p in own if p in image.platforms]
 
 
 def _jobs() -> int:

@@ -162,3 +162,42 @@ def test_a_change_of_redis_compiles_no_opencv(
             "opencv-opengl-test",
         )
     }  # fmt: skip
+
+
+#: A stand-in for NVIDIA's image: a library of that name that answers, where such an image has it.
+CUDA = "nvidia/cuda:12.8.1-runtime-ubuntu24.04"
+CUDART = "int cudaRuntimeGetVersion(int *v) { *v = 12080; return 0; }"
+STAND_IN = f"""
+FROM elementaryrobotics/atom:stock-dev-amd64
+WORKDIR /usr/local/cuda-12.8/lib64
+RUN echo '{CUDART}' | cc -x c -shared -fPIC -Wl,-soname,libcudart.so.12 -o libcudart.so.12.8.90 - \\
+ && ln -s libcudart.so.12.8.90 libcudart.so.12 \\
+ && ln -s /usr/local/cuda-12.8 /etc/alternatives/cuda && ln -s /etc/alternatives/cuda /usr/local/cuda
+"""
+
+
+def test_cuda_on_a_stand_in(tmp_path: Path) -> None:
+    """NVIDIA's own images cannot be had everywhere; the way through the program is the same."""
+    build("stock:amd64", "stock-dev:amd64")
+    there = subprocess.run(["docker", "image", "inspect", CUDA], capture_output=True, check=False)
+    if there.returncode == 0:
+        pytest.skip(f"the engine has {CUDA} itself")
+    subprocess.run(
+        ["docker", "build", "--quiet", f"--tag={CUDA}", "-"],
+        input=STAND_IN.encode(),
+        check=True,
+        capture_output=True,
+    )
+    folder = tmp_path / "project"
+    try:
+        for name in ("stock", "variant"):
+            shutil.copytree(ROOT / name, folder / name, symlinks=True)
+        for name in ("stages.toml", "stages.lock", "dodo.py"):  # the lock is written
+            shutil.copy2(ROOT / name, folder / name)
+        (folder / "cache").symlink_to(ROOT / "cache", target_is_directory=True)
+        doit(folder, "cuda:amd64")
+    finally:
+        subprocess.run(["docker", "rmi", CUDA], check=True, capture_output=True)
+    image = Image("elementaryrobotics/atom:cuda-amd64", "cuda", "amd64")
+    assert "usr/local/cuda/lib64/libcudart.so.12.8.90" in files(image)
+    subprocess.run(["docker", "rmi", image.tag], check=True, capture_output=True)

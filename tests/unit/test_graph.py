@@ -493,6 +493,22 @@ def test_a_stacked_stage_is_named_with_what_it_stands_on(tmp_path: Path) -> None
     assert "low--top" in said
 
 
+def test_a_stacked_stage_is_on_the_platforms_of_its_images(tmp_path: Path) -> None:
+    """Of all that go through it; so are tests. What wants it elsewhere is told."""
+    images = STACK.replace('["low", "top"]\n', '["low", "top"]\nplatforms = ["aarch64"]\ntest = "test"\n')
+    images = images.replace('["low", "mid", "top"]\n', '["low", "mid", "top"]\nplatforms = ["amd64"]\n')
+    write(tmp_path, {"test/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nRUN x\n"})
+    files = {"low": "FROM base\n", "mid": ON, "top": ON, "user": "FROM low\nCOPY --from=low--top / /\n"}
+    nodes = graph(stages(tmp_path, files, more=images))
+    found = {str(node) for node in nodes.nodes}
+    assert {name for name in found if "--" in name or "test" in name} == {
+        "low--mid:amd64", "low--mid--top:amd64", "low--top:aarch64", "top-test:aarch64",
+    }  # fmt: skip
+    assert nodes.parents(Node("user", "aarch64")) == [Node("low", "aarch64"), Node("low--top", "aarch64")]
+    said = fault(tmp_path, DockerfileError, "user")
+    assert said == ("user/Dockerfile:2: low--top is not made for amd64\n  platforms of top in stages.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

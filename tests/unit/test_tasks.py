@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers import Registry, graph, stages
 
 from stagegraph import tasks
 from stagegraph.errors import ProjectError
@@ -65,3 +67,32 @@ def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.Monkey
     assert tasks.unknown_goal("base:aarch64", words).what == "base:aarch64 is the image debian"
     assert tasks.unknown_goal("plann", words).hint == "did you mean 'plan'?"
     assert tasks.unknown_goal("top:amd64", words).hint == "it stands on others, as low--top"
+
+
+def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dockerfiles = {
+        "here": "FROM base\n",
+        "far": "FROM registry.example.org/far:1\n",
+        "above": "FROM far\n",
+        "farther": "FROM registry.example.org/far:1\nUSER 1\n",
+    }
+    registry = Registry()
+    nodes = graph(stages(tmp_path, dockerfiles), registry)
+    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=nodes.project, graph=nodes))
+    assert [str(node) for node in tasks.resolve_goals([])] == ["here:amd64", "here:aarch64"]
+    assert registry.asked.count("registry.example.org/far:1") == 1
+    said = capsys.readouterr().err
+    assert said.count("warning") == 1
+    assert "far:amd64" in said
+    # who asks for it is told when its key is wanted
+    assert [str(node) for node in tasks.resolve_goals(["far:amd64"])] == ["far:amd64"]
+
+
+def test_images_that_want_to_be_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    more = "[images.usual]\n[images.rare]\ndefault = false\n"
+    project = graph(stages(tmp_path, dict.fromkeys(("usual", "rare"), "FROM base\n"), more=more)).project
+    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=project))
+    monkeypatch.setattr(tasks, "host_platform", lambda: "linux/arm64")
+    assert tasks._default_tasks() == ["usual:aarch64"]
