@@ -88,6 +88,16 @@ def unpacked(image: Image) -> int:
         subprocess.run(["docker", "rm", "--force", created], check=True, capture_output=True)
 
 
+def copied(folder: Path) -> Path:
+    """The project's declarations once more, with the same store."""
+    for name in ("stock", "variant"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)
+    for name in ("stages.toml", "stages.lock", "dodo.py"):
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / "cache").symlink_to(ROOT / "cache", target_is_directory=True)
+    return folder
+
+
 @contextmanager
 def desktop(image: Image) -> Iterator[str]:
     """A container with a desktop that is filled with green; its name. It listens on its own loopback only."""
@@ -146,12 +156,7 @@ def test_a_change_of_redis_compiles_no_opencv(
     images: dict[str, Image], platform: str, tmp_path: Path
 ) -> None:
     """Only what stands on it: assemblies and their tests."""
-    folder = tmp_path / "project"
-    for name in ("stock", "variant"):
-        shutil.copytree(ROOT / name, folder / name, symlinks=True)
-    for name in ("stages.toml", "stages.lock", "dodo.py"):
-        shutil.copy2(ROOT / name, folder / name)
-    (folder / "cache").symlink_to(ROOT / "cache", target_is_directory=True)
+    folder = copied(tmp_path / "project")
     dockerfile = folder / "stock/redis/Dockerfile"
     dockerfile.write_text(dockerfile.read_text().replace("set -eux", "set -eux; true", 1))
     steps = json.loads(doit(folder, "plan", "--json", f"opencv:{platform}", f"opencv-opengl:{platform}"))
@@ -188,13 +193,8 @@ def test_cuda_on_a_stand_in(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    folder = tmp_path / "project"
+    folder = copied(tmp_path / "project")  # the lock is written
     try:
-        for name in ("stock", "variant"):
-            shutil.copytree(ROOT / name, folder / name, symlinks=True)
-        for name in ("stages.toml", "stages.lock", "dodo.py"):  # the lock is written
-            shutil.copy2(ROOT / name, folder / name)
-        (folder / "cache").symlink_to(ROOT / "cache", target_is_directory=True)
         doit(folder, "cuda:amd64")
     finally:
         subprocess.run(["docker", "rmi", CUDA], check=True, capture_output=True)
