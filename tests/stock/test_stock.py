@@ -37,8 +37,8 @@ VARIANTS = (
     "stock--opencv--production-opencv",
     "production-opencv-test",
 )
-#: Another processor that OpenBLAS can be compiled for.
-OTHER_TARGET = {"amd64": ('"HASWELL"', '"ZEN"'), "aarch64": ('"ARMV8"', '"NEOVERSEN1"')}
+#: Another processor that OpenBLAS can be compiled for, of which nobody will have a build in ``cache/``.
+OTHER_TARGET = {"amd64": ('"HASWELL"', '"COOPERLAKE"'), "aarch64": ('"ARMV8"', '"THUNDERX3T110"')}
 
 
 def goals(platform: str) -> tuple[str, ...]:
