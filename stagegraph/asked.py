@@ -15,26 +15,31 @@ if TYPE_CHECKING:
 words: list[str] | None = None
 
 
+def named(graph: Graph, *, tests: bool) -> dict[str, list[Node]]:
+    """Nodes by the words that name them: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, a stage or image alone.
+
+    ``tests``: an image's test comes with it.
+    """
+    known = {str(node): [node] for node in graph.nodes}
+    for image in graph.project.images.values():
+        for platform in image.platforms:
+            test = graph.project.test(image.name, platform) if tests else None
+            known[f"{image.name}:{platform}"] = [Node(image.stage, platform), *([test] if test else [])]
+    groups: dict[str, list[Node]] = {}
+    for word, nodes in known.items():
+        groups.setdefault(word.partition(":")[0], []).extend(nodes)
+    return known | groups
+
+
 def closure(graph: Graph, names: Iterable[str]) -> set[Node] | None:
     """Nodes that the tasks of these names come to, with their ancestors and with the tests of images.
 
     None where a word names no node, image or group: all tasks are made then, so that doit can tell. Raises
     ``StagegraphError`` for a Dockerfile of those nodes that cannot be read, and for a cycle among them.
     """
-    project = graph.project
-    named: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for word in (str(node), node.stage):
-            named.setdefault(word, []).append(node)
-    for image in project.images.values():
-        for platform in image.platforms:
-            test = project.test(image.name, platform)
-            nodes = [Node(image.stage, platform), *([test] if test else [])]
-            for word in (f"{image.name}:{platform}", image.name):
-                named.setdefault(word, []).extend(nodes)
-    goals: list[Node] = []
-    for word in names:
-        if word not in named:
+    known, goals = named(graph, tests=True), list[Node]()
+    for name in names:
+        if name not in known:
             return None
-        goals += named[word]
+        goals += known[name]
     return set(graph.order(goals))

@@ -11,7 +11,6 @@ All of it is the same when it is made again from the same records, so publishing
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from .files import near
 from .key import is_digest
 from .model import Node
 from .record import INDEX, MANIFEST
+from .store.registry import sha256
 from .tools import run
 
 if TYPE_CHECKING:
@@ -172,22 +172,20 @@ class Publisher:
         """
         with self.session.layout.scratch(member.record for member in publication.members) as layout:
             for member in publication.members:
-                image = {"mediaType": MANIFEST, "digest": member.record.digest, "size": member.record.size}
-                yield self._put(layout, image, member.tag)
+                yield self._put(layout, member.record.descriptor, member.tag)
                 yield self._put_statements(layout, member)
             yield from self._left(publication)
-            digest, size = layout.add_blob(_index(publication))
             lines = [
                 f"{name.removeprefix(_OCI)} = {value}" for name, value in publication.annotations.items()
             ]
             lines += [f"{m.record.docker}  {m.record.digest}" for m in publication.members if m.listed]
-            entry = {"mediaType": INDEX, "digest": digest, "size": size}
-            yield self._put(layout, entry, publication.tag, tuple(lines))
+            index = _stored(layout, INDEX, _index(publication))
+            yield self._put(layout, index, publication.tag, tuple(lines))
 
     def _put(
         self,
         layout: LayoutStore,
-        entry: dict[str, Any],
+        entry: Mapping[str, Any],
         tag: str,
         details: tuple[str, ...] = (),
         listed: Mapping[str, str] | None = None,
@@ -219,8 +217,9 @@ class Publisher:
             if self.registry:
                 reference = self.registry.reference(f"{publication.tag}-{platform}")
                 if (there := self.registry.raw(reference)) is not None:
-                    digest = f"sha256:{hashlib.sha256(there).hexdigest()}"
-                    yield Pushed(reference, digest, "kept", (f"of an earlier publication; {platform} {why}",))
+                    yield Pushed(
+                        reference, sha256(there), "kept", (f"of an earlier publication; {platform} {why}",)
+                    )
 
     def _put_statements(self, layout: LayoutStore, member: Member) -> Pushed:
         """The statements about an image, and the list of what refers to it, under the list's tag.
@@ -251,16 +250,14 @@ class Publisher:
             elif (said := notes.get(_COMMIT, "")) and not said.endswith("-dirty"):
                 entries[kind] = {**entry, "artifactType": entries[kind]["artifactType"]}
         manifests = [*entries.values(), *others]
-        digest, size = layout.add_blob(
-            _compact({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
-        )
+        listing = _compact({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
         lines = (
             f"bill of materials: {len(held.debian)} Debian packages, {len(held.python)} Python packages,"
             f" {len(pinned)} source archives",
             f"provenance: {len(below)} dependencies",
         )
         listed = {item["digest"]: item.get("artifactType", "") for item in manifests}
-        return self._put(layout, {"mediaType": INDEX, "digest": digest, "size": size}, tag, lines, listed)
+        return self._put(layout, _stored(layout, INDEX, listing), tag, lines, listed)
 
     def _listed(self, layout: LayoutStore, tag: str) -> list[dict[str, Any]]:
         """What the registry lists as referring to an image, each thing with its blobs in the layout.
@@ -286,21 +283,18 @@ class Publisher:
         self, layout: LayoutStore, record: Record, kind: str, media_type: str, document: bytes
     ) -> dict[str, Any]:
         """Store a document as an artifact about an image; its entry for a list of referrers."""
-        empty, empty_size = layout.add_blob(b"{}")
-        digest, size = layout.add_blob(document)
         annotations = {_OCI + "created": record.created, _OURS: kind}
         annotations |= {_COMMIT: self.origin.commit} if self.origin.commit else {}
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "artifactType": media_type,
-            "config": {"mediaType": _EMPTY, "digest": empty, "size": empty_size},
-            "layers": [{"mediaType": media_type, "digest": digest, "size": size}],
-            "subject": {"mediaType": MANIFEST, "digest": record.digest, "size": record.size},
+            "config": _stored(layout, _EMPTY, b"{}"),
+            "layers": [_stored(layout, media_type, document)],
+            "subject": record.descriptor,
             "annotations": annotations,
         }
-        digest, size = layout.add_blob(_compact(manifest))
-        entry = {"mediaType": MANIFEST, "digest": digest, "size": size}
+        entry = _stored(layout, MANIFEST, _compact(manifest))
         return {**entry, "artifactType": media_type, "annotations": annotations}
 
 
@@ -309,7 +303,7 @@ def _means(there: bytes | None, digest: str, listed: Mapping[str, str] | None) -
     if there is None:
         return False
     if listed is None:
-        return f"sha256:{hashlib.sha256(there).hexdigest()}" == digest
+        return sha256(there) == digest
     try:
         found = {item["digest"]: item.get("artifactType", "") for item in json.loads(there)["manifests"]}
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -318,14 +312,8 @@ def _means(there: bytes | None, digest: str, listed: Mapping[str, str] | None) -
 
 
 def _index(publication: Publication) -> bytes:
-    manifests = []
-    for member in publication.members:
-        if member.listed:
-            system, architecture, *variant = member.record.docker.split("/")
-            platform = {"architecture": architecture, "os": system}
-            platform |= {"variant": variant[0]} if variant else {}
-            image = {"mediaType": MANIFEST, "digest": member.record.digest, "size": member.record.size}
-            manifests.append({**image, "platform": platform})
+    listed = [member.record for member in publication.members if member.listed]
+    manifests = [{**record.descriptor, "platform": record.platform} for record in listed]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
     return _compact(index | {"annotations": publication.annotations})
 
@@ -360,6 +348,12 @@ def dependencies(session: Session, member: Member, pinned: list[contents.Source]
     found += [statements.dependency(name, digest) for name, digest in sorted(below.items())]
     found += [statements.dependency(source.file, source.sha256) for source in pinned]
     return list({json.dumps(item): item for item in found}.values())
+
+
+def _stored(layout: LayoutStore, media_type: str, data: bytes) -> dict[str, Any]:
+    """Put a small document into the layout; its descriptor."""
+    digest, size = layout.add_blob(data)
+    return {"mediaType": media_type, "digest": digest, "size": size}
 
 
 def _compact(value: object) -> bytes:

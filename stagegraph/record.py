@@ -51,9 +51,18 @@ class Record:
         """The same image found by another key (early cutoff), for the same node or another."""
         return replace(self, key=key, inputs=tuple(inputs), node=node or self.node)
 
-    def to_bytes(self) -> bytes:
+    @property
+    def descriptor(self) -> dict[str, object]:
+        """Of the image's manifest (image-spec, "OCI Content Descriptors")."""
+        return {"mediaType": MANIFEST, "digest": self.digest, "size": self.size}
+
+    @property
+    def platform(self) -> dict[str, str]:
+        """As an image index has it."""
         system, arch, variant = (*self.docker.split("/"), "")[:3]
-        platform = {"os": system, "architecture": arch} | ({"variant": variant} if variant else {})
+        return {"os": system, "architecture": arch} | ({"variant": variant} if variant else {})
+
+    def to_bytes(self) -> bytes:
         annotations = {
             "schema": SCHEMA,
             "key": self.key,
@@ -70,9 +79,7 @@ class Record:
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
-            "manifests": [
-                {"mediaType": MANIFEST, "digest": self.digest, "size": self.size, "platform": platform}
-            ],
+            "manifests": [{**self.descriptor, "platform": self.platform}],
             "annotations": {_PREFIX + name: value for name, value in annotations.items()},
         }
         return json.dumps(index, separators=(",", ":"), sort_keys=True).encode()

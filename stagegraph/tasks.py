@@ -285,27 +285,14 @@ def resolve_goals(names: list[str], *, tests: bool = False) -> list[Node]:
     reason to say nothing of the others. ``tests``: an image's test is a goal too. Raises ``ProjectError``
     with the nearest known word.
     """
-    project = session().project
     graph = session().graph
-    known = {str(node): [node] for node in graph.nodes}
-    for image in project.images.values():
-        for platform in image.platforms:
-            test = project.test(image.name, platform) if tests else None
-            known[f"{image.name}:{platform}"] = [Node(image.stage, platform), *([test] if test else [])]
     if not names:
         return list(_keyed(graph))
-    goals: list[Node] = []
+    known, goals = asked.named(graph, tests=tests), list[Node]()
     for name in names:
-        matches = [
-            node
-            for word, nodes in known.items()
-            if word == name or word.partition(":")[0] == name
-            for node in nodes
-        ]
-        if not matches:
-            words = [*known, *{word.partition(":")[0] for word in known}]
-            raise unknown_goal(name, words)
-        goals += matches
+        if name not in known:
+            raise unknown_goal(name, known)
+        goals += known[name]
     return list(dict.fromkeys(goals))
 
 

@@ -368,12 +368,7 @@ def _index_entry(record: Record) -> dict[str, Any]:
     arch = record.docker.removeprefix("linux/").replace("/", "-")
     stage = record.node.partition(":")[0]
     name = f"{stage}-{arch}-{record.key.removeprefix('sha256:')}"
-    return {
-        "mediaType": records.MANIFEST,
-        "digest": record.digest,
-        "size": record.size,
-        "annotations": {"org.opencontainers.image.ref.name": name},
-    }
+    return {**record.descriptor, "annotations": {"org.opencontainers.image.ref.name": name}}
 
 
 def _sync(path: Path) -> None:

@@ -77,7 +77,7 @@ class RegistryStore:
             return None
         reference = f"{self.repository}@{record.digest}"
         done = _raw(reference)
-        if done.returncode != 0 or _sha256(done.stdout) != record.digest:
+        if done.returncode != 0 or sha256(done.stdout) != record.digest:
             return None
         try:
             value = json.loads(done.stdout)
@@ -131,12 +131,7 @@ class RegistryStore:
         """
         if self._down and not isinstance(self._down, LoginError):
             return
-        entry = {
-            "mediaType": records.MANIFEST,
-            "digest": record.digest,
-            "size": record.size,
-            "annotations": {"org.opencontainers.image.ref.name": "image"},
-        }
+        entry = {**record.descriptor, "annotations": {"org.opencontainers.image.ref.name": "image"}}
         if error := self._closed or self._down:
             raise error
         self._push([entry], "image", reference)
@@ -190,7 +185,7 @@ class RegistryStore:
         if self._down:
             return True
         done = _raw(reference)
-        return done.returncode == 0 and _sha256(done.stdout) == record.digest
+        return done.returncode == 0 and sha256(done.stdout) == record.digest
 
     def _push(self, entries: list[dict[str, object]], name: str, reference: str) -> None:
         with self.layout.view(entries) as view:
@@ -224,7 +219,7 @@ def _copy(source: str, target: str, options: list[str], *, preserve: bool = True
     return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
 
 
-def _sha256(data: bytes) -> str:
+def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
