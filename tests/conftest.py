@@ -1,4 +1,4 @@
-"""Fixtures of more than one tier: a registry and a second engine."""
+"""What more than one file needs: a registry, a second engine, the platforms of the stock tier."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from images import MACHINE
 from kit import Registry, free_port
 
 RUN = Path(__file__).parents[1] / "run"
@@ -52,3 +53,9 @@ def second_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
     yield {"DOCKER_HOST": done.stdout.strip()}
     subprocess.run([str(RUN), "down"], env=env, check=True, capture_output=True)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=list(MACHINE))
+def platform(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name

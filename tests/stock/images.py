@@ -108,3 +108,13 @@ def build(*goals: str) -> dict[str, Any]:
     doit(ROOT, *goals)
     run: dict[str, Any] = json.loads(last.read_text())
     return run
+
+
+def built(platform: str, *names: str) -> dict[str, Image]:
+    """Images of a platform, built and in the engine, by name."""
+    tags = build(*(f"{name}:{platform}" for name in names))["images"]
+    found = {}
+    for name in names:
+        [tag] = [tag for tag in tags if tag.endswith(f":{name}-{platform}")]
+        found[name] = Image(tag, name, platform)
+    return found

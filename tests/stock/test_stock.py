@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from images import MACHINE, OCI, ROOT, File, Image, build, doit, files, machine
+from images import MACHINE, OCI, ROOT, File, Image, build, built, doit, files, machine
 
 pytestmark = pytest.mark.stock
 
@@ -48,21 +48,10 @@ def goals(platform: str) -> tuple[str, ...]:
 # -- fixtures ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session", params=list(MACHINE))
-def platform(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture(scope="session")
 def images(platform: str) -> dict[str, Image]:
     """``stock`` and ``stock-dev`` of a platform, built and in the engine."""
-    tags = build(*goals(platform))["images"]
-    found = {}
-    for stage in ("stock", "stock-dev"):
-        [tag] = [tag for tag in tags if tag.endswith(f":{stage}-{platform}")]
-        found[stage] = Image(tag, stage, platform)
-    return found
+    return built(platform, "stock", "stock-dev")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-from images import MACHINE, OCI, ROOT, Image, build, doit, files
+from images import MACHINE, OCI, ROOT, Image, build, built, doit, files
 
 pytestmark = pytest.mark.stock
 
@@ -22,21 +22,10 @@ BROWSER = Path(__file__).parent / "browser"
 GREEN = (0x00, 0xC0, 0x40)
 
 
-@pytest.fixture(scope="session", params=list(MACHINE))
-def platform(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture(scope="session")
 def images(platform: str) -> dict[str, Image]:
     """All variants of a platform, and stock, built and in the engine."""
-    tags = build(f"stock:{platform}", *(f"{name}:{platform}" for name in NAMES))["images"]
-    found = {}
-    for name in ("stock", *NAMES):
-        [tag] = [tag for tag in tags if tag.endswith(f":{name}-{platform}")]
-        found[name] = Image(tag, name, platform)
-    return found
+    return built(platform, "stock", *NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

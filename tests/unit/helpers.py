@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+
+import zstandard
 
 from stagegraph import config
 from stagegraph.dockerfile import Facts, analyse
 from stagegraph.errors import ResolveError
 from stagegraph.graph import Graph
 from stagegraph.lock import Lock, Resolved
+from stagegraph.store.layout import LayoutStore
 
 #: A project's settings without stages, on an image from outside so that it needs no archive.
 HEAD = """\
@@ -90,3 +95,15 @@ def facts(
         target=target,
         unpinned=unpinned,
     )
+
+
+def layer(layout: LayoutStore, files: dict[str, str]) -> dict[str, str]:
+    """A layer of these files in a store, as a manifest lists it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    digest, _ = layout.add_blob(zstandard.compress(out.getvalue()))
+    return {"digest": digest}

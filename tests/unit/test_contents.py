@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from pathlib import Path
 
 import pytest
+from helpers import layer
 
 from stagegraph import contents, statements
 from stagegraph.contents import Contents, Debian, PythonPackage, Source
@@ -25,16 +24,7 @@ PLACE = "opt/venv/lib/python3.13/site-packages"
 def image(tmp_path: Path, *layers: dict[str, str]) -> Contents:
     """What is found in an image of these layers, the lowest first."""
     layout = LayoutStore(tmp_path / "cache")
-    blobs = []
-    for files in layers:
-        out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w") as archive:
-            for name, text in files.items():
-                info = tarfile.TarInfo(name)
-                info.size = len(text.encode())
-                archive.addfile(info, io.BytesIO(text.encode()))
-        blobs.append({"digest": layout.add_blob(out.getvalue())[0]})
-    return contents.read(layout, {"layers": blobs})
+    return contents.read(layout, {"layers": [layer(layout, files) for files in layers]})
 
 
 def metadata(name: str, version: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from helpers import layer
 
 from stagegraph.errors import StoreError
 from stagegraph.packages import installed, moved, parse
@@ -36,17 +37,6 @@ Status: hold ok installed
 Architecture: all
 Version: 1:3.152
 """
-
-
-def layer(layout: LayoutStore, files: dict[str, str]) -> dict[str, str]:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            archive.addfile(info, io.BytesIO(text.encode()))
-    digest, _ = layout.add_blob(zstandard.compress(out.getvalue()))
-    return {"digest": digest}
 
 
 @pytest.fixture
