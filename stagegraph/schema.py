@@ -20,7 +20,7 @@ DOCKER_PLATFORMS = (
 #: Words that doit, with this project's commands, takes for a command.
 COMMANDS = (
     "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
-    "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+    "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
