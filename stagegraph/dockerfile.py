@@ -38,13 +38,22 @@ class Edge(NamedTuple):
     whole: bool
 
 
+class Part(NamedTuple):
+    """What one FROM starts: the name at the bottom, the OCI platform asked for ("" for the build's own), and
+    whether it has a RUN. The last part is the result."""
+
+    name: str
+    platform: str
+    runs: bool
+
+
 @dataclass(frozen=True)
 class Facts:
     """What one build of a Dockerfile depends on.
 
     ``args`` are the build arguments to send. ``sources`` are context paths or patterns as BuildKit would look
     them up, with their lines, or ``None`` for all of the context. ``uses_archive``: a step runs the package
-    manager. ``secrets`` are the ids of secrets that steps mount.
+    manager. ``secrets`` are the ids of secrets that steps mount. ``parts`` are those that the result needs.
     """
 
     instructions: tuple[Instruction, ...]
@@ -54,6 +63,7 @@ class Facts:
     directives: Mapping[str, str] = field(default_factory=dict)
     uses_archive: bool = False
     secrets: frozenset[str] = frozenset()
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass
@@ -152,7 +162,16 @@ class _Walk:
             directives=self.directives,
             uses_archive=any(map(_uses_archive, kept)),
             secrets=frozenset(self.secrets),
+            parts=tuple(self._part(stage, stages) for stage in reached),
         )
+
+    def _part(self, stage: _Stage, stages: list[_Stage]) -> Part:
+        runs = any(instruction.cmd == "RUN" for instruction in stage.body)
+        platform, below = stage.platform, _named(stages[: stage.index], stage.base)
+        while below is not None:
+            stage, platform = below, platform or below.platform
+            below = _named(stages[: stage.index], stage.base)
+        return Part(_familiar(stage.base), platform, runs)
 
     def _first_from(self, instructions: Sequence[Instruction]) -> int:
         for index, instruction in enumerate(instructions):

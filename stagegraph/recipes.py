@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from . import schema
 from .errors import ProjectError, nearest
 from .model import Platform, Recipe
 from .tables import At, Tables
@@ -37,6 +38,9 @@ class Recipes(Tables):
             raise self.error((*path, "network"), 'network must be "default" or "none"')
         if table.get("unpinned", "allow") != "allow":
             raise self.error((*path, "unpinned"), 'unpinned can only be "allow"')
+        if (native := table.get("native", "")) and native not in schema.DOCKER_PLATFORMS:
+            hint = nearest(native, schema.DOCKER_PLATFORMS)
+            raise self.error((*path, "native"), f"native = {native!r} is not an OCI platform", hint)
         if table.get("timeout", 1) < 1:
             raise self.error((*path, "timeout"), "timeout is in seconds, 1 at least")
         if "path" in table:
@@ -84,6 +88,7 @@ class Recipes(Tables):
             unpinned="unpinned" in merged,
             archive=merged.get("archive", False),
             timeout=merged.get("timeout", 0),
+            native=merged.get("native", ""),
             alternative=alternative,
             source=self.lines.where(*layers[0][1]),
         )

@@ -19,7 +19,7 @@ DOCKER_PLATFORMS = (
 
 #: Words that doit, with this project's commands, takes for a command.
 COMMANDS = (
-    "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
+    "ci", "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
     "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 
@@ -39,9 +39,10 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
 _RECIPE: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
-    "archive": bool, "timeout": int,
+    "archive": bool, "timeout": int, "native": str,
 }  # fmt: skip
 _BASE: dict[str, type] = {"bootstrap": str, "include": list, "image": str}
+_EXECUTOR: dict[str, type] = {"docker": str, "price": float, "speed": float, "emulated": float}
 TABLES: dict[str, dict[str, type]] = {
     "project": {"repo": str, "registry": str, "builder": str, "source_date_epoch": int},
     "defaults": {"args": dict, "network": str},
@@ -56,7 +57,21 @@ TABLES: dict[str, dict[str, type]] = {
         "default": bool,
     },
     "secret": {"file": str, "env": str},
+    "ci": {
+        "command": str, "prepare": str, "check": str, "images": list, "branch": str, "registry": str,
+        "limit": int, "setup": int, "unknown": int, "waiting": float, "dynamic": bool, "publish": bool,
+        "circleci": dict, "github": dict,
+    },
+    "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
+    "github executor": {**_EXECUTOR, "runs_on": str},
 }  # fmt: skip
-TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets")
-TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets", "ci")
+TYPE_NAMES = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
 TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
