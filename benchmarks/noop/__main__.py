@@ -12,14 +12,17 @@ import json
 import os
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import common
+from common import DOIT, PLATFORMS, REPOSITORY, call, cleared, registry
 
 #: The graph: a chain of four, siblings on its first and last, and one that joins all. Parents by name.
 STAGES: dict[str, list[str]] = {
@@ -35,22 +38,6 @@ STAGES: dict[str, list[str]] = {
     "top": ["left", "right", "red", "green", "blue"],
 }
 TARGET = "top"
-PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64"}
-REPOSITORY = Path(__file__).resolve().parents[2]
-DOIT = [sys.executable, "-m", "doit"]
-
-
-def call(folder: Path, *command: str) -> None:
-    """Run a command that must succeed; what it prints is shown only if it does not."""
-    # where Python may not keep byte code, every call compiles the project's modules, but not those of doit
-    environment = {**os.environ, "CI": "true"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        message = (done.stdout + done.stderr).decode(errors="replace")
-        raise SystemExit(f"{' '.join(command)} ended with status {done.returncode}:\n{message}")
 
 
 def write(folder: Path, repo: str, arch: str) -> None:
@@ -92,52 +79,6 @@ def push_all(folder: Path, images: str, arch: str) -> None:
         call(folder, "docker", "buildx", "build", f"--platform=linux/{arch}", tag, *arguments, "--push", name)
 
 
-@contextlib.contextmanager
-def registry(folder: Path) -> Iterator[str]:
-    """A registry on a free port of this machine, with its data in ``folder``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    folder.mkdir()
-    config = folder / "config.yml"
-    config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}}}}}\nhttp: {{addr: '{address}'}}\n"
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
-    try:
-        host, _, port = address.partition(":")
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex((host, int(port))) == 0:
-                    break
-            time.sleep(0.1)
-        else:
-            raise SystemExit(f"docker-registry does not listen: {(folder / 'log').read_text()[-1000:]}")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-@contextlib.contextmanager
-def cleared(*repositories: str) -> Iterator[None]:
-    """Remove the images of these repositories from the engine afterwards."""
-    try:
-        yield
-    finally:
-        for name in repositories:
-            listed = subprocess.run(
-                ["docker", "images", "--format={{.Repository}}:{{.Tag}}", name],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            # by name: removed by id, an image stays behind without one
-            if tags := listed.stdout.split():
-                subprocess.run(["docker", "rmi", *tags], capture_output=True, check=False)
-
-
 def own_task(arch: str) -> str | None:
     """``stock`` for this machine's platform as doit calls it, if a call for it has nothing to build."""
     task = f"stock:{'aarch64' if arch == 'arm64' else arch}"
@@ -156,7 +97,7 @@ def check_idle(folder: Path) -> None:
         raise SystemExit(f"the measured call of doit in {folder.name} had work to do: {nodes}")
 
 
-def measure(cases: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+def measure(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of every case in every round, after one round that does not count."""
     times: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 1):
@@ -184,9 +125,7 @@ def table(times: dict[str, list[float]]) -> str:
         )
         for name, median in medians.items()
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    rows.insert(1, tuple("-" * width for width in widths))
-    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows)
+    return common.rows(rows)
 
 
 def main() -> None:
@@ -202,7 +141,7 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write(folder, repo, arch)
         stack.enter_context(cleared(repo))
-        cases: dict[str, Callable[[], None]] = {
+        cases: dict[str, Callable[[], object]] = {
             "a  doit, empty file": lambda: call(folder / "empty", *DOIT),
             "b  doit, ten stages": lambda: call(folder, *DOIT, f"{TARGET}:here"),
             "c  docker buildx bake": lambda: call(

@@ -1,0 +1,109 @@
+"""Machines of a simulated CI service: a job gets a fresh clone and an engine with nothing in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RUN = Path(__file__).parents[2] / "run"
+_BUILT = re.compile(r"^\s+(\S+:\S+): built in ", re.MULTILINE)
+
+
+@contextmanager
+def engine(folder: Path) -> Iterator[str]:
+    """Another engine with an empty data root; its DOCKER_HOST."""
+    env = {**os.environ, "STAGEGRAPH_ENGINE_DIR": str(folder / "d")}
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [str(RUN), "sh", "-c", "echo $DOCKER_HOST"], env=env, capture_output=True, text=True, check=True
+    )
+    try:
+        yield done.stdout.strip()
+    finally:
+        subprocess.run([str(RUN), "down"], env=env, check=True, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Outcome:
+    """How a job went: whether it ended well, what its steps printed, which nodes it built."""
+
+    ok: bool = True
+    output: str = ""
+
+    @property
+    def built(self) -> list[str]:
+        return _BUILT.findall(self.output)
+
+
+@dataclass
+class Kill:
+    """End a step of a job once ``when`` says so, by SIGTERM as a time limit would.
+
+    ``gone``: the machine is lost, so no other step runs.
+    """
+
+    job: str
+    step: str
+    when: Callable[[Path], bool]
+    gone: bool = False
+
+
+@dataclass
+class Machine:
+    """One job's machine. ``folder`` is the clone."""
+
+    folder: Path
+    env: dict[str, str]
+    outcome: Outcome = field(default_factory=Outcome)
+    gone: bool = False
+
+    def run(self, shell: list[str], command: str, env: Mapping[str, str], kill: Kill | None) -> bool:
+        """Run a step; whether it ended well. Output is kept also where the step was ended."""
+        with (self.folder.parent / "output").open("w+") as out:
+            process = subprocess.Popen(
+                [*shell, command],
+                cwd=self.folder,
+                env={**self.env, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+            while kill and process.poll() is None:
+                if kill.when(self.folder):
+                    self.gone = kill.gone
+                    os.killpg(process.pid, signal.SIGKILL if kill.gone else signal.SIGTERM)
+                    break
+                time.sleep(0.1)
+            status = process.wait(300)
+            out.seek(0)
+            self.outcome.output += f"$ {command}\n{out.read()}"
+        return status == 0
+
+
+@contextmanager
+def machine(origin: Path, folder: Path, env: Mapping[str, str]) -> Iterator[Machine]:
+    """A fresh clone and an empty engine."""
+    clone = folder / "clone"
+    subprocess.run(["git", "clone", "-q", str(origin), str(clone)], check=True)
+    # an engine's socket must have a short path
+    with engine(Path("/tmp") / f"ci-{os.getpid()}-{time.monotonic_ns() % 10**9}") as host:
+        path = f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        own = {k: v for k, v in os.environ.items() if not k.startswith(("STAGEGRAPH_", "CIRCLE", "GITHUB_"))}
+        yield Machine(clone, {**own, "CI": "true", "DOCKER_HOST": host, "PATH": path, **env})
+
+
+def copy_in(source: Path, target: Path) -> None:
+    """As a service restores: what is there already stays, what comes has new times."""
+    target.mkdir(parents=True, exist_ok=True)
+    subprocess.run(f'tar -C "{source}" -c . | tar -C "{target}" -x -m', shell=True, check=True)  # noqa: S602

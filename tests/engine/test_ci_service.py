@@ -1,0 +1,206 @@
+"""Pipelines that `doit ci` writes, run: each node is built once, whatever is restored, missing or ended.
+
+Each job has a fresh clone and an engine with nothing in it; it shares with others what the files say.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from kit import DODO, NATIVE, Project, Registry, header
+from machines import Kill, Outcome
+from services import CircleCI, GitHub
+
+pytestmark = pytest.mark.engine
+
+STAGES = """\
+[stages.one]
+path = "one"
+[stages.two]
+path = "two"
+[stages.app]
+path = "app"
+[images.app]
+test = "test"
+"""
+FILES = {
+    "one/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "one"]\nCOPY file /one\n',
+    "one/file": "1\n",
+    "two/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "sleep", "4"]\nCOPY file /two\n',
+    "two/file": "2\n",
+    "app/Dockerfile": "FROM one\nCOPY --from=two /two /two\n",
+    "test/Dockerfile": 'ARG IMAGE\nFROM ${IMAGE}\nRUN ["/program", "tested"]\n',
+}
+#: Minutes in a table whose limit leaves room for 80: three jobs, two of them side by side.
+CI = """\
+[ci]
+limit = 100
+waiting = 1.0
+setup = 5
+images = ["app:here"]
+registry = "{registry}"
+dynamic = {dynamic}
+[ci.circleci.one]
+docker = "{native}"
+resource_class = "medium"
+price = 0.01
+[ci.github.one]
+docker = "{native}"
+runs_on = "ubuntu-24.04"
+price = 0.01
+"""
+TIMES = """\
+machine = "{native}"
+[seconds]
+"one:here" = 3000
+"two:here" = 3000
+"app:here" = 60
+"app-test:here" = 60
+"""
+NODES = {"one:here", "two:here", "app:here", "app-test:here"}
+
+
+def project(folder: Path, program: Path, repo: str, registry: str = "", *, dynamic: bool = False) -> Path:
+    """A repository with its pipelines in it."""
+    made = Project(folder)
+    folder.mkdir()
+    values = {"registry": registry, "dynamic": str(dynamic).lower(), "native": NATIVE}
+    made.write({"dodo.py": DODO, "stages.toml": header(repo) + STAGES + CI.format(**values), **FILES})
+    made.write({"stages.times": TIMES.format(**values), "stages.lock": 'archive = "2026-01-01"\n'})
+    for stage in ("one", "two"):
+        shutil.copy(program, folder / stage / "program")
+    made.built("ci")
+    (folder / ".gitignore").write_text("cache/\n__pycache__/\n.doit*\n")
+    git(folder, "init", "-q", "-b", "main")
+    commit(folder)
+    return folder
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+def commit(folder: Path, files: Mapping[str, str] | None = None) -> None:
+    for name, text in (files or {}).items():
+        (folder / name).write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "change")
+
+
+def built(*runs: Mapping[str, Outcome]) -> Counter[str]:
+    return Counter(node for run in runs for outcome in run.values() for node in outcome.built)
+
+
+def ended_well(run: Mapping[str, Outcome]) -> None:
+    for name, outcome in run.items():
+        assert outcome.ok, f"{name}\n{outcome.output}"
+
+
+def one_job(origin: Path) -> None:
+    """Let the pipeline be one job: nobody pays for waiting, and there is room for all."""
+    toml = (origin / "stages.toml").read_text()
+    toml = toml.replace("limit = 100", "limit = 1000").replace("waiting = 1.0", "waiting = 0.0")
+    commit(origin, {"stages.toml": toml})
+    subprocess.run([sys.executable, "-m", "doit", "ci"], cwd=origin, check=True, capture_output=True)
+    commit(origin)
+
+
+def test_circleci_with_caches_and_a_workspace(tmp_path: Path, program: Path, repo: str) -> None:
+    """From nothing, and after a change of one stage."""
+    service = CircleCI(project(tmp_path / "project", program, repo), tmp_path / "service")
+    first = service.run()
+    ended_well(first)
+    assert len(first) == 3
+    assert built(first) == Counter(dict.fromkeys(NODES, 1))
+    commit(service.origin, {"two/file": "changed\n"})
+    second = service.run()
+    ended_well(second)
+    assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
+
+
+def test_circleci_goes_on_where_a_time_limit_ended_a_job(tmp_path: Path, program: Path, repo: str) -> None:
+    one_job(origin := project(tmp_path / "project", program, repo))
+    service = CircleCI(origin, tmp_path / "service")
+
+    def one_is_recorded(folder: Path) -> bool:
+        return (folder / "cache/latest/one--here").exists()
+
+    ended = service.run(kill=Kill("one-1", "Build and test", one_is_recorded))
+    assert not ended["one-1"].ok
+    assert built(ended) == Counter(["one:here"])
+    rerun = service.run(only={"one-1"})
+    ended_well(rerun)
+    assert built(ended, rerun) == Counter(dict.fromkeys(NODES, 1))
+
+
+def test_circleci_asks_the_registry_and_goes_on_with_what_is_missing(
+    tmp_path: Path, program: Path, repo: str, registry: Registry
+) -> None:
+    one_job(origin := project(tmp_path / "project", program, repo, registry.host, dynamic=True))
+    service = CircleCI(origin, tmp_path / "service")
+    first = service.run()
+    ended_well(first)
+    assert set(first) == {"plan", "one-1"}
+    assert built(first) == Counter(dict.fromkeys(NODES, 1))
+    again = service.run()
+    ended_well(again)
+    assert set(again) == {"plan", "nothing"}
+
+
+def test_github_has_jobs_for_what_the_registry_lacks(
+    tmp_path: Path, program: Path, repo: str, registry: Registry
+) -> None:
+    """From nothing, after a change of one stage, and with nothing to do."""
+    service = GitHub(
+        project(tmp_path / "project", program, repo, registry.host, dynamic=True), tmp_path / "service"
+    )
+    first = service.run()
+    ended_well(first)
+    assert len(first) == 4
+    assert built(first) == Counter(dict.fromkeys(NODES, 1))
+    commit(service.origin, {"two/file": "changed\n"})
+    second = service.run()
+    ended_well(second)
+    assert len(second) < 4
+    assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
+    third = service.run()
+    ended_well(third)
+    assert set(third) == {"plan"}
+
+
+def test_github_goes_on_after_a_machine_was_lost(
+    tmp_path: Path, program: Path, repo: str, registry: Registry
+) -> None:
+    one_job(origin := project(tmp_path / "project", program, repo, registry.host))
+    service = GitHub(origin, tmp_path / "service")
+    tags = registry.data / f"docker/registry/v2/repositories/{repo}/_manifests/tags"
+
+    def one_is_pushed(_: Path) -> bool:
+        # a node has a tag for its recipe key and one for its content's
+        return tags.is_dir() and sum(path.name.startswith("one-") for path in tags.iterdir()) == 2
+
+    lost = service.run(kill=Kill("one-1", "Build and test", one_is_pushed, gone=True))
+    assert not lost["one-1"].ok
+    rerun = service.run(only={"one-1"})
+    ended_well(rerun)
+    assert built(lost, rerun) == Counter(dict.fromkeys(NODES, 1))
+
+
+def test_a_forks_pull_request_writes_nothing_that_others_read(
+    tmp_path: Path, program: Path, repo: str, registry: Registry
+) -> None:
+    """It hands on by artifacts what it may not push."""
+    origin = project(tmp_path / "project", program, repo, registry.host)
+    github = GitHub(origin, tmp_path / "service", fork=True)
+    run = github.run()
+    ended_well(run)
+    assert built(run) == Counter(dict.fromkeys(NODES, 1))
+    assert not (registry.data / "docker").exists()
+    assert not github.caches
