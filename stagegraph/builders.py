@@ -127,18 +127,18 @@ class Builders:
     # -- one or several are named ----------------------------------------------------------------
 
     def _named(self, spec: Spec, names: tuple[str, ...]) -> Place:
-        runs = spec.facts.runs
         usable, faults = [], []
         for name in names:
             described = self._look(name)
             if described.error:
                 faults.append(described)
                 continue
-            if all(map(described.native, runs or {spec.platform.docker})):
+            native = all(map(described.native, spec.programs or {spec.platform.docker}))
+            if native and all(map(described.lists, spec.runs)):
                 return self._place(spec, described, faults)
             usable.append(described)
         for described in usable:
-            if all(map(described.lists, runs)):
+            if all(map(described.lists, spec.runs)):
                 return self._place(spec, described, faults)
         raise _cannot_run(spec, usable) if usable else _unusable(spec, faults)
 
@@ -172,7 +172,7 @@ class Builders:
 
     def _current(self, spec: Spec) -> Place:
         """buildx's current builder, which is this machine's engine unless ``docker buildx use`` said else."""
-        foreign = [docker for docker in sorted(spec.facts.runs) if _kind(docker) != _kind(host_platform())]
+        foreign = [docker for docker in sorted(spec.runs) if _kind(docker) != _kind(host_platform())]
         if foreign and engine.host() == engine.DEFAULT:
             lacking = unregistered(foreign)
             current = self._look("") if lacking else None
@@ -291,7 +291,7 @@ def _unusable(spec: Spec, faults: list[Described]) -> StagegraphError:
 
 
 def _cannot_run(spec: Spec, usable: list[Described]) -> EmulationError:
-    wanted = " and ".join(sorted(spec.facts.runs))
+    wanted = " and ".join(sorted(spec.runs))
     said = "\n  ".join(
         f"builder {one.name} does not run programs for {wanted}; it has {', '.join(one.all_listed())}"
         for one in usable

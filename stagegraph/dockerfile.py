@@ -44,8 +44,9 @@ class Facts:
 
     ``args`` are the build arguments to send. ``sources`` are context paths or patterns as BuildKit would look
     them up, with their lines, or ``None`` for all of the context. ``uses_archive``: a step runs the package
-    manager. ``secrets`` are the ids of secrets that steps mount. ``runs`` are the OCI platforms of the parts
-    that have a RUN: what a builder must run. It is no input of a key, as ``FROM --platform`` is one already.
+    manager. ``secrets`` are the ids of secrets that steps mount. ``runs`` are the parts that have a
+    RUN, by OCI platform and the name they start from: what a builder must run. It is no input of a key, as
+    ``FROM --platform`` is one already.
     """
 
     instructions: tuple[Instruction, ...]
@@ -55,7 +56,7 @@ class Facts:
     directives: Mapping[str, str] = field(default_factory=dict)
     uses_archive: bool = False
     secrets: frozenset[str] = frozenset()
-    runs: frozenset[str] = frozenset()
+    runs: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass
@@ -130,7 +131,7 @@ class _Walk:
         self.everything = False
         self.secrets: set[str] = set()
         self.scopes: dict[int, Scope] = {}
-        self.platforms: dict[int, str] = {}
+        self.roots: dict[int, tuple[str, str]] = {}
 
     # -- structure -------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class _Walk:
             directives=self.directives,
             uses_archive=any(map(_uses_archive, kept)),
             secrets=frozenset(self.secrets),
-            runs=frozenset(self.platforms[s.index] for s in reached if any(i.cmd == "RUN" for i in s.body)),
+            runs=frozenset(self.roots[s.index] for s in reached if any(i.cmd == "RUN" for i in s.body)),
         )
 
     def _first_from(self, instructions: Sequence[Instruction]) -> int:
@@ -253,8 +254,8 @@ class _Walk:
             self._edge(stage.base, stage.platform, stage.start.line, whole=True)
         elif any(i.cmd == "ONBUILD" for i in inner.body):
             self.everything = True
-        # a part that stands on another is of its platform
-        self.platforms[stage.index] = self.platforms[inner.index] if inner else stage.platform or self.docker
+        own = (stage.platform or self.docker, _familiar(stage.base))
+        self.roots[stage.index] = self.roots[inner.index] if inner else own
         scope = self.scopes[inner.index].copy() if inner else Scope()
         for instruction in stage.body:
             match instruction.cmd:

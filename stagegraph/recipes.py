@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from . import schema
 from .errors import ProjectError, nearest
 from .model import Platform, Recipe
 from .tables import At, Tables
@@ -39,6 +40,9 @@ class Recipes(Tables):
             raise self.error((*path, "unpinned"), 'unpinned can only be "allow"')
         if table.get("timeout", 1) < 1:
             raise self.error((*path, "timeout"), "timeout is in seconds, 1 at least")
+        if (programs := table.get("programs", "")) and programs not in schema.DOCKER_PLATFORMS:
+            what = f"programs = {programs!r} is not an OCI platform"
+            raise self.error((*path, "programs"), what, nearest(programs, schema.DOCKER_PLATFORMS))
         if "path" in table:
             self.folder(table["path"], (*path, "path"))
 
@@ -84,6 +88,7 @@ class Recipes(Tables):
             unpinned="unpinned" in merged,
             archive=merged.get("archive", False),
             timeout=merged.get("timeout", 0),
+            programs=merged.get("programs", ""),
             alternative=alternative,
             source=self.lines.where(*layers[0][1]),
         )

@@ -44,7 +44,7 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
 _RECIPE: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
-    "archive": bool, "timeout": int,
+    "archive": bool, "timeout": int, "programs": str,
 }  # fmt: skip
 _BASE: dict[str, type] = {"bootstrap": str, "include": list, "image": str}
 #: A key's type, or types.

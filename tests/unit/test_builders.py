@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import facts
+from helpers import facts, graph, stages
 
 from stagegraph import builders
 from stagegraph.builders import Builders, Place, parse
@@ -93,7 +93,9 @@ def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
 
 def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: str = "linux/arm64") -> Spec:
     platform = Platform("there", docker, {}, names)
-    return Spec(Node("x", "there"), platform, Recipe("x"), 0, facts=facts(text, docker=docker))
+    found = facts(text, docker=docker)
+    programs = frozenset(docker for docker, _ in found.runs)
+    return Spec(Node("x", "there"), platform, Recipe("x"), 0, facts=found, programs=programs)
 
 
 def chosen(spec: Spec) -> tuple[Place, list[str]]:
@@ -124,6 +126,20 @@ def test_native_is_preferred(buildx: Buildx, names: tuple[str, ...], text: str, 
     place, said = chosen(spec(*names, text=text))
     assert (place.name, said) == (name, [])
     assert place.command() == ["docker", "buildx", "build", f"--builder={name}"]
+
+
+def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> None:
+    """They are preferred where they are native; what the Dockerfile says must run there, too."""
+    dockerfiles = {"tools": "FROM scratch\nCOPY Dockerfile /\n", "x": "FROM tools AS t\nFROM t\nRUN x\n"}
+    more = '[stages.tools.platforms."linux/arm64"]\nprograms = "linux/amd64"\n'
+    made = graph(stages(tmp_path, dockerfiles, more=more), cli={"builder": "arm,alone,amd"})
+    assert made.spec(Node("x", "aarch64")).programs == {"linux/amd64"}
+    assert made.spec(Node("x", "aarch64")).runs == {"linux/amd64", "linux/arm64"}
+    assert chosen(made.spec(Node("x", "aarch64")))[0].name == "amd"
+    assert chosen(made.spec(Node("x", "amd64")))[0].name == "alone"
+    plain = graph(stages(tmp_path, dockerfiles), cli={"builder": "arm,alone,amd"})
+    assert chosen(plain.spec(Node("x", "aarch64")))[0].name == "arm"
+    assert plain.key(Node("x", "aarch64")) == made.key(Node("x", "aarch64"))
 
 
 def test_32_bit_programs_of_the_same_kind(buildx: Buildx) -> None:
