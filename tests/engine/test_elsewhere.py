@@ -173,6 +173,9 @@ def test_a_builder_that_is_not_there(two: Project, farm: Farm) -> None:
     assert "docker buildx inspect --bootstrap farm" in run.output and time.monotonic() - start < 10
     run = two.doit("builder=farm,default", "low:there")
     assert run.status == 0 and "builder farm" in run.output and "building on default" in run.output
+    # where nothing is to be built, nobody is asked
+    run = two.built("builder=nosuch", "low:there")
+    assert run.built == set() and "nosuch" not in run.output
 
 
 def test_a_builder_that_goes_away(two: Project, farm: Farm) -> None:
