@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .graph import Spec
+    from .model import Node
 
 #: Seconds. buildx itself waits 20 for an address that does not answer; a pod may have to be pulled first.
 _ASK, _BOOT, _LIST = 30, 300, 5
@@ -91,11 +92,25 @@ class Place(NamedTuple):
         return ["docker", *entered, "buildx", "build", *([f"--builder={self.name}"] if self.name else [])]
 
 
+class _Work(NamedTuple):
+    """A node to be built: whose ``programs`` do its work, and which platforms' it ``runs`` at all."""
+
+    spec: Spec
+    programs: frozenset[str]
+    runs: frozenset[str]
+
+
 class Builders:
     """Chooses builders for one run; each is asked about once. Safe for threads."""
 
-    def __init__(self, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
-        self.say, self.warn = say, warn
+    def __init__(
+        self,
+        programs: Callable[[Node], frozenset[str]],
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        """``programs`` tells the OCI platforms at whose speed a node's RUNs run."""
+        self.programs, self.say, self.warn = programs, say, warn
         self._known: dict[str, Described] = {}
         self._told: set[str] = set()
         self._lock = threading.Lock()
@@ -108,9 +123,12 @@ class Builders:
         """
         if spec.bootstrap is not None and (docker := spec.platform.docker) in unregistered([docker]):
             raise _no_qemu(spec, docker)  # mmdebstrap runs here, wherever the image is made
+        own = spec.platform.docker
+        parts = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
+        programs = self.programs(spec.node)
+        work = _Work(spec, programs or frozenset({own}), parts | programs if parts else parts)
         with self._lock:
-            names = spec.platform.builders
-            return self._named(spec, names) if names else self._current(spec)
+            return self._named(work) if spec.platform.builders else self._current(work)
 
     def elsewhere(self, place: Place) -> bool:
         """Whether a builder is another than this machine's engine; asks buildx where none was named."""
@@ -126,21 +144,21 @@ class Builders:
 
     # -- one or several are named ----------------------------------------------------------------
 
-    def _named(self, spec: Spec, names: tuple[str, ...]) -> Place:
+    def _named(self, work: _Work) -> Place:
         usable, faults = [], []
-        for name in names:
+        for name in work.spec.platform.builders:
             described = self._look(name)
             if described.error:
                 faults.append(described)
                 continue
-            native = all(map(described.native, spec.programs or {spec.platform.docker}))
-            if native and all(map(described.lists, spec.runs)):
-                return self._place(spec, described, faults)
+            native = all(map(described.native, work.programs))
+            if native and all(map(described.lists, work.runs)):
+                return self._place(work.spec, described, faults)
             usable.append(described)
         for described in usable:
-            if all(map(described.lists, spec.runs)):
-                return self._place(spec, described, faults)
-        raise _cannot_run(spec, usable) if usable else _unusable(spec, faults)
+            if all(map(described.lists, work.runs)):
+                return self._place(work.spec, described, faults)
+        raise _cannot_run(work, usable) if usable else _unusable(work.spec, faults)
 
     def _place(self, spec: Spec, described: Described, faults: list[Described]) -> Place:
         for fault in faults:
@@ -170,16 +188,16 @@ class Builders:
 
     # -- none is named ---------------------------------------------------------------------------
 
-    def _current(self, spec: Spec) -> Place:
+    def _current(self, work: _Work) -> Place:
         """buildx's current builder, which is this machine's engine unless ``docker buildx use`` said else."""
-        foreign = [docker for docker in sorted(spec.runs) if _kind(docker) != _kind(host_platform())]
+        foreign = [docker for docker in sorted(work.runs) if _kind(docker) != _kind(host_platform())]
         if foreign and engine.host() == engine.DEFAULT:
             lacking = unregistered(foreign)
             current = self._look("") if lacking else None
             if current and not current.error and not all(map(current.lists, lacking)):
-                raise _no_qemu(spec, lacking[0])
+                raise _no_qemu(work.spec, lacking[0])
         if foreign and _others_are_known():
-            self._hint(spec, foreign)
+            self._hint(work.spec, foreign)
         return Place()
 
     def _hint(self, spec: Spec, foreign: list[str]) -> None:
@@ -290,8 +308,8 @@ def _unusable(spec: Spec, faults: list[Described]) -> StagegraphError:
     return BuilderError(str(spec.node), said, f"{mend} (docs/scale.md); or name another: builder=NAME")
 
 
-def _cannot_run(spec: Spec, usable: list[Described]) -> EmulationError:
-    wanted = " and ".join(sorted(spec.runs))
+def _cannot_run(work: _Work, usable: list[Described]) -> EmulationError:
+    spec, wanted = work.spec, " and ".join(sorted(work.runs))
     said = "\n  ".join(
         f"builder {one.name} does not run programs for {wanted}; it has {', '.join(one.all_listed())}"
         for one in usable

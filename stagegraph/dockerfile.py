@@ -38,15 +38,22 @@ class Edge(NamedTuple):
     whole: bool
 
 
+class Part(NamedTuple):
+    """What one FROM starts: the name at the bottom, the OCI platform asked for ("" for the build's own), and
+    whether it has a RUN. The last part is the result."""
+
+    name: str
+    platform: str
+    runs: bool
+
+
 @dataclass(frozen=True)
 class Facts:
     """What one build of a Dockerfile depends on.
 
     ``args`` are the build arguments to send. ``sources`` are context paths or patterns as BuildKit would look
     them up, with their lines, or ``None`` for all of the context. ``uses_archive``: a step runs the package
-    manager. ``secrets`` are the ids of secrets that steps mount. ``runs`` are the parts that have a
-    RUN, by OCI platform and the name they start from: what a builder must run. It is no input of a key, as
-    ``FROM --platform`` is one already.
+    manager. ``secrets`` are the ids of secrets that steps mount. ``parts`` are those that the result needs.
     """
 
     instructions: tuple[Instruction, ...]
@@ -56,7 +63,7 @@ class Facts:
     directives: Mapping[str, str] = field(default_factory=dict)
     uses_archive: bool = False
     secrets: frozenset[str] = frozenset()
-    runs: frozenset[tuple[str, str]] = frozenset()
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass
@@ -131,7 +138,6 @@ class _Walk:
         self.everything = False
         self.secrets: set[str] = set()
         self.scopes: dict[int, Scope] = {}
-        self.roots: dict[int, tuple[str, str]] = {}
 
     # -- structure -------------------------------------------------------------------------------
 
@@ -156,8 +162,16 @@ class _Walk:
             directives=self.directives,
             uses_archive=any(map(_uses_archive, kept)),
             secrets=frozenset(self.secrets),
-            runs=frozenset(self.roots[s.index] for s in reached if any(i.cmd == "RUN" for i in s.body)),
+            parts=tuple(self._part(stage, stages) for stage in reached),
         )
+
+    def _part(self, stage: _Stage, stages: list[_Stage]) -> Part:
+        runs = any(instruction.cmd == "RUN" for instruction in stage.body)
+        platform, below = stage.platform, _named(stages[: stage.index], stage.base)
+        while below is not None:
+            stage, platform = below, platform or below.platform
+            below = _named(stages[: stage.index], stage.base)
+        return Part(_familiar(stage.base), platform, runs)
 
     def _first_from(self, instructions: Sequence[Instruction]) -> int:
         for index, instruction in enumerate(instructions):
@@ -254,8 +268,6 @@ class _Walk:
             self._edge(stage.base, stage.platform, stage.start.line, whole=True)
         elif any(i.cmd == "ONBUILD" for i in inner.body):
             self.everything = True
-        own = (stage.platform or self.docker, _familiar(stage.base))
-        self.roots[stage.index] = self.roots[inner.index] if inner else own
         scope = self.scopes[inner.index].copy() if inner else Scope()
         for instruction in stage.body:
             match instruction.cmd:

@@ -65,7 +65,6 @@ class Spec:
 
     ``exposed``: a source reaches the Dockerfile, but it is not among the entries as the file to build from
     (it is hidden, or a link). It must then lie outside of the context that is sent, or COPY would see it.
-    ``programs`` are the OCI platforms of what its RUNs run for the most part, as far as the project says.
     """
 
     node: Node
@@ -80,12 +79,6 @@ class Spec:
     archive: str = ""
     text: str = ""
     exposed: bool = False
-    programs: frozenset[str] = frozenset()
-
-    @property
-    def runs(self) -> frozenset[str]:
-        """OCI platforms whose programs a builder must run, itself or by emulation."""
-        return self.programs | {docker for docker, _ in self.facts.runs}
 
     @property
     def dockerfile(self) -> str:
@@ -205,11 +198,6 @@ class Graph:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _programs(self, facts: Facts, parents: tuple[Parent, ...], own: str) -> frozenset[str]:
-        roots = {(p.edge.platform or own, p.edge.name): self.project.recipe(p.node) for p in parents}
-        said = {part: recipe.programs for part, recipe in roots.items() if recipe is not None}
-        return frozenset(said.get(part) or part[0] for part in facts.runs)
-
     def _read(self, node: Node) -> Spec:
         project = self.project
         platform = project.platforms[node.platform]
@@ -249,7 +237,6 @@ class Graph:
             archive=self.lock.archive() if facts.uses_archive or recipe.archive or triggered else "",
             text=text,
             exposed=not file and selection.reaches(recipe.dockerfile),
-            programs=self._programs(facts, parents, platform.docker),
         )
 
     def _recipe_of(self, node: Node) -> Recipe:

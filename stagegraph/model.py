@@ -54,10 +54,10 @@ class Recipe:
 
     ``context`` is the stage's folder relative to the project; ``args`` are candidates: only those that
     the Dockerfile declares are sent. ``own_args`` names those given for this stage itself, which must be
-    declared. ``timeout`` is how many seconds a build may take, 0 for as long as it likes; it is not part of
-    the key, nor are ``programs``: the OCI platform of most programs in the image, where it is another than
-    the image's own. ``alternative`` is the name of the one in force. ``source`` is where in ``stages.toml``
-    the stage is written (``stages.toml:7``).
+    declared. ``timeout`` is how many seconds a build may take, 0 for as long as it likes. ``native`` is the
+    OCI platform at whose speed its programs run, "" for its own. Neither is part of the key. ``alternative``
+    is the name of the one in force. ``source`` is where in ``stages.toml`` the stage is written
+    (``stages.toml:7``).
     """
 
     context: str
@@ -69,7 +69,7 @@ class Recipe:
     unpinned: bool = False
     archive: bool = False
     timeout: int = 0
-    programs: str = ""
+    native: str = ""
     alternative: str = ""
     source: str = ""
 

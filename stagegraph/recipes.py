@@ -38,11 +38,11 @@ class Recipes(Tables):
             raise self.error((*path, "network"), 'network must be "default" or "none"')
         if table.get("unpinned", "allow") != "allow":
             raise self.error((*path, "unpinned"), 'unpinned can only be "allow"')
+        if (native := table.get("native", "")) and native not in schema.DOCKER_PLATFORMS:
+            hint = nearest(native, schema.DOCKER_PLATFORMS)
+            raise self.error((*path, "native"), f"native = {native!r} is not an OCI platform", hint)
         if table.get("timeout", 1) < 1:
             raise self.error((*path, "timeout"), "timeout is in seconds, 1 at least")
-        if (programs := table.get("programs", "")) and programs not in schema.DOCKER_PLATFORMS:
-            what = f"programs = {programs!r} is not an OCI platform"
-            raise self.error((*path, "programs"), what, nearest(programs, schema.DOCKER_PLATFORMS))
         if "path" in table:
             self.folder(table["path"], (*path, "path"))
 
@@ -88,7 +88,7 @@ class Recipes(Tables):
             unpinned="unpinned" in merged,
             archive=merged.get("archive", False),
             timeout=merged.get("timeout", 0),
-            programs=merged.get("programs", ""),
+            native=merged.get("native", ""),
             alternative=alternative,
             source=self.lines.where(*layers[0][1]),
         )

@@ -23,8 +23,8 @@ DOCKER_PLATFORMS = (
 
 #: Words that doit, with this project's commands, takes for a command.
 COMMANDS = (
-    "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
-    "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+    "ci", "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
+    "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
@@ -44,9 +44,10 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
 _RECIPE: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
-    "archive": bool, "timeout": int, "programs": str,
+    "archive": bool, "timeout": int, "native": str,
 }  # fmt: skip
 _BASE: dict[str, type] = {"bootstrap": str, "include": list, "image": str}
+_EXECUTOR: dict[str, type] = {"docker": str, "price": float, "speed": float, "emulated": float}
 #: A key's type, or types.
 Kind = type | tuple[type, ...]
 _STRING_OR_LIST: Kind = (str, list)
@@ -64,10 +65,22 @@ TABLES: dict[str, Mapping[str, Kind]] = {
         "default": bool,
     },
     "secret": {"file": str, "env": str},
+    "ci": {
+        "command": str, "prepare": str, "check": str, "images": list, "branch": str, "registry": str,
+        "limit": int, "setup": int, "unknown": int, "waiting": float, "dynamic": bool, "publish": bool,
+        "circleci": dict, "github": dict,
+    },
+    "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
+    "github executor": {**_EXECUTOR, "runs_on": str},
 }  # fmt: skip
-TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets")
+TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets", "ci")
 TYPE_NAMES: dict[Kind, str] = {
-    str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "a table",
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
     _STRING_OR_LIST: "a string or a list",
-}  # fmt: skip
+}
 TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

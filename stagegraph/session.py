@@ -71,8 +71,9 @@ class Session:
     @cached_property
     def builders(self) -> Builders:
         from .builders import Builders
+        from .programs import runs
 
-        return Builders(self.report.note, self.report.warn)
+        return Builders(lambda node: runs(self.graph, node), self.report.note, self.report.warn)
 
     @cached_property
     def builder(self) -> Builder:

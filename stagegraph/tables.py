@@ -39,7 +39,7 @@ class Tables:
             if key not in known:
                 what = f"unknown key {key!r} in {kind} [{'.'.join(path)}]"
                 raise self.error((*path, key), what, nearest(key, known))
-            if not isinstance(item, known[key]) or (known[key] is int and isinstance(item, bool)):
+            if not _fits(item, known[key]):
                 raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}")
         return value
 
@@ -75,3 +75,9 @@ class Tables:
                     where, f"argument {name} must be a string or a whole number", "put it in quotes"
                 )
         return result
+
+
+def _fits(item: object, kind: schema.Kind) -> bool:
+    """Whether a value has the type that its key wants: a whole number is a number, true is none."""
+    wanted = (int, float) if kind is float else kind
+    return isinstance(item, wanted) and (kind is bool or not isinstance(item, bool))

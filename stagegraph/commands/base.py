@@ -22,6 +22,11 @@ def flag(name: str, help_text: str) -> dict[str, Any]:
     return {**option, "type": bool, "default": False, "help": help_text}
 
 
+def option(name: str, help_text: str) -> dict[str, Any]:
+    """An option with a value; "" where it is not given."""
+    return {**flag(name, help_text), "type": str, "default": ""}
+
+
 OPT_JSON = flag("json", "print JSON")
 
 
@@ -31,18 +36,16 @@ class Command(Manners, DoitCmdBase):  # type: ignore[misc]
     doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...]"
     cmd_options: tuple[dict[str, Any], ...] = (OPT_JSON,)
 
-    def run(self, words: list[str] | None, **flags: bool) -> int:
-        """Answer; the exit status."""
+    def run(self, words: list[str] | None, **options: bool | str) -> int:
+        """Answer; the exit status. ``options`` are those of the command, as doit has read them."""
         from .. import tasks
         from ..tools import arm_signals
 
         try:
             arm_signals()
-            # doit reads options before names only; people write them behind as well
-            written = {name: f"--{name.replace('_', '-')}" for name in flags}
-            behind = {*written.values()} & set(words or ())
-            given = {name for name, on in flags.items() if on or written[name] in behind}
-            names = [word for word in words or () if word not in behind]
+            names, options = _read_behind(words or [], options)
+            self.values = {name: value for name, value in options.items() if isinstance(value, str)}
+            given = {name for name, value in options.items() if value is True}
             return self.answer(tasks.session(), names, given)
         except StagegraphError as error:
             print(f"ERROR: {error}", file=sys.stderr)
@@ -52,8 +55,29 @@ class Command(Manners, DoitCmdBase):  # type: ignore[misc]
             return 130
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
-        """Print the answer; the exit status. Raises ``StagegraphError``."""
+        """Print the answer; the exit status. Raises ``StagegraphError``.
+
+        ``flags`` are the options that are on; those with a value are in ``self.values``.
+        """
         raise NotImplementedError
+
+
+def _read_behind(words: list[str], options: dict[str, bool | str]) -> tuple[list[str], dict[str, bool | str]]:
+    """Names, and options with those that stand behind names: doit reads the ones before names only."""
+    known = {f"--{name.replace('_', '-')}": name for name in options}
+    names, rest = list[str](), iter(words)
+    for word in rest:
+        written, equals, value = word.partition("=")
+        name = known.get(written)
+        if name is None:
+            names.append(word)
+        elif isinstance(options[name], bool) and not equals:
+            options[name] = True
+        elif isinstance(options[name], str):
+            options[name] = value if equals else next(rest, "")
+        else:
+            names.append(word)
+    return names, options
 
 
 def print_json(value: object) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .base import Command, print_json
+from .base import OPT_JSON, Command, option, print_json
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -13,17 +14,28 @@ if TYPE_CHECKING:
 class Keys(Command):
     doc_purpose = "print the key of every node, or of those asked for"
     doc_description = (
-        "A key is the digest of all that determines a node; it changes exactly when a rebuild is due."
+        "A key is the digest of all that determines a node; it changes exactly when a rebuild is due.\n\n"
+        "--write FOLDER writes files that a CI service can take as a cache's key: one for each image and "
+        "platform (stock-amd64), one for all (all). Each has the keys of the image and its test, "
+        "which stand for all that they are made of. A file stays as it is for as long as they do."
     )
+    cmd_options = (OPT_JSON, option("write", "write key files for a CI service into this folder"))
 
-    def _execute(self, json: bool, pos_args: list[str] | None = None) -> int:
-        return self.run(pos_args, json=json)
+    def _execute(self, json: bool, write: str, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json, write=write)
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
         from .. import tasks
 
-        keys = {str(node): session.graph.key(node) for node in tasks.resolve_goals(words)}
-        if "json" in flags:
+        folder = self.values["write"]
+        goals = tasks.resolve_goals(words, tests=bool(folder))
+        keys = {str(node): session.graph.key(node) for node in goals}
+        if folder:
+            from ..keyfiles import write
+
+            for path in write(session.project, keys, Path(folder)):
+                print(path)
+        elif "json" in flags:
             print_json(keys)
         else:
             width = max(map(len, keys), default=0)

@@ -6,20 +6,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..errors import ProjectError, StagegraphError, nearest
-from .base import OPT_JSON, Command, flag, print_json
+from .base import OPT_JSON, Command, flag, option, print_json
 
 if TYPE_CHECKING:
     from ..publish import Publication, Pushed
     from ..session import Session
-
-_VERSION = {
-    "name": "version",
-    "short": "",
-    "long": "version",
-    "type": str,
-    "default": "",
-    "help": "version of what is published, for the index's annotations",
-}
 
 
 class Publish(Command):
@@ -35,14 +26,14 @@ class Publish(Command):
         "The index is pushed last, so it never names what is not there. Publishing again pushes what has "
         "changed, which is nothing if nothing has. --dry-run reads from the registry and pushes nothing."
     )
-    cmd_options = (OPT_JSON, flag("dry-run", "print what would be pushed"), _VERSION)
+    cmd_options = (
+        OPT_JSON,
+        flag("dry-run", "print what would be pushed"),
+        option("version", "version of what is published, for the index's annotations"),
+    )
 
     def _execute(self, json: bool, dry_run: bool, version: str, pos_args: list[str] | None = None) -> int:
-        # doit reads options before names only; people write them behind as well
-        behind = [word for word in pos_args or () if word.startswith("--version=")]
-        self.version = behind[-1].partition("=")[2] if behind else version
-        pos_args = [word for word in pos_args or () if word not in behind]
-        return self.run(pos_args, json=json, dry_run=dry_run)
+        return self.run(pos_args, json=json, dry_run=dry_run, version=version)
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
         from ..publish import Publisher, prepare, revision
@@ -53,7 +44,9 @@ class Publish(Command):
             hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
             raise ProjectError("doit publish", "no registry is set", hint)
         origin = revision(session.project, session.report.warn)
-        publications = [prepare(session, image, origin, self.version) for image in images]  # all, or none
+        publications = [
+            prepare(session, image, origin, self.values["version"]) for image in images
+        ]  # all, or none
         publisher = Publisher(session, session.registry, origin, dry=dry)
         told: list[tuple[Publication, Pushed]] = []
         for publication in publications:

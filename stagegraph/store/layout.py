@@ -107,6 +107,14 @@ class LayoutStore:
             if is_digest(key) and (record := self.read(key)):
                 yield record
 
+    def newest(self) -> set[str]:
+        """Keys of the newest builds of all nodes that were made here."""
+        folder, keys = self.root / "latest", set[str]()
+        for path in folder.iterdir() if folder.is_dir() else ():
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                keys.add(path.read_text().strip())
+        return keys
+
     def delete(self, key: str) -> None:
         """Forget a record; ``rebuild_index`` is for the caller to call once, after the last."""
         with writing(self._record_path(key)):
@@ -198,6 +206,10 @@ class LayoutStore:
         if not isinstance(config, dict) or not is_digest(config.get("digest")):
             raise StoreError(record.node, "its manifest names no configuration", "run again; it is made anew")
         return str(config["digest"])
+
+    def blobs_of(self, record: Record) -> tuple[str, ...]:
+        """Digests of manifest, configuration, layers. Raises ``StoreError`` for a manifest that is none."""
+        return tuple(digest for digest, _ in self._image_blobs(record))
 
     def _image_blobs(self, record: Record) -> Iterator[tuple[str, int]]:
         """Digest and size (bytes) of manifest, configuration and layers; the manifest is checked first.
@@ -342,6 +354,30 @@ class LayoutStore:
                 lock = FileLock(locks / f"tmp-{folder.name}")
                 lock.acquire()
         return folder, lock
+
+    @contextlib.contextmanager
+    def unused(self) -> Iterator[None]:
+        """Nobody brings blobs into the store for the time of the block.
+
+        Raises ``StoreError`` where a run is about to: its blobs have no record yet.
+        """
+        from filelock import FileLock, Timeout
+
+        self.prepare()
+        busy = StoreError(str(self.root), "a run is using it", "try again when that is done")
+        parent, locks = self.root / "tmp", self.root / "locks"
+        with writing(locks):
+            locks.mkdir(exist_ok=True)
+        with FileLock(locks / "tmp"), contextlib.ExitStack() as held:
+            # builders hold a lock each, and so does whoever has a folder below tmp/
+            for path in sorted(locks.iterdir()):
+                if path.name not in ("tmp", "index"):
+                    try:
+                        held.enter_context(FileLock(path, timeout=0))
+                    except Timeout:
+                        raise busy from None
+            shutil.rmtree(parent, ignore_errors=True)
+            yield
 
     def rebuild_index(self) -> None:
         """Write ``index.json`` from the records whose manifests are here, under a lock."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tarfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
 from stagegraph import config
+from stagegraph import key as keys
 from stagegraph.dockerfile import Facts, analyse
 from stagegraph.errors import ResolveError
+from stagegraph.files import write_atomically
 from stagegraph.graph import Graph
+from stagegraph.key import Input
 from stagegraph.lock import Lock, Resolved
+from stagegraph.record import MANIFEST, Record, visible
 from stagegraph.store.layout import LayoutStore
 
 #: A project's settings without stages, on an image from outside so that it needs no archive.
@@ -107,3 +113,39 @@ def layer(layout: LayoutStore, files: dict[str, str]) -> dict[str, str]:
             archive.addfile(info, io.BytesIO(text.encode()))
     digest, _ = layout.add_blob(zstandard.compress(out.getvalue()))
     return {"digest": digest}
+
+
+#: Layers of ``image`` unless it is given others.
+LAYERS = (b"layer one", b"layer two")
+
+
+def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
+    """Write a blob as a builder would; its descriptor."""
+    store.prepare()
+    path = store.blob(sha(data))
+    if not path.exists():
+        write_atomically(path, data)
+    return {"digest": sha(data), "size": len(data)}
+
+
+def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LAYERS) -> Record:
+    """An image in the layout and its record, which is not yet put."""
+    what = {"name": name, "rootfs": {"diff_ids": [sha(layer) for layer in layers]}}
+    config = blob(store, json.dumps(what).encode())
+    files, whole = visible(what)
+    manifest = json.dumps(
+        {"mediaType": MANIFEST, "config": config, "layers": [blob(store, x) for x in layers]}
+    ).encode()
+    inputs = (Input("schema", "", name),)
+    return Record(
+        key=keys.digest(inputs),
+        node=f"{name}:amd64",
+        docker="linux/amd64",
+        digest=blob(store, manifest)["digest"],
+        size=len(manifest),
+        files=files,
+        image=whole,
+        seconds=1.0,
+        created="",
+        inputs=inputs,
+    )

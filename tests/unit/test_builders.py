@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from helpers import facts, graph, stages
 from stagegraph import builders
 from stagegraph.builders import Builders, Place, parse
 from stagegraph.errors import BuilderError, EmulationError
-from stagegraph.graph import Spec
+from stagegraph.graph import Graph, Spec
 from stagegraph.model import Bootstrap, Node, Platform, Recipe
+from stagegraph.programs import runs
 
 pytestmark = pytest.mark.unit
 
@@ -93,14 +94,19 @@ def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
 
 def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: str = "linux/arm64") -> Spec:
     platform = Platform("there", docker, {}, names)
-    found = facts(text, docker=docker)
-    programs = frozenset(docker for docker, _ in found.runs)
-    return Spec(Node("x", "there"), platform, Recipe("x"), 0, facts=found, programs=programs)
+    return Spec(Node("x", "there"), platform, Recipe("x"), 0, facts=facts(text, docker=docker))
+
+
+def of(spec: Spec, say: Callable[[str], None] = print) -> Builders:
+    """Builders for a node whose Dockerfile says all that is known of what it runs."""
+    own = spec.platform.docker
+    programs = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
+    return Builders(lambda _: programs, say, lambda text: say(f"warning: {text}"))
 
 
 def chosen(spec: Spec) -> tuple[Place, list[str]]:
     said: list[str] = []
-    return Builders(said.append, lambda text: said.append(f"warning: {text}")).choose(spec), said
+    return of(spec, said.append).choose(spec), said
 
 
 TOOLS = "FROM --platform=linux/amd64 base AS t\nRUN x\nFROM scratch\nCOPY --from=t /a /\n"
@@ -131,15 +137,17 @@ def test_native_is_preferred(buildx: Buildx, names: tuple[str, ...], text: str, 
 def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> None:
     """They are preferred where they are native; what the Dockerfile says must run there, too."""
     dockerfiles = {"tools": "FROM scratch\nCOPY Dockerfile /\n", "x": "FROM tools AS t\nFROM t\nRUN x\n"}
-    more = '[stages.tools.platforms."linux/arm64"]\nprograms = "linux/amd64"\n'
+    more = '[stages.tools.platforms."linux/arm64"]\nnative = "linux/amd64"\n'
+
+    def place(made: Graph, platform: str) -> str:
+        return (
+            Builders(lambda node: runs(made, node), print, print).choose(made.spec(Node("x", platform))).name
+        )
+
     made = graph(stages(tmp_path, dockerfiles, more=more), cli={"builder": "arm,alone,amd"})
-    assert made.spec(Node("x", "aarch64")).programs == {"linux/amd64"}
-    assert made.spec(Node("x", "aarch64")).runs == {"linux/amd64", "linux/arm64"}
-    assert chosen(made.spec(Node("x", "aarch64")))[0].name == "amd"
-    assert chosen(made.spec(Node("x", "amd64")))[0].name == "alone"
+    assert (place(made, "aarch64"), place(made, "amd64")) == ("amd", "alone")
     plain = graph(stages(tmp_path, dockerfiles), cli={"builder": "arm,alone,amd"})
-    assert chosen(plain.spec(Node("x", "aarch64")))[0].name == "arm"
-    assert plain.key(Node("x", "aarch64")) == made.key(Node("x", "aarch64"))
+    assert (place(plain, "aarch64"), place(plain, "amd64")) == ("arm", "alone")
 
 
 def test_32_bit_programs_of_the_same_kind(buildx: Buildx) -> None:
@@ -149,10 +157,10 @@ def test_32_bit_programs_of_the_same_kind(buildx: Buildx) -> None:
 
 
 def test_each_is_asked_once_and_none_without_need(buildx: Buildx) -> None:
-    found = Builders(print, print)
+    found = of(spec())
     for _ in range(3):
         found.choose(spec("arm", "amd"))
-        found.choose(spec("arm", "amd", text=TOOLS))
+        found.choose(spec("amd", "arm"))
     assert buildx.asked == ["arm", "amd"]
     found.forget()
     found.choose(spec("arm", "amd"))
@@ -238,14 +246,15 @@ def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
     buildx.listed = '{"Name": "down", "Driver": "remote", "Nodes": [{"Status": "inactive"}]}\nnot JSON\n'
     buildx.listed += '{"Name": "arm", "Driver": "remote", %s}\n' % machines  # noqa: UP031
     said: list[str] = []
-    found = Builders(said.append, said.append)
+    found = of(spec(), said.append)
     assert [found.choose(spec()) for _ in range(2)] == [Place(), Place()]
     assert said == ["linux/arm64 is emulated here; builder arm is native for it: builder=there:arm"]
-    assert found.choose(spec(text=TOOLS)) == Place() and buildx.asked == ["", "--format=json"]
+    assert buildx.asked == ["", "--format=json"]
+    assert chosen(spec(text=TOOLS)) == (Place(), []) and buildx.asked == ["", "--format=json"]
 
 
 def test_elsewhere(buildx: Buildx) -> None:
-    found = Builders(print, print)
+    found = of(spec())
     assert found.elsewhere(found.choose(spec("arm"))) and found.elsewhere(found.choose(spec("context")))
     assert not found.elsewhere(found.choose(spec("default")))
     buildx.answers[""] = answer(node("default", AMD64), driver="docker")

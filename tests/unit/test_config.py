@@ -206,14 +206,6 @@ def test_builder_in_the_file(tmp_path: Path, value: str, message: str) -> None:
     assert fault(tmp_path, more + STAGE).startswith(f"stages.toml:{NEXT + 2}: {message}")
 
 
-def test_programs(tmp_path: Path) -> None:
-    more = STAGE + '[stages.blas.platforms."linux/arm64"]\nprograms = "linux/amd64"\n'
-    recipes = load(tmp_path, more).stages["blas"].recipes
-    assert (recipes["amd64"].programs, recipes["jetson"].programs) == ("", "linux/amd64")
-    said = fault(tmp_path, STAGE + 'programs = "amd64"\n')
-    assert said.startswith(f"stages.toml:{NEXT + 2}: programs = 'amd64' is not an OCI platform")
-
-
 def test_a_slip_in_the_environment(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         load(tmp_path, STAGE, env={"STAGEGRAPH_LOKED": "1"})

@@ -590,19 +590,3 @@ def test_kind_of_a_mount_that_only_the_build_knows() -> None:
     text = 'FROM base\nRUN --mount=type=$T,target=/c ["x"]\n'
     assert "a kind that only the build knows cannot be keyed" in fault(text)
     assert facts('FROM base\nRUN --mount=type=SECRET,id=token ["x"]\n').secrets == {"token"}
-
-
-@pytest.mark.parametrize(
-    ("text", "runs"),
-    [
-        ("FROM base\nCOPY --from=other /a /\n", set()),
-        ("FROM base\nRUN x\n", {"linux/arm64 base"}),
-        ("FROM --platform=linux/amd64 b AS t\nRUN x\nFROM scratch\nCOPY --from=t /a /\n", {"linux/amd64 b"}),
-        ("FROM --platform=$BUILDPLATFORM base AS a\nFROM a\nRUN x\n", {"linux/amd64 base"}),
-        ("FROM --platform=linux/amd64 base AS a\nRUN x\nFROM base\nCOPY --from=a / /\nRUN y\n",
-         {"linux/amd64 base", "linux/arm64 base"}),
-        ("FROM --platform=linux/amd64 base AS idle\nRUN x\nFROM base\nRUN y\n", {"linux/arm64 base"}),
-    ],
-)  # fmt: skip
-def test_what_a_builder_must_run(text: str, runs: set[str]) -> None:
-    assert {" ".join(part) for part in facts(text, docker="linux/arm64").runs} == runs

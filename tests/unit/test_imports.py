@@ -23,7 +23,9 @@ FORBIDDEN = (
 )
 
 
-@pytest.mark.parametrize("module", ["model", "dockerfile", "key", "plan", "graph", "record", "config"])
+@pytest.mark.parametrize(
+    "module", ["model", "dockerfile", "key", "plan", "graph", "record", "config", "programs"]
+)
 def test_core(module: str) -> None:
     code = f"import sys; old = set(sys.modules); import stagegraph.{module}; print(*set(sys.modules) - old)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)

@@ -18,51 +18,17 @@ from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
-from helpers import sha
+from helpers import LAYERS, blob, image, sha
 
 from stagegraph import key as keys
 from stagegraph.errors import DiskFullError, StoreError
 from stagegraph.files import write_atomically
 from stagegraph.key import Input
-from stagegraph.record import INDEX, MANIFEST, Record, visible
+from stagegraph.record import INDEX, MANIFEST, Record
 from stagegraph.store import layout
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
-
-LAYERS = (b"layer one", b"layer two")
-
-
-def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
-    """Write a blob as a builder would; its descriptor."""
-    store.prepare()
-    path = store.blob(sha(data))
-    if not path.exists():
-        write_atomically(path, data)
-    return {"digest": sha(data), "size": len(data)}
-
-
-def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LAYERS) -> Record:
-    """An image in the layout and its record, which is not yet put."""
-    what = {"name": name, "rootfs": {"diff_ids": [sha(layer) for layer in layers]}}
-    config = blob(store, json.dumps(what).encode())
-    files, whole = visible(what)
-    manifest = json.dumps(
-        {"mediaType": MANIFEST, "config": config, "layers": [blob(store, x) for x in layers]}
-    ).encode()
-    inputs = (Input("schema", "", name),)
-    return Record(
-        key=keys.digest(inputs),
-        node=f"{name}:amd64",
-        docker="linux/amd64",
-        digest=blob(store, manifest)["digest"],
-        size=len(manifest),
-        files=files,
-        image=whole,
-        seconds=1.0,
-        created="",
-        inputs=inputs,
-    )
 
 
 def old(store: LayoutStore) -> None:

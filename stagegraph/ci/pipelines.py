@@ -1,0 +1,130 @@
+"""The files of a project's CI: planned, written as YAML, compared with what is there."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .. import asked, config
+from ..errors import ProjectError, nearest
+from ..graph import host_platform
+from . import circleci, github, jobs, table, times, work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..graph import Graph
+    from ..model import Node
+    from .model import Pipeline, Table, Unit
+
+_FILES = {"circleci": circleci.FILE, "github": github.FILE}
+
+
+class Plans:
+    """A project's pipelines. Raises ``ProjectError`` for what ``[ci]`` says wrong."""
+
+    def __init__(self, graph: Graph, *, limit: str = "") -> None:
+        self.graph, self.project = graph, graph.project
+        tables, lines = config.parse(config.read(self.project.root))
+        self.table: Table = table.read(tables, lines, limit=limit)
+        self.goals = self._goals(lines.where("ci", "images"))
+
+    def _goals(self, where: str) -> list[Node]:
+        """Nodes of the images that ``[ci]`` names, or of all that are made by default; with their tests."""
+        images = self.project.images
+        known = asked.named(self.graph, tests=True)
+        words = self.table.images or [name for name, image in images.items() if image.default]
+        if not words:
+            raise ProjectError(where, "the project has no image to build", "declare one under [images]")
+        for word in words:
+            if word.partition(":")[0] not in images or word not in known:
+                hint = nearest(word, [w for w in known if w.partition(":")[0] in images])
+                raise ProjectError(where, f"no image {word!r}", hint)
+        return list(dict.fromkeys(node for word in words for node in known[word]))
+
+    @property
+    def images(self) -> list[str]:
+        """Names of the images, each once."""
+        stages = {node.stage for node in self.goals}
+        return [name for name, image in self.project.images.items() if image.stage in stages]
+
+    @cached_property
+    def times(self) -> times.Times:
+        return times.read(self.project.root, host_platform())
+
+    def units(self, service: str) -> list[Unit]:
+        executors = self.table.services[service]
+        return work.units(self.graph, self.goals, executors, self.times, self.table.unknown)
+
+    def pipeline(self, service: str, needed: Callable[[Node], bool] | None = None) -> Pipeline:
+        """Jobs of a service; with ``needed``, for the units alone that have such a node."""
+        units = self.units(service)
+        if needed:
+            units = _only(units, [any(map(needed, unit.nodes)) for unit in units])
+        return jobs.plan(service, units, self.table.services[service], self.table)
+
+    def files(self) -> dict[str, tuple[str, Pipeline]]:
+        """Text and plan by file name."""
+        made: dict[str, tuple[str, Pipeline]] = {}
+        for service in self.table.services:
+            pipeline = self.pipeline(service)
+            made[_FILES[service]] = text(self._tree(service, pipeline), self._command), pipeline
+        return made
+
+    def _tree(self, service: str, pipeline: Pipeline) -> dict[str, Any]:
+        if service == "circleci" and self.table.dynamic:
+            return circleci.setup(self.table)
+        if service == "circleci":
+            return circleci.static(pipeline, self.table, self.images)
+        write = github.dynamic if self.table.dynamic else github.static
+        return write(pipeline, self.table, self.images)
+
+    @property
+    def _command(self) -> str:
+        return f"{self.table.command} ci"
+
+    def continuation(self, needed: Callable[[Node], bool]) -> str:
+        """CircleCI's configuration with jobs for what is needed alone."""
+        pipeline = self.pipeline("circleci", needed)
+        return text(circleci.static(pipeline, self.table, self.images), f"{self._command} --continuation")
+
+    def matrix(self, needed: Callable[[Node], bool]) -> str:
+        """GitHub's jobs for what is needed alone, in no more levels than the workflow has."""
+        count = len(github.levels(self.pipeline("github")))
+        pipeline = self.pipeline("github", needed)
+        if len(github.levels(pipeline)) > count:  # a plan for less can be deeper; the whole one is not
+            pipeline = self.pipeline("github")
+        return github.matrix(pipeline, count)
+
+
+def _only(units: Sequence[Unit], keep: Sequence[bool]) -> list[Unit]:
+    """Units of a choice, their needs numbered anew; those left out are there already."""
+    from dataclasses import replace
+
+    place = {old: new for new, old in enumerate(number for number, kept in enumerate(keep) if kept)}
+    return [
+        replace(unit, needs=tuple(place[need] for need in unit.needs if need in place))
+        for number, unit in enumerate(units)
+        if number in place
+    ]
+
+
+def text(tree: dict[str, Any], command: str) -> str:
+    """YAML with a first line that says where it comes from."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+            return True  # a reader should see each job whole
+
+    def string(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, string)
+    body = yaml.dump(tree, Dumper=Dumper, sort_keys=False, width=10**6, allow_unicode=True)
+    return f"{HEADER}{command}`; what it is made from is stages.toml and {times.FILE}.\n{body}"
+
+
+#: How a generated file begins; one that does not is somebody's own and is not overwritten.
+HEADER = "# Generated, do not edit: made by `"

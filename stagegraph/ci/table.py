@@ -1,0 +1,106 @@
+"""``[ci]`` of ``stages.toml`` -> ``Table``. Only ``doit ci`` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .. import schema
+from ..errors import ProjectError, nearest
+from ..tables import Tables
+from .model import Executor, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..lines import Lines
+
+SERVICES = ("circleci", "github")
+_EXAMPLE = """write a cost table, for example
+  [ci.github.amd64]
+  docker = "linux/amd64"
+  runs_on = "ubuntu-24.04"
+  price = 0.006       # a minute
+  emulated = 0.1      # speed at which it runs programs of other processors"""
+#: The service's own words for a machine: the one that must be given comes first.
+_OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
+
+
+def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:
+    """Read and check the table. ``limit`` (minutes) overrides. Raises ``ProjectError`` naming the line."""
+    table = _Reader(tables, lines).read()
+    if not limit:
+        return table
+    if not limit.isdecimal() or not int(limit):
+        raise ProjectError("command line", f"--limit {limit} is no number of minutes", "--limit 300")
+    return replace(table, limit=int(limit))
+
+
+class _Reader(Tables):
+    def read(self) -> Table:
+        table = self.table(("ci",), "ci")
+        for name, least in (("limit", 1), ("setup", 0), ("unknown", 1), ("waiting", 0)):
+            if table.get(name, least) < least:
+                raise self.error(("ci", name), f"{name} must be {least} at least")
+        services = {name: self.executors(name) for name in SERVICES if name in table}
+        if not any(services.values()):
+            raise self.error(("ci",), "no executor of a CI service is declared", _EXAMPLE)
+        return Table(
+            command=table.get("command", "doit"),
+            prepare=table.get("prepare", ""),
+            check=table.get("check", ""),
+            images=tuple(map(str, table.get("images", ()))),
+            branch=table.get("branch", "main"),
+            limit=table.get("limit", 300),
+            setup=table.get("setup", 3),
+            unknown=table.get("unknown", 60),
+            waiting=table.get("waiting", 0.0),
+            dynamic=table.get("dynamic", False),
+            publish=table.get("publish", False),
+            registry=self.registry(table),
+            services=services,
+        )
+
+    def registry(self, table: Mapping[str, Any]) -> str:
+        """The registry that CI uses: its own, or the project's."""
+        registry = str(table.get("registry", self.table(("project",), "project").get("registry", "")))
+        if registry and not schema.REGISTRY.fullmatch(registry):
+            hint = "HOST, HOST:PORT or HOST/PATH, without https://"
+            raise self.error(("ci", "registry"), f"{registry!r} is not a registry", hint)
+        for name in ("dynamic", "publish"):
+            if table.get(name) and not registry:
+                what = f"{name} needs a registry, which says what there is already"
+                raise self.error(("ci", name), what, f'write registry = "HOST" under [ci], or {name} = false')
+        return registry.removesuffix("/")
+
+    def executors(self, service: str) -> tuple[Executor, ...]:
+        names = self.named(("ci", service))
+        return tuple(self.executor(service, name) for name in names)
+
+    def executor(self, service: str, name: str) -> Executor:
+        path = ("ci", service, name)
+        table = self.table(path, f"{service} executor")
+        docker = table.get("docker", "")
+        if docker not in schema.DOCKER_PLATFORMS:
+            hint = nearest(docker, schema.DOCKER_PLATFORMS)
+            raise self.error((*path, "docker"), f"docker = {docker!r} is not an OCI platform", hint)
+        for key in (_OPTIONS[service][0], "price"):
+            if key not in table:
+                raise self.error(path, f"executor {name} has no {key}", _EXAMPLE)
+        emulated, speed = self.number(table, path, "emulated", 0.0), self.number(table, path, "speed", 1.0)
+        if not speed:
+            raise self.error((*path, "speed"), "speed must be above 0")
+        return Executor(
+            name=name,
+            docker=docker,
+            price=self.number(table, path, "price", 0.0),
+            speed=speed,
+            emulated=emulated,
+            options={key: table[key] for key in _OPTIONS[service] if key in table},
+        )
+
+    def number(self, table: Mapping[str, Any], path: tuple[str, ...], key: str, default: float) -> float:
+        value = float(table.get(key, default))
+        if not 0 <= value < float("inf"):
+            raise self.error((*path, key), f"{key} must be a number, 0 at least")
+        return value

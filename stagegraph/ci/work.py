@@ -1,0 +1,140 @@
+"""Graph and times -> units of work: which nodes go together, what they need, how long they take where."""
+
+from __future__ import annotations
+
+import math
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+from ..model import Node
+from ..programs import runs
+from .model import Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..graph import Graph
+    from .model import Executor
+    from .times import Times
+
+#: Minutes for a node that runs nothing: files are copied.
+COPYING = 0.5
+
+
+def units(
+    graph: Graph, goals: Iterable[Node], executors: Sequence[Executor], times: Times, unknown: int
+) -> list[Unit]:
+    """Units for ``goals`` and all that they are made of, parents first. ``unknown`` is in minutes.
+
+    Platforms share nodes of one key: the first of them makes it. Raises ``StagegraphError``.
+    """
+    goals = list(goals)
+    order = graph.order(goals)
+    first: dict[str, Node] = {}
+    for node in order:
+        first.setdefault(graph.key(node), node)
+    nodes = list(first.values())
+    parents = {node: [first[graph.key(parent)] for parent in graph.parents(node)] for node in nodes}
+    images: dict[str, list[str]] = {}
+    for word, node in _images(graph, goals):
+        images.setdefault(graph.key(node), []).append(word)
+    groups = _groups(graph, nodes, parents)
+    index = {node: number for number, group in enumerate(groups) for node in group}
+    running = {node: runs(graph, node) for node in nodes}
+    wanted = {first[graph.key(goal)] for goal in goals}
+    made = []
+    for number, group in enumerate(groups):
+        needs = {index[parent] for node in group for parent in parents[node]} - {number}
+        minutes = {
+            e.name: sum(_minutes(node, running[node], e, times, unknown) for node in group) for e in executors
+        }
+        words = [word for node in group for word in images.get(graph.key(node), ())] or [str(group[-1])]
+        goal = bool(wanted & set(group))
+        made.append(Unit(tuple(words), tuple(group), minutes, tuple(sorted(needs)), goal))
+    return made
+
+
+def _images(graph: Graph, goals: Iterable[Node]) -> Iterable[tuple[str, Node]]:
+    """Words of images (``stock:amd64``) whose nodes are among the goals, with these nodes."""
+    wanted = set(goals)
+    for image in graph.project.images.values():
+        for platform in image.platforms:
+            if (node := Node(image.stage, platform)) in wanted:
+                yield f"{image.name}:{platform}", node
+
+
+def _groups(
+    graph: Graph, nodes: Sequence[Node], parents: Mapping[Node, Sequence[Node]]
+) -> list[tuple[Node, ...]]:
+    """Nodes that one job makes together: an image with its test, and what stands between the two.
+
+    Groups that another needs come before it; those that need one another become one.
+    """
+    together: dict[Node, list[Node]] = {node: [node] for node in nodes}
+    for test in nodes:
+        image = graph.project.tested_by(test.stage)
+        if image is None:
+            continue
+        tested = next((node for node in parents[test] if node.stage == image.stage), None)
+        if tested is not None:
+            _join(together, [tested, *_between(tested, test, nodes, parents), test])
+    place = {node: number for number, node in enumerate(nodes)}
+    while True:
+        groups = {id(group): tuple(sorted(group, key=place.__getitem__)) for group in together.values()}
+        needs = {
+            this: {id(together[parent]) for node in group for parent in parents[node]} - {this}
+            for this, group in groups.items()
+        }
+        try:
+            return [groups[this] for this in TopologicalSorter(needs).static_order()]
+        except CycleError as error:
+            _join(together, [node for this in error.args[1] for node in groups[this]])
+
+
+def _join(together: dict[Node, list[Node]], nodes: Iterable[Node]) -> None:
+    whole: list[Node] = []
+    for node in nodes:
+        whole += [each for each in together[node] if each not in whole]
+    for node in whole:
+        together[node] = whole
+
+
+def _between(
+    low: Node, high: Node, nodes: Sequence[Node], parents: Mapping[Node, Sequence[Node]]
+) -> list[Node]:
+    """Nodes that stand on ``low`` and that ``high`` stands on."""
+    above = {low}
+    for node in nodes:  # parents come first
+        if above & set(parents[node]):
+            above.add(node)
+    todo = [high]
+    reached: set[Node] = set()
+    while todo:
+        node = todo.pop()
+        if node not in reached:
+            reached.add(node)
+            todo += parents[node]
+    return [node for node in nodes if node in above & reached and node not in (low, high)]
+
+
+def _minutes(node: Node, running: frozenset[str], executor: Executor, times: Times, unknown: int) -> float:
+    """Expected minutes of a node on an executor; infinite where it cannot run there.
+
+    The time was recorded on one kind of machine, where programs of another processor were emulated. Where
+    several kinds of programs run in one node, nothing tells how its time is shared, and the slower is taken.
+    """
+    if not running:
+        seconds = times.seconds.get(str(node))
+        return COPYING if seconds is None else seconds / 60 / executor.speed
+    if running != {executor.docker} and not executor.emulated:
+        return math.inf
+    emulated = executor.emulated or 1.0
+    known = times.seconds.get(str(node))
+    if known is None:
+        return unknown / executor.speed
+    minutes = known / 60 / executor.speed
+    if executor.docker == times.machine:
+        return minutes
+    if times.machine in running:
+        return minutes / emulated  # what was native there is emulated here
+    return minutes * (emulated if running == {executor.docker} else 1)

@@ -1,0 +1,86 @@
+"""What of ``cache/`` is still needed, and the removal of the rest.
+
+Needed are the records of current keys, those that find the same images by their content (early cutoff), and
+the blobs of these images. Of older builds the records alone stay, where they are a node's newest: they
+explain the next build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import StoreError
+from .files import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from .record import Record
+    from .store.layout import LayoutStore
+
+#: Files of damaged blobs and logs are for whoever looks into a failure; a saved cache needs neither.
+_FOLDERS = ("damaged", "logs")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What stays and what goes. ``kept`` are records with whole images, ``noted`` those that only explain.
+
+    ``doomed`` are files and folders to remove; sizes are in bytes.
+    """
+
+    kept: tuple[Record, ...]
+    noted: tuple[Record, ...]
+    doomed: tuple[Path, ...]
+    kept_bytes: int
+    freed_bytes: int
+
+
+def select(layout: LayoutStore, keys: Iterable[str]) -> Selection:
+    """What to keep for these recipe keys. Reads records and manifests, changes nothing."""
+    wanted = set(keys)
+    records = list(layout.list())
+    digests = {record.digest for record in records if record.key in wanted}
+    kept = [record for record in records if record.digest in digests]
+    newest = layout.newest()
+    noted = [record for record in records if record.key in newest and record.digest not in digests]
+    blobs: set[str] = set()
+    for record in kept:
+        with contextlib.suppress(StoreError):  # one whose manifest is bad has nothing to keep
+            blobs.update(layout.blobs_of(record))
+    names = {record.key for record in (*kept, *noted)}
+    doomed = [path for path in _files(layout.root / "records") if f"sha256:{path.name}" not in names]
+    doomed += [path for path in _files(layout.blobs) if f"sha256:{path.name}" not in blobs]
+    doomed += [layout.root / folder for folder in _FOLDERS if (layout.root / folder).is_dir()]
+    kept_bytes = sum(_size(layout.blob(digest)) for digest in blobs)
+    return Selection(tuple(kept), tuple(noted), tuple(doomed), kept_bytes, sum(map(_size, doomed)))
+
+
+def remove(layout: LayoutStore, selection: Selection) -> None:
+    """Remove what is doomed. To be called while nobody builds; see ``LayoutStore.unused``."""
+    # records first: one without its blobs is no harm, but one is not to be believed that had them just now
+    for path in selection.doomed:
+        with writing(path):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    layout.rebuild_index()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return iter(sorted(folder.iterdir()) if folder.is_dir() else ())
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all below a folder; 0 for what is not there."""
+    paths = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
+    total = 0
+    for each in paths:
+        with contextlib.suppress(OSError):
+            total += each.lstat().st_size
+    return total

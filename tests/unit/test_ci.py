@@ -1,0 +1,420 @@
+"""Pipelines: what goes into which job, when it would be too long, what it costs, how it is written."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers import graph, stages, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagegraph import programs
+from stagegraph.ci import github, jobs, table, times, work
+from stagegraph.ci.model import Executor, Job, Pipeline, Table, Unit
+from stagegraph.ci.pipelines import HEADER, Plans
+from stagegraph.ci.times import Times
+from stagegraph.config import parse
+from stagegraph.errors import ProjectError
+from stagegraph.graph import Graph
+from stagegraph.model import Node
+
+pytestmark = pytest.mark.unit
+
+AMD = Executor("amd", "linux/amd64", 0.006, 1.0, 0.1, {"runs_on": "a", "resource_class": "a"})
+ARM = Executor("arm", "linux/arm64", 0.005, 1.0, 0.0, {"runs_on": "b", "resource_class": "b"})
+TABLE = Table("doit", "", "", (), "main", 100, 5, 60, 0.0, False, False, "", {"github": (AMD, ARM)})
+
+
+def unit(name: str, minutes: dict[str, float], *needs: int) -> Unit:
+    return Unit((name,), (Node(name, "amd64"),), minutes, needs)
+
+
+def problem(*times_and_needs: tuple[float, float, tuple[int, ...]]) -> list[Unit]:
+    rows = enumerate(times_and_needs)
+    return [unit(f"u{number}", {"amd": amd, "arm": arm}, *needs) for number, (amd, arm, needs) in rows]
+
+
+@st.composite
+def problems(draw: st.DrawFn, most: int = 12) -> list[Unit]:
+    rows = []
+    for number in range(draw(st.integers(1, most))):
+        amd = draw(st.sampled_from([1.0, 5.0, 20.0, 60.0]))
+        arm = draw(st.sampled_from([math.inf, amd, amd / 10]))
+        needs = draw(st.sets(st.integers(0, number - 1), max_size=3)) if number else set()
+        rows.append((amd, arm, tuple(sorted(needs))))
+    return problem(*rows)
+
+
+# -- jobs ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(problems(), st.sampled_from([0.0, 0.05]))
+def test_each_unit_is_in_one_job_that_is_not_too_long_and_comes_after_what_it_needs(
+    units: list[Unit], waiting: float
+) -> None:
+    pipeline = jobs.plan("github", units, (AMD, ARM), replace(TABLE, waiting=waiting))
+    made = [each.words[0] for job in pipeline.jobs for each in job.units]
+    assert sorted(made) == sorted(each.words[0] for each in units)
+    ends: dict[str, float] = {}
+    for job in pipeline.jobs:
+        assert job.minutes <= TABLE.planned
+        own = sum(each.minutes[job.executor.name] for each in job.units)
+        assert job.minutes == pytest.approx(TABLE.setup + own)
+        assert set(job.needs) <= set(ends)  # they come in the order of work
+        assert job.start == pytest.approx(max((ends[need] for need in job.needs), default=0))
+        ends[job.name] = job.start + job.minutes
+        before = {each.words[0] for need in job.needs for each in _job(pipeline, need).units}
+        here = {each.words[0] for each in job.units}
+        assert {units[need].words[0] for each in job.units for need in each.needs} <= before | here
+    assert pipeline.minutes == pytest.approx(max(ends.values()))
+
+
+def _job(pipeline: Pipeline, name: str) -> Job:
+    return next(job for job in pipeline.jobs if job.name == name)
+
+
+@given(problems())
+@settings(max_examples=15, deadline=None)
+def test_the_same_comes_out_each_time(units: list[Unit]) -> None:
+    assert jobs.plan("github", units, (AMD, ARM), TABLE) == jobs.plan("github", units, (AMD, ARM), TABLE)
+
+
+@given(problems(most=5))
+@settings(max_examples=20, deadline=None)
+def test_small_plans_cost_hardly_more_than_the_best(units: list[Unit]) -> None:
+    made = jobs.plan("github", units, (AMD, ARM), TABLE)
+    assert made.cost <= 1.1 * best_cost(units) + 1e-6
+
+
+def best_cost(units: list[Unit]) -> float:
+    """By trying every way to put units in jobs and jobs on executors."""
+    tried = jobs._Problem(tuple(units), (AMD, ARM), TABLE)
+    return min(
+        tried.score(tuple(tried.bin(e, part) for e, part in zip(chosen, parts, strict=True)))[0]
+        for parts in partitions(list(range(len(units))))
+        for chosen in itertools.product((0, 1), repeat=len(parts))
+    )
+
+
+def partitions(items: list[int]) -> Iterator[list[list[int]]]:
+    if not items:
+        yield []
+        return
+    for rest in partitions(items[1:]):
+        yield [[items[0]], *rest]
+        for number, part in enumerate(rest):
+            yield [*rest[:number], [items[0], *part], *rest[number + 1 :]]
+
+
+def test_what_is_cheaper_on_a_native_machine_goes_there() -> None:
+    slow = problem((60, math.inf, ()), (70, 7, (0,)))
+    made = jobs.plan("github", slow, (AMD, ARM), TABLE)
+    assert [job.executor.name for job in made.jobs] == ["amd", "arm"]
+    assert made.jobs[1].needs == ("amd-1",)
+    quick = problem((60, math.inf, ()), (2, 0.2, (0,)))
+    assert len(jobs.plan("github", quick, (AMD, ARM), TABLE).jobs) == 1  # another machine's setup costs more
+
+
+def test_waiting_that_costs_makes_jobs_parallel() -> None:
+    units = problem((5, math.inf, ()), (30, math.inf, (0,)), (30, math.inf, (0,)))
+    free, dear = (jobs.plan("github", units, (AMD,), replace(TABLE, waiting=w)) for w in (0.0, 1.0))
+    assert len(free.jobs) == 1
+    assert len(dear.jobs) > 1
+    assert dear.minutes < free.minutes
+
+
+def test_a_node_over_the_limit_by_itself_is_named() -> None:
+    with pytest.raises(ProjectError, match=r"u1.*takes 90 min") as caught:
+        jobs.plan("github", problem((10, 10, ()), (90, 90, (0,))), (AMD, ARM), TABLE)
+    assert "--limit" in str(caught.value)
+    with pytest.raises(ProjectError, match=r"u0.*no executor"):
+        jobs.plan("github", problem((math.inf, math.inf, ())), (AMD, ARM), TABLE)
+
+
+def test_what_later_jobs_stand_on_is_handed_on() -> None:
+    made = jobs.plan("github", problem((60, math.inf, ()), (5, 5, (0,)), (60, 60, (0,))), (AMD,), TABLE)
+    first = next(job for job in made.jobs if not job.needs)
+    assert first.handed == ("u0",)
+
+
+# -- work ----------------------------------------------------------------------------------------
+
+NATIVE = """\
+[images.app]
+stage = "app"
+test = "app-check"
+"""
+CROSS = '[stages.tools.platforms."linux/arm64"]\nnative = "linux/amd64"\n'
+DOCKERFILES = {
+    "tools": "FROM scratch\nRUN one\n",
+    "made": "FROM tools AS build\nRUN two\nFROM scratch\nCOPY --from=build / /\n",
+    "other": "FROM --platform=linux/amd64 tools AS build\nRUN three\nFROM scratch\nCOPY --from=build / /\n",
+    "app": "FROM scratch\nCOPY --from=made / /\nRUN four\n",
+    "over": "FROM app\n",
+}
+
+
+def declared(tmp_path: Path, more: str = NATIVE) -> Graph:
+    write(tmp_path, {"app-check/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nRUN check\n"})
+    return graph(stages(tmp_path, DOCKERFILES, more=more))
+
+
+def test_where_a_node_runs(tmp_path: Path) -> None:
+    plain, cross = declared(tmp_path / "a"), declared(tmp_path / "b", NATIVE + CROSS)
+    arm, amd = frozenset({"linux/arm64"}), frozenset({"linux/amd64"})
+    assert programs.runs(plain, Node("made", "aarch64")) == arm
+    assert programs.runs(cross, Node("made", "aarch64")) == amd  # what it starts from is amd64's programs
+    assert programs.runs(plain, Node("other", "aarch64")) == amd
+    assert programs.runs(cross, Node("app", "aarch64")) == arm
+    assert programs.runs(plain, Node("over", "aarch64")) == frozenset()
+    assert plain.key(Node("made", "aarch64")) == cross.key(Node("made", "aarch64"))  # no part of the key
+
+
+def test_an_image_and_its_test_go_together(tmp_path: Path) -> None:
+    made = declared(tmp_path)
+    goals = [Node("app", "amd64"), Node("app-test", "amd64"), Node("over", "amd64")]
+    units = work.units(made, goals, (AMD,), Times("linux/amd64", {}), 60)
+    together = next(each for each in units if "app:amd64" in each.words)
+    assert [str(node) for node in together.nodes] == ["app:amd64", "app-test:amd64"]
+    for number, each in enumerate(units):
+        assert all(need < number for need in each.needs)
+
+
+def test_what_stands_between_an_image_and_its_test_goes_with_them(tmp_path: Path) -> None:
+    made = declared(tmp_path)
+    check = "ARG IMAGE\nFROM over AS also\nFROM ${IMAGE}\nCOPY --from=also / /\nRUN check\n"
+    write(tmp_path, {"app-check/Dockerfile": check})
+    made = graph(tmp_path)
+    units = work.units(made, [Node("app-test", "amd64")], (AMD,), Times("linux/amd64", {}), 60)
+    assert sorted(map(str, units[-1].nodes)) == ["app-test:amd64", "app:amd64", "over:amd64"]
+
+
+def test_platforms_that_share_a_key_share_a_unit(tmp_path: Path) -> None:
+    head = '[platforms.board]\ndocker = "linux/arm64"\n'
+    made = declared(tmp_path, head + NATIVE)
+    goals = [Node("app", "aarch64"), Node("app", "board")]
+    units = work.units(made, goals, (AMD,), Times("linux/amd64", {}), 60)
+    assert [each.words for each in units if each.goal] == [("app:aarch64", "app:board")]
+
+
+@pytest.mark.parametrize(
+    ("running", "executor", "minutes"),
+    [
+        ({"linux/amd64"}, AMD, 10),  # as recorded
+        ({"linux/arm64"}, AMD, 10),  # emulated there, emulated here
+        ({"linux/arm64"}, replace(ARM, emulated=0.1), 1),  # emulated there, native here
+        ({"linux/amd64"}, replace(ARM, emulated=0.1), 100),  # native there, emulated here
+        ({"linux/amd64", "linux/arm64"}, replace(ARM, emulated=0.1), 100),  # nobody knows how much of each
+        ({"linux/amd64"}, ARM, math.inf),  # without QEMU
+        ({"linux/amd64"}, replace(AMD, speed=2.0), 5),
+    ],
+)
+def test_times_on_another_machine(running: set[str], executor: Executor, minutes: float) -> None:
+    known = Times("linux/amd64", {"made:aarch64": 600})
+    found = work._minutes(Node("made", "aarch64"), frozenset(running), executor, known, 60)
+    assert found == pytest.approx(minutes)
+
+
+# -- times ---------------------------------------------------------------------------------------
+
+
+def test_times_come_back_as_they_were_written(tmp_path: Path) -> None:
+    known = times.merged(
+        Times("linux/amd64", {}), {"a:amd64": 1234.5, "b:amd64": 0.4}, {"a:amd64", "b:amd64"}
+    )
+    assert times.write(tmp_path, known)
+    assert times.read(tmp_path, "linux/arm64") == Times("linux/amd64", {"a:amd64": 1300, "b:amd64": 1})
+    assert not times.write(tmp_path, known)
+
+
+def test_a_time_that_differs_little_stays() -> None:
+    known = Times("linux/amd64", {"a:amd64": 100.0, "gone:amd64": 5.0})
+    assert times.merged(known, {"a:amd64": 120.0}, {"a:amd64"}).seconds == {"a:amd64": 100.0}
+    assert times.merged(known, {"a:amd64": 130.0}, {"a:amd64"}).seconds == {"a:amd64": 130}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "machine = 1", 'machine = "x"\n[seconds]\n"a" = "b"', "[seconds]\na = -1"]
+)
+def test_times_that_are_none_are_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / times.FILE).write_text(text)
+    with pytest.raises(ProjectError, match=r"doit ci --times"):
+        times.read(tmp_path, "linux/amd64")
+
+
+# -- the table -----------------------------------------------------------------------------------
+
+GITHUB = '[ci.github.amd]\ndocker = "linux/amd64"\nruns_on = "a"\nprice = 1\nemulated = 0.1\n'
+CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice = 1\nemulated = 0.1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no executor"),
+        ("[ci]\nlimt = 3\n", "did you mean 'limit'"),
+        ("[ci]\nlimit = 0\n" + GITHUB, "stages.toml:2: limit must be 1"),
+        ('[ci.github.amd]\ndocker = "linux/amd"\n', "not an OCI platform"),
+        ('[ci.github.amd]\ndocker = "linux/amd64"\nprice = 1\n', "executor amd has no runs_on"),
+        ('[ci.github.amd]\ndocker = "linux/amd64"\nruns_on = "a"\n', "executor amd has no price"),
+        (GITHUB + "speed = 0\n", "speed must be above 0"),
+        (GITHUB.replace("price = 1", "price = -1"), "price must be"),
+        (GITHUB.replace("price = 1", 'price = "1"'), "price must be a number"),
+        ("[ci]\ndynamic = true\n" + GITHUB, "dynamic needs a registry"),
+        ('[ci]\nregistry = "a b"\n' + GITHUB, "is not a registry"),
+    ],
+)
+def test_a_table_that_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(ProjectError, match=message):
+        table.read(*parse(text))
+
+
+def test_a_limit_on_the_command_line() -> None:
+    assert table.read(*parse(GITHUB), limit="7").limit == 7
+    with pytest.raises(ProjectError, match="no number of minutes"):
+        table.read(*parse(GITHUB), limit="long")
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def project(tmp_path: Path, ci: str = "[ci]\nlimit = 300\n") -> Path:
+    declared(tmp_path, NATIVE + ci + GITHUB + CIRCLE)
+    (tmp_path / "dodo.py").write_text("from stagegraph.tasks import *\n")
+    (tmp_path / "stages.lock").write_text("")
+    return tmp_path
+
+
+MODES = {
+    "caches": "[ci]\n",
+    "registry": '[ci]\nregistry = "127.0.0.1:5000"\npublish = true\ncheck = "true"\nprepare = "true"\n',
+    "dynamic": '[ci]\nregistry = "127.0.0.1:5000"\npublish = true\ndynamic = true\ncheck = "true"\n',
+    "short": "[ci]\nlimit = 150\n",
+}
+
+
+def written(folder: Path) -> dict[str, str]:
+    return {name: text for name, (text, _) in Plans(graph(folder)).files().items()}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_files_are_what_the_services_take(tmp_path: Path, mode: str) -> None:
+    files = written(project(tmp_path, MODES[mode]))
+    assert len(files) == 2
+    for name, text in files.items():
+        assert text.startswith(HEADER)
+        validate(tmp_path, name, text)
+
+
+def validate(tmp_path: Path, name: str, text: str) -> None:
+    """Against the schema that the service publishes."""
+    schema = "vendor.github-workflows" if name.startswith(".github") else "vendor.circle-ci"
+    (path := tmp_path / "pipeline.yml").write_text(text)
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_jobs_of_a_short_limit_need_one_another(tmp_path: Path) -> None:
+    files = written(project(tmp_path, MODES["short"]))
+    workflow: dict[str, Any] = yaml.safe_load(files[".github/workflows/images.yml"])
+    assert len(workflow["jobs"]) > 2
+    assert any("needs" in job for job in workflow["jobs"].values())
+    circle = yaml.safe_load(files[".circleci/config.yml"])
+    flow = circle["workflows"]["images"]["jobs"]
+    assert {next(iter(job)) if isinstance(job, dict) else job for job in flow} == set(circle["jobs"])
+
+
+def test_caches_are_saved_when_a_step_failed_and_by_no_fork(tmp_path: Path) -> None:
+    files = written(project(tmp_path, MODES["caches"]))
+    job = next(iter(yaml.safe_load(files[".github/workflows/images.yml"])["jobs"].values()))
+    save = next(step for step in job["steps"] if "cache/save" in step.get("uses", ""))
+    assert "always()" in save["if"]
+    assert "fork" in save["if"]
+    job = next(iter(yaml.safe_load(files[".circleci/config.yml"])["jobs"].values()))
+    save = next(s["save_cache"] for s in job["steps"] if isinstance(s, dict) and "save_cache" in s)
+    restore = next(s["restore_cache"] for s in job["steps"] if isinstance(s, dict) and "restore_cache" in s)
+    assert save["when"] == "always"
+    assert "epoch" in save["key"]  # a key that is taken is not written again
+    assert all(save["key"].startswith(prefix) for prefix in restore["keys"])
+    halt = next(n for n, s in enumerate(job["steps"]) if "halt" in str(s))
+    assert "CIRCLE_PR_NUMBER" in str(job["steps"][halt])
+    assert "save_cache" in job["steps"][halt + 1]
+
+
+def test_only_what_must_be_built_gets_a_job(tmp_path: Path) -> None:
+    plans = Plans(graph(project(tmp_path, MODES["dynamic"])))
+    lines = plans.matrix(lambda node: node.stage == "app" and node.platform == "amd64").splitlines()
+    rows = [json.loads(line.partition("=")[2]) for line in lines]
+    assert [row["words"] for level in rows for row in level] == ["app:amd64"]
+    count = len(github.levels(plans.pipeline("github")))
+    assert [line.partition("=")[0] for line in lines] == [f"level-{n + 1}" for n in range(count)]
+    nothing = plans.matrix(lambda _: False).splitlines()
+    assert [line.partition("=")[2] for line in nothing] == ["[]"] * count
+    validate(tmp_path, ".circleci/config.yml", text := plans.continuation(lambda _: False))
+    assert list(yaml.safe_load(text)["jobs"]) == ["check", "publish"]
+
+
+def doit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "doit", "ci", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+OWN = """\
+[project]
+repo = "example/own"
+[platforms.amd64]
+docker = "linux/amd64"
+[base]
+bootstrap = "trixie"
+[stages.app]
+path = "app"
+[images.app]
+[ci]
+"""
+
+
+def own(folder: Path) -> Path:
+    """A project that needs nothing from outside to be keyed."""
+    dodo = "from stagegraph.tasks import *\n"
+    lock = 'version = 1\narchive = "2026-01-01"\n'
+    files = {"stages.toml": OWN + GITHUB, "app/Dockerfile": "FROM scratch\n", "dodo.py": dodo}
+    return write(folder, {**files, "stages.lock": lock})
+
+
+def test_check_says_when_a_file_is_out_of_date(tmp_path: Path) -> None:
+    folder = own(tmp_path)
+    assert doit(folder, "--check").returncode == 1
+    done = doit(folder)
+    assert done.returncode == 0, done.stderr
+    assert "1 jobs" in done.stdout or "1 job" in done.stdout
+    assert doit(folder, "--check").returncode == 0
+    (folder / "stages.toml").write_text(OWN + "limit = 200\n" + GITHUB)
+    done = doit(folder, "--check")
+    assert done.returncode == 1
+    assert ".github/workflows/images.yml is not up to date" in done.stderr
+
+
+def test_a_file_of_somebodys_own_is_left_alone(tmp_path: Path) -> None:
+    folder = own(tmp_path)
+    path = write(folder, {github.FILE: "name: mine\n"}) / github.FILE
+    done = doit(folder)
+    assert done.returncode == 10
+    assert "was not generated" in done.stderr
+    assert path.read_text() == "name: mine\n"
+
+
+def test_this_projects_files_are_up_to_date() -> None:
+    done = doit(Path(__file__).parents[2], "--check")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,145 @@
+"""``cache/`` after a prune has what current keys need, and nothing that a run has just brought is lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from helpers import graph, image, sha, stages
+
+from stagegraph import key as keys
+from stagegraph import keyfiles, prune
+from stagegraph.errors import StoreError
+from stagegraph.key import Input
+from stagegraph.record import Record
+from stagegraph.store.layout import LayoutStore
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LayoutStore:
+    return LayoutStore(tmp_path / "cache")
+
+
+def put(store: LayoutStore, name: str, *layers: bytes) -> Record:
+    record = image(store, name, layers)
+    store.put(record)
+    store.remember(record.node, record.key)
+    return record
+
+
+def pruned(store: LayoutStore, *records: Record) -> prune.Selection:
+    selection = prune.select(store, [record.key for record in records])
+    with store.unused():
+        prune.remove(store, selection)
+    return selection
+
+
+def test_an_older_image_goes_and_what_it_shares_stays(store: LayoutStore) -> None:
+    old, new = put(store, "old", b"shared", b"old only"), put(store, "new", b"shared", b"new only")
+    selection = pruned(store, new)
+    assert store.find(new.key)
+    assert store.find(old.key) is None
+    assert store.blob(sha(b"shared")).exists()
+    assert not store.blob(sha(b"old only")).exists()
+    assert selection.kept == (new,)
+    assert selection.freed_bytes > len(b"old only")
+
+
+def test_what_explains_the_next_build_stays_without_its_image(store: LayoutStore) -> None:
+    old = put(store, "blas", b"old")
+    pruned(store)
+    assert store.latest(old.node) == old
+    assert store.find(old.key) is None
+    assert not list(store.blobs.iterdir())
+
+
+def test_a_record_that_is_nobodys_newest_goes(store: LayoutStore) -> None:
+    old = put(store, "blas", b"old")
+    inputs = (Input("schema", "", "changed"),)
+    new = replace(image(store, "blas", (b"new",)), inputs=inputs, key=keys.digest(inputs))
+    store.put(new)
+    store.remember(new.node, new.key)
+    pruned(store, new)
+    assert not store.has_record(old.key)
+
+
+def test_an_image_stays_known_by_its_content(store: LayoutStore) -> None:
+    """Or a change below it that comes to nothing would build it again."""
+    record = put(store, "blas", b"files")
+    inputs = [Input("schema", "", "content")]
+    by_content = record.under(keys.digest(inputs), inputs)
+    store.put(by_content)
+    pruned(store, record)
+    assert store.find(by_content.key) == by_content
+
+
+def test_damaged_blobs_and_logs_go(store: LayoutStore) -> None:
+    record = put(store, "blas", b"files")
+    for folder in ("damaged", "logs"):
+        (store.root / folder).mkdir(exist_ok=True)
+        (store.root / folder / "file").write_text("text")
+    pruned(store, record)
+    assert not (store.root / "damaged").exists()
+    assert not (store.root / "logs").exists()
+
+
+def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None:
+    record, good = put(store, "blas", b"files"), put(store, "good", b"good")
+    store.blob(record.digest).write_bytes(b"bad")
+    pruned(store, record, good)
+    assert store.find(good.key)
+    assert store.find(record.key) is None
+
+
+def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
+    record = put(store, "blas", b"files")
+    lock = store.root / "locks" / record.key.removeprefix("sha256:")
+    with FileLock(lock), pytest.raises(StoreError, match="a run is using it"), store.unused():
+        pass
+    with store.view(), pytest.raises(StoreError, match="a run is using it"), store.unused():
+        pass
+    with store.unused():
+        pass
+
+
+def test_the_index_names_what_is_left(store: LayoutStore) -> None:
+    put(store, "old", b"old")
+    new = put(store, "new", b"new")
+    pruned(store, new)
+    text = (store.root / "index.json").read_text()
+    assert text.count('"digest"') == 1
+    assert new.digest in text
+
+
+KEYED = '[images.app]\nstage = "app"\ntest = "test"\n'
+TEST = "ARG IMAGE\nFROM ${IMAGE}\nRUN true\n"
+
+
+def test_a_key_file_changes_with_what_its_image_is_made_of(tmp_path: Path) -> None:
+    def files(part: str) -> dict[str, str]:
+        dockerfiles = {"part": f"FROM scratch\nENV A={part}\n", "app": "FROM part\n", "other": "FROM base\n"}
+        (tmp_path / "test").mkdir(exist_ok=True)
+        (tmp_path / "test/Dockerfile").write_text(TEST)
+        made = graph(stages(tmp_path, dockerfiles, more=KEYED))
+        return keyfiles.contents(made.project, {str(node): made.key(node) for node in made.nodes})
+
+    first, same, other = files("1"), files("1"), files("2")
+    assert set(first) == {"app-amd64", "app-aarch64", "all"}
+    assert first == same
+    assert all(first[name] != other[name] for name in first)
+    assert {line.split()[1] for line in first["app-amd64"].splitlines()} == {"app:amd64", "app-test:amd64"}
+
+
+def test_a_key_file_that_says_the_same_is_left_alone(tmp_path: Path) -> None:
+    made = graph(
+        stages(tmp_path / "project", {"app": "FROM scratch\n"}, more='[images.app]\nstage = "app"\n')
+    )
+    keys_of = {str(node): made.key(node) for node in made.nodes}
+    (path, *_) = keyfiles.write(made.project, keys_of, tmp_path / "keys")
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    keyfiles.write(made.project, keys_of, tmp_path / "keys")
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
