@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -23,7 +23,18 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from . import bootstrap, packages
 from . import record as records
 from .context import write_tar
-from .errors import ProjectError, StoreError, ToolError, nearest
+from .errors import (
+    EngineError,
+    LoginError,
+    NetworkError,
+    ProjectError,
+    RegistryError,
+    ResolveError,
+    StagegraphError,
+    StoreError,
+    ToolError,
+    nearest,
+)
 from .failure import cause, explain, too_late
 from .files import near, writing
 from .progress import Tracker
@@ -33,8 +44,9 @@ from .tools import environment, popen, run, tail
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from .builders import Builders, Place
     from .graph import External, Spec
-    from .model import Node, Secret, Settings
+    from .model import Node, Secret
     from .record import Record
     from .store.layout import LayoutStore
 
@@ -72,16 +84,16 @@ class Builder:
         self,
         root: Path,
         layout: LayoutStore,
-        settings: Settings,
+        builders: Builders,
         secrets: Mapping[str, Secret],
         listener: Listener,
         logs: Path | None = None,
     ) -> None:
         """``logs`` is the folder for what the builder prints; ``logs`` of the layout by default."""
-        self.root, self.layout, self.settings, self.secrets, self.listener = (
+        self.root, self.layout, self.builders, self.secrets, self.listener = (
             root,
             layout,
-            settings,
+            builders,
             secrets,
             listener,
         )
@@ -94,6 +106,7 @@ class Builder:
         ``afresh``: without the builder's own cache. Raises ``BuildError`` or an error that names what around
         the build failed.
         """
+        place = self.builders.choose(spec)
         log = self.logs / f"{spec.kept_as.replace(':', '--')}.log"
         with writing(log):
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -108,12 +121,18 @@ class Builder:
             context: str | Path = self._context(spec, view, tar)
             metadata = view / "metadata.json"
             for external in spec.images:
-                self._introduce(external, spec.platform.docker)
-            command = self._command(spec, parents, view, metadata, context)
+                self._introduce(external, spec.platform.docker, place)
+            command = self._command(spec, parents, view, metadata, context, place)
             if afresh:
                 command.insert(command.index("build") + 1, "--no-cache")
             tar.seek(0)
-            self._run(command, tar, spec, log)
+            try:
+                self._run(command, tar, spec, log, place)
+            except (RegistryError, LoginError, NetworkError) as error:
+                raise self._unseen(spec, place) or error from None
+            except EngineError:
+                self.builders.forget()
+                raise
             digest = _digest(metadata)
         manifest = self.layout.json(digest)
         files, image = records.visible(self.layout.json(manifest["config"]["digest"]))
@@ -144,7 +163,13 @@ class Builder:
         return _unpack(tar, view, spec)
 
     def _command(
-        self, spec: Spec, parents: Mapping[Node, Record], view: Path, metadata: Path, context: str | Path
+        self,
+        spec: Spec,
+        parents: Mapping[Node, Record],
+        view: Path,
+        metadata: Path,
+        context: str | Path,
+        place: Place,
     ) -> list[str]:
         output = _fields(
             type="oci",
@@ -154,9 +179,7 @@ class Builder:
             compression=COMPRESSION,
             name="result",
         )
-        command = ["docker", "buildx", "build", "--progress=plain", "--provenance=false", "--sbom=false"]
-        if self.settings.builder:
-            command.append(f"--builder={self.settings.builder}")
+        command = [*place.command(), "--progress=plain", "--provenance=false", "--sbom=false"]
         command += [f"--platform={spec.platform.docker}", f"--network={spec.recipe.network}"]
         if context != "-":
             command.append(f"--file={view / 'Dockerfile'}")
@@ -195,23 +218,37 @@ class Builder:
             contexts[image.edge.name] = f"docker-image://{repository}@{image.digest if one else image.index}"
         return contexts
 
-    def _introduce(self, image: External, docker: str) -> None:
+    def _introduce(self, image: External, docker: str, place: Place) -> None:
         """Let the engine's own builder find by its digest an image that only the engine has.
 
         BuildKit looks for ``name@digest`` in the registry unless it has met the name before (seen with 0.12).
         So it is shown the name once, in a build that makes nothing; the build itself asks for the digest.
         """
         reference = image.reference
-        if self.settings.builder or "@" in reference or reference in self._introduced:
+        if not place.own or "@" in reference or reference in self._introduced:
             return
         self._introduced.add(reference)
         if engine.image_id(reference) in (image.digest, image.index):
-            command = ["docker", "buildx", "build", f"--platform={image.edge.platform or docker}"]
+            command = [*place.command(), f"--platform={image.edge.platform or docker}"]
             command += [f"--build-context=base=docker-image://{reference}", "--output=type=cacheonly", "-"]
             with tempfile.TemporaryFile() as dockerfile:
                 dockerfile.write(b"FROM base\n")
                 dockerfile.seek(0)
                 run(command, stdin=dockerfile)  # if it fails, so will the build, which says why
+
+    def _unseen(self, spec: Spec, place: Place) -> StagegraphError | None:
+        """The error for an image that this machine's engine has and a builder elsewhere could not get."""
+        with suppress(EngineError):
+            for image in spec.images:
+                here = engine.image_id(image.reference) in (image.digest, image.index)
+                if here and self.builders.elsewhere(place):
+                    name = f"builder {place.name}" if place.name else "the current builder of buildx"
+                    what = f"{image.reference} is in this machine's engine, which {name} cannot see"
+                    hint = "push it to a registry that the builder reaches, or build on the engine: "
+                    return ResolveError(
+                        str(spec.node), what, f"{hint}builder={spec.platform.name}:{engine.context()}"
+                    )
+        return None
 
     def _index(self, by_platform: Mapping[str, Record]) -> str:
         manifests = []
@@ -245,7 +282,7 @@ class Builder:
             return [f"--secret={_fields(id=name, env=secret.env)}"]
         return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
 
-    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: Path) -> None:
+    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: Path, place: Place) -> None:
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         mode = "ab" if spec.bootstrap else "wb"
@@ -262,7 +299,7 @@ class Builder:
         if late.is_set():
             raise too_late(spec, tracker, log)
         if status != 0:
-            raise explain(spec, tracker, log, status)
+            raise explain(spec, tracker, log, status, place.name)
 
 
 @contextmanager

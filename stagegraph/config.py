@@ -6,6 +6,7 @@ command line and the environment say.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from .model import (
     Stage,
 )
 from .recipes import Recipes
-from .settings import Said
+from .settings import Said, check_builder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -95,10 +96,12 @@ class _Builder(Recipes):
                 raise self.error((key,), f"unknown table [{key}]", nearest(key, schema.TOP))
         head = self.table(("project",), "project")
         self.check_recipe(self.defaults, ("defaults",))
-        self.platforms = {name: self.platform(name) for name in self.named(("platforms",))}
+        self.platforms = {name: self.platform(name, head) for name in self.named(("platforms",))}
         if not self.platforms:
             hint = 'write [platforms.amd64] with docker = "linux/amd64"'
             raise self.error(("platforms",), "no platform is declared", hint)
+        for name, builders in self.said.builders(self.platforms.values()).items():
+            self.platforms[name] = dataclasses.replace(self.platforms[name], builders=builders)
         self.stages = {name: self.table(("stages", name), "stage") for name in self.named(("stages",))}
         self.said.check(self.stages)
         epoch = head.get("source_date_epoch", DEFAULT_EPOCH)
@@ -122,14 +125,21 @@ class _Builder(Recipes):
 
     # -- tables ----------------------------------------------------------------------------------
 
-    def platform(self, name: str) -> Platform:
+    def platform(self, name: str, head: Mapping[str, Any]) -> Platform:
         path = ("platforms", name)
         table = self.table(path, "platform")
         docker = table.get("docker", "")
         if docker not in schema.DOCKER_PLATFORMS:
             what = f"platform {name}: docker = {docker!r} is not an OCI platform"
             raise self.error((*path, "docker"), what, nearest(docker, schema.DOCKER_PLATFORMS))
-        return Platform(name, docker, self.args(table, path))
+        own = self.builders(table, path) if "builder" in table else self.builders(head, ("project",))
+        return Platform(name, docker, self.args(table, path), own)
+
+    def builders(self, table: Mapping[str, Any], path: At) -> tuple[str, ...]:
+        """The builders that a table names, the first preferred."""
+        value, where = table.get("builder", ""), self.lines.where(*path, "builder")
+        names = [value] if isinstance(value, str) and value else list(value)
+        return tuple(check_builder(name, where) for name in names)
 
     def check_platform(self, key: str, path: At, what: str) -> None:
         """A key that names a platform of the project or an OCI platform."""

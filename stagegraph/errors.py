@@ -83,6 +83,10 @@ class LostCacheError(EngineError):
     """The builder's own cache names a layer that it no longer has."""
 
 
+class BuilderError(EngineError):
+    """No builder that is named can be used: there is none of that name, or it does not answer."""
+
+
 class EmulationError(StagegraphError):
     """The builder cannot run programs of the asked platform."""
 

@@ -68,8 +68,9 @@ _CAUSES = (
         printed=False,
     ),
     _Cause(
+        # the last two are buildx's own words for a builder that it waits for in vain
         r"code = Unavailable|transport is closing|error reading from server: EOF|listing workers for Build"
-        r"|unexpected EOF|graceful_stop|no active session",
+        r"|unexpected EOF|graceful_stop|no active session|^context deadline exceeded|no valid drivers found",
         EngineError,
         "the engine or builder went away during the build; run again when it is up",
         printed=False,
@@ -127,8 +128,8 @@ _CAUSES = (
 )
 
 
-def explain(spec: Spec, tracker: Tracker, log: Path, status: int) -> StagegraphError:
-    """The error for a buildx call that ended with ``status``."""
+def explain(spec: Spec, tracker: Tracker, log: Path, status: int, builder: str = "") -> StagegraphError:
+    """The error for a buildx call that ended with ``status``; ``builder`` was named for it, or none."""
     printed = tracker.output[-LAST_LINES:] or [line for line in tracker.all if line.strip()][-LAST_LINES:]
     said = "\n".join([tracker.message, *(() if tracker.failed else tracker.said)])
     output = "\n".join(tracker.output)
@@ -136,6 +137,9 @@ def explain(spec: Spec, tracker: Tracker, log: Path, status: int) -> StagegraphE
     line = _line(spec, tracker)
     where = f"{spec.node}: {spec.dockerfile}:{line}" if line else str(spec.node)
     what = _what(tracker, status)
+    if builder and issubclass(kind, EngineError | EmulationError):
+        what = f"on builder {builder}, for {spec.platform.docker}: {what}"
+        hint = f"{hint}\n  docker buildx inspect {builder} says how it is and what it runs"
     quoted = "\n".join(f"    {text}" for text in printed)
     return kind(where, f"{what}\n{quoted}", f"{hint}\n  full log: {log}")
 

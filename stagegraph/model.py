@@ -32,11 +32,15 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class Platform:
-    """A named target. ``docker`` is its OCI platform (``linux/arm64``, ``linux/arm/v7``)."""
+    """A named target. ``docker`` is its OCI platform (``linux/arm64``, ``linux/arm/v7``).
+
+    ``builders`` are buildx builders, the preferred first, none for buildx's current one; no key has them.
+    """
 
     name: str
     docker: str
     args: Mapping[str, str] = field(default_factory=dict)
+    builders: tuple[str, ...] = ()
 
     @property
     def arch(self) -> str:
@@ -141,7 +145,6 @@ class Settings:
     repo: str
     tag: str = ""
     registry: str = ""
-    builder: str = ""
     locked: bool = False
 
 

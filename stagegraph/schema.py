@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from .model import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked")
 
@@ -33,6 +37,7 @@ SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 REGISTRY = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?|\[[0-9a-f:]+\](:[0-9]+)?/?")
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+BUILDER = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 REFERENCE = re.compile(r"[A-Za-z0-9\[][\w.:/@\[\]-]*", re.ASCII)
 SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
@@ -43,10 +48,13 @@ _RECIPE: dict[str, type] = {
 }  # fmt: skip
 _BASE: dict[str, type] = {"bootstrap": str, "include": list, "image": str}
 _EXECUTOR: dict[str, type] = {"docker": str, "price": float, "speed": float, "emulated": float}
-TABLES: dict[str, dict[str, type]] = {
-    "project": {"repo": str, "registry": str, "builder": str, "source_date_epoch": int},
+#: A key's type, or types.
+Kind = type | tuple[type, ...]
+_STRING_OR_LIST: Kind = (str, list)
+TABLES: dict[str, Mapping[str, Kind]] = {
+    "project": {"repo": str, "registry": str, "builder": _STRING_OR_LIST, "source_date_epoch": int},
     "defaults": {"args": dict, "network": str},
-    "platform": {"docker": str, "args": dict},
+    "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
     "base": {**_BASE, "platforms": dict},
     "base on a platform": {**_BASE, **_RECIPE},
     "stage": {**_RECIPE, "description": str, "needs": list, "platforms": dict, "alternatives": dict},
@@ -66,12 +74,13 @@ TABLES: dict[str, dict[str, type]] = {
     "github executor": {**_EXECUTOR, "runs_on": str},
 }  # fmt: skip
 TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets", "ci")
-TYPE_NAMES = {
+TYPE_NAMES: dict[Kind, str] = {
     str: "a string",
     int: "a whole number",
     float: "a number",
     bool: "true or false",
     list: "a list",
     dict: "a table",
+    _STRING_OR_LIST: "a string or a list",
 }
 TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

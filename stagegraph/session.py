@@ -12,14 +12,13 @@ import os
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import config, packages, plan
 from . import key as keys
-from .errors import BuildError, EmulationError, EngineError, LostCacheError, StoreError, TestError
+from .errors import BuilderError, BuildError, EngineError, LostCacheError, StoreError, TestError
 from .files import writing
-from .graph import Graph, host_platform
+from .graph import Graph
 from .lock import Lock
 from .model import Node
 from .record import Record
@@ -29,15 +28,12 @@ from .store.layout import LayoutStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from .build import Builder
+    from .builders import Builders
     from .model import Project
     from .store.registry import RegistryStore
-
-#: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
-_BINFMT = Path("/proc/sys/fs/binfmt_misc")
-# 32-bit ARM is not here: many 64-bit ARM machines run it themselves
-_QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/riscv64": "riscv64"}
 
 
 @dataclass
@@ -73,20 +69,21 @@ class Session:
         return RegistryStore(f"{settings.registry}/{settings.repo}", self.layout, self.report.warn)
 
     @cached_property
+    def builders(self) -> Builders:
+        from .builders import Builders
+        from .programs import runs
+
+        return Builders(lambda node: runs(self.graph, node), self.report.note, self.report.warn)
+
+    @cached_property
     def builder(self) -> Builder:
+        return self.builder_into(self.layout)
+
+    def builder_into(self, layout: LayoutStore, logs: Path | None = None) -> Builder:
+        """A builder that makes images in a store, such as another than this run's."""
         from .build import Builder
 
-        return Builder(
-            self.project.root, self.layout, self.project.settings, self.project.secrets, self.report
-        )
-
-    def builder_into(self, layout: LayoutStore, logs: Path) -> Builder:
-        """A builder that makes images in another store than this run's."""
-        from .build import Builder
-
-        return Builder(
-            self.project.root, layout, self.project.settings, self.project.secrets, self.report, logs
-        )
+        return Builder(self.project.root, layout, self.builders, self.project.secrets, self.report, logs)
 
     # -- look-ups --------------------------------------------------------------------------------
 
@@ -170,7 +167,6 @@ class Session:
         with self._alone(node):
             if self._found_by_now(node, content):
                 return
-            self.check_emulation(node)
             record = self._build_twice(node)
             by_content = record.under(content, content_inputs)
             self.layout.put(by_content)  # before anything that takes long: later runs stop at the recipe key
@@ -213,6 +209,8 @@ class Session:
         parents = {parent: self.record(parent) for parent in self.graph.parents(node)}
         try:
             return self._build(node, parents)
+        except BuilderError:
+            raise  # it was asked, and will say the same
         except (EngineError, StoreError) as error:
             afresh = isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
@@ -273,22 +271,6 @@ class Session:
             return cause
         more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
         return f"{cause}; packages: {', '.join(moved[:3])}{more}"
-
-    def check_emulation(self, node: Node) -> None:
-        """Say before the build that it cannot run, where that can be known: Linux and its own engine."""
-        docker = self._docker(node)
-        own_engine = engine.host() == engine.DEFAULT and not self.project.settings.builder
-        if not own_engine or docker == host_platform() or docker not in _QEMU or not _BINFMT.is_dir():
-            return
-        spec = self.graph.spec(node)
-        if spec.bootstrap is None and not any(i.cmd == "RUN" for i in spec.facts.instructions):
-            return  # it runs nothing
-        if not any((_BINFMT / f"qemu-{_QEMU[docker]}{suffix}").exists() for suffix in ("", "-static")):
-            raise EmulationError(
-                str(node),
-                f"this machine does not run programs for {docker}: QEMU is not registered",
-                "./run doctor has the command that registers it",
-            )
 
     # -- images ----------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .lines import Lines
+    from .model import Platform
 
 ENV_PREFIX = "STAGEGRAPH_"
 
@@ -79,13 +80,44 @@ class Said(NamedTuple):
         locked, where = chosen("locked")
         if locked.lower() not in schema.TRUTH:
             raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
-        builder, _ = chosen("builder")
-        return Settings(repo, tag, registry.removesuffix("/"), builder, schema.TRUTH[locked.lower()])
+        return Settings(repo, tag, registry.removesuffix("/"), schema.TRUTH[locked.lower()])
+
+    def builders(self, platforms: Iterable[Platform]) -> dict[str, tuple[str, ...]]:
+        """Builders by platform as the call names them, the first preferred; without those it says nothing of.
+
+        ``NAME,NAME`` is for all platforms, ``PLATFORM:NAME`` for one, by its name or its OCI platform, and
+        comes before what is for all. Nothing at all is buildx's current builder. Raises ``ProjectError``.
+        """
+        value, where = self.setting("builder")
+        if value is None:
+            return {}
+        said: dict[str, list[str]] = {}
+        for word in value.split(",") if value else ():
+            platform, _, name = word.strip().rpartition(":")
+            said.setdefault(platform, []).append(check_builder(name, where))
+        platforms = list(platforms)
+        known = [name for p in platforms for name in (p.name, p.docker)]
+        for platform in said:
+            if platform and platform not in known:
+                what, hint = f"builder={value}: unknown platform {platform!r}", nearest(platform, known)
+                raise ProjectError(where, what, hint)
+        if not value:
+            said[""] = []
+        chosen = {p.name: said.get(p.name, said.get(p.docker, said.get(""))) for p in platforms}
+        return {name: tuple(names) for name, names in chosen.items() if names is not None}
 
     def _chosen(self, name: str, head: Mapping[str, Any], lines: Lines) -> tuple[str, str]:
         """A setting's value and where it was said, ``[project]`` included."""
         value, where = self.setting(name)
         return (head.get(name, ""), lines.where("project", name)) if value is None else (value, where)
+
+
+def check_builder(name: object, where: str) -> str:
+    """The name of a buildx builder. Raises ``ProjectError`` for what can be none."""
+    if not isinstance(name, str) or not schema.BUILDER.fullmatch(name):
+        hint = "the name of a builder (docker buildx ls); NAME, or PLATFORM:NAME on the command line"
+        raise ProjectError(where, f"{name!r} is not a builder", hint)
+    return name
 
 
 def _variable(name: str) -> str:

@@ -77,7 +77,7 @@ class Tables:
         return result
 
 
-def _fits(item: object, kind: type) -> bool:
+def _fits(item: object, kind: schema.Kind) -> bool:
     """Whether a value has the type that its key wants: a whole number is a number, true is none."""
     wanted = (int, float) if kind is float else kind
     return isinstance(item, wanted) and (kind is bool or not isinstance(item, bool))

@@ -99,7 +99,6 @@ def rebuild(session: Session, goals: list[Node]) -> Iterator[Finding]:
 
 def again(session: Session, node: Node, record: Record, parents: dict[Node, Record]) -> Finding:
     """Build one node on these parents, without the builder's cache, and compare it with its record."""
-    session.check_emulation(node)
     session.report.start(node, record.seconds)
     logs = session.layout.root / "logs" / "verify"
     with session.layout.scratch([record, *parents.values()]) as scratch:

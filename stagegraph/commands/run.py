@@ -18,8 +18,9 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
     doc_description = (
         "Without arguments: every image for this machine's platform. An image is loaded into the engine "
         "under REPO:TAG when its test has passed.\n\n"
-        "Settings: repo=, tag=, base=IMAGE or base=bootstrap:SUITE, registry=HOST, builder=NAME, locked=1, "
-        "and STAGE=ALTERNATIVE (blas=netlib); in the environment STAGEGRAPH_REPO and so on.\n\n"
+        "Settings: repo=, tag=, base=IMAGE or base=bootstrap:SUITE, registry=HOST, builder=NAME or "
+        "builder=PLATFORM:NAME, locked=1, and STAGE=ALTERNATIVE (blas=netlib); in the environment "
+        "STAGEGRAPH_REPO and so on.\n\n"
         "doit list shows images, doit list --all stages too; doit plan what would be done, and why."
     )
 

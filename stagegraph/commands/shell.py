@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from ..errors import ProjectError
+from ..errors import EmulationError, ProjectError
 from ..tools import environment
 from .base import Command
 
@@ -28,10 +28,16 @@ class Shell(Command):
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:  # noqa: ARG002 - it has none
         from .. import tasks
+        from ..builders import unregistered
+        from ..store import engine
 
         nodes = tasks.resolve_goals(words) if words else []
         if len(nodes) != 1:
             raise ProjectError("command line", "shell takes one node", "doit shell stock:amd64")
+        docker = session.project.platforms[nodes[0].platform].docker
+        if engine.host() == engine.DEFAULT and unregistered([docker]):
+            what = f"this machine does not run programs for {docker}, wherever they were built"
+            raise EmulationError(str(nodes[0]), what, "./run doctor has the command that registers QEMU")
         with session.loaded(nodes[0]) as (tag, record):
             command = ["docker", "run", "--rm", "--interactive", *(["--tty"] if sys.stdin.isatty() else [])]
             command += [f"--platform={record.docker}", "--entrypoint=sh", tag]

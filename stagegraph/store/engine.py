@@ -22,6 +22,7 @@ from ..errors import DiskFullError, EmulationError, EngineError, StagegraphError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ..record import Record
     from .layout import LayoutStore
@@ -34,24 +35,35 @@ def host() -> str:
     """The engine's address as docker itself finds it: DOCKER_HOST, then the current context."""
     if address := os.environ.get("DOCKER_HOST"):
         return address
-    from pathlib import Path
-
-    context = os.environ.get("DOCKER_CONTEXT", "")
-    folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
-    if not context:
-        try:
-            context = json.loads((folder / "config.json").read_bytes()).get("currentContext", "")
-        except (OSError, ValueError, AttributeError):
-            context = ""
-    if context in ("", "default"):
+    if (name := context()) == "default":
         return DEFAULT
     import hashlib
 
-    meta = folder / "contexts" / "meta" / hashlib.sha256(context.encode()).hexdigest() / "meta.json"
+    meta = config_folder() / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
     try:
         return str(json.loads(meta.read_bytes())["Endpoints"]["docker"]["Host"])
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT
+
+
+def config_folder() -> Path:
+    """Where docker keeps contexts, and buildx its builders."""
+    from pathlib import Path
+
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def context() -> str:
+    """The name of docker's current context; ``default`` where DOCKER_HOST says where the engine is."""
+    if os.environ.get("DOCKER_HOST"):
+        return "default"
+    if name := os.environ.get("DOCKER_CONTEXT"):
+        return name
+    try:
+        name = json.loads((config_folder() / "config.json").read_bytes()).get("currentContext")
+    except (OSError, ValueError, AttributeError):
+        return "default"
+    return name or "default"
 
 
 def image_id(reference: str) -> str | None:

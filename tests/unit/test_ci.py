@@ -18,6 +18,7 @@ from helpers import graph, stages, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagegraph import programs
 from stagegraph.ci import github, jobs, table, times, work
 from stagegraph.ci.model import Executor, Job, Pipeline, Table, Unit
 from stagegraph.ci.pipelines import HEADER, Plans
@@ -172,11 +173,11 @@ def declared(tmp_path: Path, more: str = NATIVE) -> Graph:
 def test_where_a_node_runs(tmp_path: Path) -> None:
     plain, cross = declared(tmp_path / "a"), declared(tmp_path / "b", NATIVE + CROSS)
     arm, amd = frozenset({"linux/arm64"}), frozenset({"linux/amd64"})
-    assert work.runs(plain, Node("made", "aarch64")) == arm
-    assert work.runs(cross, Node("made", "aarch64")) == amd  # what it starts from is amd64's programs
-    assert work.runs(plain, Node("other", "aarch64")) == amd
-    assert work.runs(cross, Node("app", "aarch64")) == arm
-    assert work.runs(plain, Node("over", "aarch64")) == frozenset()
+    assert programs.runs(plain, Node("made", "aarch64")) == arm
+    assert programs.runs(cross, Node("made", "aarch64")) == amd  # what it starts from is amd64's programs
+    assert programs.runs(plain, Node("other", "aarch64")) == amd
+    assert programs.runs(cross, Node("app", "aarch64")) == arm
+    assert programs.runs(plain, Node("over", "aarch64")) == frozenset()
     assert plain.key(Node("made", "aarch64")) == cross.key(Node("made", "aarch64"))  # no part of the key
 
 

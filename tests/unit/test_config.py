@@ -142,6 +142,70 @@ def test_settings(tmp_path: Path, cli: dict[str, str], env: dict[str, str], sett
     assert load(tmp_path, STAGE, cli=cli, env=env).settings == settings
 
 
+BUILDERS = """
+[platforms.rpi]
+docker = "linux/arm64"
+builder = ["arm-farm", "default"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "of_amd64", "of_jetson", "of_rpi"),
+    [
+        (None, None, ("shared",), ("shared",), ("arm-farm", "default")),
+        (None, "here", ("here",), ("here",), ("here",)),
+        (None, "", ("shared",), ("shared",), ("arm-farm", "default")),
+        ("there", "here", ("there",), ("there",), ("there",)),
+        ("", "here", (), (), ()),
+        ("a,b", None, ("a", "b"), ("a", "b"), ("a", "b")),
+        ("jetson:farm", "here", ("shared",), ("farm",), ("arm-farm", "default")),
+        ("linux/arm64:farm", None, ("shared",), ("farm",), ("farm",)),
+        ("rpi:x,linux/arm64:y,z,rpi:w", None, ("z",), ("y",), ("x", "w")),
+    ],
+)
+def test_builders(
+    tmp_path: Path,
+    cli: str | None,
+    env: str | None,
+    of_amd64: tuple[str, ...],
+    of_jetson: tuple[str, ...],
+    of_rpi: tuple[str, ...],
+) -> None:
+    """What the call says comes before the platform's own, and that before the project's."""
+    head = HEAD.replace("[project]\n", '[project]\nbuilder = "shared"\n')
+    said = {} if cli is None else {"builder": cli}
+    where = {} if env is None else {"STAGEGRAPH_BUILDER": env}
+    project = load(tmp_path, STAGE + BUILDERS, head=head, cli=said, env=where)
+    found = {name: platform.builders for name, platform in project.platforms.items()}
+    assert found == {"amd64": of_amd64, "jetson": of_jetson, "rpi": of_rpi}
+
+
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        ("arm farm", "command line: 'arm farm' is not a builder"),
+        ("amd64:", "command line: '' is not a builder"),
+        ("a,,b", "command line: '' is not a builder"),
+        ("amd46:x", "command line: builder=amd46:x: unknown platform 'amd46'\n  did you mean 'amd64'?"),
+    ],
+)
+def test_builders_that_can_be_none(tmp_path: Path, builder: str, message: str) -> None:
+    assert fault(tmp_path, STAGE, cli={"builder": builder}).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("3", "builder must be a string or a list"),
+        ("[3]", "3 is not a builder"),
+        ('"a:b"', "'a:b' is not a builder"),
+    ],
+)
+def test_builder_in_the_file(tmp_path: Path, value: str, message: str) -> None:
+    more = f'[platforms.rpi]\ndocker = "linux/arm64"\nbuilder = {value}\n'
+    assert fault(tmp_path, more + STAGE).startswith(f"stages.toml:{NEXT + 2}: {message}")
+
+
 def test_a_slip_in_the_environment(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         load(tmp_path, STAGE, env={"STAGEGRAPH_LOKED": "1"})

@@ -129,6 +129,8 @@ def test_what_a_step_prints(printed: str, kind: type[StagegraphError]) -> None:
         ("pull access denied, repository does not exist or may require authorization", LoginError),
         ("failed to do request: Head: tls: x509: certificate signed by unknown authority", NetworkError),
         ("failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),
+        ("context deadline exceeded", EngineError),
+        ("no valid drivers found: Cannot connect", EngineError),
         (
             "failed to resolve source metadata for example.org/x: unexpected status from HEAD: 500",
             RegistryError,
@@ -154,3 +156,15 @@ def test_what_a_step_printed_before_the_engine_went_away_does_not_count() -> Non
         "#5 [2/2] RUN make", "#5 0.1 No space left on device, retrying", "ERROR: no active session for x"
     )
     assert type(error) is EngineError
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [("rpc error: code = Unavailable desc = EOF", True), ("exec format error", True), (CODE, False)],
+)
+def test_a_builder_that_was_named(message: str, named: bool) -> None:
+    tracker = Tracker(lambda _: None)
+    tracker.feed(f"ERROR: failed to solve: {message}")
+    error = str(explain(SPEC, tracker, Path("x.log"), 1, "farm"))
+    assert ("on builder farm, for linux/amd64: " in error) == named
+    assert ("docker buildx inspect farm" in error) == named

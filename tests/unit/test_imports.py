@@ -23,7 +23,9 @@ FORBIDDEN = (
 )
 
 
-@pytest.mark.parametrize("module", ["model", "dockerfile", "key", "plan", "graph", "record", "config"])
+@pytest.mark.parametrize(
+    "module", ["model", "dockerfile", "key", "plan", "graph", "record", "config", "programs"]
+)
 def test_core(module: str) -> None:
     code = f"import sys; old = set(sys.modules); import stagegraph.{module}; print(*set(sys.modules) - old)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
@@ -46,4 +48,5 @@ def test_a_run_pays_for_no_command_that_it_does_not_use() -> None:
     code = "import sys, stagegraph.tasks, stagegraph.session, stagegraph.build; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     unwanted = {"zstandard", "docker", "stagegraph.verify", "stagegraph.sizes", "stagegraph.outdated"}
+    unwanted |= {"stagegraph.builders"}  # asked where something is to be built
     assert not set(done.stdout.split()) & unwanted

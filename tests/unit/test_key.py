@@ -116,6 +116,7 @@ MOVES = {
 STAYS = {
     "name of the node": spec(node=Node("y", "jetson")),
     "name of the platform": spec(platform=Platform("jetson", "linux/amd64", {"B": "1"})),
+    "builder": spec(platform=Platform("amd64", "linux/amd64", {}, ("arm-farm", "default"))),
     "folder": spec(recipe=Recipe("elsewhere", dockerfile="Other")),
     "line in stages.toml": spec(recipe=Recipe("x", source="stages.toml:99")),
     "argument that is not declared": spec(recipe=Recipe("x", args={"B": "1"})),

@@ -810,3 +810,18 @@ def test_doctor_with_everything_there(project: Project, binfmt: Path, tmp_path: 
         assert (result.returncode, re.findall("missing.*", result.stdout)) == (0, [])
         (project.bin / "skopeo").unlink()
         assert project.shell(script, SSL_CERT_FILE=str(tmp_path / "ca")).returncode == 1
+
+
+def test_doctor_looks_at_the_builders_that_are_named(project: Project) -> None:
+    project.stub(
+        "docker",
+        """case "$*" in
+      *inspect\\ up) printf 'Name: up\nStatus:  running\nPlatforms: linux/arm64*, linux/amd64\n' ;;
+      *inspect\\ down) printf 'Name: down\nStatus:  inactive\nPlatforms: linux/arm64*\n' ;;
+    esac""",
+    )
+    result = project.shell("named_builders() { printf 'up\ndown\n'; }; main doctor")
+    said = [line for line in result.stdout.splitlines() if re.search("builder (up|down)", line)]
+    assert [line.split()[0] for line in said] == ["ok", "missing"]
+    assert said[0].endswith("linux/arm64*, linux/amd64")
+    assert "docker buildx inspect --bootstrap down" in said[1]

@@ -214,7 +214,6 @@ def test_rebuild(
     recorded = layer_of(b"was") if result == "differs" else b"layer"
     keep(session, LOW, recorded)
     keep(session, HIGH, recorded)
-    monkeypatch.setattr(session, "check_emulation", lambda _: None)
     monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer))
     before = kept(session.layout.root)
     *_, high = verify.rebuild(session, [HIGH])
