@@ -6,7 +6,7 @@ import re
 
 from .model import BASE
 
-SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked")
+SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
 #: Settings that only the environment has, read by other parts and by ``./run``.
 ELSEWHERE = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
@@ -44,7 +44,7 @@ _RECIPE: dict[str, type] = {
 _BASE: dict[str, type] = {"bootstrap": str, "include": list, "image": str}
 _EXECUTOR: dict[str, type] = {"docker": str, "price": float, "speed": float, "emulated": float}
 TABLES: dict[str, dict[str, type]] = {
-    "project": {"repo": str, "registry": str, "builder": str, "source_date_epoch": int},
+    "project": {"repo": str, "registry": str, "builder": str, "push": str, "source_date_epoch": int},
     "defaults": {"args": dict, "network": str},
     "platform": {"docker": str, "args": dict},
     "base": {**_BASE, "platforms": dict},
@@ -74,4 +74,5 @@ TYPE_NAMES = {
     list: "a list",
     dict: "a table",
 }
+PUSH = ("never", "built", "all")
 TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

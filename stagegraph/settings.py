@@ -80,7 +80,11 @@ class Said(NamedTuple):
         if locked.lower() not in schema.TRUTH:
             raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
         builder, _ = chosen("builder")
-        return Settings(repo, tag, registry.removesuffix("/"), builder, schema.TRUTH[locked.lower()])
+        push, where = chosen("push")
+        if push not in ("", *schema.PUSH):
+            raise ProjectError(where, f"push={push} is no such setting", nearest(push, schema.PUSH))
+        truth = schema.TRUTH[locked.lower()]
+        return Settings(repo, tag, registry.removesuffix("/"), builder, truth, push or "built")
 
     def _chosen(self, name: str, head: Mapping[str, Any], lines: Lines) -> tuple[str, str]:
         """A setting's value and where it was said, ``[project]`` included."""
