@@ -140,12 +140,17 @@ class Secret:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line and the environment can set."""
+    """What the command line and the environment can set.
+
+    ``push`` is what goes to the registry: "never" anything, what this run "built" and final images, or "all"
+    nodes that it looked at.
+    """
 
     repo: str
     tag: str = ""
     registry: str = ""
     locked: bool = False
+    push: str = "built"
 
 
 @dataclass(frozen=True)

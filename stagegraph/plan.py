@@ -6,13 +6,15 @@ are, the same way; once they are all there, its content key is looked for; only 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from . import key as keys
+from .errors import StagegraphError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .graph import Graph, Parent
     from .key import Change
@@ -90,6 +92,23 @@ def plan(
     for goal in goals:
         visit(goal)
     return list(steps.values())
+
+
+def ahead(graph: Graph, node: Node, here: Callable[[str], bool], seen: set[Node]) -> Iterator[Node]:
+    """Ancestors of a node that is nowhere, nearest first: they may be looked for at once, before their turn.
+
+    ``here`` tells of a key whether it need not be looked for; neither need the ancestors of that node. What
+    is in ``seen`` was named before, and what is named comes into it. An ancestor that cannot be keyed is told
+    of in its turn, not here.
+    """
+    nodes = [node]
+    for below in nodes:
+        for parent in graph.parents(below):
+            with suppress(StagegraphError):
+                if parent not in seen and not here(graph.key(parent)):
+                    seen.add(parent)
+                    nodes.append(parent)
+                    yield parent
 
 
 def _build(graph: Graph, node: Node, parents: Iterable[Step], known: Record | None) -> Step:

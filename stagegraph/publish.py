@@ -204,12 +204,25 @@ class Publisher:
             listed = dict.fromkeys(listed, "")
         state = "same" if _means(there, digest, listed) else "new" if there is None else "moved"
         if state != "same" and not self.dry:
-            with layout.view([{**entry, "annotations": {_OCI + "ref.name": "it"}}]) as view:
-                self.registry.upload(f"oci:{near(view)}:it", reference, preserve=listed is None)
-            if not _means(self.registry.raw(reference), digest, listed):
-                what = "names something else than was pushed"
-                raise RegistryError(reference, what, "does somebody else push there?")
+            if listed is None:
+                self.registry.name(layout, entry, reference)
+            else:
+                self._put_list(self.registry, layout, entry, reference, listed)
         return Pushed(reference, digest, state, details)
+
+    def _put_list(
+        self,
+        registry: RegistryStore,
+        layout: LayoutStore,
+        entry: Mapping[str, Any],
+        reference: str,
+        listed: Mapping[str, str],
+    ) -> None:
+        with layout.view([{**entry, "annotations": {_OCI + "ref.name": "it"}}]) as view:
+            registry.upload(f"oci:{near(view)}:it", reference, preserve=False)
+        if not _means(registry.raw(reference), entry["digest"], listed):
+            what = "names something else than was pushed"
+            raise RegistryError(reference, what, "does somebody else push there?")
 
     def _left(self, publication: Publication) -> Iterator[Pushed]:
         """Names of platforms that are left out this time and were not another time."""

@@ -10,7 +10,7 @@ from .model import BASE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked")
+SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
 #: Settings that only the environment has, read by other parts and by ``./run``.
 ELSEWHERE = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
@@ -52,7 +52,9 @@ _EXECUTOR: dict[str, type] = {"docker": str, "price": float, "speed": float, "em
 Kind = type | tuple[type, ...]
 _STRING_OR_LIST: Kind = (str, list)
 TABLES: dict[str, Mapping[str, Kind]] = {
-    "project": {"repo": str, "registry": str, "builder": _STRING_OR_LIST, "source_date_epoch": int},
+    "project": {
+        "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST, "source_date_epoch": int,
+    },
     "defaults": {"args": dict, "network": str},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
     "base": {**_BASE, "platforms": dict},
@@ -83,4 +85,5 @@ TYPE_NAMES: dict[Kind, str] = {
     dict: "a table",
     _STRING_OR_LIST: "a string or a list",
 }
+PUSH = ("never", "built", "all")
 TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

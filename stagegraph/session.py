@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import config, packages, plan
 from . import key as keys
-from .errors import BuilderError, BuildError, EngineError, LostCacheError, StoreError, TestError
+from .errors import (
+    BuilderError,
+    BuildError,
+    EngineError,
+    LostCacheError,
+    StagegraphError,
+    StoreError,
+    TestError,
+)
 from .files import writing
 from .graph import Graph
 from .lock import Lock
@@ -43,6 +51,7 @@ class Session:
     project: Project
     report: Report = field(default_factory=Report)
     _records: dict[Node, Record] = field(default_factory=dict)
+    _ahead: set[Node] = field(default_factory=set)  # what the registry has been asked for ahead
 
     @classmethod
     def open(cls, root: Path, cli: Mapping[str, str]) -> Session:
@@ -66,7 +75,9 @@ class Session:
             return None
         from .store.registry import RegistryStore
 
-        return RegistryStore(f"{settings.registry}/{settings.repo}", self.layout, self.report.warn)
+        return RegistryStore(
+            f"{settings.registry}/{settings.repo}", self.layout, self.report.warn, settings.push
+        )
 
     @cached_property
     def builders(self) -> Builders:
@@ -91,8 +102,16 @@ class Session:
         """``cache/`` first, then the registry."""
         if record := self.layout.find(key):
             return plan.Found(record, "cache")
-        if self.registry and (record := self.registry.find(node, self._docker(node), key)):
-            return plan.Found(record, "registry")
+        if self.registry:
+            if record := self.registry.find(node, self._docker(node), key):
+                return plan.Found(record, "registry")
+            # what a test stands on is asked for by its image, which is mostly there
+            if key == self.graph.key(node) and self.project.tested_by(node.stage) is None:
+                for below in plan.ahead(self.graph, node, self.layout.has_record, self._ahead):
+                    # where there are no parents to wait for, both keys are known
+                    alone = not self.graph.parents(below)
+                    content = plan.content_key(self.graph, below, self.record)[0] if alone else ""
+                    self.registry.ask(below, self._docker(below), self.graph.key(below), content)
         return None
 
     def manifest(self, record: Record) -> dict[str, Any] | None:
@@ -133,6 +152,8 @@ class Session:
             return False
         record, source = found
         self._note(node, record)
+        if source == "cache" and self.registry:
+            self.registry.offer(node, record)
         self.report.done(node, "reuse" if source == "cache" else "pull", record, "its key is known")
         return True
 
@@ -171,8 +192,7 @@ class Session:
             by_content = record.under(content, content_inputs)
             self.layout.put(by_content)  # before anything that takes long: later runs stop at the recipe key
             if self.registry:
-                self.registry.push(node, record)
-                self.registry.push(node, by_content)
+                self.registry.push(node, record, by_content)
         self._note(node, record)
         self.report.done(node, "build", record, self._reason(latest, record))
 
@@ -280,6 +300,8 @@ class Session:
         if found is None or not self._passed_on_these(node):
             return False
         if node not in self._records:
+            if found.source == "cache" and self.registry:
+                self.registry.offer(node, found.record)
             self.report.done(node, "reuse", found.record, "its key is known")
         return True
 
@@ -313,8 +335,10 @@ class Session:
         tag = self.project.tag(image, node.platform)
         if not engine.has(record, self.layout.config_digest(record), tag):
             return False
-        if self.registry and not self.registry.has_image(record, self._remote(tag)):
-            return False
+        if self.registry:
+            if not self.registry.has_image(record, self._remote(tag)):
+                return False
+            self.registry.offer(node, record)
         if node not in self._records:
             self._note(node, record)
             self.report.done(node, "reuse", record, "its key is known")
@@ -322,7 +346,7 @@ class Session:
         return True
 
     def deliver(self, image: str, node: Node) -> None:
-        """Load the image into the engine under its final tag, and push it if a registry is set.
+        """Load the image into the engine under its final tag, and have it pushed if a registry is set.
 
         Raises ``TestError`` where its test has not passed: with --continue doit comes here all the same.
         """
@@ -335,9 +359,18 @@ class Session:
             engine.load(self.layout, record, tag)
         self.report.image(tag, record, self.layout.sizes(record))
         if self.registry:
-            if self.registry.find(node, record.docker, record.key) is None:
-                self.registry.push(node, record)
-            self.registry.push_image(record, self._remote(tag))
+            self.registry.push_image(node, record, self._remote(tag))
+
+    def flush(self) -> list[tuple[Node, StagegraphError]]:
+        """Wait for what is being pushed; images that did not get to the registry, and why."""
+        registry = self.__dict__.get("registry")  # one that was not asked for is not made for this
+        return registry.flush(self.report.note) if registry else []
+
+    @property
+    def owed(self) -> int:
+        """How many pushes are not done."""
+        registry = self.__dict__.get("registry")
+        return registry.owed if registry else 0
 
     @contextlib.contextmanager
     def loaded(self, node: Node) -> Iterator[tuple[str, Record]]:

@@ -80,7 +80,11 @@ class Said(NamedTuple):
         locked, where = chosen("locked")
         if locked.lower() not in schema.TRUTH:
             raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
-        return Settings(repo, tag, registry.removesuffix("/"), schema.TRUTH[locked.lower()])
+        push, where = chosen("push")
+        if push not in ("", *schema.PUSH):
+            raise ProjectError(where, f"push={push} is no such setting", nearest(push, schema.PUSH))
+        truth = schema.TRUTH[locked.lower()]
+        return Settings(repo, tag, registry.removesuffix("/"), truth, push or "built")
 
     def builders(self, platforms: Iterable[Platform]) -> dict[str, tuple[str, ...]]:
         """Builders by platform as the call names them, the first preferred; without those it says nothing of.

@@ -102,6 +102,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             super().complete_run()
         report = session().report
         report.close()
+        self._flush()
         summary = report.summary()
         if summary:
             self.write(summary + "\n")
@@ -111,6 +112,20 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
                 print(f"warning: {error}", file=sys.stderr)
         if self.status:
             sys.exit(self.status)
+
+    def _flush(self) -> None:
+        """End the pushes before anything is said of them; one that failed ends in its status, said once."""
+        if isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit)):
+            if owed := session().owed:  # doit comes here on its way out, too
+                session().report.warn(f"interrupted: {owed} pushes to the registry are not done")
+            return
+        said: set[str] = set()
+        for node, error in session().flush():
+            session().report.failed(str(node), error.what)
+            if str(error) not in said:
+                self.write(f"ERROR: {error}\n")
+            said.add(str(error))
+            self.status = self.status or error.exit_status
 
 
 def _with_subtasks(tasks: Any, names: Iterable[str]) -> Iterator[str]:

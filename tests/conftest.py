@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from images import MACHINE
-from kit import Registry, free_port
+from kit import Registry, serving
 
 RUN = Path(__file__).parents[1] / "run"
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    port, folder = free_port(), tmp_path / "registry"
-    folder.mkdir()
-    config = folder / "config.yml"
-    config.write_text(
-        "version: 0.1\nlog: {accesslog: {disabled: false}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=out, stderr=out)
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield Registry(f"127.0.0.1:{port}", folder / "data", log, process)
-    finally:
-        process.terminate()
-        process.wait(10)
+    with serving(tmp_path / "registry") as started:
+        yield started
 
 
 @pytest.fixture

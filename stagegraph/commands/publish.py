@@ -43,6 +43,9 @@ class Publish(Command):
         if session.registry is None and not dry:
             hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
             raise ProjectError("doit publish", "no registry is set", hint)
+        if session.project.settings.push == "never" and not dry:
+            what = "push=never says that nothing is written to a registry"
+            raise ProjectError("doit publish", what, "push=built here, or --dry-run")
         origin = revision(session.project, session.report.warn)
         publications = [
             prepare(session, image, origin, self.values["version"]) for image in images

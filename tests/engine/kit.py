@@ -9,7 +9,10 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,6 +131,32 @@ class Registry:
             for line in self.log.read_text().splitlines()
             if '"GET ' in line and "/blobs/" in line
         }
+
+
+@contextmanager
+def serving(folder: Path, more: str = "") -> Iterator[Registry]:
+    """A registry that keeps its data below ``folder``. ``more`` are lines of its configuration."""
+    port = free_port()
+    folder.mkdir()
+    config = folder / "config.yml"
+    config.write_text(
+        "version: 0.1\nlog: {accesslog: {disabled: false}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n{more}"
+    )
+    log = folder / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=out, stderr=out)
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield Registry(f"127.0.0.1:{port}", folder / "data", log, process)
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def publish(registry: Registry, name: str, native: str, foreign: str) -> str:

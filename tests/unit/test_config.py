@@ -136,6 +136,9 @@ def test_alternative_of_one_platform(tmp_path: Path) -> None:
         ({"locked": "0"}, {"STAGEGRAPH_LOCKED": "1"}, Settings("example/atom")),
         ({"registry": "host:5000/"}, {}, Settings("example/atom", registry="host:5000")),
         ({}, {"STAGEGRAPH_REPO": ""}, Settings("example/atom")),
+        ({}, {"STAGEGRAPH_PUSH": "never"}, Settings("example/atom", push="never")),
+        ({"push": "all"}, {"STAGEGRAPH_PUSH": "never"}, Settings("example/atom", push="all")),
+        ({"push": ""}, {}, Settings("example/atom", push="built")),
     ],
 )
 def test_settings(tmp_path: Path, cli: dict[str, str], env: dict[str, str], settings: Settings) -> None:
@@ -204,6 +207,28 @@ def test_builders_that_can_be_none(tmp_path: Path, builder: str, message: str) -
 def test_builder_in_the_file(tmp_path: Path, value: str, message: str) -> None:
     more = f'[platforms.rpi]\ndocker = "linux/arm64"\nbuilder = {value}\n'
     assert fault(tmp_path, more + STAGE).startswith(f"stages.toml:{NEXT + 2}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "said"),
+    [
+        ({"push": "allways"}, {}, "command line: push=allways is no such setting\n  did you mean 'all'?"),
+        (
+            {},
+            {"STAGEGRAPH_PUSH": "nevr"},
+            "STAGEGRAPH_PUSH: push=nevr is no such setting\n  did you mean 'never'?",
+        ),
+        (
+            {},
+            {"STAGEGRAPH_PUSH": "1"},
+            "STAGEGRAPH_PUSH: push=1 is no such setting\n  known here: all, built, never",
+        ),
+    ],
+)
+def test_what_is_no_way_to_push(tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str) -> None:
+    with pytest.raises(ProjectError) as caught:
+        load(tmp_path, STAGE, cli=cli, env=env)
+    assert str(caught.value) == said
 
 
 def test_a_slip_in_the_environment(tmp_path: Path) -> None:
@@ -487,6 +512,10 @@ HEADS = {
     "registry": (
         ('atom"', 'atom"\nregistry = "https://x"'),
         "stages.toml:3: 'https://x' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
+    ),
+    "push": (
+        ('atom"', 'atom"\npush = "build"'),
+        "stages.toml:3: push=build is no such setting\n  did you mean 'built'?",
     ),
     "epoch": (
         ('atom"', 'atom"\nsource_date_epoch = -1'),

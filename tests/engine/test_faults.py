@@ -1,0 +1,461 @@
+"""A registry that stumbles, lies or goes away: the build ends right or with one message; nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kit import DODO, Project, Registry, Run, header, serving
+from proxy import Proxy, Request, proxy
+
+pytestmark = pytest.mark.engine
+
+REPO = f"stagegraph-test/faults-{time.time_ns()}"
+TAG = f"{REPO}:light-here"
+STAGES = '[stages.heavy]\npath = "heavy"\n[stages.light]\npath = "light"\n[images.light]\n'
+TOO_MANY = {"Retry_After": "1", "Content_Type": "application/json"}
+
+
+def every(count: int, status: int, **headers: str) -> Callable[[Request], None]:
+    def fault(request: Request) -> None:
+        if request.number % count == 0:
+            request.answer(status, b"{}", **headers)
+        else:
+            request.forward()
+
+    return fault
+
+
+def blobs(wrong: Callable[[Request], None], *, first: bool = False) -> Callable[[Request], None]:
+    """Go wrong where a blob's bytes move, either way; ``first``: on the first try of each blob only."""
+
+    def fault(request: Request) -> None:
+        moves = (request.method, request.what) in {("GET", "blobs"), ("PATCH", "uploads")}
+        (wrong if moves and (request.time == 1 or not first) else Request.forward)(request)
+
+    return fault
+
+
+def lie(request: Request) -> None:
+    """Other bytes of the right length."""
+    request.forward(edit=lambda body: bytes(255 - byte for byte in body))
+
+
+def refuse_manifests(request: Request) -> None:
+    if (request.method, request.what) == ("PUT", "manifests"):
+        body = b'{"errors": [{"code": "MANIFEST_INVALID", "message": "manifest invalid"}]}'
+        request.answer(400, body, Content_Type="application/json")
+    else:
+        request.forward()
+
+
+def redirect(request: Request) -> None:
+    request.answer(307, Location=f"http://{request.proxy.host}{request.path}")
+
+
+def unready(project: Project, host: str) -> Project:
+    """As on another machine: nothing in cache/."""
+    shutil.rmtree(project.folder / "cache", ignore_errors=True)
+    project.env["STAGEGRAPH_REGISTRY"] = host
+    return project
+
+
+@dataclass
+class Warm:
+    """A registry that has all of a project, the project without cache/, and the image's digest."""
+
+    registry: Registry
+    folder: Path
+    digest: str
+
+    def project(self, folder: Path, host: str) -> Project:
+        return unready(Project(self.folder).copy(folder / "project"), host)
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    folder = tmp_path_factory.mktemp("warm")
+    project = Project(folder / "project")
+    project.folder.mkdir()
+    project.write(
+        {
+            "dodo.py": DODO,
+            "stages.toml": header(REPO) + STAGES,
+            "heavy/Dockerfile": "FROM scratch\nCOPY file /heavy\n",
+            "heavy/file": "heavy\n" * 1000,
+            "light/Dockerfile": "FROM scratch\nCOPY --from=heavy /heavy /light\n",
+        }
+    )
+    with serving(folder / "registry") as registry:
+        run = project.built(f"registry={registry.host}", "light:here")
+        shutil.rmtree(project.folder / "cache")
+        yield Warm(registry, project.folder, run.last["images"][TAG])
+    subprocess.run(["docker", "rmi", "-f", TAG], capture_output=True, check=False)
+
+
+@pytest.fixture
+def before(registry: Registry) -> Iterator[Callable[..., Proxy]]:
+    """Proxies before an empty registry, or another one."""
+    with ExitStack() as stack:
+        yield lambda fault=Request.forward, target=registry.host: stack.enter_context(proxy(target, fault))
+
+
+def tagged(registry: Registry) -> str:
+    """The digest that the final tag has in the registry, "" where there is none."""
+    command = ["skopeo", "inspect", "--tls-verify=false", f"docker://{registry.host}/{TAG}"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return str(json.loads(done.stdout)["Digest"]) if done.returncode == 0 else ""
+
+
+def ends_well(project: Project, run: Run, digest: str) -> None:
+    """The image is the right one, and what is recorded is whole."""
+    assert run.last["images"] == {TAG: digest}, run.output
+    verified = project.doit("verify", "light:here")
+    assert verified.status == 0, verified.output
+
+
+PASSING = {
+    "429": every(7, 429, **TOO_MANY),
+    "500": every(7, 500),
+    "cut": blobs(Request.cut, first=True),
+    "other bytes": blobs(lie, first=True),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+def test_pulling_from_one_that_stumbles(
+    warm: Warm, before: Callable[..., Proxy], tmp_path: Path, fault: Callable[[Request], None]
+) -> None:
+    project = warm.project(tmp_path, before(fault, warm.registry.host).host)
+    run = project.built("light:here")
+    assert run.nodes("pull") == {"light:here"} and not run.built and "warning" not in run.output, run.output
+    ends_well(project, run, warm.digest)
+
+
+# a push has more requests than a pull: so rarely that a second try gets through
+RARELY = {"429": every(17, 429, **TOO_MANY), "500": every(17, 500)}
+
+
+@pytest.mark.parametrize("fault", (PASSING | RARELY).values(), ids=PASSING)
+def test_pushing_to_one_that_stumbles(
+    warm: Warm,
+    before: Callable[..., Proxy],
+    registry: Registry,
+    tmp_path: Path,
+    fault: Callable[[Request], None],
+) -> None:
+    project = warm.project(tmp_path, before(fault).host)
+    run = project.built("light:here")
+    assert run.built == {"heavy:here", "light:here"} and "warning" not in run.output, run.output
+    ends_well(project, run, warm.digest)
+    assert tagged(registry) == warm.digest
+    # and another machine finds all of it
+    assert unready(project, registry.host).built("light:here").nodes("pull") == {"light:here"}
+
+
+def test_pulling_from_one_that_refuses_every_second_request(
+    warm: Warm, before: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    """skopeo waits, and asks again."""
+    project = warm.project(tmp_path, before(every(2, 429, **TOO_MANY), warm.registry.host).host)
+    run = project.built("push=never", "light:here")
+    assert run.nodes("pull") == {"light:here"} and "warning" not in run.output, run.output
+    ends_well(project, run, warm.digest)
+
+
+LASTING = {
+    "500": every(3, 500),
+    "cut": blobs(Request.cut),
+    "other bytes": blobs(lie),
+    "redirected blobs": blobs(redirect),
+    "redirected": redirect,
+}
+
+
+@pytest.mark.parametrize("fault", LASTING.values(), ids=LASTING)
+def test_pulling_from_one_that_does_not_get_better(
+    warm: Warm, before: Callable[..., Proxy], tmp_path: Path, fault: Callable[[Request], None]
+) -> None:
+    """What it cannot give is built."""
+    project = warm.project(tmp_path, before(fault, warm.registry.host).host)
+    project.env["STAGEGRAPH_PUSH"] = "never"
+    run = project.built("light:here")
+    assert run.built == {"heavy:here", "light:here"}
+    assert "could not be pulled" in run.output or run.output.count("going on without the registry") == 1
+    ends_well(project, run, warm.digest)
+
+
+REFUSING = {
+    # what skopeo sends meets every second one each time
+    "429": every(2, 429, **TOO_MANY),
+    "500": every(3, 500),
+    "cut": blobs(Request.cut),
+    "manifest refused": refuse_manifests,
+}
+
+
+@pytest.mark.parametrize("fault", REFUSING.values(), ids=REFUSING)
+def test_pushing_to_one_that_does_not_get_better(
+    warm: Warm,
+    before: Callable[..., Proxy],
+    registry: Registry,
+    tmp_path: Path,
+    fault: Callable[[Request], None],
+) -> None:
+    """Said once; all that was built is kept, and pushed when the registry is well again."""
+    front = before(fault)
+    project = warm.project(tmp_path, front.host)
+    run = project.doit("light:here")
+    assert run.status == 22 and run.built == {"heavy:here", "light:here"}, run.output
+    assert run.output.count("warning: ") == run.output.count("ERROR: ") == 1, run.output
+    assert "not delivered: light:here" in run.output
+    ends_well(project, run, warm.digest)
+    assert not tagged(registry)
+    front.fault = Request.forward
+    assert not project.built("light:here").built
+    assert tagged(registry) == warm.digest
+
+
+def test_one_that_wants_to_be_asked_in_an_hour(
+    warm: Warm, before: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    project = warm.project(tmp_path, before(every(1, 429, Retry_After="3600")).host)
+    start = time.monotonic()
+    run = project.built("light:here")
+    assert run.output.count("warning: ") == 1 and "asked again in 3600 s" in run.output
+    assert time.monotonic() - start < 30
+    ends_well(project, run, warm.digest)
+
+
+def full_queue() -> tuple[str, list[socket.socket]]:
+    """An address where the kernel drops what would connect: nobody accepts, and the queue is full."""
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen(0)
+    port = server.getsockname()[1]
+    clients = [socket.socket() for _ in range(3)]
+    for client in clients:
+        client.setblocking(False)
+        client.connect_ex(("127.0.0.1", port))
+    return f"127.0.0.1:{port}", [server, *clients]
+
+
+@pytest.mark.parametrize("dropped", [True, False], ids=["packets dropped", "accepts and is silent"])
+def test_a_silent_registry_costs_one_short_time_out(
+    warm: Warm, before: Callable[..., Proxy], tmp_path: Path, dropped: bool
+) -> None:
+    host, sockets = full_queue() if dropped else (before(Request.hang).host, [])
+    project = warm.project(tmp_path, host)
+    start = time.monotonic()
+    run = project.built("plan", "light:here")
+    took = time.monotonic() - start
+    assert 4 < took < 9 and run.output.count("warning: ") == 1, (took, run.output)
+    assert "no answer within 5 s" in run.output
+    run = project.built("light:here")
+    assert run.built == {"heavy:here", "light:here"} and run.output.count("warning: ") == 1, run.output
+    ends_well(project, run, warm.digest)
+    for each in sockets:
+        each.close()
+
+
+def test_a_registry_that_goes_silent_in_the_middle(
+    warm: Warm, before: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    """Said once, however much there was to push; what could be done is done; the status tells."""
+
+    def fault(request: Request) -> None:
+        (Request.hang if request.proxy.asked("PATCH", "uploads") else Request.forward)(request)
+
+    project = warm.project(tmp_path, before(fault).host)
+    start = time.monotonic()
+    run = project.doit("light:here")
+    assert run.status == 22 and run.built == {"heavy:here", "light:here"}, run.output
+    assert run.output.count("warning: ") == run.output.count("ERROR: ") == 1, run.output
+    assert time.monotonic() - start < 25
+    ends_well(project, run, warm.digest)
+
+
+def test_a_manifest_that_is_gone(
+    warm: Warm, before: Callable[..., Proxy], registry: Registry, tmp_path: Path
+) -> None:
+    """The tag of the record still names it. It is built, and given to the registry again."""
+    project = warm.project(tmp_path, registry.host)
+    project.built("light:here")
+    name = warm.digest.removeprefix("sha256:")
+    shutil.rmtree(
+        registry.data / f"docker/registry/v2/repositories/{REPO}/_manifests/revisions/sha256/{name}"
+    )
+    shutil.rmtree(registry.data / f"docker/registry/v2/blobs/sha256/{name[:2]}/{name}")
+    run = unready(project, registry.host).built("light:here")
+    assert run.built == {"light:here"} and "could not be pulled" in run.output
+    ends_well(project, run, warm.digest)
+    assert tagged(registry) == warm.digest
+    assert unready(project, registry.host).built("light:here").nodes("pull") == {"light:here"}
+
+
+def test_the_tag_is_set_when_the_rest_is_there(
+    warm: Warm, before: Callable[..., Proxy], registry: Registry, tmp_path: Path
+) -> None:
+    front = before()
+    project = warm.project(tmp_path, front.host)
+    project.built("light:here")
+    calls = [(method, path.rsplit("/", 1)[1]) for _, method, path in front.seen if "/manifests/" in path]
+    put = calls.index(("PUT", "light-here"))
+    record = max(i for i, (method, name) in enumerate(calls) if method == "PUT" and "light-a" in name)
+    confirmed = calls.index(("GET", warm.digest))
+    assert record < put and confirmed < put and ("GET", "light-here") in calls[put:]
+
+
+def test_a_tag_that_does_not_take_is_told(warm: Warm, before: Callable[..., Proxy], tmp_path: Path) -> None:
+    """The registry says that it was set, and still has another one."""
+
+    def fault(request: Request) -> None:
+        if request.path.endswith("/manifests/light-here"):
+            request.answer(201) if request.method == "PUT" else request.answer(404, b"{}")
+        else:
+            request.forward()
+
+    run = warm.project(tmp_path, before(fault).host).doit("light:here")
+    assert run.status == 22 and "holds nothing" in run.output and "not delivered: light:here" in run.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_does_not_wait_for_pushes(
+    warm: Warm, before: Callable[..., Proxy], tmp_path: Path, number: signal.Signals
+) -> None:
+    def fault(request: Request) -> None:
+        (Request.hang if request.method == "PATCH" else Request.forward)(request)
+
+    front = before(fault)
+    project = warm.project(tmp_path, front.host)
+    process = project.start("light:here", group=True)
+    while not any(method == "PATCH" for _, method, _ in front.seen):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    start = time.monotonic()
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode != 0 and time.monotonic() - start < 10, output
+    front.fault = Request.forward
+    ends_well(project, project.built("light:here"), warm.digest)
+
+
+HTPASSWD = "robot:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"  # bcrypt of "secret"
+HELPER = """\
+#!/bin/sh
+echo "$1" >> "$(dirname "$0")/calls"
+cat > /dev/null
+[ "$1" = get ] && echo '{"ServerURL": "", "Username": "robot", "Secret": "secret"}'
+"""
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Registry]:
+    """A registry that wants basic authentication."""
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    more = f"auth: {{htpasswd: {{realm: here, path: {tmp_path / 'htpasswd'}}}}}\n"
+    with serving(tmp_path / "locked", more) as registry:
+        yield registry
+
+
+@pytest.mark.parametrize("kind", ["credHelpers", "credsStore"])
+def test_login_by_docker_s_credential_helpers(
+    warm: Warm, locked: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """As ``docker login`` leaves it: a helper for one registry, or a store for all."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    helper = folder / "docker-credential-test"
+    helper.write_text(HELPER)
+    helper.chmod(0o755)
+    said: dict[str, object] = {"auths": {locked.host: {}}, "credsStore": "test"}
+    said = {"credHelpers": {locked.host: "test"}} if kind == "credHelpers" else said
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/config.json").write_text(json.dumps(said))
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    project = warm.project(tmp_path, locked.host)
+    # BuildKit asks the same store, of which it wants nothing here
+    project.env["DOCKER_CONFIG"] = str(tmp_path / "docker")
+    run = project.built("light:here")
+    assert "warning" not in run.output and run.built == {"heavy:here", "light:here"}, run.output
+    calls = (folder / "calls").read_text().split()
+    assert calls and set(calls) == {"get"}
+    assert unready(project, locked.host).built("light:here").nodes("pull") == {"light:here"}
+    assert len((folder / "calls").read_text().split()) > len(calls)
+
+
+def test_without_the_login(warm: Warm, locked: Registry, tmp_path: Path) -> None:
+    project = warm.project(tmp_path, locked.host)
+    project.env["DOCKER_CONFIG"] = str(tmp_path / "none")
+    run = project.doit("light:here")
+    assert run.status == 23 and run.output.count("warning: ") == run.output.count("ERROR: ") == 1, run.output
+    assert f"docker login {locked.host}" in run.output and run.built == {"heavy:here", "light:here"}
+    ends_well(project, run, warm.digest)
+
+
+def pushed(registry: Registry) -> set[str]:
+    """Stages whose records the registry has, and other tags."""
+    folder = registry.data / "docker/registry/v2/repositories" / REPO / "_manifests/tags"
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return {name if name == "light-here" else name.partition("-")[0] for name in names}
+
+
+def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: Path) -> None:
+    """What this run looks at: an image that is here is a reason to look at none of its ancestors."""
+    project = warm.project(tmp_path, registry.host)
+    project.built("push=never", "light:here")
+    refused = project.doit("publish", "push=never", "light")
+    assert refused.status == 10 and "push=never says" in refused.output
+    assert project.built("push=never", "light:here").nodes("reuse") == {"light:here"}
+    assert not pushed(registry)
+    project.built("heavy:here")
+    assert not pushed(registry)  # it was here, and is no image
+    project.built("light:here")
+    assert pushed(registry) == {"light", "light-here"}
+    project.built("push=all", "light:here")
+    assert pushed(registry) == {"light", "light-here"}
+    project.built("push=all", "heavy:here")
+    assert pushed(registry) == {"heavy", "light", "light-here"}
+
+
+def test_look_ups_go_on_side_by_side(warm: Warm, before: Callable[..., Proxy], tmp_path: Path) -> None:
+    """The target first, then all that it stands on; each key once."""
+    front = before()
+    project = warm.project(tmp_path, front.host)
+    names = [f"part{number}" for number in range(12)]
+    tables = "".join(f'[stages.{name}]\npath = "heavy"\nargs = {{ PART = "{name}" }}\n' for name in names)
+    lines = "".join(f"COPY --from={name} /heavy /{name}\n" for name in names)
+    project.write(
+        {
+            "stages.toml": header(REPO) + STAGES + tables,
+            "heavy/Dockerfile": "FROM scratch\nARG PART=none\nLABEL part=$PART\nCOPY file /heavy\n",
+            "light/Dockerfile": f"FROM scratch\n{lines}",
+        }
+    )
+    busy, most = [0], [0]
+
+    def fault(request: Request) -> None:
+        if request.what == "manifests":
+            with request.proxy.lock:
+                busy[0] += 1
+                most[0] = max(most[0], busy[0])
+            time.sleep(0.5)
+            with request.proxy.lock:
+                busy[0] -= 1
+        request.forward()
+
+    front.fault = fault
+    project.built("plan", "light:here")
+    asked = front.asked("GET", "manifests")
+    # each part by both keys; the target by one, as what it stands on is not there
+    assert asked[0].startswith("light-") and len(asked) == len(set(asked)) == 25, asked
+    assert 2 < most[0] <= 8
