@@ -43,6 +43,11 @@ def fail(error: StagegraphError) -> NoReturn:
     sys.exit(error.exit_status)
 
 
+def given() -> dict[str, str]:
+    """``NAME=VALUE`` words of the command line."""
+    return dict(doit.doit_cmd._CMDLINE_VARS or {})
+
+
 _session: Session | None = None
 
 
@@ -51,7 +56,7 @@ def session() -> Session:
     global _session
     if _session is None:
         try:
-            _session = Session.open(root(), dict(doit.doit_cmd._CMDLINE_VARS or {}))
+            _session = Session.open(root(), given())
         except StagegraphError as error:
             fail(error)
     return _session

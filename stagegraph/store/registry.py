@@ -26,7 +26,7 @@ from . import login, skopeo
 from .workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from concurrent.futures import Future
 
     from ..model import Node
@@ -285,6 +285,34 @@ class RegistryStore:
         if answer.kind not in ("ok", "absent"):
             raise self._error(answer)
         return answer.output if answer.kind == "ok" else None
+
+    # -- what is there, and its removal ------------------------------------------------------------
+
+    def tags(self) -> list[str]:
+        """All tags of the repository; none where there is no such repository.
+
+        Raises ``RegistryError`` or ``LoginError``.
+        """
+        command = ["list-tags", *_tls("", self.reference("none")), f"docker://{self.repository}"]
+        answer = skopeo.called(command, env=self._environment)
+        if answer.kind == "absent":
+            return []
+        if answer.kind != "ok":
+            raise self._error(answer)
+        return list(json.loads(answer.output).get("Tags") or ())
+
+    def holds(self, tags: Iterable[str]) -> dict[str, Future[bytes | None]]:
+        """What tags hold, asked for side by side; see ``raw``."""
+        return {tag: self._lookups.submit(partial(self.raw, self.reference(tag))) for tag in tags}
+
+    def delete(self, digest: str) -> None:
+        """Delete a manifest, and with it all of its tags. Raises ``RegistryError`` or ``LoginError``."""
+        reference = f"{self.repository}@{digest}"
+        answer = skopeo.called(
+            ["delete", *_tls("", reference), f"docker://{reference}"], env=self._environment
+        )
+        if answer.kind not in ("ok", "absent"):
+            raise self._error(answer)
 
     # -- skopeo ----------------------------------------------------------------------------------
 

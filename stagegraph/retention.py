@@ -1,0 +1,150 @@
+"""Which tags of nodes a registry should keep, and which go.
+
+Kept is what a kept revision of the project needs: tags of its nodes' keys, and tags that find the same images
+by their content; and whatever was made lately, since branches elsewhere and settings on somebody's command
+line are not known here. Only tags of the form that ``RegistryStore.tag`` gives, which hold a record of their
+key, are looked at; images' own tags, indexes that were published and what others pushed are left alone.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import record as records
+from .config import FILE
+from .errors import LockError, ProjectError, ResolveError, StagegraphError
+from .session import Session
+from .store.registry import sha256
+from .tools import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .record import Record
+    from .store.registry import RegistryStore
+
+_TAG = re.compile(r"[a-z0-9._-]+-[0-9a-f]{64}")
+_REFS = ("refs/heads", "refs/remotes", "refs/tags")
+
+
+class Tag(NamedTuple):
+    """A tag, the digest of what it holds, and the record that this is."""
+
+    name: str
+    digest: str
+    record: Record
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``needed`` tags are of kept revisions, ``recent`` ones were made lately, ``doomed`` ones go."""
+
+    needed: tuple[Tag, ...]
+    recent: tuple[Tag, ...]
+    doomed: tuple[Tag, ...]
+
+
+def is_node(tag: str) -> bool:
+    """Whether a tag may be a node's."""
+    return _TAG.fullmatch(tag) is not None
+
+
+def key(tag: str) -> str:
+    """The key that a node's tag names."""
+    return f"sha256:{tag[-64:]}"
+
+
+def choose(tags: Iterable[Tag], keys: set[str], since: datetime.datetime) -> Choice:
+    """What to keep for these recipe keys, and of what was made since; a time that is none is recent."""
+    tags = list(tags)
+    images = {tag.record.digest for tag in tags if tag.record.key in keys}
+    needed = tuple(tag for tag in tags if tag.record.digest in images)
+    rest = [tag for tag in tags if tag.record.digest not in images]
+    recent = tuple(tag for tag in rest if not _older(tag.record.created, since))
+    # what goes is a manifest, with all tags that it has
+    held = {tag.digest for tag in (*needed, *recent)}
+    doomed = tuple(tag for tag in rest if tag not in recent and tag.digest not in held)
+    return Choice(needed, recent, doomed)
+
+
+def _older(created: str, since: datetime.datetime) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(created) < since
+    except (ValueError, TypeError):  # no time, or one without a zone
+        return False
+
+
+def survey(registry: RegistryStore) -> list[Tag]:
+    """Nodes' tags in a registry, with what they hold. Raises ``RegistryError`` or ``LoginError``."""
+    held = registry.holds([tag for tag in registry.tags() if is_node(tag)])
+    found = []
+    for name, future in held.items():
+        data = future.result()
+        record = records.parse(data, key(name)) if data is not None else None
+        if data is not None and record is not None:  # else it is somebody else's, and stays
+            found.append(Tag(name, sha256(data), record))
+    return found
+
+
+def revisions(root: Path, names: Iterable[str] = ()) -> dict[str, str]:
+    """Commits by name: those given, or all branches and tags that this clone knows, and where it stands.
+
+    Raises ``ProjectError`` for a name that git does not know.
+    """
+    names = list(names)
+    if not names:
+        listed = _git(root, "for-each-ref", "--format=%(refname)", *_REFS)
+        names = ["HEAD", *listed.decode().split()]
+    found: dict[str, str] = {}
+    for name in names:
+        commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        found[name] = commit.decode().strip()
+    return found
+
+
+def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable[[str], None]) -> set[str]:
+    """Recipe keys of all nodes at a commit; none where there is no project yet.
+
+    ``settings`` are those of the call. Nodes whose images from outside are not pinned are said by ``warn``;
+    what is in the registry of it lives by its age. Raises ``StagegraphError`` where the keys cannot be known.
+    """
+    top = Path(_git(root, "rev-parse", "--show-toplevel").decode().removesuffix("\n"))
+    inside = root.resolve().relative_to(top.resolve())
+    if not _git(top, "ls-tree", commit, "--", str(inside / FILE)):
+        return set()
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as archive:
+        archive.write(_git(top, "archive", f"{commit}:{inside.as_posix() if inside.parts else ''}"))
+        archive.seek(0)
+        with tarfile.open(fileobj=archive) as tar:
+            tar.extractall(folder, filter="fully_trusted")  # noqa: S202 (the project's own commit)
+        try:
+            return _keys(Session.open(Path(folder), {**settings, "locked": "1"}), commit, warn)
+        except StagegraphError as error:
+            what = f"its keys cannot be known: {error}"
+            raise ProjectError(commit[:12], what, "name the revisions to keep: --revisions") from None
+
+
+def _keys(session: Session, commit: str, warn: Callable[[str], None]) -> set[str]:
+    found, left = set[str](), 0
+    for node in session.graph.nodes:
+        try:
+            found.add(session.graph.key(node))
+        except (LockError, ResolveError):
+            left += 1
+    if left:
+        warn(f"{commit[:12]}: {left} nodes stand on images that are not pinned there")
+    return found
+
+
+def _git(root: Path, *words: str) -> bytes:
+    done = run(["git", "-C", str(root), *words])
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip() or f"git {' '.join(words)} failed"
+        raise ProjectError("git", said, "which revisions are kept is read from the project's repository")
+    return done.stdout

@@ -1,0 +1,118 @@
+"""What is removed is not missed: what is current is there afterwards, in ``cache/`` and the registry."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from kit import Project, Registry, header
+
+pytestmark = pytest.mark.engine
+
+STAGES = """
+[stages.part]
+path = "part"
+[stages.app]
+path = "app"
+[images.app]
+"""
+WHOLE = {"part:here", "app:here"}
+
+
+@pytest.fixture
+def app(project: Project, repo: str) -> Project:
+    """part <- app, in a repository of its own; what a commit is of stands in a file of part."""
+    part, whole = "FROM scratch\nCOPY file /part\n", "FROM scratch\nCOPY --from=part /part /app\n"
+    project.write({"stages.toml": header(repo) + STAGES, "part/Dockerfile": part, "app/Dockerfile": whole})
+    project.write({".gitignore": "cache/\n__pycache__/\n", "stages.lock": 'archive = "2026-01-01"\n'})
+    git(project, "init", "-q", "-b", "main")
+    return project
+
+
+def git(project: Project, *words: str) -> None:
+    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
+    subprocess.run(["git", *who, *words], cwd=project.folder, check=True, capture_output=True)
+
+
+def commit(project: Project, text: str) -> None:
+    project.write({"part/file": text})
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", text)
+
+
+def test_a_pruned_cache_has_all_that_is_current(app: Project) -> None:
+    app.write({"part/file": "one\n"})
+    app.built("app:here")
+    app.write({"part/file": "two\n"})
+    app.built("app:here")
+    blobs = app.folder / "cache/blobs/sha256"
+    before = len(list(blobs.iterdir()))
+    looked = app.doit("prune", "--keep-current", "--dry-run")
+    assert len(list(blobs.iterdir())) == before, looked.output
+    done = app.doit("prune", "--keep-current")
+    assert done.status == 0, done.output
+    assert "kept: 2 images" in done.output
+    assert len(list(blobs.iterdir())) < before
+    assert app.built("app:here").nodes("reuse") >= {"app:here"}
+    assert app.doit("verify", "app:here", "part:here").status == 0
+    # the old one is gone, and why it is built again is known
+    app.write({"part/file": "one\n"})
+    assert "file changed: part/file" in app.doit("plan", "app:here").output
+    assert app.built("app:here").built == WHOLE
+
+
+def tags(registry: Registry, repo: str) -> set[str]:
+    folder = registry.data / f"docker/registry/v2/repositories/{repo}/_manifests/tags"
+    return {path.name for path in folder.iterdir() if list((path / "current").iterdir())}
+
+
+def prune(app: Project, *words: str) -> dict[str, list[str]]:
+    command = app.start("prune", "--registry", "--json", *words)
+    output, _ = command.communicate(timeout=100)
+    assert command.returncode == 0, output
+    found: dict[str, list[str]] = json.loads(output[output.index("{") :])
+    return found
+
+
+def test_a_registry_keeps_what_kept_revisions_need(app: Project, registry: Registry, repo: str) -> None:
+    app.env["STAGEGRAPH_REGISTRY"] = registry.host
+    commit(app, "one\n")
+    app.built("app:here")
+    git(app, "tag", "v1")
+    commit(app, "two\n")
+    app.built("app:here")
+    whole = tags(registry, repo)
+    assert not prune(app, "--days=0")["removed"]  # both are tips of a tag or a branch
+    git(app, "tag", "-d", "v1")
+    assert not prune(app)["removed"]  # young
+    doomed = prune(app, "--days=0", "--dry-run")["removed"]
+    assert tags(registry, repo) == whole
+    assert {tag.rsplit("-", 2)[0] for tag in doomed} == {"part", "app"}
+    assert prune(app, "--days=0")["removed"] == doomed
+    assert tags(registry, repo) == whole - set(doomed)
+    assert not prune(app, "--days=0")["removed"]
+    # another machine finds all of what is left, its final image too
+    shutil.rmtree(app.folder / "cache")
+    run = app.built("app:here")
+    assert run.nodes("pull") == {"app:here"}
+    assert not run.built
+
+
+def test_what_must_not_be_removed(app: Project, registry: Registry, tmp_path: Path) -> None:
+    commit(app, "one\n")
+    run = app.doit("prune", "--registry")
+    assert (run.status, "no registry is set" in run.output) == (10, True)
+    app.env["STAGEGRAPH_REGISTRY"] = registry.host
+    run = app.doit("prune", "--registry", "push=never")
+    assert (run.status, "push=never" in run.output) == (10, True)
+    run = app.doit("prune", "--registry", "--revisions", "nowhere")
+    assert (run.status, "git" in run.output) == (10, True)
+    run = app.doit("prune")
+    assert (run.status, "--dry-run" in run.output) == (10, True)
+    outside = app.copy(tmp_path / "outside")
+    shutil.rmtree(outside.folder / ".git")
+    run = outside.doit("prune", "--registry")
+    assert (run.status, "git repository" in run.output) == (10, True)

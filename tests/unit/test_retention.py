@@ -1,0 +1,152 @@
+"""Which of a registry's tags stay: those of kept revisions, what finds the same images, what is young."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import image, sha, stages, write
+
+from stagegraph import retention
+from stagegraph.errors import ProjectError
+from stagegraph.record import Record
+from stagegraph.retention import Tag
+from stagegraph.session import Session
+from stagegraph.store.layout import LayoutStore
+
+pytestmark = pytest.mark.unit
+
+NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
+OLD, YOUNG = "2026-01-01T00:00:00+00:00", "2026-05-30T00:00:00+00:00"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LayoutStore:
+    return LayoutStore(tmp_path / "cache")
+
+
+def made(store: LayoutStore, name: str, created: str = OLD) -> Record:
+    return replace(image(store, name, (name.encode(),)), created=created)
+
+
+def tag(record: Record, digest: str = "") -> Tag:
+    return Tag(f"{record.node.partition(':')[0]}-amd64-{record.key[7:]}", digest or sha(record.key), record)
+
+
+def choose(*tags: Tag, keys: set[str]) -> retention.Choice:
+    return retention.choose(tags, keys, NOW - datetime.timedelta(days=30))
+
+
+def test_what_nothing_needs_and_is_old_goes(store: LayoutStore) -> None:
+    needed, young, old = made(store, "a"), made(store, "b", YOUNG), made(store, "c")
+    choice = choose(*map(tag, (needed, young, old)), keys={needed.key})
+    assert choice == retention.Choice((tag(needed),), (tag(young),), (tag(old),))
+
+
+def test_what_finds_a_needed_image_by_its_content_stays(store: LayoutStore) -> None:
+    needed = made(store, "a")
+    other = replace(made(store, "b"), digest=needed.digest)
+    assert choose(tag(needed), tag(other), keys={needed.key}).needed == (tag(needed), tag(other))
+
+
+def test_a_manifest_that_a_kept_tag_has_too_stays(store: LayoutStore) -> None:
+    """Deleting it would take the kept tag with it."""
+    needed, old = made(store, "a"), made(store, "b")
+    choice = choose(tag(needed, sha("one")), tag(old, sha("one")), keys={needed.key})
+    assert not choice.doomed
+
+
+@pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
+def test_a_time_that_is_none_counts_as_young(store: LayoutStore, created: str) -> None:
+    assert choose(tag(made(store, "a", created)), keys=set()).recent
+
+
+def test_tags_of_nodes() -> None:
+    assert retention.is_node(f"blas-arm64-{'0' * 64}")
+    for other in ("stock-amd64", "stock", f"sha256-{'0' * 63}", f"x-{'0' * 64}.sig"):
+        assert not retention.is_node(other)
+
+
+# -- revisions -----------------------------------------------------------------------------------
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+HEAD = """\
+[project]
+repo = "example/own"
+[platforms.amd64]
+docker = "linux/amd64"
+[base]
+bootstrap = "trixie"
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    write(folder, {"README": "nothing yet\n"})
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "first")
+    for text in ("one", "two"):
+        stages(folder, {"app": f"FROM scratch\nENV A={text}\n"}, head=HEAD)
+        write(folder, {"stages.lock": 'archive = "2026-01-01"\n'})
+        git(folder, "add", "-A")
+        git(folder, "commit", "-qm", text)
+        git(folder, "tag", text)
+    return folder
+
+
+def keys(folder: Path) -> set[str]:
+    made = Session.open(folder, {}).graph
+    return {made.key(node) for node in made.nodes}
+
+
+def test_keys_of_a_revision_are_those_of_its_files(repository: Path) -> None:
+    now, commits = keys(repository), retention.revisions(repository)
+    assert set(commits) == {"HEAD", "refs/heads/main", "refs/tags/one", "refs/tags/two"}
+    at = {name: retention.keys_at(repository, commit, {}, pytest.fail) for name, commit in commits.items()}
+    assert at["HEAD"] == at["refs/tags/two"] == now
+    assert at["refs/tags/one"] != now
+    assert len(at["refs/tags/one"] & now) == 1  # the base
+    assert keys(repository) == now  # the clone is as it was
+
+
+def test_before_there_was_a_project_nothing_was_needed(repository: Path) -> None:
+    (commit,) = retention.revisions(repository, ["one~1"]).values()
+    assert retention.keys_at(repository, commit, {}, pytest.fail) == set()
+
+
+def test_a_project_in_a_folder_of_its_repository(tmp_path: Path, repository: Path) -> None:
+    whole = tmp_path / "whole"
+    shutil.copytree(repository, whole / "part", ignore=shutil.ignore_patterns(".git"))
+    git(whole, "init", "-q")
+    git(whole, "add", "-A")
+    git(whole, "commit", "-qm", "all")
+    (commit,) = retention.revisions(whole / "part", ["HEAD"]).values()
+    assert retention.keys_at(whole / "part", commit, {}, pytest.fail) == keys(whole / "part")
+
+
+def test_a_revision_that_is_none_is_said(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="git"):
+        retention.revisions(repository, ["nowhere"])
+    with pytest.raises(ProjectError, match="not a git repository"):
+        retention.revisions(tmp_path)
+
+
+def test_a_revision_whose_keys_cannot_be_known_ends_it(repository: Path) -> None:
+    write(repository, {"stages.toml": "[project\n"})
+    git(repository, "commit", "-qam", "broken")
+    (commit,) = retention.revisions(repository, ["HEAD"]).values()
+    with pytest.raises(ProjectError, match="--revisions"):
+        retention.keys_at(repository, commit, {}, pytest.fail)
