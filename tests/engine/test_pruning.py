@@ -60,7 +60,7 @@ def test_a_pruned_cache_has_all_that_is_current(app: Project) -> None:
     assert app.doit("verify", "app:here", "part:here").status == 0
     # the old one is gone, and why it is built again is known
     app.write({"part/file": "one\n"})
-    assert "file changed: part/file" in app.doit("plan", "app:here").output
+    assert "part/file: file file changed" in app.doit("plan", "app:here").output
     assert app.built("app:here").built == WHOLE
 
 
