@@ -27,7 +27,7 @@ def call(folder: Path, *command: str, env: Mapping[str, str] | None = None) -> s
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     if done.returncode != 0:
-        message = (done.stdout + done.stderr).decode(errors="replace")
+        message = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
         raise SystemExit(f"{' '.join(command)} ended with status {done.returncode}:\n{message}")
     return done.stdout.decode()
 

@@ -67,14 +67,15 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """A finished build: the manifest's digest and size (bytes), what a child can see of it, and the versions
-    of its packages where the build installs any."""
+    """A finished build: the manifest's digest and size (bytes), what a child can see of it, the versions of
+    its packages where the build installs any, and whether a RUN came out of the builder's cache."""
 
     digest: str
     size: int
     files: str
     image: str
     packages: tuple[str, ...]
+    cached: bool = False
 
 
 class Builder:
@@ -127,7 +128,7 @@ class Builder:
                 command.insert(command.index("build") + 1, "--no-cache")
             tar.seek(0)
             try:
-                self._run(command, tar, spec, log, place)
+                cached = self._run(command, tar, spec, log, place)
             except (RegistryError, LoginError, NetworkError) as error:
                 raise self._unseen(spec, place) or error from None
             except EngineError:
@@ -139,7 +140,7 @@ class Builder:
         size = self.layout.blob(digest).stat().st_size
         # where no stamp of the archive counts, packages are the parent's
         versions = packages.installed(self.layout, manifest) if spec.archive else ()
-        return Result(digest, size, files, image, versions)
+        return Result(digest, size, files, image, versions, cached)
 
     # -- the call --------------------------------------------------------------------------------
 
@@ -282,7 +283,8 @@ class Builder:
             return [f"--secret={_fields(id=name, env=secret.env)}"]
         return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
 
-    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: Path, place: Place) -> None:
+    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: Path, place: Place) -> bool:
+        """Call buildx; whether a RUN came out of the builder's cache."""
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         mode = "ab" if spec.bootstrap else "wb"
@@ -300,6 +302,7 @@ class Builder:
             raise too_late(spec, tracker, log)
         if status != 0:
             raise explain(spec, tracker, log, status, place.name)
+        return tracker.cached
 
 
 @contextmanager

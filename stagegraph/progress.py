@@ -27,6 +27,7 @@ class Tracker:
         self._names: dict[str, str] = {}
         self._output: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=200))
         self.current = ""
+        self.cached = False  # whether a RUN was not run, since the builder knew what comes of it
         self.failed: str | None = None
         self.message = ""
         self.line = 0
@@ -53,6 +54,8 @@ class Tracker:
                 self._on_step(self.current)
         elif rest.startswith("ERROR: "):
             self.failed, self.message = number, rest.removeprefix("ERROR: ")
+        elif rest == "CACHED" and (step := _STEP.match(self._names[number])):
+            self.cached = self.cached or step[2].startswith("RUN ")
         elif output := _OUTPUT.match(rest):
             self._output[number].append(output[1])
 

@@ -32,7 +32,8 @@ class Record:
     """``digest`` and ``size`` (bytes) are of the image's manifest. ``files`` and ``image`` are what a child
     can see of it: its file system, and that with its runtime configuration. ``packages`` are the versions
     (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any.
-    ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``)."""
+    ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``). ``cached``: a
+    step came out of the builder's cache, so ``seconds`` are not what a build takes."""
 
     key: str
     node: str
@@ -46,6 +47,7 @@ class Record:
     inputs: tuple[Input, ...]
     packages: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
+    cached: bool = False
 
     def under(self, key: str, inputs: list[Input], node: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
@@ -76,6 +78,8 @@ class Record:
         for name, words in (("versions", self.packages), ("below", self.below)):
             if words:
                 annotations[name] = json.dumps(words, separators=(",", ":"))
+        if self.cached:
+            annotations["cached"] = "1"
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -112,6 +116,7 @@ def parse(data: bytes, key: str) -> Record | None:
             inputs=tuple(Input(*item) for item in json.loads(notes["inputs"])),
             packages=tuple(json.loads(notes.get("versions", "[]"))),
             below=tuple(json.loads(notes.get("below", "[]"))),
+            cached="cached" in notes,
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -271,6 +271,7 @@ class Session:
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             inputs=tuple(self.graph.inputs(node)),
             packages=result.packages,
+            cached=result.cached,
             below=tuple(sorted({word for p, r in parents.items() for word in (*r.below, f"{p}={r.digest}")})),
         )
         self.layout.put(record)

@@ -75,7 +75,7 @@ def write(folder: Path, graph: Shape, host: str, repo: str, arch: str) -> None:
     """The same tiny stages for all: as a project, as a bake file, for calls by hand."""
     platform = f'[platforms.here]\ndocker = "linux/{arch}"\n'
     tables = [f'[project]\nrepo = "{repo}"\n{platform}[base]\nimage = "none"\n']
-    targets: dict[str, object] = {}
+    targets: dict[str, dict[str, object]] = {}
     for node, parents in graph.parents.items():
         stage, used = name(node), [name(parent) for parent in parents]
         (folder / stage).mkdir()
@@ -87,16 +87,13 @@ def write(folder: Path, graph: Shape, host: str, repo: str, arch: str) -> None:
         lines += [f"COPY --from={word} /{each} /{each}" for each, word in names.items()]
         (folder / stage / "Dockerfile").write_text("\n".join(lines) + "\n")
         tables.append(f'[stages.{stage}]\npath = "{stage}"\n')
-        cache = f"type=registry,ref={host}/{repo}-bake:cache-{stage}"
-        targets[stage] = {
-            "context": stage,
-            "platforms": [f"linux/{arch}"],
-            "contexts": {each: f"target:{each}" for each in used},
-            "cache-from": [cache],
-            "cache-to": [f"{cache},mode=max"],
-            "output": ["type=registry"],
-            "tags": [f"{host}/{repo}-bake:{stage}"],
-        }
+        contexts = {each: f"target:{each}" for each in used}
+        targets[stage] = {"context": stage, "platforms": [f"linux/{arch}"], "contexts": contexts}
+        if node in graph.goals:
+            # each with all that it is made of: 88 exports at once end in "context deadline exceeded"
+            cache = f"type=registry,ref={host}/{repo}-bake:cache-{stage}"
+            ways = {"cache-from": [cache], "cache-to": [f"{cache},mode=max"], "output": ["type=registry"]}
+            targets[stage] |= {**ways, "tags": [f"{host}/{repo}-bake:{stage}"]}
     tables += [f"[images.{name(goal)}]\n" for goal in graph.goals]
     group = {"default": {"targets": [name(goal) for goal in graph.goals]}}
     (folder / "stages.toml").write_text("".join(tables))

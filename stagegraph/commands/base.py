@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit.cmd_base import DoitCmdBase
 
-from ..errors import StagegraphError
+from ..errors import ProjectError, StagegraphError
 from .manners import Manners
 
 if TYPE_CHECKING:
@@ -63,7 +63,10 @@ class Command(Manners, DoitCmdBase):  # type: ignore[misc]
 
 
 def _read_behind(words: list[str], options: dict[str, bool | str]) -> tuple[list[str], dict[str, bool | str]]:
-    """Names, and options with those that stand behind names: doit reads the ones before names only."""
+    """Names, and options with those that stand behind names: doit reads the ones before names only.
+
+    Raises ``ProjectError`` for an option without its value.
+    """
     known = {f"--{name.replace('_', '-')}": name for name in options}
     names, rest = list[str](), iter(words)
     for word in rest:
@@ -75,6 +78,8 @@ def _read_behind(words: list[str], options: dict[str, bool | str]) -> tuple[list
             options[name] = True
         elif isinstance(options[name], str):
             options[name] = value if equals else next(rest, "")
+            if not options[name]:
+                raise ProjectError("command line", f"{written} wants a value", f"{written}=VALUE")
         else:
             names.append(word)
     return names, options

@@ -99,7 +99,7 @@ def _note_times(session: Session, goals: list[Node]) -> None:
     root, found = session.project.root, dict[str, float]()
     for node in session.graph.order(goals):
         record = session.layout.read(session.graph.key(node)) or session.layout.latest(str(node))
-        if record is not None:
+        if record is not None and not record.cached:
             found[str(node)] = record.seconds
     known = times.read(root, host_platform())
     merged = times.merged(known, found, {str(node) for node in session.graph.nodes})

@@ -258,7 +258,8 @@ def test_what_cannot_be_published(both: Project, registry: Registry) -> None:
         (["ap", f"registry={registry.host}"], "app"),
         (["app:here", f"registry={registry.host}"], "over all platforms"),
         ([f"registry={registry.host}"], "which image?"),
-        (["app", "--version", "1", f"registry={registry.host}"], "--version: no such option"),
+        (["app", f"registry={registry.host}", "--version"], "--version wants a value"),
+        (["app", "--verzion=1", f"registry={registry.host}"], "--verzion=1: no such option"),
     ):
         run = both.doit("publish", *words)
         assert run.status == 10, words

@@ -84,3 +84,14 @@ def test_only_the_last_lines_are_kept() -> None:
 def test_said_leaves_out_what_steps_print() -> None:
     tracker, _ = fed("#3 [2/2] RUN x\n#3 0.1 printed\nsaid\n#3 DONE 1.0s\n")
     assert tracker.said == ["#3 [2/2] RUN x", "said", "#3 DONE 1.0s"]
+
+
+@pytest.mark.parametrize(
+    ("step", "cached"),
+    [("[part 2/3] RUN make", True), ("[part 2/3] COPY a b", False), ("[base 1/1] FROM base", False)],
+)
+def test_a_run_out_of_the_builders_cache(step: str, cached: bool) -> None:
+    tracker = Tracker(lambda _: None)
+    for line in (f"#2 {step}", "#2 CACHED", "#3 [part 3/3] RUN other", "#3 DONE 1.0s"):
+        tracker.feed(line)
+    assert tracker.cached == cached

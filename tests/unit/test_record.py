@@ -40,6 +40,7 @@ def test_round_trip() -> None:
     more = {
         "packages": ("adduser:all=1:3.152", "libc6:arm64=2.41 12"),
         "below": (f"base:amd64={sha('base')}",),
+        "cached": True,
     }
     assert parse(record(**more).to_bytes(), record().key) == record(**more)
 

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -43,6 +44,13 @@ case "$*" in
   *pip\\ install*) echo "${PIP_SAYS:-}"; exit "${PIP_FAILS:-0}" ;;
 esac
 """
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short name: sockets lie in it. pytest's own are longer where tests run side by side."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @dataclass
@@ -480,10 +488,10 @@ def test_engine_dir_must_leave_room_for_sockets(ready: Project, folder: str, sta
     assert (folder in result.stderr) == (status != 0)
 
 
-def test_longest_engine_dir_is_one_the_kernel_takes(tmp_path: Path) -> None:
+def test_longest_engine_dir_is_one_the_kernel_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "/exec/containerd/containerd-debug.sock"
     assert 69 + len(name) == 107
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     for length in (107, 108):
         with socket.socket(socket.AF_UNIX) as server:
             if length == 107:
