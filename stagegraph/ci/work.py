@@ -80,13 +80,15 @@ def _groups(
             _join(together, [tested, *_between(tested, test, nodes, parents), test])
     place = {node: number for number, node in enumerate(nodes)}
     while True:
-        groups = {id(group): tuple(sorted(group, key=place.__getitem__)) for group in together.values()}
+        # by the place of their first nodes, and in that order: the result must not depend on addresses
+        first = {node: min(map(place.__getitem__, group)) for node, group in together.items()}
+        groups = {first[node]: sorted(together[node], key=place.__getitem__) for node in nodes}
         needs = {
-            this: {id(together[parent]) for node in group for parent in parents[node]} - {this}
+            this: sorted({first[parent] for node in group for parent in parents[node]} - {this})
             for this, group in groups.items()
         }
         try:
-            return [groups[this] for this in TopologicalSorter(needs).static_order()]
+            return [tuple(groups[this]) for this in TopologicalSorter(needs).static_order()]
         except CycleError as error:
             _join(together, [node for this in error.args[1] for node in groups[this]])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -404,6 +405,20 @@ def test_check_says_when_a_file_is_out_of_date(tmp_path: Path) -> None:
     done = doit(folder, "--check")
     assert done.returncode == 1
     assert ".github/workflows/images.yml is not up to date" in done.stderr
+
+
+def test_files_do_not_depend_on_the_process(tmp_path: Path) -> None:
+    """Neither on addresses nor on how strings are hashed."""
+    folder = project(tmp_path, MODES["short"])
+    code = "import sys; from pathlib import Path; from helpers import graph; import test_ci\n"
+    code += "print(*test_ci.written(Path(sys.argv[1])).values())"
+    helpers = str(Path(__file__).parent)
+    printed = set()
+    for seed in ("1", "2", "3"):
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": helpers}
+        command = [sys.executable, "-c", code, str(folder)]
+        printed.add(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)
+    assert len(printed) == 1
 
 
 def test_a_file_of_somebodys_own_is_left_alone(tmp_path: Path) -> None:
