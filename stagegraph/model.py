@@ -142,8 +142,8 @@ class Secret:
 class Settings:
     """What the command line and the environment can set.
 
-    ``push`` is what goes to the registry: "never" anything, what this run "built" and final images, or "all"
-    nodes that it looked at.
+    ``push`` is what goes to the registry: "never" anything, the "nodes" that this run built, what it "built"
+    and final images, or "all" nodes that it looked at as well.
     """
 
     repo: str

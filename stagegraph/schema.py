@@ -85,5 +85,5 @@ TYPE_NAMES: dict[Kind, str] = {
     dict: "a table",
     _STRING_OR_LIST: "a string or a list",
 }
-PUSH = ("never", "built", "all")
+PUSH = ("never", "nodes", "built", "all")
 TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

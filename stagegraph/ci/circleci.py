@@ -8,9 +8,9 @@ from . import steps
 from .steps import Checkout, ForkReadsOnly, HandOn, Receive, Restore, Run, Save
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from .model import Executor, Pipeline, Table
+    from .model import Executor, Goals, Pipeline, Table
     from .steps import Step
 
 FILE = ".circleci/config.yml"
@@ -22,22 +22,21 @@ _FORK = '[ -z "${CIRCLE_PR_NUMBER:-}" ] ||'
 _CHECKSUM = f'{{{{ checksum "{steps.KEYS}/all" }}}}'
 
 
-def static(pipeline: Pipeline, table: Table, images: Sequence[str]) -> dict[str, Any]:
+def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
     """A configuration with all jobs."""
     executors = table.services["circleci"]
     jobs: dict[str, Any] = {}
     flow: list[Any] = []
     if table.check:
-        jobs["check"] = _job(executors[0], steps.check(table), table, builds=False)
+        jobs["check"] = _job(executors[0], steps.check(table), table, push="")
         flow.append("check")
     for job in pipeline.jobs:
         jobs[job.name] = _job(job.executor, steps.build(job, table), table)
         flow.append({job.name: {"requires": list(job.needs)}} if job.needs else job.name)
     if table.publish:
-        words = [word for job in pipeline.jobs for word in job.words]
         one = {"serial-group": "<< pipeline.project.slug >>/publish"}  # one after the other
         only = {"requires": list(jobs), "filters": {"branches": {"only": table.branch}}, **one}
-        jobs["publish"] = _job(executors[0], steps.publish(words, images, table), table)
+        jobs["publish"] = _job(executors[0], steps.publish(goals, table), table, push="built")
         flow.append({"publish": only})
     if not jobs:  # a configuration needs one
         step = Run("Nothing to do", "echo every image is there")
@@ -72,17 +71,17 @@ def _executor(executor: Executor) -> dict[str, Any]:
     return {"machine": {"image": image}, "resource_class": executor.options["resource_class"]}
 
 
-def _job(executor: Executor, todo: Iterable[Step], table: Table, *, builds: bool = True) -> dict[str, Any]:
+def _job(executor: Executor, todo: Iterable[Step], table: Table, *, push: str = "nodes") -> dict[str, Any]:
     return {
         "executor": executor.name,
-        **({"environment": _environment(table)} if builds else {}),
+        **({"environment": _environment(table, push)} if push else {}),
         "steps": [written for step in todo for written in _step(step, table)],
     }
 
 
-def _environment(table: Table) -> dict[str, str]:
-    """Settings of every job: nothing is pinned in passing, and where the registry is."""
-    registry = {"STAGEGRAPH_REGISTRY": table.registry} if table.registry else {}
+def _environment(table: Table, push: str) -> dict[str, str]:
+    """Settings of a job: nothing is pinned in passing; where the registry is, and what goes there."""
+    registry = {"STAGEGRAPH_REGISTRY": table.registry, "STAGEGRAPH_PUSH": push} if table.registry else {}
     return {"STAGEGRAPH_LOCKED": "1", **registry}
 
 

@@ -10,32 +10,36 @@ from . import steps
 from .steps import Checkout, ForkReadsOnly, HandOn, Receive, Restore, Run, Save
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from .model import Executor, Job, Pipeline, Table
+    from .model import Executor, Goals, Job, Pipeline, Table
     from .steps import Step
 
 FILE = ".github/workflows/images.yml"
-_FORK = "github.event.pull_request.head.repo.fork"
+# Dependabot's runs get no secrets either.
+_FOREIGN = (
+    "github.event_name == 'pull_request'"
+    " && github.event.pull_request.head.repo.full_name != github.repository"
+    " || github.actor == 'dependabot[bot]'"
+)
 _CHECKSUM = f"${{{{ hashFiles('{steps.KEYS}/all') }}}}"
 
 
-def static(pipeline: Pipeline, table: Table, images: Sequence[str]) -> dict[str, Any]:
+def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
     """A workflow with all jobs."""
     jobs: dict[str, Any] = {}
     first = table.services["github"][0]
     if table.check:
-        jobs["check"] = _job(first, steps.check(table), table, builds=False)
+        jobs["check"] = _job(first, steps.check(table), table, push="")
     for job in pipeline.jobs:
         needs = {"needs": list(job.needs)} if job.needs else {}
         jobs[job.name] = {**needs, **_job(job.executor, steps.build(job, table), table)}
     if table.publish:
-        words = [word for job in pipeline.jobs for word in job.words]
-        jobs["publish"] = _publish(list(jobs), words, images, table)
+        jobs["publish"] = _publish(list(jobs), goals, table)
     return _workflow(jobs, table)
 
 
-def dynamic(pipeline: Pipeline, table: Table, images: Sequence[str]) -> dict[str, Any]:
+def dynamic(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
     """A workflow whose jobs exist for what must be built only: a matrix for each level of jobs.
 
     A matrix cannot be empty, so a level without jobs is skipped, and a level after a skipped one is not.
@@ -43,7 +47,7 @@ def dynamic(pipeline: Pipeline, table: Table, images: Sequence[str]) -> dict[str
     first = table.services["github"][0]
     jobs: dict[str, Any] = {}
     if table.check:
-        jobs["check"] = _job(first, steps.check(table), table, builds=False)
+        jobs["check"] = _job(first, steps.check(table), table, push="")
     ask = Run("See what must be built", f'{table.command} ci --matrix >>"$GITHUB_OUTPUT"')
     names = [f"level-{number + 1}" for number in range(len(levels(pipeline)))]
     jobs["plan"] = {
@@ -67,8 +71,7 @@ def dynamic(pipeline: Pipeline, table: Table, images: Sequence[str]) -> dict[str
             "runs-on": matrix["runs_on"],
         }
     if table.publish:
-        words = [word for job in pipeline.jobs for word in job.words]
-        jobs["publish"] = _publish(list(jobs), words, images, table)
+        jobs["publish"] = _publish(list(jobs), goals, table)
         # jobs that were not needed are skipped, which is no failure
         jobs["publish"]["if"] = f"${{{{ !cancelled() && !failure() && {_on_branch(table)} }}}}"
     return _workflow(jobs, table)
@@ -103,13 +106,13 @@ def _on_branch(table: Table) -> str:
     return f"github.event_name == 'push' && github.ref_name == '{table.branch}'"
 
 
-def _publish(needs: list[str], words: Iterable[str], images: Iterable[str], table: Table) -> dict[str, Any]:
+def _publish(needs: list[str], goals: Goals, table: Table) -> dict[str, Any]:
     """One job publishes, on one branch, one after the other."""
     return {
         "needs": needs,
         "if": f"${{{{ {_on_branch(table)} }}}}",
         "concurrency": {"group": "publish", "cancel-in-progress": False},
-        **_job(table.services["github"][0], steps.publish(words, images, table), table),
+        **_job(table.services["github"][0], steps.publish(goals, table), table, push="built"),
     }
 
 
@@ -127,24 +130,22 @@ def _workflow(jobs: dict[str, Any], table: Table) -> dict[str, Any]:
     }
 
 
-def _environment(table: Table) -> dict[str, str]:
+def _environment(table: Table, push: str) -> dict[str, str]:
     own = {"STAGEGRAPH_LOCKED": "1"}
     if not table.registry:
         return own
     return {
         **own,
         "STAGEGRAPH_REGISTRY": table.registry,
-        "STAGEGRAPH_PUSH": f"${{{{ {_FORK} && 'never' || 'built' }}}}",
-        "REGISTRY_USER": "${{ secrets.REGISTRY_USER }}",
-        "REGISTRY_PASSWORD": "${{ secrets.REGISTRY_PASSWORD }}",
+        "STAGEGRAPH_PUSH": f"${{{{ ({_FOREIGN}) && 'never' || '{push}' }}}}",
     }
 
 
-def _job(executor: Executor, todo: Iterable[Step], table: Table, *, builds: bool = True) -> dict[str, Any]:
+def _job(executor: Executor, todo: Iterable[Step], table: Table, *, push: str = "nodes") -> dict[str, Any]:
     return {
         "runs-on": executor.options["runs_on"],
         "timeout-minutes": table.limit,
-        **({"env": _environment(table)} if builds else {}),
+        **({"env": _environment(table, push)} if push else {}),
         "steps": [written for step in todo if (written := _step(step))],
     }
 
@@ -154,8 +155,10 @@ def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
         case Checkout():
             return {"uses": "actions/checkout@v4"}
         case Run():
-            always = {"if": "always()"} if step.always else {}
-            return {"name": step.name, **always, "run": step.command}
+            more: dict[str, Any] = {"if": "always()"} if step.always else {}
+            if step.secrets:
+                more["env"] = {name: f"${{{{ secrets.{name} }}}}" for name in step.secrets}
+            return {"name": step.name, **more, "run": step.command}
         case ForkReadsOnly():
             return None  # the environment of the workflow says it
         case Restore():
@@ -165,7 +168,7 @@ def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
         case Save():
             run = "${{ github.run_id }}-${{ github.run_attempt }}"
             return {
-                "if": f"always() && !{_FORK}",
+                "if": f"always() && !({_FOREIGN})",
                 "uses": "actions/cache/save@v4",
                 "with": {"path": "cache", "key": f"images-{step.name}-{_CHECKSUM}-{run}"},
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,14 @@ class Table:
     @property
     def stopped(self) -> int:
         """Minutes after which a build is ended, so that its cache can still be saved."""
-        return max(1, math.floor(self.limit * STOPPED))
+        return max(1, math.floor(self.limit * STOPPED - self.setup))
+
+
+class Goals(NamedTuple):
+    """Images on platforms as doit is asked for them (``stock:amd64``), and the images' names."""
+
+    words: tuple[str, ...]
+    images: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from .. import asked, config
 from ..errors import ProjectError, nearest
 from ..graph import host_platform
 from . import circleci, github, jobs, table, times, work
+from .model import Goals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..graph import Graph
     from ..model import Node
@@ -40,13 +41,26 @@ class Plans:
             if word.partition(":")[0] not in images or word not in known:
                 hint = nearest(word, [w for w in known if w.partition(":")[0] in images])
                 raise ProjectError(where, f"no image {word!r}", hint)
+        self._check_published(words, where)
         return list(dict.fromkeys(node for word in words for node in known[word]))
 
-    @property
-    def images(self) -> list[str]:
-        """Names of the images, each once."""
-        stages = {node.stage for node in self.goals}
-        return [name for name, image in self.project.images.items() if image.stage in stages]
+    def _check_published(self, words: Iterable[str], where: str) -> None:
+        """What is published is an index over all of an image's Docker platforms. Raises ``ProjectError``."""
+        rows, docker = self.project.images, {p.name: p.docker for p in self.project.platforms.values()}
+        chosen: dict[str, set[str]] = {}
+        for word in words:
+            name, _, platform = word.partition(":")
+            chosen.setdefault(name, set()).update([platform] if platform else rows[name].platforms)
+        for name, platforms in chosen.items():
+            built = {docker[platform] for platform in platforms}
+            if self.table.publish and (lacks := {docker[p] for p in rows[name].platforms} - built):
+                what = f"image {name} is built for {', '.join(sorted(built))} only, and is to be published"
+                hint = f"an index is over all platforms of an image: add {min(lacks)}, or publish = false"
+                raise ProjectError(where, what, hint)
+        self.named = Goals(
+            tuple(f"{n}:{p}" for n, on in chosen.items() for p in rows[n].platforms if p in on),
+            tuple(chosen),
+        )
 
     @cached_property
     def times(self) -> times.Times:
@@ -75,9 +89,9 @@ class Plans:
         if service == "circleci" and self.table.dynamic:
             return circleci.setup(self.table)
         if service == "circleci":
-            return circleci.static(pipeline, self.table, self.images)
+            return circleci.static(pipeline, self.table, self.named)
         write = github.dynamic if self.table.dynamic else github.static
-        return write(pipeline, self.table, self.images)
+        return write(pipeline, self.table, self.named)
 
     @property
     def _command(self) -> str:
@@ -86,7 +100,7 @@ class Plans:
     def continuation(self, needed: Callable[[Node], bool]) -> str:
         """CircleCI's configuration with jobs for what is needed alone."""
         pipeline = self.pipeline("circleci", needed)
-        return text(circleci.static(pipeline, self.table, self.images), f"{self._command} --continuation")
+        return text(circleci.static(pipeline, self.table, self.named), f"{self._command} --continuation")
 
     def matrix(self, needed: Callable[[Node], bool]) -> str:
         """GitHub's jobs for what is needed alone, in no more levels than the workflow has."""

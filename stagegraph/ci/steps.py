@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .model import Job, Table
+    from .model import Goals, Job, Table
 
 #: Where key files are written, and where a job finds what earlier ones hand on.
 KEYS, HANDOVER = "cache-keys", "handover"
@@ -23,12 +23,13 @@ _WIDTH = 100
 @dataclass(frozen=True)
 class Run:
     """A command for a shell. ``always``: also when an earlier step has failed. ``silent``: it may say nothing
-    for as long as a compiler does."""
+    for as long as a compiler does. ``secrets`` are variables that it alone should see."""
 
     name: str
     command: str
     always: bool = False
     silent: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,16 @@ def start(table: Table) -> list[Step]:
             '  printf %s "$REGISTRY_PASSWORD" |\n'
             f'  docker login --username "$REGISTRY_USER" --password-stdin {table.registry.partition("/")[0]}'
         )
-        steps += [ForkReadsOnly(), Run("Log in", login)]
+        steps += [ForkReadsOnly(), Run("Log in", login, secrets=("REGISTRY_USER", "REGISTRY_PASSWORD"))]
     return steps
 
 
-def publish(words: Iterable[str], images: Iterable[str], table: Table) -> list[Step]:
-    """The steps of the one job that publishes: finished images come out of the registry."""
+def publish(goals: Goals, table: Table) -> list[Step]:
+    """The steps of the one job that publishes: images come out of the registry and get their tags."""
     return [
         *start(table),
-        Run("Fetch the images", wrapped(table.command, words), silent=True),
-        Run("Publish", wrapped(f"{table.command} publish", images)),
+        Run("Fetch the images", wrapped(table.command, goals.words), silent=True),
+        Run("Publish", wrapped(f"{table.command} publish", goals.images)),
     ]
 
 

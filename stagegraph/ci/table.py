@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ _EXAMPLE = """write a cost table, for example
   runs_on = "ubuntu-24.04"
   price = 0.006       # a minute
   emulated = 0.1      # speed at which it runs programs of other processors"""
+_BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
 #: The service's own words for a machine: the one that must be given comes first.
 _OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 
@@ -42,6 +44,8 @@ class _Reader(Tables):
         for name, least in (("limit", 1), ("setup", 0), ("unknown", 1), ("waiting", 0)):
             if table.get(name, least) < least:
                 raise self.error(("ci", name), f"{name} must be {least} at least")
+        if not _BRANCH.fullmatch(branch := table.get("branch", "main")):
+            raise self.error(("ci", "branch"), f"{branch!r} is not a branch")
         services = {name: self.executors(name) for name in SERVICES if name in table}
         if not any(services.values()):
             raise self.error(("ci",), "no executor of a CI service is declared", _EXAMPLE)
@@ -50,7 +54,7 @@ class _Reader(Tables):
             prepare=table.get("prepare", ""),
             check=table.get("check", ""),
             images=tuple(map(str, table.get("images", ()))),
-            branch=table.get("branch", "main"),
+            branch=branch,
             limit=table.get("limit", 300),
             setup=table.get("setup", 3),
             unknown=table.get("unknown", 60),

@@ -23,12 +23,20 @@ _HEAD = "# Seconds that each node took to build. Written by `doit ci --times`; `
 _NOISE = 0.25
 
 
+#: How fast QEMU is, where the file does not say it: between 1/8 and 1/12 was measured (docs/performance.md).
+EMULATED = 0.1
+
+
 @dataclass(frozen=True)
 class Times:
-    """``seconds`` by node (``STAGE:PLATFORM``), recorded on a machine of the OCI platform ``machine``."""
+    """``seconds`` by node (``STAGE:PLATFORM``), recorded on a machine of the OCI platform ``machine``.
+
+    ``emulated`` is how fast it runs programs of other processors, against its own.
+    """
 
     machine: str
     seconds: Mapping[str, float]
+    emulated: float = EMULATED
 
 
 def read(root: Path, machine: str) -> Times:
@@ -47,7 +55,7 @@ def read(root: Path, machine: str) -> Times:
     try:
         data: dict[str, Any] = toml.loads(text)
         seconds = {str(node): _seconds(value) for node, value in data["seconds"].items()}
-        return Times(str(data["machine"]), seconds)
+        return Times(str(data["machine"]), seconds, _seconds(data.get("emulated", EMULATED)))
     except (toml.TomlDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         hint = "remove it, and make it anew: doit ci --times"
         raise ProjectError(FILE, f"is not what doit ci --times writes: {error}", hint) from None
@@ -69,7 +77,7 @@ def merged(known: Times, found: Mapping[str, float], nodes: set[str]) -> Times:
         before = kept.get(node)
         if before is None or abs(value - before) > _NOISE * max(before, 4):
             kept[node] = rounded(value)
-    return Times(known.machine, kept)
+    return Times(known.machine, kept, known.emulated)
 
 
 def rounded(seconds: float) -> int:
@@ -81,7 +89,7 @@ def rounded(seconds: float) -> int:
 def write(root: Path, times: Times) -> bool:
     """Write the file; whether it has changed. Raises ``StoreError``."""
     lines = [f'"{node}" = {rounded(value)}\n' for node, value in sorted(times.seconds.items())]
-    text = f'{_HEAD}machine = "{times.machine}"\n\n[seconds]\n{"".join(lines)}'
+    text = f'{_HEAD}machine = "{times.machine}"\nemulated = {times.emulated}\n\n[seconds]\n{"".join(lines)}'
     path = root / FILE
     if path.is_file() and path.read_text() == text:
         return False

@@ -139,4 +139,4 @@ def _minutes(node: Node, running: frozenset[str], executor: Executor, times: Tim
         return minutes
     if times.machine in running:
         return minutes / emulated  # what was native there is emulated here
-    return minutes * (emulated if running == {executor.docker} else 1)
+    return minutes * (times.emulated if running == {executor.docker} else 1)

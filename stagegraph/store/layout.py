@@ -368,12 +368,13 @@ class LayoutStore:
         parent, locks = self.root / "tmp", self.root / "locks"
         with writing(locks):
             locks.mkdir(exist_ok=True)
-        with FileLock(locks / "tmp"), contextlib.ExitStack() as held:
-            # builders hold a lock each, and so does whoever has a folder below tmp/
+        with FileLock(locks / "tmp"):
+            # builders hold a lock each, and who has a folder below tmp/; who comes later waits for one there
             for path in sorted(locks.iterdir()):
                 if path.name not in ("tmp", "index"):
                     try:
-                        held.enter_context(FileLock(path, timeout=0))
+                        with FileLock(path, timeout=0):
+                            pass
                     except Timeout:
                         raise busy from None
             shutil.rmtree(parent, ignore_errors=True)

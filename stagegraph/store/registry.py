@@ -53,7 +53,7 @@ class RegistryStore:
     def __init__(
         self, repository: str, layout: LayoutStore, warn: Callable[[str], None], policy: str = "built"
     ) -> None:
-        """``policy`` is the setting ``push``: "never", "built" or "all"."""
+        """``policy`` is the setting ``push``: "never", "nodes", "built" or "all"."""
         self.repository, self.layout, self._warn, self.policy = repository, layout, warn, policy
         self._down: StagegraphError | None = None  # why it is not read
         self._closed: StagegraphError | None = None  # why it is not written
@@ -62,6 +62,7 @@ class RegistryStore:
         self._undelivered: list[tuple[Node, StagegraphError]] = []
         self._lock = threading.Lock()  # around all of these, and _asked
         self._asked: dict[str, Future[Record | None]] = {}
+        self._sent: dict[Node, Future[None]] = {}  # pushes of nodes that this run has made
         self._lookups, self._pushes = Workers(LOOKUPS), Workers(PUSHES, WAITING)
 
     def tag(self, node: Node, docker: str, key: str) -> str:
@@ -122,7 +123,7 @@ class RegistryStore:
 
     def has_image(self, record: Record, reference: str) -> bool:
         """Whether ``reference`` in the registry is this very image; True where it will not come to be."""
-        if self._down or self.policy == "never":
+        if self._down or self.policy in ("never", "nodes"):
             return True
         answer = self._inspect(reference)
         if answer.kind in ("ok", "absent"):
@@ -169,12 +170,12 @@ class RegistryStore:
         if not self._shut() and self.policy != "never":
             for record in made:
                 self._now_holds(record.key, record)
-            self._pushes.submit(partial(self._push, node, *made))
+            self._sent[node] = self._pushes.submit(partial(self._attempt, partial(self._push, node, *made)))
 
     def offer(self, node: Node, record: Record) -> None:
         """Have an image that was here before copied to the registry, if all is to be there."""
         if not self._shut() and self.policy == "all":
-            self._pushes.submit(partial(self._offer, node, record))
+            self._pushes.submit(partial(self._attempt, partial(self._offer, node, record)))
 
     def push_image(self, node: Node, record: Record, reference: str) -> None:
         """Have the image itself get its final name in the registry, after its record.
@@ -182,7 +183,7 @@ class RegistryStore:
         What does not go through is told by ``flush``. A registry that was down from the start has been said
         and is no error: the work goes on without it.
         """
-        if self.policy != "never":
+        if self.policy not in ("never", "nodes"):
             self._pushes.submit(partial(self._deliver, node, record, reference))
 
     @property
@@ -209,7 +210,7 @@ class RegistryStore:
             digest, size = self.layout.add_blob(record.to_bytes())
             entry = {"mediaType": records.INDEX, "digest": digest, "size": size}
             reference = self.reference(self.tag(node, record.docker, record.key))
-            self._attempt(partial(self._send, self.layout, entry, reference))
+            self._send(self.layout, entry, reference)
 
     def _offer(self, node: Node, record: Record) -> None:
         if self.find(node, record.docker, record.key) is None:
@@ -217,7 +218,9 @@ class RegistryStore:
             self._push(node, record)
 
     def _deliver(self, node: Node, record: Record, reference: str) -> None:
-        self._offer(node, record)
+        if node in self._sent:
+            self._sent[node].result()  # it came first, so it has been begun
+        self._attempt(partial(self._offer, node, record))
         if not self._shut():
             self._attempt(partial(self.name, self.layout, record.descriptor, reference))
         error = self._shut()
@@ -230,6 +233,8 @@ class RegistryStore:
             call()
         except StagegraphError as error:
             self._give_up(error, reading=False)
+        except OSError as error:  # nobody else looks at what a push comes to
+            self._give_up(StoreError(self.repository, f"cannot be pushed to: {error}"), reading=False)
 
     # -- writing: what does not go through is an error -------------------------------------------
 

@@ -302,9 +302,10 @@ class Context:
         return hashlib.sha256((self.here.folder / name).read_bytes()).hexdigest()
 
     def _look(self, name: str) -> Any:
-        if name == "github.event.pull_request.head.repo.fork":
-            return self.service.fork or None
         known = {
+            "github.event.pull_request.head.repo.full_name": "other/own" if self.service.fork else None,
+            "github.repository": "example/own",
+            "github.actor": "somebody",
             "github.run_id": str(len(self.service.caches)),
             "github.run_attempt": str(self.service.number),
             "github.event_name": "pull_request" if self.service.fork else "push",

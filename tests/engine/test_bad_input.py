@@ -271,6 +271,8 @@ def test_qemu_missing(bad: Project) -> None:
     """Said before the build starts."""
     if Path("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists():
         pytest.skip("this machine runs programs for riscv64")
+    if "DOCKER_HOST" in os.environ:
+        pytest.skip("of an engine that is said nobody knows on which machine it is")
     text = (bad.folder / "stages.toml").read_text()
     bad.write({"stages.toml": text.replace(f'"{FOREIGN}"', '"linux/riscv64"')})
     assert bad.built("bad:there").built == {"good:there", "bad:there"}  # they run nothing

@@ -143,7 +143,7 @@ def test_native_first_then_what_can(two: Project, farm: Farm) -> None:
 
 def test_nodes_of_one_builder(two: Project, farm: Farm, program: Path) -> None:
     """buildx itself takes the machine that was declared for a platform."""
-    near = Endpoint("/var/run/docker.sock")
+    near = Endpoint(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
     try:
         farm.docker("buildx", "create", "--driver=remote", "--name=both", near.address)
         farm.docker(

@@ -214,7 +214,8 @@ def test_platforms_that_share_a_key_share_a_unit(tmp_path: Path) -> None:
     [
         ({"linux/amd64"}, AMD, 10),  # as recorded
         ({"linux/arm64"}, AMD, 10),  # emulated there, emulated here
-        ({"linux/arm64"}, replace(ARM, emulated=0.1), 1),  # emulated there, native here
+        ({"linux/arm64"}, ARM, 1),  # emulated there, native here
+        ({"linux/arm64"}, replace(ARM, emulated=0.5), 1),
         ({"linux/amd64"}, replace(ARM, emulated=0.1), 100),  # native there, emulated here
         ({"linux/amd64", "linux/arm64"}, replace(ARM, emulated=0.1), 100),  # nobody knows how much of each
         ({"linux/amd64"}, ARM, math.inf),  # without QEMU
@@ -342,7 +343,7 @@ def test_caches_are_saved_when_a_step_failed_and_by_no_fork(tmp_path: Path) -> N
     job = next(iter(yaml.safe_load(files[".github/workflows/images.yml"])["jobs"].values()))
     save = next(step for step in job["steps"] if "cache/save" in step.get("uses", ""))
     assert "always()" in save["if"]
-    assert "fork" in save["if"]
+    assert "!(github.event_name == 'pull_request' && " in save["if"]
     job = next(iter(yaml.safe_load(files[".circleci/config.yml"])["jobs"].values()))
     save = next(s["save_cache"] for s in job["steps"] if isinstance(s, dict) and "save_cache" in s)
     restore = next(s["restore_cache"] for s in job["steps"] if isinstance(s, dict) and "restore_cache" in s)
@@ -364,7 +365,34 @@ def test_only_what_must_be_built_gets_a_job(tmp_path: Path) -> None:
     nothing = plans.matrix(lambda _: False).splitlines()
     assert [line.partition("=")[2] for line in nothing] == ["[]"] * count
     validate(tmp_path, ".circleci/config.yml", text := plans.continuation(lambda _: False))
-    assert list(yaml.safe_load(text)["jobs"]) == ["check", "publish"]
+    jobs = yaml.safe_load(text)["jobs"]
+    assert list(jobs) == ["check", "publish"]
+    # what is published is all images on all platforms, whatever was built for it
+    commands = [step["run"]["command"] for step in jobs["publish"]["steps"] if "run" in step]
+    assert commands[-2:] == ["doit app:amd64 app:aarch64", "doit publish app"]
+    assert jobs["publish"]["environment"]["STAGEGRAPH_PUSH"] == "built"
+
+
+def test_an_image_on_some_platforms_only_is_not_published(tmp_path: Path) -> None:
+    folder = project(tmp_path, MODES["registry"] + 'images = ["app:amd64"]\n')
+    with pytest.raises(ProjectError, match=r"stages.toml:\d+: image app is built for linux/amd64 only"):
+        Plans(graph(folder))
+
+
+def test_only_the_job_that_publishes_sets_tags(tmp_path: Path) -> None:
+    files = written(project(tmp_path, MODES["registry"]))
+    for name, job in yaml.safe_load(files[".circleci/config.yml"])["jobs"].items():
+        pushes = {"check": None, "publish": "built"}.get(name, "nodes")
+        assert job.get("environment", {}).get("STAGEGRAPH_PUSH") == pushes
+    for name, job in yaml.safe_load(files[".github/workflows/images.yml"])["jobs"].items():
+        said = job.get("env", {}).get("STAGEGRAPH_PUSH", "")
+        assert said.endswith({"check": "", "publish": "|| 'built' }}"}.get(name, "|| 'nodes' }}"))
+
+
+@pytest.mark.parametrize(("limit", "setup"), [(300, 3), (20, 3), (60, 10), (2, 1)])
+def test_a_build_is_ended_before_the_job_is(limit: int, setup: int) -> None:
+    table = replace(TABLE, limit=limit, setup=setup)
+    assert setup + table.stopped <= max(limit * 0.95, setup + 1)
 
 
 def doit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

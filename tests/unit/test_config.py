@@ -221,7 +221,7 @@ def test_builder_in_the_file(tmp_path: Path, value: str, message: str) -> None:
         (
             {},
             {"STAGEGRAPH_PUSH": "1"},
-            "STAGEGRAPH_PUSH: push=1 is no such setting\n  known here: all, built, never",
+            "STAGEGRAPH_PUSH: push=1 is no such setting\n  known here: all, built, never, nodes",
         ),
     ],
 )

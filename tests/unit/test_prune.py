@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,20 @@ def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
         pass
     with store.unused():
         pass
+
+
+def test_locks_of_many_builds_are_no_hindrance(store: LayoutStore) -> None:
+    store.prepare()
+    (store.root / "locks").mkdir()
+    for number in range(200):
+        (store.root / "locks" / f"{number:064}").touch()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        with store.unused():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_index_names_what_is_left(store: LayoutStore) -> None:

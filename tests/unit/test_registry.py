@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers import graph, stages
+from helpers import graph, image, stages
 
 from stagegraph import plan
-from stagegraph.errors import LoginError, RegistryError
+from stagegraph.errors import LoginError, RegistryError, StoreError
 from stagegraph.model import Node
 from stagegraph.store import login, skopeo
 from stagegraph.store.layout import LayoutStore
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.unit
         ("pinging container registry h: invalid status code from registry 403 (Forbidden)", "login"),
         ("pinging container registry h: dial tcp 1.2.3.4:1: connect: connection refused", "down"),
         ("dial tcp: lookup nowhere.example: no such host", "down"),
+        ('exec: "docker-credential-x": executable file not found in $PATH', "refused"),
         ("uploading manifest 1 to h/a: manifest invalid: manifest invalid", "refused"),
         ("uploading manifest 1 to h/a: received unexpected HTTP status: 413 Too Large", "refused"),
         ("Get http://h/v2/: stopped after 10 redirects", "refused"),
@@ -226,3 +227,24 @@ def test_ahead(tmp_path: Path) -> None:
     top = Node("top", "amd64")
     assert [n.stage for n in plan.ahead(nodes, top, lambda key: key == here, seen)] == ["one", "two", "deep"]
     assert not list(plan.ahead(nodes, top, lambda key: key == here, seen))
+
+
+@pytest.mark.parametrize("error", [StoreError("cache/", "the disk is full"), OSError(28, "no space left")])
+def test_a_push_that_fails_on_this_side_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """What a worker meets nobody else sees: the final image did not get there, so the run must say so."""
+
+    def full(_: bytes) -> tuple[str, int]:
+        raise error
+
+    layout, warnings = LayoutStore(tmp_path), list[str]()
+    monkeypatch.setattr(layout, "add_blob", full)
+    store = RegistryStore("h/a", layout, warnings.append)
+    node, record = Node("app", "amd64"), image(layout, "app")
+    store.push(node, record)
+    store.push_image(node, record, "h/a:app")
+    ((undelivered, said),) = store.flush(lambda _: None)
+    assert undelivered == node
+    assert "full" in str(said) or "no space left" in str(said)
+    assert len(warnings) == 1
