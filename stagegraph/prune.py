@@ -40,11 +40,14 @@ class Selection:
     freed_bytes: int
 
 
-def select(layout: LayoutStore, keys: Iterable[str]) -> Selection:
-    """What to keep for these recipe keys. Reads records and manifests, changes nothing."""
-    wanted = set(keys)
+def select(layout: LayoutStore, keys: Iterable[str], unkeyed: Iterable[str] = ()) -> Selection:
+    """What to keep for these recipe keys. Reads records and manifests, changes nothing.
+
+    ``unkeyed`` are nodes (``STAGE:PLATFORM``) whose keys cannot be known now: all there is of them stays.
+    """
+    wanted, unkeyed = set(keys), set(unkeyed)
     records = list(layout.list())
-    digests = {record.digest for record in records if record.key in wanted}
+    digests = {record.digest for record in records if record.key in wanted or record.node in unkeyed}
     kept = [record for record in records if record.digest in digests]
     newest = layout.newest()
     noted = [record for record in records if record.key in newest and record.digest not in digests]

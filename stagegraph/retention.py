@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import datetime
 import re
-import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import config
 from . import record as records
 from .config import FILE
 from .errors import LockError, ProjectError, ResolveError, StagegraphError
@@ -99,11 +99,14 @@ def revisions(root: Path, names: Iterable[str] = ()) -> dict[str, str]:
     """
     names = list(names)
     if not names:
+        if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
+            what = "this clone is shallow: it does not know what other branches need"
+            raise ProjectError("git", what, "git fetch --unshallow, or name what to keep: --revisions")
         listed = _git(root, "for-each-ref", "--format=%(refname)", *_REFS)
         names = ["HEAD", *listed.decode().split()]
     found: dict[str, str] = {}
     for name in names:
-        commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        commit = _git(root, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         found[name] = commit.decode().strip()
     return found
 
@@ -118,16 +121,25 @@ def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable
     inside = root.resolve().relative_to(top.resolve())
     if not _git(top, "ls-tree", commit, "--", str(inside / FILE)):
         return set()
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as archive:
-        archive.write(_git(top, "archive", f"{commit}:{inside.as_posix() if inside.parts else ''}"))
-        archive.seek(0)
-        with tarfile.open(fileobj=archive) as tar:
-            tar.extractall(folder, filter="fully_trusted")  # noqa: S202 (the project's own commit)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "project")
+        # as a checkout, into an index of its own: an archive leaves out what .gitattributes says
+        index = ["env", f"GIT_INDEX_FILE={temporary}/index"]
+        tree = f"{commit}:{inside.as_posix() if inside.parts else ''}"
+        _git(top, "read-tree", tree, before=index)
+        _git(top, "checkout-index", "--all", f"--prefix={folder}/", before=index)
         try:
-            return _keys(Session.open(Path(folder), {**settings, "locked": "1"}), commit, warn)
+            said = _keys(Session.open(folder, {**settings, "locked": "1"}), commit, warn)
+            return said | declared(folder)
         except StagegraphError as error:
             what = f"its keys cannot be known: {error}"
             raise ProjectError(commit[:12], what, "name the revisions to keep: --revisions") from None
+
+
+def declared(folder: Path) -> set[str]:
+    """Keys of a project's nodes as its files say, whatever the call and the environment set."""
+    session = Session(config.load(folder, {"locked": "1"}, {}))
+    return _keys(session, "", lambda _: None)
 
 
 def _keys(session: Session, commit: str, warn: Callable[[str], None]) -> set[str]:
@@ -142,8 +154,8 @@ def _keys(session: Session, commit: str, warn: Callable[[str], None]) -> set[str
     return found
 
 
-def _git(root: Path, *words: str) -> bytes:
-    done = run(["git", "-C", str(root), *words])
+def _git(root: Path, *words: str, before: Iterable[str] = ()) -> bytes:
+    done = run([*before, "git", "-C", str(root), *words])
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip() or f"git {' '.join(words)} failed"
         raise ProjectError("git", said, "which revisions are kept is read from the project's repository")

@@ -152,10 +152,17 @@ class Session:
             return False
         record, source = found
         self._note(node, record)
-        if source == "cache" and self.registry:
-            self.registry.offer(node, record)
+        if source == "cache":
+            self._offer(node, record)
         self.report.done(node, "reuse" if source == "cache" else "pull", record, "its key is known")
         return True
+
+    def _offer(self, node: Node, record: Record) -> None:
+        """With push=all: what was here before goes to the registry, with all that finds it by its content."""
+        if self.registry and self.project.settings.push == "all":
+            for known in self.layout.list():
+                if (known.node, known.digest) == (str(node), record.digest):
+                    self.registry.offer(node, known)
 
     def _note(self, node: Node, record: Record) -> None:
         """Hold the record for this run, and as the node's newest for later explanations."""
@@ -301,8 +308,8 @@ class Session:
         if found is None or not self._passed_on_these(node):
             return False
         if node not in self._records:
-            if found.source == "cache" and self.registry:
-                self.registry.offer(node, found.record)
+            if found.source == "cache":
+                self._offer(node, found.record)
             self.report.done(node, "reuse", found.record, "its key is known")
         return True
 
@@ -339,7 +346,7 @@ class Session:
         if self.registry:
             if not self.registry.has_image(record, self._remote(tag)):
                 return False
-            self.registry.offer(node, record)
+            self._offer(node, record)
         if node not in self._records:
             self._note(node, record)
             self.report.done(node, "reuse", record, "its key is known")

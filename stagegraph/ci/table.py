@@ -58,7 +58,7 @@ class _Reader(Tables):
             limit=table.get("limit", 300),
             setup=table.get("setup", 3),
             unknown=table.get("unknown", 60),
-            waiting=table.get("waiting", 0.0),
+            waiting=self.number(table, ("ci",), "waiting", 0.0),
             dynamic=table.get("dynamic", False),
             publish=table.get("publish", False),
             registry=self.registry(table),
@@ -75,6 +75,11 @@ class _Reader(Tables):
             if table.get(name) and not registry:
                 what = f"{name} needs a registry, which says what there is already"
                 raise self.error(("ci", name), what, f'write registry = "HOST" under [ci], or {name} = false')
+        if table.get("dynamic") and not table.get("publish"):
+            what = (
+                "dynamic needs publish = true: an image that is there already gets no other job that tags it"
+            )
+            raise self.error(("ci", "dynamic"), what, "write publish = true under [ci]")
         return registry.removesuffix("/")
 
     def executors(self, service: str) -> tuple[Executor, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ProjectError
+from ..errors import ProjectError, StoreError
 from .base import OPT_JSON, Command, flag, option, print_json
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class CI(Command):
         plans = Plans(session.graph, limit=self.values["limit"])
         if "times" in flags:
             _note_times(session, plans.goals)
+        for service, asked in (("circleci", self.values["continuation"]), ("github", "matrix" in flags)):
+            if asked and service not in plans.table.services:
+                hint = f"write [ci.{service}.NAME]"
+                raise ProjectError("doit ci", f"no executor of {service} is declared", hint)
         if path := self.values["continuation"]:
             _write(Path(path), plans.continuation(_needed(session, plans)))
             return 0
@@ -108,11 +113,17 @@ def _note_times(session: Session, goals: list[Node]) -> None:
 
 
 def _needed(session: Session, plans: Plans) -> Callable[[Node], bool]:
-    """Whether a run would have to build a node, judged by the registry."""
-    if not plans.table.registry:
-        hint = 'write registry = "HOST" under [ci]'
+    """Whether a run with nothing in ``cache/`` would have to build a node; jobs begin with nothing."""
+    from ..session import Session as Apart
+    from ..store.layout import LayoutStore
+
+    if session.registry is None:
+        hint = "registry=HOST, or STAGEGRAPH_REGISTRY as pipelines set it"
         raise ProjectError("doit ci", "jobs for what must be built need a registry to ask", hint)
-    build = {step.node for step in session.plan(plans.goals) if step.decision == "build"}
+    with tempfile.TemporaryDirectory() as empty:
+        apart = Apart(session.project, session.report)
+        apart.layout = LayoutStore(Path(empty))
+        build = {step.node for step in apart.plan(plans.goals) if step.decision == "build"}
     keys = {session.graph.key(node) for node in build}
     return lambda node: session.graph.key(node) in keys
 
@@ -122,6 +133,8 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
         return ""
+    except OSError as error:
+        raise StoreError(str(path), f"cannot be read: {error.strerror}") from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ class Keys(Command):
     doc_description = (
         "A key is the digest of all that determines a node; it changes exactly when a rebuild is due.\n\n"
         "--write FOLDER writes files that a CI service can take as a cache's key: one for each image and "
-        "platform (stock-amd64), one for all (all). Each has the keys of the image and its test, "
+        "platform (stock-amd64), one for all of these (all). Each has the keys of the image and its test, "
         "which stand for all that they are made of. A file stays as it is for as long as they do."
     )
     cmd_options = (OPT_JSON, option("write", "write key files for a CI service into this folder"))
@@ -28,6 +28,8 @@ class Keys(Command):
         from .. import tasks
 
         folder = self.values["write"]
+        if folder and not words:  # a file without its keys would name a cache
+            words = [name for name, image in session.project.images.items() if image.default]
         goals = tasks.resolve_goals(words, tests=bool(folder))
         keys = {str(node): session.graph.key(node) for node in goals}
         if folder:

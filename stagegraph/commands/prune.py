@@ -84,9 +84,10 @@ class Prune(Command):
         if not dry and session.project.settings.push == "never":
             raise ProjectError("doit prune", "push=never: the registry is only read", "or look: --dry-run")
         days = self.values["days"] or str(DAYS)
-        if not days.isdecimal():
+        if not (days.isascii() and days.isdecimal() and len(days) < 6):
             raise ProjectError("command line", f"--days {days} is no number of days", "--days 30")
         keys = {session.graph.key(node) for node in tasks.resolve_goals([])}
+        keys |= retention.declared(root)
         commits = retention.revisions(root, self.values["revisions"].split())
         for number, commit in enumerate(dict.fromkeys(commits.values()), 1):
             print(f"   keys of {commit[:12]}, {number} of {len({*commits.values()})}", file=sys.stderr)
@@ -108,10 +109,12 @@ def _prune_cache(session: Session, words: list[str], *, dry: bool) -> Selection:
 
     goals = tasks.resolve_goals(words, tests=True)
     keys = [session.graph.key(node) for node in session.graph.order(goals)]
+    # what was left out of "all" for an image that cannot be asked for is needed when it can
+    unkeyed = set[str]() if words else {*map(str, session.graph.nodes)} - {*map(str, goals)}
     if dry:
-        return prune.select(session.layout, keys)
+        return prune.select(session.layout, keys, unkeyed)
     with session.layout.unused():
-        selection = prune.select(session.layout, keys)
+        selection = prune.select(session.layout, keys, unkeyed)
         prune.remove(session.layout, selection)
     return selection
 

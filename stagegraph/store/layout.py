@@ -368,7 +368,7 @@ class LayoutStore:
         parent, locks = self.root / "tmp", self.root / "locks"
         with writing(locks):
             locks.mkdir(exist_ok=True)
-        with FileLock(locks / "tmp"):
+        with writing(locks), FileLock(locks / "tmp"):
             # builders hold a lock each, and who has a folder below tmp/; who comes later waits for one there
             for path in sorted(locks.iterdir()):
                 if path.name not in ("tmp", "index"):

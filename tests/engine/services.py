@@ -84,7 +84,8 @@ class CircleCI(Service):
             name, options = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
             needs = options.get("requires", [])
             assert config["jobs"][name]["executor"] in config["executors"]
-            if "filters" in options or (only is not None and name not in only):
+            branches = options.get("filters", {}).get("branches", {}).get("only", "main")
+            if branches != "main" or (only is not None and name not in only):
                 continue
             if all(self.results[need].ok for need in needs):
                 ran[name] = self.results[name] = self._job(name, config["jobs"][name], env, kill)

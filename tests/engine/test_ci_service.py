@@ -27,6 +27,7 @@ path = "two"
 [stages.app]
 path = "app"
 [images.app]
+platforms = ["here"]
 test = "test"
 """
 FILES = {
@@ -46,6 +47,7 @@ setup = 5
 images = ["app:here"]
 registry = "{registry}"
 dynamic = {dynamic}
+publish = {dynamic}
 [ci.circleci.one]
 docker = "{native}"
 resource_class = "medium"
@@ -103,6 +105,13 @@ def ended_well(run: Mapping[str, Outcome]) -> None:
         assert outcome.ok, f"{name}\n{outcome.output}"
 
 
+def tags(registry: Registry, repo: str) -> set[str]:
+    return {
+        path.name
+        for path in (registry.data / f"docker/registry/v2/repositories/{repo}/_manifests/tags").iterdir()
+    }
+
+
 def one_job(origin: Path) -> None:
     """Let the pipeline be one job: nobody pays for waiting, and there is room for all."""
     toml = (origin / "stages.toml").read_text()
@@ -147,11 +156,13 @@ def test_circleci_asks_the_registry_and_goes_on_with_what_is_missing(
     service = CircleCI(origin, tmp_path / "service")
     first = service.run()
     ended_well(first)
-    assert set(first) == {"plan", "one-1"}
+    assert set(first) == {"plan", "one-1", "publish"}
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
     again = service.run()
     ended_well(again)
-    assert set(again) == {"plan", "nothing"}
+    assert set(again) == {"plan", "publish"}
+    assert not built(again)
+    assert "app" in tags(registry, repo) and "app-here" in tags(registry, repo)
 
 
 def test_github_has_jobs_for_what_the_registry_lacks(
@@ -163,16 +174,17 @@ def test_github_has_jobs_for_what_the_registry_lacks(
     )
     first = service.run()
     ended_well(first)
-    assert len(first) == 4
+    assert len(first) == 5
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
     commit(service.origin, {"two/file": "changed\n"})
     second = service.run()
     ended_well(second)
-    assert len(second) < 4
+    assert len(second) < 5
     assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
     third = service.run()
     ended_well(third)
-    assert set(third) == {"plan"}
+    assert set(third) == {"plan", "publish"}
+    assert not built(third)
 
 
 def test_github_goes_on_after_a_machine_was_lost(

@@ -274,6 +274,10 @@ CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice
         (GITHUB.replace("price = 1", "price = -1"), "price must be"),
         (GITHUB.replace("price = 1", 'price = "1"'), "price must be a number"),
         ("[ci]\ndynamic = true\n" + GITHUB, "dynamic needs a registry"),
+        ('[ci]\ndynamic = true\nregistry = "h"\n' + GITHUB, "dynamic needs publish"),
+        ("[ci]\nwaiting = nan\n" + GITHUB, "waiting must be"),
+        ("[ci]\nwaiting = inf\n" + GITHUB, "waiting must be"),
+        ('[ci]\nbranch = "a\'b"\n' + GITHUB, "is not a branch"),
         ('[ci]\nregistry = "a b"\n' + GITHUB, "is not a registry"),
     ],
 )

@@ -107,6 +107,16 @@ def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
         pass
 
 
+def test_what_cannot_be_keyed_now_stays(store: LayoutStore) -> None:
+    """An image from outside that nobody can ask for today is no reason to lose what stands on it."""
+    record, other = put(store, "blas", b"files"), put(store, "other", b"more")
+    selection = prune.select(store, [], [record.node])
+    with store.unused():
+        prune.remove(store, selection)
+    assert store.find(record.key)
+    assert store.find(other.key) is None
+
+
 def test_locks_of_many_builds_are_no_hindrance(store: LayoutStore) -> None:
     store.prepare()
     (store.root / "locks").mkdir()

@@ -150,3 +150,30 @@ def test_a_revision_whose_keys_cannot_be_known_ends_it(repository: Path) -> None
     (commit,) = retention.revisions(repository, ["HEAD"]).values()
     with pytest.raises(ProjectError, match="--revisions"):
         retention.keys_at(repository, commit, {}, pytest.fail)
+
+
+def test_what_an_archive_leaves_out_counts(repository: Path) -> None:
+    write(repository, {".gitattributes": "app/file export-ignore\n", "app/file": "one"})
+    write(repository, {"app/Dockerfile": "FROM scratch\nCOPY . /\n"})
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "with attributes")
+    (commit,) = retention.revisions(repository, ["HEAD"]).values()
+    assert retention.keys_at(repository, commit, {}, pytest.fail) == keys(repository)
+
+
+def test_a_shallow_clone_must_be_told(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
+    with pytest.raises(ProjectError, match="shallow"):
+        retention.revisions(tmp_path / "shallow")
+    assert set(retention.revisions(tmp_path / "shallow", ["HEAD"])) == {"HEAD"}
+
+
+def test_what_a_call_sets_is_needed_besides_what_the_files_say(repository: Path) -> None:
+    toml = (repository / "stages.toml").read_text()
+    write(repository, {"stages.toml": f'{toml}[stages.app.alternatives.other]\npath = "other"\n'})
+    write(repository, {"other/Dockerfile": "FROM scratch\nENV B=1\n"})
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "alternative")
+    (commit,) = retention.revisions(repository, ["HEAD"]).values()
+    needed = retention.keys_at(repository, commit, {"app": "other"}, pytest.fail)
+    assert needed > keys(repository)
