@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import config
 from . import record as records
-from .config import FILE
 from .errors import LockError, ProjectError, ResolveError, StagegraphError
 from .session import Session
 from .store.registry import sha256
@@ -119,7 +118,7 @@ def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable
     """
     top = Path(_git(root, "rev-parse", "--show-toplevel").decode().removesuffix("\n"))
     inside = root.resolve().relative_to(top.resolve())
-    if not _git(top, "ls-tree", commit, "--", str(inside / FILE)):
+    if not _git(top, "ls-tree", commit, "--", str(inside / config.FILE)):
         return set()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "project")

@@ -12,7 +12,7 @@ from . import circleci, github, jobs, table, times, work
 from .model import Goals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..graph import Graph
     from ..model import Node
@@ -28,12 +28,14 @@ class Plans:
         self.graph, self.project = graph, graph.project
         tables, lines = config.parse(config.read(self.project.root))
         self.table: Table = table.read(tables, lines, limit=limit)
-        self.goals = self._goals(lines.where("ci", "images"))
+        where, known = lines.where("ci", "images"), asked.named(graph, tests=True)
+        words = self._words(where, known)
+        self.goals = list(dict.fromkeys(node for word in words for node in known[word]))
+        self.named = self._images(words, where)
 
-    def _goals(self, where: str) -> list[Node]:
-        """Nodes of the images that ``[ci]`` names, or of all that are made by default; with their tests."""
+    def _words(self, where: str, known: Mapping[str, object]) -> Sequence[str]:
+        """Images that ``[ci]`` names, or all that are made by default."""
         images = self.project.images
-        known = asked.named(self.graph, tests=True)
         words = self.table.images or [name for name, image in images.items() if image.default]
         if not words:
             raise ProjectError(where, "the project has no image to build", "declare one under [images]")
@@ -41,11 +43,13 @@ class Plans:
             if word.partition(":")[0] not in images or word not in known:
                 hint = nearest(word, [w for w in known if w.partition(":")[0] in images])
                 raise ProjectError(where, f"no image {word!r}", hint)
-        self._check_published(words, where)
-        return list(dict.fromkeys(node for word in words for node in known[word]))
+        return words
 
-    def _check_published(self, words: Iterable[str], where: str) -> None:
-        """What is published is an index over all of an image's Docker platforms. Raises ``ProjectError``."""
+    def _images(self, words: Iterable[str], where: str) -> Goals:
+        """Each image with its platforms.
+
+        What is published is an index over all of an image's Docker platforms. Raises ``ProjectError``.
+        """
         rows, docker = self.project.images, {p.name: p.docker for p in self.project.platforms.values()}
         chosen: dict[str, set[str]] = {}
         for word in words:
@@ -57,7 +61,7 @@ class Plans:
                 what = f"image {name} is built for {', '.join(sorted(built))} only, and is to be published"
                 hint = f"an index is over all platforms of an image: add {min(lacks)}, or publish = false"
                 raise ProjectError(where, what, hint)
-        self.named = Goals(
+        return Goals(
             tuple(f"{n}:{p}" for n, on in chosen.items() for p in rows[n].platforms if p in on),
             tuple(chosen),
         )

@@ -114,14 +114,13 @@ def _note_times(session: Session, goals: list[Node]) -> None:
 
 def _needed(session: Session, plans: Plans) -> Callable[[Node], bool]:
     """Whether a run with nothing in ``cache/`` would have to build a node; jobs begin with nothing."""
-    from ..session import Session as Apart
     from ..store.layout import LayoutStore
 
     if session.registry is None:
         hint = "registry=HOST, or STAGEGRAPH_REGISTRY as pipelines set it"
         raise ProjectError("doit ci", "jobs for what must be built need a registry to ask", hint)
     with tempfile.TemporaryDirectory() as empty:
-        apart = Apart(session.project, session.report)
+        apart = type(session)(session.project, session.report)
         apart.layout = LayoutStore(Path(empty))
         build = {step.node for step in apart.plan(plans.goals) if step.decision == "build"}
     keys = {session.graph.key(node) for node in build}
