@@ -68,7 +68,8 @@ class Listener(Protocol):
 @dataclass(frozen=True)
 class Result:
     """A finished build: the manifest's digest and size (bytes), what a child can see of it, the versions of
-    its packages where the build installs any, and whether a RUN came out of the builder's cache."""
+    its packages where the build installs any, whether a RUN came out of the builder's cache, and the machine
+    (``Record.machine``)."""
 
     digest: str
     size: int
@@ -76,6 +77,7 @@ class Result:
     image: str
     packages: tuple[str, ...]
     cached: bool = False
+    machine: str = ""
 
 
 class Builder:
@@ -140,7 +142,7 @@ class Builder:
         size = self.layout.blob(digest).stat().st_size
         # where no stamp of the archive counts, packages are the parent's
         versions = packages.installed(self.layout, manifest) if spec.archive else ()
-        return Result(digest, size, files, image, versions, cached)
+        return Result(digest, size, files, image, versions, cached, place.machine)
 
     # -- the call --------------------------------------------------------------------------------
 

@@ -75,16 +75,25 @@ class Described:
             for machine in self.machines
         )
 
+    @property
+    def first(self) -> str:
+        """The platform that it lists first, its own; "" where it lists none."""
+        return next((platform for m in self.machines for platform in m.platforms), "")
+
     def all_listed(self) -> list[str]:
         return list(dict.fromkeys(p for m in self.machines for p in (*m.declared, *m.platforms)))
 
 
 class Place(NamedTuple):
-    """Where a node is built. ``name`` is "" for buildx's current builder, ``own``: it is this engine's."""
+    """Where a node is built. ``name`` is "" for buildx's current builder, ``own``: it is this engine's.
+
+    ``machine`` is the OCI platform of the machine that does it, where another than this is named.
+    """
 
     name: str = ""
     driver: str = "docker"
     own: bool = True
+    machine: str = ""
 
     def command(self) -> list[str]:
         """The words that start a build there. A Docker context is a builder that has to be entered."""
@@ -153,22 +162,23 @@ class Builders:
                 continue
             native = all(map(described.native, work.programs))
             if native and all(map(described.lists, work.runs)):
-                return self._place(work.spec, described, faults)
+                return self._place(work, described, faults)
             usable.append(described)
         for described in usable:
             if all(map(described.lists, work.runs)):
-                return self._place(work.spec, described, faults)
+                return self._place(work, described, faults)
         raise _cannot_run(work, usable) if usable else _unusable(work.spec, faults)
 
-    def _place(self, spec: Spec, described: Described, faults: list[Described]) -> Place:
+    def _place(self, work: _Work, described: Described, faults: list[Described]) -> Place:
         for fault in faults:
             self._tell(
                 self.warn,
-                f"builder {fault.name} ({spec.platform.docker}) cannot be used: {fault.error}; "
+                f"builder {fault.name} ({work.spec.platform.docker}) cannot be used: {fault.error}; "
                 f"building on {described.name}",
             )
         own = described.driver == "docker" and described.name == engine.context()
-        return Place(described.name, described.driver, own)
+        machine = "" if own else next(filter(described.native, sorted(work.programs)), described.first)
+        return Place(described.name, described.driver, own, machine)
 
     def _look(self, name: str) -> Described:
         if name not in self._known:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from .errors import StoreError
 from .files import writing
+from .record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from .record import Record
     from .store.layout import LayoutStore
 
-#: Files of damaged blobs and logs are for whoever looks into a failure; a saved cache needs neither.
-_FOLDERS = ("damaged", "logs")
+#: Damaged blobs and logs are for whoever looks into a failure, the rest was left by who was killed.
+_FOLDERS = ("damaged", "logs", "tmp")
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,14 @@ def select(layout: LayoutStore, keys: Iterable[str], unkeyed: Iterable[str] = ()
     wanted, unkeyed = set(keys), set(unkeyed)
     records = list(layout.list())
     digests = {record.digest for record in records if record.key in wanted or record.node in unkeyed}
-    kept = [record for record in records if record.digest in digests]
-    newest = layout.newest()
-    noted = [record for record in records if record.key in newest and record.digest not in digests]
-    blobs: set[str] = set()
-    for record in kept:
+    kept, blobs = list[Record](), set[str]()
+    for record in records:
         with contextlib.suppress(StoreError):  # one whose manifest is bad has nothing to keep
-            blobs.update(layout.blobs_of(record))
+            if record.digest in digests:
+                blobs.update(layout.blobs_of(record))
+                kept.append(record)
+    newest, whole = layout.newest(), {record.digest for record in kept}
+    noted = [record for record in records if record.key in newest and record.digest not in whole]
     names = {record.key for record in (*kept, *noted)}
     doomed = [path for path in _files(layout.root / "records") if f"sha256:{path.name}" not in names]
     doomed += [path for path in _files(layout.blobs) if f"sha256:{path.name}" not in blobs]
@@ -64,7 +65,7 @@ def select(layout: LayoutStore, keys: Iterable[str], unkeyed: Iterable[str] = ()
 
 
 def remove(layout: LayoutStore, selection: Selection) -> None:
-    """Remove what is doomed. To be called while nobody builds; see ``LayoutStore.unused``."""
+    """Remove what is doomed. To be called while nobody else uses the store: ``layout.locks.alone()``."""
     # records first: one without its blobs is no harm, but one is not to be believed that had them just now
     for path in selection.doomed:
         with writing(path):

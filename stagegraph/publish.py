@@ -22,7 +22,7 @@ from .files import near
 from .key import is_digest
 from .model import Node
 from .record import INDEX, MANIFEST
-from .store.registry import sha256
+from .store.remote import keeps_types, sha256
 from .tools import run
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .statements import Revision
     from .store.layout import LayoutStore
-    from .store.registry import RegistryStore
+    from .store.remote import Remote
 
 #: Names of annotations (image-spec, "Pre-Defined Annotation Keys").
 _OCI = "org.opencontainers.image."
@@ -159,7 +159,7 @@ class Publisher:
     """Pushes publications to a registry. Without one, or with ``dry``, it tells what it would push."""
 
     def __init__(
-        self, session: Session, registry: RegistryStore | None, origin: Revision, *, dry: bool = False
+        self, session: Session, registry: Remote | None, origin: Revision, *, dry: bool = False
     ) -> None:
         self.session, self.registry, self.origin, self.dry = session, registry, origin, dry
         self.repository = session.project.settings.repo
@@ -200,7 +200,7 @@ class Publisher:
             return Pushed(f"{self.repository}:{tag}", digest, "new", details)
         reference = self.registry.reference(tag)
         there = self.registry.raw(reference)
-        if listed and not self.registry.keeps_types():
+        if listed and not keeps_types():
             listed = dict.fromkeys(listed, "")
         state = "same" if _means(there, digest, listed) else "new" if there is None else "moved"
         if state != "same" and not self.dry:
@@ -212,14 +212,13 @@ class Publisher:
 
     def _put_list(
         self,
-        registry: RegistryStore,
+        registry: Remote,
         layout: LayoutStore,
         entry: Mapping[str, Any],
         reference: str,
         listed: Mapping[str, str],
     ) -> None:
-        with layout.view([{**entry, "annotations": {_OCI + "ref.name": "it"}}]) as view:
-            registry.upload(f"oci:{near(view)}:it", reference, preserve=False)
+        registry.send(layout, entry, reference, preserve=False)
         if not _means(registry.raw(reference), entry["digest"], listed):
             what = "names something else than was pushed"
             raise RegistryError(reference, what, "does somebody else push there?")

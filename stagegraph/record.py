@@ -33,7 +33,8 @@ class Record:
     can see of it: its file system, and that with its runtime configuration. ``packages`` are the versions
     (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any.
     ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``). ``cached``: a
-    step came out of the builder's cache, so ``seconds`` are not what a build takes."""
+    step came out of the builder's cache, so ``seconds`` are not what a build takes. ``machine`` is the OCI
+    platform of the builder's machine, where a builder was named that is not this machine's own."""
 
     key: str
     node: str
@@ -48,6 +49,7 @@ class Record:
     packages: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     cached: bool = False
+    machine: str = ""
 
     def under(self, key: str, inputs: list[Input], node: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
@@ -80,6 +82,8 @@ class Record:
                 annotations[name] = json.dumps(words, separators=(",", ":"))
         if self.cached:
             annotations["cached"] = "1"
+        if self.machine:
+            annotations["machine"] = self.machine
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -117,6 +121,7 @@ def parse(data: bytes, key: str) -> Record | None:
             packages=tuple(json.loads(notes.get("versions", "[]"))),
             below=tuple(json.loads(notes.get("below", "[]"))),
             cached="cached" in notes,
+            machine=notes.get("machine", ""),
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -130,6 +135,7 @@ def _plausible(record: Record) -> bool:
         and record.size > 0
         and math.isfinite(record.seconds)
         and isinstance(record.created, str)
+        and isinstance(record.machine, str)
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
         and all(isinstance(part, str) for item in record.inputs for part in item)

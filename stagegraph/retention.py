@@ -12,6 +12,7 @@ import datetime
 import re
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,14 +20,16 @@ from . import config
 from . import record as records
 from .errors import LockError, ProjectError, ResolveError, StagegraphError
 from .session import Session
-from .store.registry import sha256
+from .store.registry import LOOKUPS
+from .store.remote import sha256
+from .store.workers import Workers
 from .tools import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .record import Record
-    from .store.registry import RegistryStore
+    from .store.remote import Remote
 
 _TAG = re.compile(r"[a-z0-9._-]+-[0-9a-f]{64}")
 _REFS = ("refs/heads", "refs/remotes", "refs/tags")
@@ -79,9 +82,10 @@ def _older(created: str, since: datetime.datetime) -> bool:
         return False
 
 
-def survey(registry: RegistryStore) -> list[Tag]:
+def survey(remote: Remote) -> list[Tag]:
     """Nodes' tags in a registry, with what they hold. Raises ``RegistryError`` or ``LoginError``."""
-    held = registry.holds([tag for tag in registry.tags() if is_node(tag)])
+    workers, names = Workers(LOOKUPS), [tag for tag in remote.tags() if is_node(tag)]
+    held = {tag: workers.submit(partial(remote.raw, remote.reference(tag))) for tag in names}
     found = []
     for name, future in held.items():
         data = future.result()

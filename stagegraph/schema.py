@@ -70,7 +70,7 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "ci": {
         "command": str, "prepare": str, "check": str, "images": list, "branch": str, "registry": str,
         "limit": int, "setup": int, "unknown": int, "waiting": float, "dynamic": bool, "publish": bool,
-        "circleci": dict, "github": dict,
+        "contexts": list, "circleci": dict, "github": dict,
     },
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
     "github executor": {**_EXECUTOR, "runs_on": str},

@@ -25,7 +25,6 @@ from .errors import (
     StoreError,
     TestError,
 )
-from .files import writing
 from .graph import Graph
 from .lock import Lock
 from .model import Node
@@ -95,6 +94,12 @@ class Session:
         from .build import Builder
 
         return Builder(self.project.root, layout, self.builders, self.project.secrets, self.report, logs)
+
+    def begin(self) -> None:
+        """For a run that makes or delivers: nobody removes anything from ``cache/`` until it ends."""
+        with contextlib.suppress(StoreError):  # what cannot be written to is told where it matters
+            self.layout.prepare()
+            self.layout.locks.hold()
 
     # -- look-ups --------------------------------------------------------------------------------
 
@@ -192,7 +197,7 @@ class Session:
         content, content_inputs = plan.content_key(self.graph, node, self.record)
         latest = self._latest(node)
         self.report.start(node, latest.seconds if latest else None)
-        with self._alone(node):
+        with self.layout.locks.named(self.graph.key(node).removeprefix("sha256:")):
             if self._found_by_now(node, content):
                 return
             record = self._build_twice(node)
@@ -202,17 +207,6 @@ class Session:
                 self.registry.push(node, record, by_content)
         self._note(node, record)
         self.report.done(node, "build", record, self._reason(latest, record))
-
-    @contextlib.contextmanager
-    def _alone(self, node: Node) -> Iterator[None]:
-        """No other process makes a node of the same key meanwhile."""
-        from filelock import FileLock
-
-        locks = self.layout.root / "locks"
-        with writing(locks):
-            locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / self.graph.key(node).removeprefix("sha256:"), timeout=-1):
-            yield
 
     def _found_by_now(self, node: Node, content: str) -> bool:
         """Whether the node is known by its content key, or another process made it while this one waited."""
@@ -279,6 +273,7 @@ class Session:
             inputs=tuple(self.graph.inputs(node)),
             packages=result.packages,
             cached=result.cached,
+            machine=result.machine,
             below=tuple(sorted({word for p, r in parents.items() for word in (*r.below, f"{p}={r.digest}")})),
         )
         self.layout.put(record)

@@ -97,7 +97,10 @@ class Said(NamedTuple):
             return {}
         said: dict[str, list[str]] = {}
         for word in value.split(",") if value else ():
-            platform, _, name = word.strip().rpartition(":")
+            platform, colon, name = word.strip().rpartition(":")
+            if colon and not platform:
+                what = f"builder={value}: no platform before the colon"
+                raise ProjectError(where, what, "builder=PLATFORM:NAME, or builder=NAME")
             said.setdefault(platform, []).append(check_builder(name, where))
         platforms = list(platforms)
         known = [name for p in platforms for name in (p.name, p.docker)]

@@ -74,6 +74,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """Nothing to say before the first node; signals are handled from the main thread only."""
         arm_signals()
+        session().begin()
         if not selected_tasks:
             print(
                 f"no image is for this machine's platform, {host_platform()}: see doit list",

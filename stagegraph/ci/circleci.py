@@ -17,9 +17,12 @@ FILE = ".circleci/config.yml"
 #: What the setup workflow writes and then goes on with.
 CONTINUATION = "continue.yml"
 _ORB = "circleci/continuation@1.0.0"
-# Set for pull requests from forks only.
-_FORK = '[ -z "${CIRCLE_PR_NUMBER:-}" ] ||'
-_CHECKSUM = f'{{{{ checksum "{steps.KEYS}/all" }}}}'
+# All caches of a project can be one, whoever saves them: so the key says whose a cache is. The variable is
+# set for pull requests from forks only.
+_WHOSE = f"""\
+mkdir -p {steps.KEYS}
+echo own >{steps.KEYS}/own
+echo "${{CIRCLE_PR_NUMBER:-own}}" >{steps.KEYS}/whose"""
 
 
 def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
@@ -32,12 +35,12 @@ def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
         flow.append("check")
     for job in pipeline.jobs:
         jobs[job.name] = _job(job.executor, steps.build(job, table), table)
-        flow.append({job.name: {"requires": list(job.needs)}} if job.needs else job.name)
+        flow.append(_entry(job.name, table, requires=list(job.needs)))
     if table.publish:
         one = {"serial-group": "<< pipeline.project.slug >>/publish"}  # one after the other
         only = {"requires": list(jobs), "filters": {"branches": {"only": table.branch}}, **one}
         jobs["publish"] = _job(executors[0], steps.publish(goals, table), table, push="built")
-        flow.append({"publish": only})
+        flow.append(_entry("publish", table, **only))
     return {
         "version": 2.1,
         "executors": {e.name: _executor(e) for e in executors},
@@ -48,7 +51,7 @@ def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
 
 def setup(table: Table) -> dict[str, Any]:
     """A setup workflow: it asks the registry, and goes on with jobs for what is not there."""
-    ask = f"{table.command} ci --continuation {CONTINUATION}"
+    ask = f"{table.ci} --continuation {CONTINUATION}"
     first = table.services["circleci"][0]
     job = _job(first, [*steps.start(table), Run("See what must be built", ask)], table)
     job["steps"].append({"continuation/continue": {"configuration_path": CONTINUATION}})
@@ -58,8 +61,15 @@ def setup(table: Table) -> dict[str, Any]:
         "orbs": {"continuation": _ORB},
         "executors": {first.name: _executor(first)},
         "jobs": {"plan": job},
-        "workflows": {"setup": {"jobs": ["plan"]}},
+        "workflows": {"setup": {"jobs": [_entry("plan", table)]}},
     }
+
+
+def _entry(name: str, table: Table, **options: Any) -> str | dict[str, Any]:
+    """A job in a workflow, with the contexts that it gets variables from."""
+    said = {key: value for key, value in options.items() if value}
+    said |= {"context": list(table.contexts)} if table.contexts else {}
+    return {name: said} if said else name
 
 
 def _executor(executor: Executor) -> dict[str, Any]:
@@ -70,15 +80,9 @@ def _executor(executor: Executor) -> dict[str, Any]:
 def _job(executor: Executor, todo: Iterable[Step], table: Table, *, push: str = "nodes") -> dict[str, Any]:
     return {
         "executor": executor.name,
-        **({"environment": _environment(table, push)} if push else {}),
+        **({"environment": steps.settings(table, push)} if push else {}),
         "steps": [written for step in todo for written in _step(step, table)],
     }
-
-
-def _environment(table: Table, push: str) -> dict[str, str]:
-    """Settings of a job: nothing is pinned in passing; where the registry is, and what goes there."""
-    registry = {"STAGEGRAPH_REGISTRY": table.registry, "STAGEGRAPH_PUSH": push} if table.registry else {}
-    return {"STAGEGRAPH_LOCKED": "1", **registry}
 
 
 def _step(step: Step, table: Table) -> list[Any]:  # noqa: PLR0911
@@ -88,20 +92,24 @@ def _step(step: Step, table: Table) -> list[Any]:  # noqa: PLR0911
         case Run():
             return [_run(step, table)]
         case ForkReadsOnly():
-            never = f"{_FORK} echo 'export STAGEGRAPH_PUSH=never' >>\"$BASH_ENV\""
+            never = '[ -z "${CIRCLE_PR_NUMBER:-}" ] || echo \'export STAGEGRAPH_PUSH=never\' >>"$BASH_ENV"'
             return [_run(Run("Forks only read", never), table)]
         case Restore():
-            prefix = f"images-{step.name}-"
-            return [{"restore_cache": {"keys": [f"{prefix}{_CHECKSUM}-", prefix]}}]
+            prefixes = [f"images-{step.name}-{_checksum(whose)}-" for whose in ("whose", "own")]
+            keys = [key for prefix in prefixes for key in (f"{prefix}{_checksum('all')}-", prefix)]
+            return [_run(Run("Say whose cache it is", _WHOSE), table), {"restore_cache": {"keys": keys}}]
         case Save():
-            # all caches of a project are one, whoever saves them
-            halt = _run(Run("Forks save nothing", f"{_FORK} circleci-agent step halt", always=True), table)
-            key = f"images-{step.name}-{_CHECKSUM}-{{{{ epoch }}}}"
-            return [halt, {"save_cache": {"key": key, "paths": ["cache"], "when": "always"}}]
+            # a key that is there already is not written again
+            key = "-".join((f"images-{step.name}", *map(_checksum, ("whose", "all", "state"))))
+            return [{"save_cache": {"key": key, "paths": ["cache"], "when": "always"}}]
         case Receive():
             return [{"attach_workspace": {"at": steps.HANDOVER}}]
         case HandOn():
             return [{"persist_to_workspace": {"root": steps.HANDOVER, "paths": [step.name]}}]
+
+
+def _checksum(name: str) -> str:
+    return f'{{{{ checksum "{steps.KEYS}/{name}" }}}}'
 
 
 def _run(step: Run, table: Table) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _FOREIGN = (
     " && github.event.pull_request.head.repo.full_name != github.repository"
     " || github.actor == 'dependabot[bot]'"
 )
-_CHECKSUM = f"${{{{ hashFiles('{steps.KEYS}/all') }}}}"
+_ALL, _STATE = f"hashFiles('{steps.KEYS}/all')", f"hashFiles('{steps.STATE}')"
 
 
 def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def dynamic(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
     jobs: dict[str, Any] = {}
     if table.check:
         jobs["check"] = _job(first, steps.check(table), table, push="")
-    ask = Run("See what must be built", f'{table.command} ci --matrix >>"$GITHUB_OUTPUT"')
+    ask = Run("See what must be built", f'{table.ci} --matrix >>"$GITHUB_OUTPUT"')
     names = [f"level-{number + 1}" for number in range(len(levels(pipeline)))]
     jobs["plan"] = {
         "outputs": {name: f"${{{{ steps.plan.outputs.{name} }}}}" for name in names},
@@ -111,7 +111,7 @@ def _publish(needs: list[str], goals: Goals, table: Table) -> dict[str, Any]:
     return {
         "needs": needs,
         "if": f"${{{{ {_on_branch(table)} }}}}",
-        "concurrency": {"group": "publish", "cancel-in-progress": False},
+        "concurrency": {"group": "images-publish", "cancel-in-progress": False},
         **_job(table.services["github"][0], steps.publish(goals, table), table, push="built"),
     }
 
@@ -131,14 +131,8 @@ def _workflow(jobs: dict[str, Any], table: Table) -> dict[str, Any]:
 
 
 def _environment(table: Table, push: str) -> dict[str, str]:
-    own = {"STAGEGRAPH_LOCKED": "1"}
-    if not table.registry:
-        return own
-    return {
-        **own,
-        "STAGEGRAPH_REGISTRY": table.registry,
-        "STAGEGRAPH_PUSH": f"${{{{ ({_FOREIGN}) && 'never' || '{push}' }}}}",
-    }
+    own = f"${{{{ ({_FOREIGN}) && 'never' || '{push}' }}}}"
+    return steps.settings(table, own)
 
 
 def _job(executor: Executor, todo: Iterable[Step], table: Table, *, push: str = "nodes") -> dict[str, Any]:
@@ -163,14 +157,15 @@ def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
             return None  # the environment of the workflow says it
         case Restore():
             prefix = f"images-{step.name}-"
-            keys = {"key": f"{prefix}{_CHECKSUM}-", "restore-keys": prefix}
-            return {"uses": "actions/cache/restore@v4", "with": {"path": "cache", **keys}}
+            keys = {"key": f"{prefix}${{{{ {_ALL} }}}}-", "restore-keys": prefix}
+            return {"id": "restored", "uses": "actions/cache/restore@v4", "with": {"path": "cache", **keys}}
         case Save():
-            run = "${{ github.run_id }}-${{ github.run_attempt }}"
+            key = f"format('images-{step.name}-{{0}}-{{1}}', {_ALL}, {_STATE})"
+            new = f"steps.restored.outputs.cache-matched-key != {key}"
             return {
-                "if": f"always() && !({_FOREIGN})",
+                "if": f"always() && !({_FOREIGN}) && {new}",
                 "uses": "actions/cache/save@v4",
-                "with": {"path": "cache", "key": f"images-{step.name}-{_CHECKSUM}-{run}"},
+                "with": {"path": "cache", "key": f"${{{{ {key} }}}}"},
             }
         case Receive():
             return {

@@ -40,7 +40,9 @@ class Table:
     ``limit`` is when the service stops a job; ``setup`` what a job needs before it builds; ``unknown`` what a
     node is taken to need of which no time is recorded; ``waiting`` the price of a minute until all is done.
     ``registry`` hands nodes on from job to job, and from run to run; "" for none: then the service's own
-    caches and workspaces do. ``services`` are the executors by service.
+    caches and workspaces do. ``contexts`` are CircleCI's, whose variables jobs that build get. ``secrets``
+    are variables with build secrets. ``given``: the limit was, in the call. ``services`` are the executors by
+    service.
     """
 
     command: str
@@ -56,6 +58,14 @@ class Table:
     publish: bool
     registry: str
     services: Mapping[str, tuple[Executor, ...]]
+    contexts: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    given: bool = False
+
+    @property
+    def ci(self) -> str:
+        """The call that writes these pipelines."""
+        return f"{self.command} ci" + (f" --limit {self.limit}" if self.given else "")
 
     @property
     def planned(self) -> float:

@@ -81,12 +81,16 @@ class Plans:
             units = _only(units, [any(map(needed, unit.nodes)) for unit in units])
         return jobs.plan(service, units, self.table.services[service], self.table)
 
+    def guessed(self) -> list[Node]:
+        """Nodes that are planned with ``[ci] unknown``."""
+        return work.guessed(self.graph, self.goals, self.times)
+
     def files(self) -> dict[str, tuple[str, Pipeline]]:
         """Text and plan by file name."""
         made: dict[str, tuple[str, Pipeline]] = {}
         for service in self.table.services:
             pipeline = self.pipeline(service)
-            made[_FILES[service]] = text(self._tree(service, pipeline), self._command), pipeline
+            made[_FILES[service]] = text(self._tree(service, pipeline), self.table.ci), pipeline
         return made
 
     def _tree(self, service: str, pipeline: Pipeline) -> dict[str, Any]:
@@ -97,14 +101,10 @@ class Plans:
         write = github.dynamic if self.table.dynamic else github.static
         return write(pipeline, self.table, self.named)
 
-    @property
-    def _command(self) -> str:
-        return f"{self.table.command} ci"
-
     def continuation(self, needed: Callable[[Node], bool]) -> str:
         """CircleCI's configuration with jobs for what is needed alone."""
         pipeline = self.pipeline("circleci", needed)
-        return text(circleci.static(pipeline, self.table, self.named), f"{self._command} --continuation")
+        return text(circleci.static(pipeline, self.table, self.named), f"{self.table.ci} --continuation")
 
     def matrix(self, needed: Callable[[Node], bool]) -> str:
         """GitHub's jobs for what is needed alone, in no more levels than the workflow has."""

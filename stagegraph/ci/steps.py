@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 #: Where key files are written, and where a job finds what earlier ones hand on.
 KEYS, HANDOVER = "cache-keys", "handover"
+#: The file that says what is in ``cache/``: with the same in it, a cache needs no second saving. What was
+#: found damaged counts, since that was saved.
+STATE = f"{KEYS}/state"
 _WIDTH = 100
 
 
@@ -51,9 +54,9 @@ class Restore:
 
 @dataclass(frozen=True)
 class Save:
-    """Save ``cache/`` under a name, these keys and this run; also when an earlier step has failed.
+    """Save ``cache/`` under a name, these keys and what is in it; also when an earlier step has failed.
 
-    Not for a fork's pull request. It stands last: a service may have to end the job before it.
+    What is saved already is not saved again. Nobody else may get what a fork's pull request has made.
     """
 
     name: str
@@ -93,15 +96,21 @@ def build_words(name: str, asked: Iterable[str], table: Table, *, receives: bool
     if receives:
         steps.append(Run("Take over what earlier jobs have made", _TAKE_OVER))
     build = f"timeout --kill-after=60 {table.stopped}m {command}"
-    steps.append(Run("Build and test", wrapped(build, asked), silent=True))
+    steps.append(Run("Build and test", wrapped(build, asked), silent=True, secrets=table.secrets))
     if caches:
-        prune = wrapped(f"{command} prune --keep-current", asked)
+        prune = _noting_state(wrapped(f"{command} prune --keep-current", asked))
         steps.append(Run("Leave out of cache/ what is not current", prune, always=True))
     if hands:
         steps += [Run("Hand on", _hand_on(name, forks=not caches)), HandOn(name, forks=not caches)]
     if caches:
         steps.append(Save(name))
     return steps
+
+
+def settings(table: Table, push: str) -> dict[str, str]:
+    """A job's environment: nothing is pinned in passing; where the registry is, and what goes there."""
+    registry = {"STAGEGRAPH_REGISTRY": table.registry, "STAGEGRAPH_PUSH": push} if table.registry else {}
+    return {"STAGEGRAPH_LOCKED": "1", **registry}
 
 
 def start(table: Table) -> list[Step]:
@@ -123,7 +132,7 @@ def publish(goals: Goals, table: Table) -> list[Step]:
     """The steps of the one job that publishes: images come out of the registry and get their tags."""
     return [
         *start(table),
-        Run("Fetch the images", wrapped(table.command, goals.words), silent=True),
+        Run("Fetch the images", wrapped(table.command, goals.words), silent=True, secrets=table.secrets),
         Run("Publish", wrapped(f"{table.command} publish", goals.images)),
     ]
 
@@ -132,6 +141,14 @@ def check(table: Table) -> list[Step]:
     """The steps of the job that runs the project's own check."""
     prepare = [Run("Prepare the machine", table.prepare)] if table.prepare else []
     return [Checkout(), *prepare, Run("Check", table.check, silent=True)]
+
+
+def _noting_state(prune: str) -> str:
+    listed, passing = "LC_ALL=C ls -R", "2>/dev/null || :"
+    return (
+        f"{listed} cache/damaged >{STATE} {passing}\n{prune}\n"
+        f"{listed} cache/records cache/blobs >>{STATE} {passing}"
+    )
 
 
 _TAKE_OVER = f"""\

@@ -31,11 +31,16 @@ _OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:
     """Read and check the table. ``limit`` (minutes) overrides. Raises ``ProjectError`` naming the line."""
     table = _Reader(tables, lines).read()
-    if not limit:
-        return table
-    if not limit.isdecimal() or not int(limit):
-        raise ProjectError("command line", f"--limit {limit} is no number of minutes", "--limit 300")
-    return replace(table, limit=int(limit))
+    if limit:
+        if not (limit.isascii() and limit.isdecimal() and 0 < len(limit) < 7 and int(limit)):
+            raise ProjectError("command line", f"--limit {limit} is no number of minutes", "--limit 300")
+        table = replace(table, limit=int(limit), given=True)
+    if table.setup >= table.planned:
+        planned = f"of {table.limit} minutes {table.planned:.0f} are planned"
+        what = f"setup of {table.setup} minutes leaves no time to build: {planned}"
+        where = "command line" if limit else lines.where("ci")
+        raise ProjectError(where, what, "raise the limit (--limit, [ci] limit), or lower [ci] setup")
+    return table
 
 
 class _Reader(Tables):
@@ -46,6 +51,10 @@ class _Reader(Tables):
                 raise self.error(("ci", name), f"{name} must be {least} at least")
         if not _BRANCH.fullmatch(branch := table.get("branch", "main")):
             raise self.error(("ci", "branch"), f"{branch!r} is not a branch")
+        if table.get("images") == []:
+            raise self.error(
+                ("ci", "images"), "images names none", "leave it out for all that are made by default"
+            )
         services = {name: self.executors(name) for name in SERVICES if name in table}
         if not any(services.values()):
             raise self.error(("ci",), "no executor of a CI service is declared", _EXAMPLE)
@@ -63,6 +72,17 @@ class _Reader(Tables):
             publish=table.get("publish", False),
             registry=self.registry(table),
             services=services,
+            contexts=tuple(map(str, table.get("contexts", ()))),
+            secrets=self.secrets(),
+        )
+
+    def secrets(self) -> tuple[str, ...]:
+        """Variables that build secrets come out of."""
+        names = self.named(("secrets",), schema.SECRET)
+        return tuple(
+            sorted(
+                {str(env) for name in names if (env := self.table(("secrets", name), "secret").get("env"))}
+            )
         )
 
     def registry(self, table: Mapping[str, Any]) -> str:

@@ -67,6 +67,15 @@ def _seconds(value: Any) -> float:
     return seconds
 
 
+def of_this_kind(known: Times, machine: str) -> None:
+    """Raises ``ProjectError`` where new times would stand beside those of another kind of machine."""
+    if known.seconds and known.machine != machine:
+        what = f"has times of a {known.machine} machine, and this one is {machine}"
+        raise ProjectError(
+            FILE, what, "note times on a machine of that kind, or remove the file to begin anew"
+        )
+
+
 def merged(known: Times, found: Mapping[str, float], nodes: set[str]) -> Times:
     """Known times with those found now; those of nodes that are no more go.
 

@@ -54,6 +54,14 @@ def units(
     return made
 
 
+def guessed(graph: Graph, goals: Iterable[Node], times: Times) -> list[Node]:
+    """Nodes that run something and of which no time is known; of those that share a key, the first."""
+    first: dict[str, Node] = {}
+    for node in graph.order(list(goals)):
+        first.setdefault(graph.key(node), node)
+    return [node for node in first.values() if str(node) not in times.seconds and runs(graph, node)]
+
+
 def _images(graph: Graph, goals: Iterable[Node]) -> Iterable[tuple[str, Node]]:
     """Words of images (``stock:amd64``) whose nodes are among the goals, with these nodes."""
     wanted = set(goals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from ..errors import ProjectError, StoreError
 from .base import OPT_JSON, Command, flag, option, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..ci.model import Pipeline
     from ..ci.pipelines import Plans
@@ -58,7 +59,15 @@ class CI(Command):
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
         from ..ci.pipelines import Plans
+        from ..ci.times import FILE
 
+        if {"check", "times"} <= flags:
+            raise ProjectError(
+                "command line", "--check writes nothing, and --times does", "one after the other"
+            )
+        if "check" in flags:
+            settings = replace(session.project.settings, locked=True)  # or stages.lock might be written
+            session = type(session)(replace(session.project, settings=settings), session.report)
         if words:
             hint = "what is built stands under [ci] images; doit ci --help"
             raise ProjectError("command line", f"doit ci takes no {words[0]!r}", hint)
@@ -77,20 +86,27 @@ class CI(Command):
             return 0
         files = plans.files()
         if "json" in flags:
-            print_json({"schema": 1, "pipelines": [facts(name, p) for name, (_, p) in files.items()]})
+            found = [facts(name, pipeline) for name, (_, pipeline) in files.items()]
+            print_json({"schema": 1, "pipelines": found, "guessed": [str(node) for node in plans.guessed()]})
         else:
             for name, (_, pipeline) in files.items():
                 print(f"{name}\n{table(pipeline)}")
-        return self._files(session.project.root, {name: text for name, (text, _) in files.items()}, flags)
+            if guessed := [str(node) for node in plans.guessed()]:
+                taken = f"taken to need {plans.table.unknown} minutes, as {FILE} has no time"
+                print(f"{taken}: {few(guessed)}")
+        texts = {name: text for name, (text, _) in files.items()}
+        return self._files(session.project.root, texts, flags, plans.table.ci)
 
-    def _files(self, root: Path, files: dict[str, str], flags: set[str]) -> int:
+    def _files(self, root: Path, files: dict[str, str], flags: set[str], command: str) -> int:
         """Write or check."""
         import sys
 
         stale = [name for name, text in files.items() if _read(root / name) != text]
         if "check" in flags:
             for name in stale:
-                print(f"{name} is not up to date; doit ci writes it", file=sys.stderr)
+                made = _made_by(root / name)
+                other = f" (it was made by {made})" if made and made != command else ""
+                print(f"{name} is not up to date; {command} writes it{other}", file=sys.stderr)
             return _OUT_OF_DATE if stale else 0
         for name in stale:
             _write(root / name, files[name])
@@ -102,14 +118,23 @@ def _note_times(session: Session, goals: list[Node]) -> None:
     from ..graph import host_platform
 
     root, found = session.project.root, dict[str, float]()
+    known = times.read(root, host_platform())
+    times.of_this_kind(known, host_platform())
     for node in session.graph.order(goals):
         record = session.layout.read(session.graph.key(node)) or session.layout.latest(str(node))
-        if record is not None and not record.cached:
+        if record and not record.cached and record.machine in ("", known.machine):
             found[str(node)] = record.seconds
-    known = times.read(root, host_platform())
     merged = times.merged(known, found, {str(node) for node in session.graph.nodes})
     state = "written" if times.write(root, merged) else "as it was"
     print(f"{times.FILE}: {len(merged.seconds)} nodes, {state}")
+
+
+def _made_by(path: Path) -> str:
+    """The command that a generated file names."""
+    from ..ci.pipelines import HEADER
+
+    text = _read(path)
+    return text.removeprefix(HEADER).partition("`")[0] if text.startswith(HEADER) else ""
 
 
 def _needed(session: Session, plans: Plans) -> Callable[[Node], bool]:
@@ -154,12 +179,18 @@ def table(pipeline: Pipeline) -> str:
     width = max((len(job.name) for job in pipeline.jobs), default=0)
     lines = [
         f"  {job.name:<{width}}  {human_time(job.minutes * 60):>13}  {job.cost:7.3f}  "
-        f"{'after ' + ', '.join(job.needs) + ': ' if job.needs else ''}{' '.join(job.words)}"
+        f"{'after ' + ', '.join(job.needs) + ': ' if job.needs else ''}{few(job.words)}"
         for job in pipeline.jobs
     ]
     total = f"{len(pipeline.jobs)} jobs from nothing: {human_time(pipeline.minutes * 60)} until all is done"
     spent = sum(job.minutes for job in pipeline.jobs)
     return "\n".join([*lines, f"  {total}, {human_time(spent * 60)} of machines, cost {pipeline.cost:.3f}"])
+
+
+def few(words: Sequence[str], most: int = 6) -> str:
+    """Some words, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return " ".join(words[:most]) + more
 
 
 def facts(name: str, pipeline: Pipeline) -> dict[str, object]:

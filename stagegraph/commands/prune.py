@@ -76,11 +76,11 @@ class Prune(Command):
         if words:
             hint = "which tags go is a matter of revisions: --revisions"
             raise ProjectError("command line", f"--registry takes no {words[0]!r}", hint)
-        registry, root = session.registry, session.project.root
-        if registry is None:
+        root = session.project.root
+        if session.registry is None:
             hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
             raise ProjectError("doit prune", "no registry is set", hint)
-        dry = "dry_run" in flags
+        remote, dry = session.registry.remote, "dry_run" in flags
         if not dry and session.project.settings.push == "never":
             raise ProjectError("doit prune", "push=never: the registry is only read", "or look: --dry-run")
         days = self.values["days"] or str(DAYS)
@@ -93,10 +93,10 @@ class Prune(Command):
             print(f"   keys of {commit[:12]}, {number} of {len({*commits.values()})}", file=sys.stderr)
             keys |= retention.keys_at(root, commit, tasks.given(), session.report.warn)
         since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=int(days))
-        print(f"   looking at the tags of {registry.repository}", file=sys.stderr)
-        choice = retention.choose(retention.survey(registry), keys, since)
+        print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
+        choice = retention.choose(retention.survey(remote), keys, since)
         for tag in () if dry else dict.fromkeys(tag.digest for tag in choice.doomed):
-            registry.delete(tag)
+            remote.delete(tag)
         if "json" in flags:
             print_json(registry_facts(choice, dry=dry))
         else:
@@ -113,7 +113,7 @@ def _prune_cache(session: Session, words: list[str], *, dry: bool) -> Selection:
     unkeyed = set[str]() if words else {*map(str, session.graph.nodes)} - {*map(str, goals)}
     if dry:
         return prune.select(session.layout, keys, unkeyed)
-    with session.layout.unused():
+    with session.layout.locks.alone():
         selection = prune.select(session.layout, keys, unkeyed)
         prune.remove(session.layout, selection)
     return selection

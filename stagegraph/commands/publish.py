@@ -37,6 +37,7 @@ class Publish(Command):
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
         from ..publish import Publisher, prepare, revision
+        from ..store.remote import keeps_types
 
         images = wanted(session, words)
         dry = "dry_run" in flags
@@ -50,7 +51,8 @@ class Publish(Command):
         publications = [
             prepare(session, image, origin, self.values["version"]) for image in images
         ]  # all, or none
-        publisher = Publisher(session, session.registry, origin, dry=dry)
+        remote = session.registry.remote if session.registry else None
+        publisher = Publisher(session, remote, origin, dry=dry)
         told: list[tuple[Publication, Pushed]] = []
         for publication in publications:
             for platform, why in publication.absent:
@@ -65,7 +67,7 @@ class Publish(Command):
                 _print_json(told, flags, dry=dry)  # what was pushed until then is there
                 raise
         _print_json(told, flags, dry=dry)
-        if session.registry and not session.registry.keeps_types():
+        if remote and not keeps_types():
             print("warning: lists of referrers lack artifact types, which skopeo 1.14 keeps", file=sys.stderr)
         return 0
 

@@ -16,8 +16,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -27,11 +25,10 @@ from .. import record as records
 from ..errors import StagegraphError, StoreError
 from ..files import sync_folder, write_atomically, writing
 from ..key import is_digest
+from .locks import Locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from filelock import FileLock
 
     from ..record import Record
 
@@ -51,6 +48,7 @@ class LayoutStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.blobs = root / "blobs" / "sha256"
+        self.locks = Locks(root)
         self._verified: _Marks | None = None
         self._lock = threading.Lock()  # around _verified
 
@@ -301,7 +299,8 @@ class LayoutStore:
         Tools that write or read a layout get one of these each, since each rewrites ``index.json`` and
         parallel writers would lose entries (containers/image#1028, oras#149).
         """
-        with self._temporary() as folder:
+        self.prepare()
+        with self.locks.temporary() as folder:
             with writing(folder):
                 (folder / "blobs").symlink_to(Path("..", "..", "blobs"))
                 (folder / "oci-layout").write_bytes(_LAYOUT)
@@ -316,7 +315,8 @@ class LayoutStore:
         It has them by symbolic links: a hard link would change the times of the blobs, by which they are
         known as verified. Raises ``StoreError`` for an image that is not here.
         """
-        with self._temporary() as folder:
+        self.prepare()
+        with self.locks.temporary() as folder:
             store = LayoutStore(folder)
             store.prepare()
             with writing(folder):
@@ -324,77 +324,12 @@ class LayoutStore:
                     store.blob(digest).symlink_to(self.blob(digest).resolve())
             yield store
 
-    @contextlib.contextmanager
-    def _temporary(self) -> Iterator[Path]:
-        """A folder below ``tmp/`` for the time of the block."""
-        self.prepare()
-        folder, lock = self._new_temporary()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
-
-    def _new_temporary(self) -> tuple[Path, FileLock]:
-        """A new folder below ``tmp/`` and the lock of who uses it; what killed processes left goes."""
-        from filelock import FileLock, Timeout
-
-        parent, locks = self.root / "tmp", self.root / "locks"
-        with writing(parent):
-            parent.mkdir(exist_ok=True)
-            locks.mkdir(exist_ok=True)
-            with FileLock(locks / "tmp"):
-                for left in parent.iterdir():
-                    lock = FileLock(locks / f"tmp-{left.name}")
-                    with contextlib.suppress(Timeout), lock.acquire(blocking=False):
-                        shutil.rmtree(left, ignore_errors=True)
-                        Path(lock.lock_file).unlink(missing_ok=True)
-                folder = Path(tempfile.mkdtemp(dir=parent))
-                lock = FileLock(locks / f"tmp-{folder.name}")
-                lock.acquire()
-        return folder, lock
-
-    @contextlib.contextmanager
-    def unused(self) -> Iterator[None]:
-        """Nobody brings blobs into the store for the time of the block.
-
-        Raises ``StoreError`` where a run is about to: its blobs have no record yet.
-        """
-        from filelock import FileLock, Timeout
-
-        self.prepare()
-        busy = StoreError(str(self.root), "a run is using it", "try again when that is done")
-        parent, locks = self.root / "tmp", self.root / "locks"
-        with writing(locks):
-            locks.mkdir(exist_ok=True)
-        with writing(locks), FileLock(locks / "tmp"):
-            # builders hold a lock each, and who has a folder below tmp/; who comes later waits for one there
-            for path in sorted(locks.iterdir()):
-                if path.name not in ("tmp", "index"):
-                    try:
-                        with FileLock(path, timeout=0):
-                            pass
-                    except Timeout:
-                        raise busy from None
-            shutil.rmtree(parent, ignore_errors=True)
-            yield
-
     def rebuild_index(self) -> None:
         """Write ``index.json`` from the records whose manifests are here, under a lock."""
-        from filelock import FileLock
-
-        locks = self.root / "locks"
-        with writing(locks / "index"):
-            locks.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(locks / "index")
-            lock.acquire()
-        try:
+        with self.locks.named("index"):
             entries = [_index_entry(record) for record in self.list() if self.blob(record.digest).exists()]
             index = {"schemaVersion": 2, "mediaType": records.INDEX, "manifests": entries}
             write_atomically(self.root / "index.json", json.dumps(index, indent=1).encode())
-        finally:
-            lock.release()
 
     def sizes(self, record: Record) -> int:
         """Bytes of the image's layers as stored."""

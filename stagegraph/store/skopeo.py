@@ -110,12 +110,13 @@ def called(
     """Call skopeo until it succeeds, cannot, or has been tried often enough. Raises ``ToolError``.
 
     ``alive`` asks whether the registry answers others while nothing moves here; without it silence is enough.
-    ``patient``: whether a registry that cannot be reached is tried again.
+    ``patient``: whether one that cannot be reached is tried again, and one that says nothing once more.
     """
     waits = Waits()
     for attempt in range(TRIES):
         answer = _once(command, env or {}, waits, alive)
-        may_pass = answer.kind == "again" or (answer.kind == "down" and patient())
+        silent = answer.kind == "silent" and alive is None and attempt == 0  # who is alive was asked already
+        may_pass = answer.kind == "again" or ((answer.kind == "down" or silent) and patient())
         if not may_pass or attempt == TRIES - 1 or not waits.take(2**attempt):
             break
         time.sleep(2**attempt)

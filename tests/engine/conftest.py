@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import DODO, SUMMARY, Project, header
+from kit import DODO, SUMMARY, Project, Registry, header, serving_who_logs_in
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -48,6 +48,13 @@ def project(tmp_path: Path, repo: str) -> Project:
     made.folder.mkdir()
     made.write({"dodo.py": DODO, "stages.toml": header(repo)})
     return made
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Registry]:
+    """A registry that wants a login: robot, secret."""
+    with serving_who_logs_in(tmp_path / "locked") as registry:
+        yield registry
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +92,20 @@ class Project:
         return Project(folder, dict(self.env))
 
 
+def git(folder: Path, *words: str) -> str:
+    """A call of git that must succeed; what it prints."""
+    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for something that a process does."""
+    while not true():
+        assert process.poll() is None, "it ended before that"
+        time.sleep(0.005)
+
+
 def image_id(tag: str) -> str:
     """The engine's id of a tag; "" where it has none."""
     done = subprocess.run(
@@ -116,6 +130,14 @@ class Registry:
     data: Path
     log: Path
     process: subprocess.Popen[bytes]
+
+    def tags(self, repo: str) -> set[str]:
+        """Tags of a repository that name something."""
+        folder = self.data / "docker/registry/v2/repositories" / repo / "_manifests/tags"
+        found = folder.iterdir() if folder.is_dir() else ()
+        return {
+            path.name for path in found if (path / "current").is_dir() and list((path / "current").iterdir())
+        }
 
     def manifests_read(self) -> list[str]:
         """Tags and digests whose manifests were asked for."""
@@ -157,6 +179,19 @@ def serving(folder: Path, more: str = "") -> Iterator[Registry]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+HTPASSWD = "robot:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"  # bcrypt of "secret"
+
+
+@contextmanager
+def serving_who_logs_in(folder: Path) -> Iterator[Registry]:
+    """A registry that wants basic authentication: robot, secret."""
+    folder.mkdir()
+    (folder / "htpasswd").write_text(HTPASSWD)
+    more = f"auth: {{htpasswd: {{realm: here, path: {folder / 'htpasswd'}}}}}\n"
+    with serving(folder / "registry", more) as registry:
+        yield registry
 
 
 def publish(registry: Registry, name: str, native: str, foreign: str) -> str:

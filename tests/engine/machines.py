@@ -98,9 +98,10 @@ def machine(origin: Path, folder: Path, env: Mapping[str, str]) -> Iterator[Mach
     subprocess.run(["git", "clone", "-q", str(origin), str(clone)], check=True)
     # an engine's socket must have a short path
     with engine(Path("/tmp") / f"ci-{os.getpid()}-{time.monotonic_ns() % 10**9}") as host:
-        path = f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        docker = {"DOCKER_CONFIG": str(folder / "docker")}
         own = {k: v for k, v in os.environ.items() if not k.startswith(("STAGEGRAPH_", "CIRCLE", "GITHUB_"))}
-        yield Machine(clone, {**own, "CI": "true", "DOCKER_HOST": host, "PATH": path, **env})
+        yield Machine(clone, {**own, "CI": "true", "DOCKER_HOST": host, "PATH": path, **docker, **env})
 
 
 def copy_in(source: Path, target: Path) -> None:

@@ -1,16 +1,18 @@
 """CircleCI and GitHub Actions on this machine: files are run as they say, as far as `doit ci` writes any.
 
 Only what the services' references describe is done, and what is not known is an error. Caches, workspaces and
-artifacts are folders. Jobs run one after the other.
+artifacts are folders. Jobs run side by side, each when those it needs are done.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -19,7 +21,20 @@ from typing import Any
 import yaml
 from machines import Kill, Machine, Outcome, copy_in, machine
 
-_HALT = '#!/bin/sh\n[ "$1 $2" = "step halt" ] && touch "$HALT_FILE"\n'
+
+def side_by_side(
+    needs: Mapping[str, Collection[str]], job: Callable[[str], list[tuple[str, Outcome]]]
+) -> Iterator[tuple[str, list[tuple[str, Outcome]]]]:
+    """Jobs two at a time; what each came to, as they end."""
+    left, running = list(needs), dict[Future[list[tuple[str, Outcome]]], str]()
+    with ThreadPoolExecutor(2) as threads:
+        while left or running:
+            undone = {*left, *running.values()}
+            for name in [name for name in left if not undone & set(needs[name])]:
+                left.remove(name)
+                running[threads.submit(job, name)] = name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
 
 
 @dataclass
@@ -29,11 +44,10 @@ class Service:
     origin: Path
     folder: Path
     caches: dict[str, Path] = field(default_factory=dict)
-    number: int = 0
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def fresh(self, name: str) -> Path:
-        self.number += 1
-        path = self.folder / f"{self.number}-{name}"
+        path = self.folder / f"{next(self.numbers)}-{name}"
         path.mkdir(parents=True)
         return path
 
@@ -46,19 +60,24 @@ class Service:
     def restore(self, prefixes: list[str], target: Path) -> str:
         """The newest cache whose key begins with the first prefix that any begins with; its key."""
         for prefix in prefixes:
-            for key in reversed(self.caches):
+            for key in reversed(list(self.caches)):
                 if key.startswith(prefix):
                     copy_in(self.caches[key], target)
                     return key
         return ""
 
 
+@dataclass
 class CircleCI(Service):
-    """https://circleci.com/docs/configuration-reference/"""
+    """https://circleci.com/docs/configuration-reference/
 
-    def run(
-        self, env: Mapping[str, str] | None = None, kill: Kill | None = None, only: set[str] | None = None
-    ) -> dict[str, Outcome]:
+    ``contexts``: variables of contexts. ``fork``: the number of a pull request from a fork.
+    """
+
+    contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    fork: str = ""
+
+    def run(self, kill: Kill | None = None, only: set[str] | None = None) -> dict[str, Outcome]:
         """Run the project's pipeline, a setup workflow and what it goes on with included.
 
         ``only``: run these jobs again, the others are as they were. A job whose needs failed does not run.
@@ -67,36 +86,44 @@ class CircleCI(Service):
         if only is None:
             self.workspace: dict[str, Path] = {}
             self.results: dict[str, Outcome] = {}
-        found = self._workflow(config, env or {}, kill, only)
+        found = self._workflow(config, kill, only)
         if config.get("setup"):
             assert self.continuation is not None, "a setup workflow that does not go on"
-            found |= self._workflow(self.continuation, env or {}, kill, only)
+            found |= self._workflow(self.continuation, kill, only)
         return found
 
     continuation: dict[str, Any] | None = None
 
     def _workflow(
-        self, config: dict[str, Any], env: Mapping[str, str], kill: Kill | None, only: set[str] | None
+        self, config: dict[str, Any], kill: Kill | None, only: set[str] | None
     ) -> dict[str, Outcome]:
         (workflow,) = config["workflows"].values()
-        ran: dict[str, Outcome] = {}
+        entries: dict[str, dict[str, Any]] = {}
         for entry in workflow["jobs"]:
             name, options = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
-            needs = options.get("requires", [])
             assert config["jobs"][name]["executor"] in config["executors"]
             branches = options.get("filters", {}).get("branches", {}).get("only", "main")
-            if branches != "main" or (only is not None and name not in only):
-                continue
-            if all(self.results[need].ok for need in needs):
-                ran[name] = self.results[name] = self._job(name, config["jobs"][name], env, kill)
+            if branches == "main" and (only is None or name in only):
+                entries[name] = options
+
+        def job(name: str) -> list[tuple[str, Outcome]]:
+            options = entries[name]
+            if not all(self.results[need].ok for need in options.get("requires", ())):
+                return []
+            env = dict(
+                pair for context in options.get("context", ()) for pair in self.contexts[context].items()
+            )
+            return [(name, self._job(name, config["jobs"][name], env, kill))]
+
+        ran: dict[str, Outcome] = {}
+        for _, outcomes in side_by_side({n: o.get("requires", ()) for n, o in entries.items()}, job):
+            self.results.update(outcomes)
+            ran.update(outcomes)
         return ran
 
     def _job(self, name: str, job: dict[str, Any], env: Mapping[str, str], kill: Kill | None) -> Outcome:
         folder = self.fresh(name)
-        (folder / "bin").mkdir()
-        (folder / "bin/circleci-agent").write_text(_HALT)
-        (folder / "bin/circleci-agent").chmod(0o755)
-        own = {"HALT_FILE": str(folder / "halt"), "BASH_ENV": str(folder / "bash_env")}
+        own = {"BASH_ENV": str(folder / "bash_env")} | ({"CIRCLE_PR_NUMBER": self.fork} if self.fork else {})
         (folder / "bash_env").touch()
         with machine(self.origin, folder, {**job.get("environment", {}), **env, **own}) as here:
             for step in job["steps"]:
@@ -106,8 +133,6 @@ class CircleCI(Service):
                 this = kill if kill and (kill.job, kill.step) == (name, options.get("name")) else None
                 ok = self._step(name, here, kind, options, this)
                 here.outcome.ok = here.outcome.ok and ok
-                if (folder / "halt").exists():
-                    break
         return here.outcome
 
     def _step(
@@ -148,10 +173,8 @@ class CircleCI(Service):
     def _key(self, template: str, here: Machine) -> str:
         def value(match: re.Match[str]) -> str:
             word, _, argument = match[1].strip().partition(" ")
-            if word == "checksum":
-                return hashlib.sha256((here.folder / json.loads(argument)).read_bytes()).hexdigest()
-            assert word == "epoch", word
-            return str(self.number)
+            assert word == "checksum", f"no template known: {word}"
+            return hashlib.sha256((here.folder / json.loads(argument)).read_bytes()).hexdigest()
 
         return re.sub(r"\{\{(.*?)\}\}", value, template)
 
@@ -160,10 +183,11 @@ class CircleCI(Service):
 class GitHub(Service):
     """https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
 
-    ``fork``: its runs are for a pull request from a fork.
+    ``fork``: its runs are for a pull request from a fork, and get none of the ``secrets``.
     """
 
     fork: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, kill: Kill | None = None, only: set[str] | None = None) -> dict[str, Outcome]:
         """Run the workflow; with ``only`` these jobs again, whose names are those of the matrix."""
@@ -172,23 +196,31 @@ class GitHub(Service):
             self.artifacts: dict[str, Path] = {}
             self.results: dict[str, list[Outcome]] = {}
             self.outputs: dict[str, dict[str, str]] = {}
-        ran: dict[str, Outcome] = {}
-        for name, job in workflow["jobs"].items():
-            needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
-            failed = any(not each.ok for need in needs for each in self.results[need])
-            skipped = any(not self.results[need] for need in needs)
-            condition = job.get("if", "success()")
+        needs = {
+            name: [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+            for name, job in workflow["jobs"].items()
+            if only is None or name not in self.results or not all(each.ok for each in self.results[name])
+        }
+
+        def run(name: str) -> list[tuple[str, Outcome]]:
+            job = workflow["jobs"][name]
+            failed = any(not each.ok for need in needs[name] for each in self.results[need])
+            skipped = any(not self.results[need] for need in needs[name])
             context = Context(self, {"failed": failed, "skipped": skipped}, {}, None)
-            if only is not None and name in self.results and all(each.ok for each in self.results[name]):
-                continue
-            self.results[name] = []
-            if not context.true(condition):
-                continue
-            for row in self._rows(job, context):
-                label = row.get("job", name)
-                outcome = self._job(name, job, row, kill if kill and kill.job == label else None)
-                ran[label] = outcome
-                self.results[name].append(outcome)
+            if not context.true(job.get("if", "success()")):
+                return []
+            rows = {row.get("job", name): row for row in self._rows(job, context)}
+
+            def one(label: str) -> list[tuple[str, Outcome]]:
+                this = kill if kill and kill.job == label else None
+                return [(label, self._job(name, job, rows[label], this))]
+
+            return [pair for _, pairs in side_by_side(dict.fromkeys(rows, ()), one) for pair in pairs]
+
+        ran: dict[str, Outcome] = {}
+        for name, outcomes in side_by_side(needs, run):
+            self.results[name] = [outcome for _, outcome in outcomes]
+            ran.update(outcomes)
         return ran
 
     def _rows(self, job: dict[str, Any], context: Context) -> list[dict[str, str]]:
@@ -204,9 +236,11 @@ class GitHub(Service):
         env = {key: plain.text(str(value)) for key, value in job.get("env", {}).items()}
         own = {"GITHUB_OUTPUT": str(folder / "output_file")}
         (folder / "output_file").touch()
+        outputs: dict[str, dict[str, str]] = {}
         with machine(self.origin, folder, {**env, **own}) as here:
             for step in job["steps"]:
-                context = Context(self, {"failed": not here.outcome.ok, "skipped": False}, row, here, env)
+                state = {"failed": not here.outcome.ok, "skipped": False}
+                context = Context(self, state, row, here, env, outputs)
                 if here.gone or not context.true(step.get("if", "success()")):
                     continue
                 this = kill if kill and kill.step == step.get("name") else None
@@ -219,15 +253,18 @@ class GitHub(Service):
 
     def _step(self, here: Machine, step: dict[str, Any], context: Context, kill: Kill | None) -> bool:
         if "run" in step:
-            return here.run(["bash", "-e", "-c"], context.text(step["run"]), {}, kill)
+            env = {key: context.text(str(value)) for key, value in step.get("env", {}).items()}
+            return here.run(["bash", "-e", "-c"], context.text(step["run"]), env, kill)
         options = {key: context.text(str(value)) for key, value in step.get("with", {}).items()}
         match step["uses"].partition("@")[0]:
             case "actions/checkout":
                 pass
             case "actions/cache/restore":
                 prefixes = [options["key"], *options["restore-keys"].splitlines()]
-                self.restore(prefixes, here.folder / options["path"])
+                key = self.restore(prefixes, here.folder / options["path"])
+                context.outputs[step["id"]] = {"cache-matched-key": key}
             case "actions/cache/save":
+                assert options["key"] not in self.caches, "a warning at each run"
                 self.save(options["key"], here.folder / options["path"])
             case "actions/upload-artifact":
                 shutil.rmtree(self.artifacts.get(options["name"], "/nonexistent"), ignore_errors=True)
@@ -242,7 +279,7 @@ class GitHub(Service):
         return True
 
 
-_TOKEN = re.compile(r"\s*('[^']*'|&&|\|\||==|!=|[!()]|[\w.-]+)")
+_TOKEN = re.compile(r"\s*('[^']*'|&&|\|\||==|!=|[!(),]|[\w.-]+)")
 
 
 @dataclass
@@ -254,6 +291,7 @@ class Context:
     row: Mapping[str, str]
     here: Machine | None
     env: Mapping[str, str] = field(default_factory=dict)
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def text(self, template: str) -> str:
         def value(match: re.Match[str]) -> str:
@@ -280,6 +318,7 @@ class Context:
             "success": lambda: not (self.state["failed"] or self.state["skipped"]),
             "hashFiles": self._hash,
             "fromJSON": lambda text: text,
+            "format": lambda text, *words: text.format(*words),
             "look": self._look,
         }
         return eval(code, {"__builtins__": {}}, functions)  # noqa: S307
@@ -294,7 +333,7 @@ class Context:
 
     @staticmethod
     def _python(token: str) -> str:
-        if token[0] == "'" or token in ("==", "!=", "(", ")") or token.isidentifier():
+        if token[0] == "'" or token in ("==", "!=", "(", ")", ",") or token.isidentifier():
             return token
         return f"look({token!r})"
 
@@ -307,8 +346,6 @@ class Context:
             "github.event.pull_request.head.repo.full_name": "other/own" if self.service.fork else None,
             "github.repository": "example/own",
             "github.actor": "somebody",
-            "github.run_id": str(len(self.service.caches)),
-            "github.run_attempt": str(self.service.number),
             "github.event_name": "pull_request" if self.service.fork else "push",
             "github.ref_name": "main",
         }
@@ -321,7 +358,10 @@ class Context:
             case "env":
                 return self.env.get(rest)
             case "secrets":
-                return None
+                return None if self.service.fork else self.service.secrets.get(rest)
+            case "steps":
+                step, _, output = rest.split(".", 2)
+                return self.outputs.get(step, {}).get(output)
             case "needs":
                 job, _, output = rest.split(".", 2)
                 return self.service.outputs[job][output]

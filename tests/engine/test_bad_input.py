@@ -206,7 +206,7 @@ def answering(status: int, reading: int) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("reading", "said"),
-    [(401, "going on without the registry"), (404, "going on without writing to the registry")],
+    [(401, "going on without what is in the registry"), (404, "going on without writing to the registry")],
 )
 def test_registry_that_needs_a_login(bad: Project, repo: str, reading: int, said: str) -> None:
     """Said once; all is built, kept and in the engine; the status tells that it is not in the registry."""

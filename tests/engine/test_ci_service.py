@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from kit import DODO, NATIVE, Project, Registry, header
+from kit import DODO, NATIVE, Project, Registry, git, header
 from machines import Kill, Outcome
 from services import CircleCI, GitHub
 
@@ -84,11 +84,6 @@ def project(folder: Path, program: Path, repo: str, registry: str = "", *, dynam
     return folder
 
 
-def git(folder: Path, *words: str) -> None:
-    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
-    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
-
-
 def commit(folder: Path, files: Mapping[str, str] | None = None) -> None:
     for name, text in (files or {}).items():
         (folder / name).write_text(text)
@@ -103,13 +98,6 @@ def built(*runs: Mapping[str, Outcome]) -> Counter[str]:
 def ended_well(run: Mapping[str, Outcome]) -> None:
     for name, outcome in run.items():
         assert outcome.ok, f"{name}\n{outcome.output}"
-
-
-def tags(registry: Registry, repo: str) -> set[str]:
-    return {
-        path.name
-        for path in (registry.data / f"docker/registry/v2/repositories/{repo}/_manifests/tags").iterdir()
-    }
 
 
 def one_job(origin: Path) -> None:
@@ -132,6 +120,70 @@ def test_circleci_with_caches_and_a_workspace(tmp_path: Path, program: Path, rep
     second = service.run()
     ended_well(second)
     assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
+    saved = set(service.caches)
+    third = service.run()
+    ended_well(third)
+    assert not built(third)
+    assert set(service.caches) == saved  # what is saved already is not saved again
+
+
+def test_github_with_caches_and_artifacts(tmp_path: Path, program: Path, repo: str) -> None:
+    service = GitHub(project(tmp_path / "project", program, repo), tmp_path / "service")
+    first = service.run()
+    ended_well(first)
+    assert built(first) == Counter(dict.fromkeys(NODES, 1))
+    commit(service.origin, {"two/file": "changed\n"})
+    second = service.run()
+    ended_well(second)
+    assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
+    saved = set(service.caches)
+    third = service.run()
+    ended_well(third)
+    assert not built(third)
+    assert set(service.caches) == saved
+
+
+def test_circleci_gives_nobody_what_a_fork_has_saved(tmp_path: Path, program: Path, repo: str) -> None:
+    """But the fork gets what the project has."""
+    one_job(origin := project(tmp_path / "project", program, repo))
+    service = CircleCI(origin, tmp_path / "service", fork="12")
+    assert built(service.run()) == Counter(dict.fromkeys(NODES, 1))
+    assert not built(service.run())
+    service.fork = ""
+    assert built(service.run()) == Counter(dict.fromkeys(NODES, 1))
+    commit(service.origin, {"two/file": "changed\n"})
+    service.fork = "13"
+    assert built(service.run()) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
+
+
+@pytest.mark.parametrize("name", ["circleci", "github"])
+def test_jobs_have_logins_and_build_secrets(
+    tmp_path: Path, program: Path, repo: str, locked: Registry, name: str
+) -> None:
+    """All that the first job may not push, the second would build again; the check gets neither."""
+    origin = project(tmp_path / "project", program, repo, locked.host, dynamic=True)
+    toml = (origin / "stages.toml").read_text()
+    toml = toml.replace("[ci]", '[ci]\ncontexts = ["builds"]\ncheck = "test -z \\"$TOKEN\\""')
+    mount = "RUN --mount=type=secret,id=token,required=true "
+    app = (
+        FILES["app/Dockerfile"] + "COPY program /\n" + mount + '["/program", "grep", "/run/secrets/token"]\n'
+    )
+    commit(origin, {"stages.toml": toml + '[secrets.token]\nenv = "TOKEN"\n', "app/Dockerfile": app})
+    shutil.copy(program, origin / "app/program")
+    subprocess.run([sys.executable, "-m", "doit", "ci"], cwd=origin, check=True, capture_output=True)
+    commit(origin)
+    known = {"REGISTRY_USER": "robot", "REGISTRY_PASSWORD": "secret", "TOKEN": "hidden"}
+    service: CircleCI | GitHub
+    if name == "circleci":
+        service = CircleCI(origin, tmp_path / "service", contexts={"builds": known})
+    else:
+        service = GitHub(origin, tmp_path / "service", secrets=known)
+    run = service.run()
+    ended_well(run)
+    assert "check" in run
+    assert built(run) == Counter(dict.fromkeys(NODES, 1))
+    assert "app" in locked.tags(repo)
+    assert not built(service.run())
 
 
 def test_circleci_goes_on_where_a_time_limit_ended_a_job(tmp_path: Path, program: Path, repo: str) -> None:
@@ -162,7 +214,7 @@ def test_circleci_asks_the_registry_and_goes_on_with_what_is_missing(
     ended_well(again)
     assert set(again) == {"plan", "publish"}
     assert not built(again)
-    assert "app" in tags(registry, repo) and "app-here" in tags(registry, repo)
+    assert {"app", "app-here"} <= registry.tags(repo)
 
 
 def test_github_has_jobs_for_what_the_registry_lacks(
@@ -192,11 +244,10 @@ def test_github_goes_on_after_a_machine_was_lost(
 ) -> None:
     one_job(origin := project(tmp_path / "project", program, repo, registry.host))
     service = GitHub(origin, tmp_path / "service")
-    tags = registry.data / f"docker/registry/v2/repositories/{repo}/_manifests/tags"
 
     def one_is_pushed(_: Path) -> bool:
         # a node has a tag for its recipe key and one for its content's
-        return tags.is_dir() and sum(path.name.startswith("one-") for path in tags.iterdir()) == 2
+        return sum(tag.startswith("one-") for tag in registry.tags(repo)) == 2
 
     lost = service.run(kill=Kill("one-1", "Build and test", one_is_pushed, gone=True))
     assert not lost["one-1"].ok

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -349,7 +350,6 @@ def test_an_interrupt_does_not_wait_for_pushes(
     ends_well(project, project.built("light:here"), warm.digest)
 
 
-HTPASSWD = "robot:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"  # bcrypt of "secret"
 HELPER = """\
 #!/bin/sh
 echo "$1" >> "$(dirname "$0")/calls"
@@ -358,13 +358,29 @@ cat > /dev/null
 """
 
 
-@pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Registry]:
-    """A registry that wants basic authentication."""
-    (tmp_path / "htpasswd").write_text(HTPASSWD)
-    more = f"auth: {{htpasswd: {{realm: here, path: {tmp_path / 'htpasswd'}}}}}\n"
-    with serving(tmp_path / "locked", more) as registry:
-        yield registry
+def test_a_repository_that_its_first_push_makes(
+    warm: Warm, before: Callable[..., Proxy], registry: Registry, tmp_path: Path
+) -> None:
+    """Docker Hub, among others, says of one that it does not have yet that access to it is denied."""
+    made = threading.Event()
+
+    def fault(request: Request) -> None:
+        if request.method in ("POST", "PUT"):
+            made.set()
+        if made.is_set() or "/manifests/" not in request.path:
+            request.forward()
+        else:
+            body = (
+                b'{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}'
+            )
+            request.answer(401, body, Content_Type="application/json")
+
+    front = before(fault)
+    project = warm.project(tmp_path, front.host)
+    run = project.built("light:here")
+    assert run.output.count("warning: ") == 1 and "without what is in the registry" in run.output, run.output
+    assert pushed(registry) == {"heavy", "light", "light-here"}
+    ends_well(project, run, warm.digest)
 
 
 @pytest.mark.parametrize("kind", ["credHelpers", "credsStore"])
@@ -404,9 +420,7 @@ def test_without_the_login(warm: Warm, locked: Registry, tmp_path: Path) -> None
 
 def pushed(registry: Registry) -> set[str]:
     """Stages whose records the registry has, and other tags."""
-    folder = registry.data / "docker/registry/v2/repositories" / REPO / "_manifests/tags"
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return {name if name == "light-here" else name.partition("-")[0] for name in names}
+    return {name if name == "light-here" else name.partition("-")[0] for name in registry.tags(REPO)}
 
 
 def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: Path) -> None:

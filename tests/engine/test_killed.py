@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kit import Project, header, image_id
+from kit import Project, header, image_id, until
 
 pytestmark = pytest.mark.engine
 
@@ -59,12 +58,6 @@ def test_in_the_middle_of_a_build(slow: Project, repo: str, kill: signal.Signals
     assert run.last["images"][f"{repo}:slow-here"] == image_id(f"{repo}:slow-here")
 
 
-def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    while not there():
-        assert process.poll() is None, "it ended before it could be killed"
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("builder_too", [False, True])
 def test_while_the_builder_writes_blobs(slow: Project, repo: str, builder_too: bool) -> None:
     """Killed alone, it leaves a builder that goes on writing into the store for a while."""
@@ -79,7 +72,7 @@ def test_while_the_builder_writes_blobs(slow: Project, repo: str, builder_too: b
         ingested = any(path.stat().st_size for path in cache.glob("tmp/*/ingest/*/data"))
         return ingested or set((cache / "blobs/sha256").iterdir()) != known
 
-    wait_for(writing, process)
+    until(writing, process)
     if builder_too:
         os.killpg(process.pid, signal.SIGKILL)
     else:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from kit import Project, Registry, header
+from kit import Project, Registry, git, header, until
 
 pytestmark = pytest.mark.engine
 
@@ -28,19 +27,14 @@ def app(project: Project, repo: str) -> Project:
     part, whole = "FROM scratch\nCOPY file /part\n", "FROM scratch\nCOPY --from=part /part /app\n"
     project.write({"stages.toml": header(repo) + STAGES, "part/Dockerfile": part, "app/Dockerfile": whole})
     project.write({".gitignore": "cache/\n__pycache__/\n", "stages.lock": 'archive = "2026-01-01"\n'})
-    git(project, "init", "-q", "-b", "main")
+    git(project.folder, "init", "-q", "-b", "main")
     return project
-
-
-def git(project: Project, *words: str) -> None:
-    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
-    subprocess.run(["git", *who, *words], cwd=project.folder, check=True, capture_output=True)
 
 
 def commit(project: Project, text: str) -> None:
     project.write({"part/file": text})
-    git(project, "add", "-A")
-    git(project, "commit", "-qm", text)
+    git(project.folder, "add", "-A")
+    git(project.folder, "commit", "-qm", text)
 
 
 def test_a_pruned_cache_has_all_that_is_current(app: Project) -> None:
@@ -64,9 +58,23 @@ def test_a_pruned_cache_has_all_that_is_current(app: Project) -> None:
     assert app.built("app:here").built == WHOLE
 
 
-def tags(registry: Registry, repo: str) -> set[str]:
-    folder = registry.data / f"docker/registry/v2/repositories/{repo}/_manifests/tags"
-    return {path.name for path in folder.iterdir() if list((path / "current").iterdir())}
+def test_while_a_run_is_not_done_nothing_is_removed(app: Project, program: Path) -> None:
+    """Also what it has finished, and no other call would need."""
+    app.write(
+        {
+            "part/file": "one\n",
+            "slow/Dockerfile": 'FROM part\nCOPY program /\nRUN ["/program", "sleep", "5"]\n',
+        }
+    )
+    app.write({"stages.toml": (app.folder / "stages.toml").read_text() + '[stages.slow]\npath = "slow"\n'})
+    shutil.copy(program, app.folder / "slow/program")
+    run = app.start("slow:here")
+    until((app.folder / "cache/latest/part--here").exists, run)
+    pruned = app.doit("prune", "--keep-current", "app:here")
+    assert (pruned.status, "a run is using it" in pruned.output) == (27, True)
+    output, _ = run.communicate(timeout=100)
+    assert run.returncode == 0, output
+    app.built("prune", "--keep-current", "app:here")
 
 
 def prune(app: Project, *words: str) -> dict[str, list[str]]:
@@ -81,18 +89,18 @@ def test_a_registry_keeps_what_kept_revisions_need(app: Project, registry: Regis
     app.env["STAGEGRAPH_REGISTRY"] = registry.host
     commit(app, "one\n")
     app.built("app:here")
-    git(app, "tag", "v1")
+    git(app.folder, "tag", "v1")
     commit(app, "two\n")
     app.built("app:here")
-    whole = tags(registry, repo)
+    whole = registry.tags(repo)
     assert not prune(app, "--days=0")["removed"]  # both are tips of a tag or a branch
-    git(app, "tag", "-d", "v1")
+    git(app.folder, "tag", "-d", "v1")
     assert not prune(app)["removed"]  # young
     doomed = prune(app, "--days=0", "--dry-run")["removed"]
-    assert tags(registry, repo) == whole
+    assert registry.tags(repo) == whole
     assert {tag.rsplit("-", 2)[0] for tag in doomed} == {"part", "app"}
     assert prune(app, "--days=0")["removed"] == doomed
-    assert tags(registry, repo) == whole - set(doomed)
+    assert registry.tags(repo) == whole - set(doomed)
     assert not prune(app, "--days=0")["removed"]
     # another machine finds all of what is left, its final image too
     shutil.rmtree(app.folder / "cache")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers import graph, stages, write
+from helpers import graph, image, stages, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +28,7 @@ from stagegraph.config import parse
 from stagegraph.errors import ProjectError
 from stagegraph.graph import Graph
 from stagegraph.model import Node
+from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
 
@@ -279,6 +280,8 @@ CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice
         ("[ci]\nwaiting = inf\n" + GITHUB, "waiting must be"),
         ('[ci]\nbranch = "a\'b"\n' + GITHUB, "is not a branch"),
         ('[ci]\nregistry = "a b"\n' + GITHUB, "is not a registry"),
+        ("[ci]\nimages = []\n" + GITHUB, "stages.toml:2: images names none"),
+        ("[ci]\nlimit = 10\nsetup = 9\n" + GITHUB, "setup of 9 minutes leaves no time"),
     ],
 )
 def test_a_table_that_is_wrong(text: str, message: str) -> None:
@@ -288,8 +291,11 @@ def test_a_table_that_is_wrong(text: str, message: str) -> None:
 
 def test_a_limit_on_the_command_line() -> None:
     assert table.read(*parse(GITHUB), limit="7").limit == 7
-    with pytest.raises(ProjectError, match="no number of minutes"):
-        table.read(*parse(GITHUB), limit="long")
+    for text in ("long", "0", "1" * 9, "\u00b2"):
+        with pytest.raises(ProjectError, match="no number of minutes"):
+            table.read(*parse(GITHUB), limit=text)
+    with pytest.raises(ProjectError, match="leaves no time"):
+        table.read(*parse(GITHUB), limit="3")
 
 
 # -- files ---------------------------------------------------------------------------------------
@@ -352,11 +358,29 @@ def test_caches_are_saved_when_a_step_failed_and_by_no_fork(tmp_path: Path) -> N
     save = next(s["save_cache"] for s in job["steps"] if isinstance(s, dict) and "save_cache" in s)
     restore = next(s["restore_cache"] for s in job["steps"] if isinstance(s, dict) and "restore_cache" in s)
     assert save["when"] == "always"
-    assert "epoch" in save["key"]  # a key that is taken is not written again
-    assert all(save["key"].startswith(prefix) for prefix in restore["keys"])
-    halt = next(n for n, s in enumerate(job["steps"]) if "halt" in str(s))
-    assert "CIRCLE_PR_NUMBER" in str(job["steps"][halt])
-    assert "save_cache" in job["steps"][halt + 1]
+    assert [save["key"].startswith(prefix) for prefix in restore["keys"]] == [True, True, False, False]
+    assert restore["keys"][2:] == [key.replace("whose", "own") for key in restore["keys"][:2]]
+
+
+def test_a_limit_of_the_call_is_handed_on(tmp_path: Path) -> None:
+    """Jobs that are planned while the pipeline runs must be no longer than those before."""
+    project(tmp_path, MODES["dynamic"])
+    plans = Plans(graph(tmp_path), limit="250")
+    for text, _ in plans.files().values():
+        assert "doit ci --limit 250`" in text.splitlines()[0]
+        assert text.count("doit ci --limit 250 --") == 1
+    assert "doit ci --limit 250 --continuation`" in plans.continuation(lambda _: False).splitlines()[0]
+
+
+def test_build_secrets_and_contexts_reach_jobs_that_build(tmp_path: Path) -> None:
+    ci = MODES["registry"].replace("[ci]", '[secrets.a]\nenv = "TOKEN"\n[secrets.b]\nfile = "x"\n[ci]')
+    files = written(project(tmp_path, ci + 'contexts = ["builds"]\n'))
+    for name, job in yaml.safe_load(files[".github/workflows/images.yml"])["jobs"].items():
+        given = [step["env"] for step in job["steps"] if "TOKEN" in step.get("env", {})]
+        assert given == ([] if name == "check" else [{"TOKEN": "${{ secrets.TOKEN }}"}])
+    for entry in yaml.safe_load(files[".circleci/config.yml"])["workflows"]["images"]["jobs"]:
+        name, options = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
+        assert options.get("context") == (None if name == "check" else ["builds"])
 
 
 def test_only_what_must_be_built_gets_a_job(tmp_path: Path) -> None:
@@ -437,6 +461,50 @@ def test_check_says_when_a_file_is_out_of_date(tmp_path: Path) -> None:
     done = doit(folder, "--check")
     assert done.returncode == 1
     assert ".github/workflows/images.yml is not up to date" in done.stderr
+    assert doit(folder, "--limit=100").returncode == 0
+    done = doit(folder, "--check")
+    assert done.returncode == 1
+    assert "doit ci writes it (it was made by doit ci --limit 100)" in done.stderr
+    assert doit(folder, "--check", "--limit=100").returncode == 0
+
+
+def test_check_writes_nothing(tmp_path: Path) -> None:
+    folder = write(own(tmp_path), {"app/Dockerfile": "FROM base\nRUN true\n"})
+    (folder / "stages.lock").unlink()
+    done = doit(folder, "--check")
+    assert done.returncode == 13, done.stderr
+    assert not (folder / "stages.lock").exists()
+    done = doit(folder, "--check", "--times")
+    assert done.returncode == 10
+    assert not (folder / times.FILE).exists()
+
+
+def test_what_is_guessed_is_said(tmp_path: Path) -> None:
+    folder = own(tmp_path)
+    write(folder, {"app/Dockerfile": "FROM base\nRUN true\n"})
+    said = "taken to need 60 minutes, as stages.times has no time: base:amd64 app:amd64\n"
+    assert said in doit(folder).stdout
+    write(folder, {times.FILE: 'machine = "linux/amd64"\n[seconds]\n"base:amd64" = 9\n"app:amd64" = 9\n'})
+    assert "taken to need" not in doit(folder).stdout
+
+
+def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
+    """A builder of another kind is another machine; what is not known to be one is this."""
+    folder = own(tmp_path)
+    node = Node("app", "amd64")
+    made, store = graph(folder), LayoutStore(folder / "cache")
+    for machine, noted in (("linux/s390x", False), ("", True)):
+        (folder / times.FILE).unlink(missing_ok=True)
+        record = replace(
+            image(store, "app", (b"files",)), key=made.key(node), inputs=tuple(made.inputs(node))
+        )
+        store.put(replace(record, node=str(node), machine=machine))
+        assert doit(folder, "--times").returncode == 0
+        assert ("app:amd64" in times.read(folder, "").seconds) == noted
+    write(folder, {times.FILE: 'machine = "linux/s390x"\n[seconds]\n"app:amd64" = 9\n'})
+    done = doit(folder, "--times")
+    assert done.returncode == 10
+    assert "has times of a linux/s390x machine" in done.stderr
 
 
 def test_files_do_not_depend_on_the_process(tmp_path: Path) -> None:

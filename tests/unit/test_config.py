@@ -189,6 +189,11 @@ def test_builders(
         ("arm farm", "command line: 'arm farm' is not a builder"),
         ("amd64:", "command line: '' is not a builder"),
         ("a,,b", "command line: '' is not a builder"),
+        (
+            ":x",
+            "command line: builder=:x: no platform before the colon\n"
+            "  builder=PLATFORM:NAME, or builder=NAME",
+        ),
         ("amd46:x", "command line: builder=amd46:x: unknown platform 'amd46'\n  did you mean 'amd64'?"),
     ],
 )

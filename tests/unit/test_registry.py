@@ -114,6 +114,17 @@ def test_a_wait_that_is_too_long_is_not_begun(said: Path) -> None:
     assert answer.kind == "later" and "3600 s" in answer.message and calls(said) == 2
 
 
+def test_silence_is_no_end_where_there_were_answers(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that others are pushing to may be slow once."""
+    monkeypatch.setattr(skopeo, "PATIENCE", 0.2)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    program, first = said.parent / "skopeo", said.parent / "first"
+    program.write_text(f"#!/bin/sh\n[ -e {first} ] || {{ touch {first}; exec sleep 5; }}\necho record\n")
+    assert skopeo.called(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
+    first.unlink()
+    assert skopeo.called(["inspect"]).kind == "silent"
+
+
 def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless a wait was announced, or the registry answers others while nothing moves here."""
     monkeypatch.setattr(skopeo, "PATIENCE", 0.2)
@@ -130,7 +141,7 @@ def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:
     """Said once; one that wants a login is told at the end."""
-    record = type("R", (), {"key": "sha256:1", "docker": "linux/amd64", "digest": "d", "descriptor": {}})()
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
     for message, kinds in (("connection refused", []), ("unauthorized", [LoginError])):
         said.write_text(message)
         warnings: list[str] = []

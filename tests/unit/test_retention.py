@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers import image, sha, stages, write
+from kit import git
 
 from stagegraph import retention
 from stagegraph.errors import ProjectError
@@ -72,12 +72,6 @@ def test_tags_of_nodes() -> None:
 
 
 # -- revisions -----------------------------------------------------------------------------------
-
-
-def git(folder: Path, *words: str) -> str:
-    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
-    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 HEAD = """\

@@ -786,13 +786,13 @@ def test_doctor_with_nothing_there(project: Project, tmp_path: Path) -> None:
     missing = {line[9:27].strip() for line in lines if line.startswith("missing")}
     assert {
         "Python >= 3.11",
-        ".venv",
         "docker client",
         "engine",
         "skopeo",
         "mmdebstrap",
         "docker-registry",
     } <= missing
+    assert re.search(r"^ok       .venv +none yet", result.stdout, re.MULTILINE)
     assert [path for path in sorted(tmp_path.rglob("*")) if path.name != "calls"] == before
 
 
@@ -816,6 +816,8 @@ def test_doctor_with_everything_there(project: Project, binfmt: Path, tmp_path: 
     with engine(tmp_path / "none.sock"):
         result = project.shell(script, SSL_CERT_FILE=str(tmp_path / "ca"))
         assert (result.returncode, re.findall("missing.*", result.stdout)) == (0, [])
+        shutil.rmtree(project.folder / ".venv/bin")
+        assert "missing  .venv" in project.shell(script, SSL_CERT_FILE=str(tmp_path / "ca")).stdout
         (project.bin / "skopeo").unlink()
         assert project.shell(script, SSL_CERT_FILE=str(tmp_path / "ca")).returncode == 1
 
