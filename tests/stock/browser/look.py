@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 URL, SECONDS = sys.argv[1], float(sys.argv[2])
@@ -34,6 +35,18 @@ class Frame(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def answers() -> bool:
+    try:
+        urllib.request.urlopen(URL, timeout=60).close()  # noqa: S310 - the test's own page
+    except OSError:
+        return False
+    return True
+
+
+# programs under emulation need a while to begin; a page that is not there is not asked for again
+end = time.monotonic() + 120
+while not answers() and time.monotonic() < end:
+    time.sleep(0.5)
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Frame)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 subprocess.run(
