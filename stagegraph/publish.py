@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import contents, statements
 from .errors import ProjectError, RegistryError, ToolError
-from .files import near
 from .key import is_digest
 from .model import Node
 from .record import INDEX, MANIFEST
@@ -286,8 +285,7 @@ class Publisher:
         for item in found:
             reference = f"{self.registry.repository}@{item['digest']}"
             if self.registry.raw(reference) is not None:
-                with layout.view() as view:
-                    self.registry.download(reference, f"oci:{near(view)}:it")
+                self.registry.download(reference, layout)
                 kept.append(item)
         return kept
 

@@ -71,6 +71,9 @@ class LayoutStore:
     def put(self, record: Record) -> None:
         """Check and sync the image's blobs, then write the record. Raises ``StoreError`` if a blob is bad."""
         self.prepare()
+        with contextlib.suppress(StoreError):
+            for digest in self.blobs_of(record):
+                _make_common(self.blob(digest))
         if not self.check(record):
             raise StoreError(str(self.root), f"the image of {record.node} did not arrive whole", "run again")
         for digest, _ in self._image_blobs(record):
@@ -309,6 +312,37 @@ class LayoutStore:
             yield folder
 
     @contextlib.contextmanager
+    def inlet(self) -> Iterator[Path]:
+        """A temporary layout for a tool to copy an image into; what came is in this one after the block.
+
+        Layers that are here are there, by links. Manifests are not: skopeo writes them in place
+        (containers/image, oci/layout/oci_dest.go, PutManifest), and a reader would see half of one.
+        """
+        self.prepare()
+        with self.locks.temporary() as folder:
+            blobs = folder / "blobs" / "sha256"
+            with writing(folder):
+                blobs.mkdir(parents=True)
+                (folder / "oci-layout").write_bytes(_LAYOUT)
+                for blob in self.blobs.iterdir():
+                    if not _is_json(blob):
+                        (blobs / blob.name).symlink_to(blob.resolve())
+            try:
+                yield folder
+            finally:
+                with writing(self.blobs):
+                    for path in blobs.iterdir():
+                        self._take(path)
+
+    def _take(self, path: Path) -> None:
+        """Move in a blob that is not here. A layer has been read by the tool, but a manifest may be half."""
+        there = self.blobs / path.name
+        if path.is_symlink() or there.exists() or not is_digest(f"sha256:{path.name}"):
+            return
+        if not _is_json(path) or hashlib.sha256(path.read_bytes()).hexdigest() == path.name:
+            path.replace(there)
+
+    @contextlib.contextmanager
     def scratch(self, images: Iterable[Record]) -> Iterator[LayoutStore]:
         """A temporary store that has these images already; what else comes into it goes with it.
 
@@ -341,6 +375,20 @@ def _index_entry(record: Record) -> dict[str, Any]:
     stage = record.node.partition(":")[0]
     name = f"{stage}-{arch}-{record.key.removeprefix('sha256:')}"
     return {**record.descriptor, "annotations": {"org.opencontainers.image.ref.name": name}}
+
+
+def _is_json(path: Path) -> bool:
+    """Whether a blob is a manifest, an index or a configuration, and no layer; False for what is gone."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(1) == b"{"
+    return False
+
+
+def _make_common(path: Path) -> None:
+    """Give a blob the mode of other files: nobody but root could copy over those of BuildKit, 0444."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_mode & 0o777 != 0o644:
+            path.chmod(0o644)
 
 
 def _sync(path: Path) -> None:

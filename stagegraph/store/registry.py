@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from .. import record as records
 from ..errors import LoginError, StagegraphError, StoreError
-from ..files import near
 from .remote import Remote, last_line, sha256
 from .workers import Workers
 
@@ -133,16 +132,15 @@ class RegistryStore:
         for _ in range(2):
             if self._down:
                 return False
-            with self.layout.view() as view:  # until all is recorded: a prune must not come between
-                answer = self.remote.fetch(reference, f"oci:{near(view)}:pulled")
-                if answer.kind == "ok":
-                    self._spoiled = 0
-                    try:
-                        self.layout.put(record)
-                    except StoreError as error:
-                        message = error.what
-                        continue
-                    return True
+            answer = self.remote.fetch(reference, self.layout)
+            if answer.kind == "ok":
+                self._spoiled = 0
+                try:
+                    self.layout.put(record)
+                except StoreError as error:
+                    message = error.what
+                    continue
+                return True
             message = last_line(answer.message)
             self._spoiled += answer.kind == "again"
             if answer.kind in ("down", "silent", "later") or self._spoiled == SPOILED:

@@ -55,9 +55,10 @@ class Remote:
         self.answered = self.answered or answer.kind in ("ok", "absent")
         return answer
 
-    def fetch(self, reference: str, target: str) -> skopeo.Answer:
+    def fetch(self, reference: str, layout: LayoutStore) -> skopeo.Answer:
         """Copy into a layout, an index with all it lists."""
-        return self._copy(f"docker://{reference}", target, _tls("src-", reference))
+        with layout.inlet() as inlet:
+            return self._copy(f"docker://{reference}", f"oci:{near(inlet)}:it", _tls("src-", reference))
 
     def _copy(self, source: str, target: str, options: list[str], *, preserve: bool = True) -> skopeo.Answer:
         same = ["--preserve-digests"] if preserve else []
@@ -95,9 +96,9 @@ class Remote:
             raise self.error(answer)
         return answer.output if answer.kind == "ok" else None
 
-    def download(self, reference: str, target: str) -> None:
+    def download(self, reference: str, layout: LayoutStore) -> None:
         """Copy into a layout, an index with all it lists. Raises ``RegistryError`` or ``LoginError``."""
-        answer = self.fetch(reference, target)
+        answer = self.fetch(reference, layout)
         if answer.kind != "ok":
             raise self.error(answer)
 

@@ -59,6 +59,7 @@ class Answer(NamedTuple):
 # counts; what matches nothing is tried again.
 _KINDS: tuple[tuple[str, Kind], ...] = (
     (r"executable file not found|error getting credentials", "refused"),  # a helper for logins
+    (r"open \S+: permission denied", "refused"),  # a file here
     (r"manifest unknown|not found|name unknown|\b404\b|repository name not known", "absent"),
     (r"unauthorized|authentication required|\b40[13]\b|denied|no basic auth credentials", "login"),
     (r"connection refused|no such host|no route to host|network is unreachable|dial tcp", "down"),

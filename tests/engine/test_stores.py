@@ -213,6 +213,17 @@ def test_a_registry_that_has_lost_blobs(chain: Project, registry: Registry) -> N
     assert "could not be pulled" in run.output and run.last["images"] == first.last["images"]
 
 
+def test_what_is_here_is_not_written_again(chain: Project, registry: Registry) -> None:
+    """A manifest that is pulled under one more key; who reads it meanwhile must not see half of it."""
+    setting = f"registry={registry.host}"
+    chain.built(setting, "light:here")
+    blobs = chain.folder / "cache/blobs/sha256"
+    before = {path.name: path.stat().st_mtime_ns for path in blobs.iterdir()}
+    shutil.rmtree(chain.folder / "cache/records")
+    assert chain.built(setting, "light:here").nodes("pull") == {"light:here"}
+    assert {path.name: path.stat().st_mtime_ns for path in blobs.iterdir()}.items() >= before.items()
+
+
 def test_registry_down_is_said_once_and_left_alone(chain: Project) -> None:
     run = chain.built("registry=127.0.0.1:1", "light:here")
     assert run.built == {"heavy:here", "light:here"}

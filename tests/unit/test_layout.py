@@ -659,3 +659,30 @@ def test_a_new_store_is_not_taken_for_source(tmp_path: Path) -> None:
     (tmp_path / "old/.gitignore").write_text("!README.md\n")
     LayoutStore(tmp_path / "old").prepare()
     assert (tmp_path / "old/.gitignore").read_text() == "!README.md\n"
+
+
+def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> None:
+    """A reader must not see a manifest half written; layers that are here need not come again."""
+    record = image(store)
+    store.put(record)
+    before = {path.name: path.stat().st_ino for path in store.blobs.iterdir()}
+    with store.inlet() as folder:
+        blobs = folder / "blobs/sha256"
+        assert {path.name for path in blobs.iterdir()} == {sha(layer)[7:] for layer in LAYERS}
+        (blobs / record.digest[7:]).write_bytes(b"{half")
+        (blobs / sha(b'{"new": 1}')[7:]).write_bytes(b'{"new": 1}')
+        (blobs / sha(b"{cut}")[7:]).write_bytes(b"{cu")
+        (blobs / sha(b"layer")[7:]).write_bytes(b"layer")
+        (blobs / "oci-put-blob1234").write_bytes(b"part")
+    after = {path.name: path.stat().st_ino for path in store.blobs.iterdir()}
+    assert after.items() >= before.items()
+    assert set(after) - set(before) == {sha(b'{"new": 1}')[7:], sha(b"layer")[7:]}
+    assert store.check(record)
+
+
+def test_blobs_have_the_mode_of_other_files(store: LayoutStore) -> None:
+    record = image(store)
+    for path in store.blobs.iterdir():
+        path.chmod(0o444)  # as BuildKit writes them
+    store.put(record)
+    assert {path.stat().st_mode & 0o777 for path in store.blobs.iterdir()} == {0o644}

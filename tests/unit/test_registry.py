@@ -34,6 +34,7 @@ pytestmark = pytest.mark.unit
         ("pinging container registry h: dial tcp 1.2.3.4:1: connect: connection refused", "down"),
         ("dial tcp: lookup nowhere.example: no such host", "down"),
         ('exec: "docker-credential-x": executable file not found in $PATH', "refused"),
+        ("writing manifest: open cache/tmp/x/blobs/sha256/1: permission denied", "refused"),
         ("uploading manifest 1 to h/a: manifest invalid: manifest invalid", "refused"),
         ("uploading manifest 1 to h/a: received unexpected HTTP status: 413 Too Large", "refused"),
         ("Get http://h/v2/: stopped after 10 redirects", "refused"),
