@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .record import Record
     from .store.remote import Remote
 
-_TAG = re.compile(r"[a-z0-9._-]+-[0-9a-f]{64}")
+_TAG = re.compile(r"(?!sha256-)[a-z0-9._-]+-[0-9a-f]{64}")  # lists of referrers begin so
 _REFS = ("refs/heads", "refs/remotes", "refs/tags")
 
 
@@ -129,6 +129,9 @@ def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable
         # as a checkout, into an index of its own: an archive leaves out what .gitattributes says
         index = ["env", f"GIT_INDEX_FILE={temporary}/index"]
         tree = f"{commit}:{inside.as_posix() if inside.parts else ''}"
+        if any(line.startswith(b"160000 ") for line in _git(top, "ls-tree", "-r", tree).splitlines()):
+            what = "it has submodules, whose files may be part of keys and are not in its tree"
+            raise ProjectError(commit[:12], what, "name revisions without them: --revisions")
         _git(top, "read-tree", tree, before=index)
         _git(top, "checkout-index", "--all", f"--prefix={folder}/", before=index)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import threading
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,6 +52,7 @@ class Session:
     report: Report = field(default_factory=Report)
     _records: dict[Node, Record] = field(default_factory=dict)
     _ahead: set[Node] = field(default_factory=set)  # what the registry has been asked for ahead
+    _first: threading.Lock = field(default_factory=threading.Lock)  # around the making of the builder
 
     @classmethod
     def open(cls, root: Path, cli: Mapping[str, str]) -> Session:
@@ -100,6 +102,7 @@ class Session:
         with contextlib.suppress(StoreError):  # what cannot be written to is told where it matters
             self.layout.prepare()
             self.layout.locks.hold()
+        _ = self.registry  # what threads share is made before there are any
 
     # -- look-ups --------------------------------------------------------------------------------
 
@@ -248,8 +251,10 @@ class Session:
     def _build(self, node: Node, parents: Mapping[Node, Record], *, afresh: bool = False) -> Record:
         """Build and record under the recipe key."""
         start = time.monotonic()
+        with self._first:  # cached_property has no lock of its own since Python 3.12
+            builder = self.builder
         try:
-            result = self.builder.build(self.graph.spec(node), parents, afresh=afresh)
+            result = builder.build(self.graph.spec(node), parents, afresh=afresh)
         except BuildError as error:
             tested = self.project.tested_by(node.stage)
             if tested is None:

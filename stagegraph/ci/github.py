@@ -103,7 +103,7 @@ def matrix(pipeline: Pipeline, count: int) -> str:
 
 
 def _on_branch(table: Table) -> str:
-    return f"github.event_name == 'push' && github.ref_name == '{table.branch}'"
+    return f"github.event_name == 'push' && github.ref_name == '{table.branch}' && !({_FOREIGN})"
 
 
 def _publish(needs: list[str], goals: Goals, table: Table) -> dict[str, Any]:

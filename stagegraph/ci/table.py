@@ -87,7 +87,11 @@ class _Reader(Tables):
 
     def registry(self, table: Mapping[str, Any]) -> str:
         """The registry that CI uses: its own, or the project's."""
-        registry = str(table.get("registry", self.table(("project",), "project").get("registry", "")))
+        own = str(self.table(("project",), "project").get("registry", ""))
+        registry = str(table.get("registry", own))
+        if own and not registry:
+            what = "jobs would still use the registry of [project], and without a login"
+            raise self.error(("ci", "registry"), what, "leave it out here, or take it out of [project]")
         if registry and not schema.REGISTRY.fullmatch(registry):
             hint = "HOST, HOST:PORT or HOST/PATH, without https://"
             raise self.error(("ci", "registry"), f"{registry!r} is not a registry", hint)

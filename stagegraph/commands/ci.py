@@ -121,7 +121,9 @@ def _note_times(session: Session, goals: list[Node]) -> None:
     known = times.read(root, host_platform())
     times.of_this_kind(known, host_platform())
     for node in session.graph.order(goals):
-        record = session.layout.read(session.graph.key(node)) or session.layout.latest(str(node))
+        record = session.layout.read(session.graph.key(node)) or session.layout.latest(
+            session.graph.spec(node).kept_as
+        )
         if record and not record.cached and record.machine in ("", known.machine):
             found[str(node)] = record.seconds
     merged = times.merged(known, found, {str(node) for node in session.graph.nodes})

@@ -101,6 +101,8 @@ class RegistryStore:
         if self._down or self._hidden:
             return None
         answer = self.remote.inspect(f"{self.repository}@{record.digest}")
+        if answer.kind not in ("ok", "absent"):
+            self._give_up(self.remote.error(answer))
         if answer.kind != "ok" or sha256(answer.output) != record.digest:
             return None
         try:
@@ -134,7 +136,8 @@ class RegistryStore:
                 return False
             answer = self.remote.fetch(reference, self.layout)
             if answer.kind == "ok":
-                self._spoiled = 0
+                with self._lock:
+                    self._spoiled = 0
                 try:
                     self.layout.put(record)
                 except StoreError as error:
@@ -142,8 +145,10 @@ class RegistryStore:
                     continue
                 return True
             message = last_line(answer.message)
-            self._spoiled += answer.kind == "again"
-            if answer.kind in ("down", "silent", "later") or self._spoiled == SPOILED:
+            with self._lock:
+                self._spoiled += answer.kind == "again"
+                spoiled = self._spoiled >= SPOILED
+            if answer.kind in ("down", "silent", "later") or spoiled:
                 self._give_up(self.remote.error(answer))
             break
         self._warn(f"{node}: {reference} could not be pulled: {message}")
@@ -220,8 +225,9 @@ class RegistryStore:
             call()
         except StagegraphError as error:
             self._give_up(error, reading=False)
-        except OSError as error:  # nobody else looks at what a push comes to
-            self._give_up(StoreError(self.repository, f"cannot be pushed to: {error}"), reading=False)
+        except Exception as error:  # nobody else looks at what a push comes to
+            what = f"cannot be pushed to: {type(error).__name__}: {error}"
+            self._give_up(StoreError(self.repository, what), reading=False)
 
     def _give_up(self, error: StagegraphError, *, reading: bool = True) -> None:
         """Say once why the registry is left alone; one that cannot be written is still read.

@@ -59,7 +59,7 @@ class Answer(NamedTuple):
 # counts; what matches nothing is tried again.
 _KINDS: tuple[tuple[str, Kind], ...] = (
     (r"executable file not found|error getting credentials", "refused"),  # a helper for logins
-    (r"open \S+: permission denied", "refused"),  # a file here
+    (r"open \S+: (permission denied|no such file)", "refused"),  # a file here
     (r"manifest unknown|not found|name unknown|\b404\b|repository name not known", "absent"),
     (r"unauthorized|authentication required|\b40[13]\b|denied|no basic auth credentials", "login"),
     (r"connection refused|no such host|no route to host|network is unreachable|dial tcp", "down"),
@@ -76,8 +76,12 @@ _AFTER = re.compile(rb"Retry-After' header \\?\"(\d+)")
 _SLEEPS = re.compile(rb"Too many requests to .*: sleeping for (\d+)")
 
 
-def kind_of(message: str) -> Kind:
-    """What skopeo's message about a failure comes to."""
+def kind_of(message: str, reference: str = "") -> Kind:
+    """What skopeo's message about a failure comes to; ``reference`` is what was asked for: it is quoted."""
+    host, _, path = reference.partition("/")
+    name, _, tag = path.partition("@") if "@" in path else path.partition(":")
+    for part in filter(None, (reference, f"{host}/{name}", name, tag, host)):
+        message = re.sub(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", "", message)
     for pattern, kind in _KINDS:
         if re.search(pattern, message, re.IGNORECASE):
             return kind
@@ -142,7 +146,11 @@ def _once(
     if reasons := _REASON.findall(said):
         said = reasons[0]
     message = said.decode(errors="replace").strip()
-    return Answer(kind_of(message), message=message or f"skopeo ended with status {status}")
+    asked = next((word for word in command if word.startswith("docker://")), "")
+    return Answer(
+        kind_of(message, asked.removeprefix("docker://")),
+        message=message or f"skopeo ended with status {status}",
+    )
 
 
 def _listen(

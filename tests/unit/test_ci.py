@@ -280,6 +280,7 @@ CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice
         ("[ci]\nwaiting = inf\n" + GITHUB, "waiting must be"),
         ('[ci]\nbranch = "a\'b"\n' + GITHUB, "is not a branch"),
         ('[ci]\nregistry = "a b"\n' + GITHUB, "is not a registry"),
+        ('[project]\nregistry = "h"\n[ci]\nregistry = ""\n' + GITHUB, "stages.toml:4: jobs would still use"),
         ("[ci]\nimages = []\n" + GITHUB, "stages.toml:2: images names none"),
         ("[ci]\nlimit = 10\nsetup = 9\n" + GITHUB, "setup of 9 minutes leaves no time"),
     ],
@@ -399,6 +400,34 @@ def test_only_what_must_be_built_gets_a_job(tmp_path: Path) -> None:
     commands = [step["run"]["command"] for step in jobs["publish"]["steps"] if "run" in step]
     assert commands[-2:] == ["doit app:amd64 app:aarch64", "doit publish app"]
     assert jobs["publish"]["environment"]["STAGEGRAPH_PUSH"] == "built"
+
+
+def test_how_jobs_are_ended_and_who_publishes(tmp_path: Path) -> None:
+    """None of it is seen by the simulated services."""
+    files = written(project(tmp_path, MODES["registry"]))
+    circle = yaml.safe_load(files[".circleci/config.yml"])
+    for name, job in circle["jobs"].items():
+        runs = [step["run"] for step in job["steps"] if isinstance(step, dict) and "run" in step]
+        assert sum("no_output_timeout" in run for run in runs) == 1
+        if name not in ("check", "publish"):
+            assert sum(run["command"].startswith("timeout --kill-after=60 282m doit ") for run in runs) == 1
+            never = next(run for run in runs if run["name"] == "Forks only read")
+            assert "STAGEGRAPH_PUSH=never" in never["command"] and "CIRCLE_PR_NUMBER" in never["command"]
+    entries = {
+        n: o for e in circle["workflows"]["images"]["jobs"] if isinstance(e, dict) for n, o in e.items()
+    }
+    assert entries["publish"]["filters"] == {"branches": {"only": "main"}}
+    publish = yaml.safe_load(files[".github/workflows/images.yml"])["jobs"]["publish"]
+    assert publish["concurrency"] == {"group": "images-publish", "cancel-in-progress": False}
+    assert "github.ref_name == 'main' && !(" in publish["if"]  # who has no secrets cannot publish
+
+
+def test_an_image_that_another_stands_on_is_asked_for() -> None:
+    """Or its test would not run, where both are in one job."""
+    below, above = problem((5, 5, ()), (5, 5, (0,)))
+    for goal, words in ((True, ("u0", "u1")), (False, ("u1",))):
+        (job,) = jobs.plan("github", [replace(below, goal=goal), above], (AMD,), TABLE).jobs
+        assert job.words == words
 
 
 def test_an_image_on_some_platforms_only_is_not_published(tmp_path: Path) -> None:

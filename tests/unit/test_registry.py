@@ -49,6 +49,20 @@ def test_kinds(message: str, kind: str) -> None:
     assert skopeo.kind_of(message) == kind
 
 
+@pytest.mark.parametrize(
+    ("reference", "message", "kind"),
+    [
+        ("h/a:gcc-404-amd64-0", "reading manifest gcc-404-amd64-0 in h/a: status: 502 Bad Gateway", "again"),
+        ("h:404/a:b", 'pinging h:404: Get "http://h:404/v2/": i/o timeout', "again"),
+        ("h/denied:b", "reading manifest b in h/denied: unexpected HTTP status: 502 Bad Gateway", "again"),
+        ("h/a:b", "reading manifest b in h/a: manifest unknown", "absent"),
+        ("h/a:b", "open auth.json: permission denied", "refused"),
+    ],
+)
+def test_names_that_are_quoted_say_nothing(reference: str, message: str, kind: str) -> None:
+    assert skopeo.kind_of(message, reference) == kind
+
+
 @pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A skopeo that says what stands in a file and fails; it counts its calls in another."""
@@ -168,6 +182,17 @@ def test_what_was_there_and_is_not_reached_any_more_is_an_error(
     store.push_image(Node("a", "p"), record, "h/a:b")
     ((node, error),) = store.flush(print)
     assert node == Node("a", "p") and isinstance(error, RegistryError) and len(warnings) == 1
+
+
+def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it was: nobody else looks at what a push comes to."""
+    said.write_text("manifest unknown")
+    store = RegistryStore("h/a", LayoutStore(tmp_path), print)
+    monkeypatch.setattr(store.remote, "send", lambda *_: 1 / 0)
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
+    store.push_image(Node("a", "p"), record, "h/a:b")
+    ((_, error),) = store.flush(print)
+    assert "ZeroDivisionError" in str(error)
 
 
 def test_workers() -> None:
