@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .errors import StoreError
 from .files import writing
+from .key import is_digest
 from .record import Record
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def select(layout: LayoutStore, keys: Iterable[str], unkeyed: Iterable[str] = ()
     noted = [record for record in records if record.key in newest and record.digest not in whole]
     names = {record.key for record in (*kept, *noted)}
     doomed = [path for path in _files(layout.root / "records") if f"sha256:{path.name}" not in names]
+    # of a key that is no more; other locks have names that are no digests
+    locks = (path for path in _files(layout.locks.folder) if is_digest(f"sha256:{path.name}"))
+    doomed += [path for path in locks if f"sha256:{path.name}" not in names]
     doomed += [path for path in _files(layout.blobs) if f"sha256:{path.name}" not in blobs]
     doomed += [layout.root / folder for folder in _FOLDERS if (layout.root / folder).is_dir()]
     kept_bytes = sum(_size(layout.blob(digest)) for digest in blobs)

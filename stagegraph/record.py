@@ -34,7 +34,8 @@ class Record:
     (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any.
     ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``). ``cached``: a
     step came out of the builder's cache, so ``seconds`` are not what a build takes. ``machine`` is the OCI
-    platform of the builder's machine, where a builder was named that is not this machine's own."""
+    platform of the builder's machine, where a builder was named that is not this machine's own. ``recorded``:
+    when the key was given to an image that was there (early cutoff); ``created`` is the image's own time."""
 
     key: str
     node: str
@@ -50,10 +51,11 @@ class Record:
     below: tuple[str, ...] = ()
     cached: bool = False
     machine: str = ""
+    recorded: str = ""
 
-    def under(self, key: str, inputs: list[Input], node: str = "") -> Record:
+    def under(self, key: str, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
-        return replace(self, key=key, inputs=tuple(inputs), node=node or self.node)
+        return replace(self, key=key, inputs=tuple(inputs), node=node or self.node, recorded=recorded)
 
     @property
     def descriptor(self) -> dict[str, object]:
@@ -84,6 +86,8 @@ class Record:
             annotations["cached"] = "1"
         if self.machine:
             annotations["machine"] = self.machine
+        if self.recorded:
+            annotations["recorded"] = self.recorded
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -122,6 +126,7 @@ def parse(data: bytes, key: str) -> Record | None:
             below=tuple(json.loads(notes.get("below", "[]"))),
             cached="cached" in notes,
             machine=notes.get("machine", ""),
+            recorded=notes.get("recorded", ""),
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -136,6 +141,7 @@ def _plausible(record: Record) -> bool:
         and math.isfinite(record.seconds)
         and isinstance(record.created, str)
         and isinstance(record.machine, str)
+        and isinstance(record.recorded, str)
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
         and all(isinstance(part, str) for item in record.inputs for part in item)

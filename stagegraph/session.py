@@ -217,7 +217,7 @@ class Session:
         # a test that comes here has not passed on these very images, whatever its recipe key says
         for known in (content,) if self.project.tested_by(node.stage) else (key, content):
             if found := self._obtain(node, known):
-                record, source = found[0].under(key, self.graph.inputs(node), str(node)), found[1]
+                record, source = found[0].under(key, self.graph.inputs(node), str(node), _now()), found[1]
                 if known == content:
                     self._keep(node, record)
                 self._note(node, record)
@@ -274,7 +274,7 @@ class Session:
             files=result.files,
             image=result.image,
             seconds=time.monotonic() - start,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            created=_now(),
             inputs=tuple(self.graph.inputs(node)),
             packages=result.packages,
             cached=result.cached,
@@ -398,3 +398,7 @@ class Session:
 
     def _remote(self, tag: str) -> str:
         return f"{self.project.settings.registry}/{tag}"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -49,7 +49,7 @@ def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
     }
 
 
-def setup(table: Table) -> dict[str, Any]:
+def dynamic(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:  # noqa: ARG001
     """A setup workflow: it asks the registry, and goes on with jobs for what is not there."""
     ask = f"{table.ci} --continuation {CONTINUATION}"
     first = table.services["circleci"][0]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ..model import Node
     from .model import Pipeline, Table, Unit
 
-_FILES = {"circleci": circleci.FILE, "github": github.FILE}
+#: By the names that ``table.SERVICES`` has.
+WRITERS = {"circleci": circleci, "github": github}
 
 
 class Plans:
@@ -90,16 +91,10 @@ class Plans:
         made: dict[str, tuple[str, Pipeline]] = {}
         for service in self.table.services:
             pipeline = self.pipeline(service)
-            made[_FILES[service]] = text(self._tree(service, pipeline), self.table.ci), pipeline
+            writer = WRITERS[service]
+            write = writer.dynamic if self.table.dynamic else writer.static
+            made[writer.FILE] = text(write(pipeline, self.table, self.named), self.table.ci), pipeline
         return made
-
-    def _tree(self, service: str, pipeline: Pipeline) -> dict[str, Any]:
-        if service == "circleci" and self.table.dynamic:
-            return circleci.setup(self.table)
-        if service == "circleci":
-            return circleci.static(pipeline, self.table, self.named)
-        write = github.dynamic if self.table.dynamic else github.static
-        return write(pipeline, self.table, self.named)
 
     def continuation(self, needed: Callable[[Node], bool]) -> str:
         """CircleCI's configuration with jobs for what is needed alone."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..lines import Lines
 
-SERVICES = ("circleci", "github")
 _EXAMPLE = """write a cost table, for example
   [ci.github.amd64]
   docker = "linux/amd64"
@@ -26,6 +25,7 @@ _EXAMPLE = """write a cost table, for example
 _BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
 #: The service's own words for a machine: the one that must be given comes first.
 _OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
+SERVICES = tuple(_OPTIONS)
 
 
 def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:

@@ -29,10 +29,7 @@ def units(
     Platforms share nodes of one key: the first of them makes it. Raises ``StagegraphError``.
     """
     goals = list(goals)
-    order = graph.order(goals)
-    first: dict[str, Node] = {}
-    for node in order:
-        first.setdefault(graph.key(node), node)
+    first = distinct(graph, goals)
     nodes = list(first.values())
     parents = {node: [first[graph.key(parent)] for parent in graph.parents(node)] for node in nodes}
     images: dict[str, list[str]] = {}
@@ -54,12 +51,18 @@ def units(
     return made
 
 
-def guessed(graph: Graph, goals: Iterable[Node], times: Times) -> list[Node]:
-    """Nodes that run something and of which no time is known; of those that share a key, the first."""
+def distinct(graph: Graph, goals: Iterable[Node]) -> dict[str, Node]:
+    """By recipe key, parents first: of the nodes that share one, the first. It makes it for all of them."""
     first: dict[str, Node] = {}
     for node in graph.order(list(goals)):
         first.setdefault(graph.key(node), node)
-    return [node for node in first.values() if str(node) not in times.seconds and runs(graph, node)]
+    return first
+
+
+def guessed(graph: Graph, goals: Iterable[Node], times: Times) -> list[Node]:
+    """Nodes that run something and of which no time is known; of those that share a key, the first."""
+    nodes = distinct(graph, goals).values()
+    return [node for node in nodes if str(node) not in times.seconds and runs(graph, node)]
 
 
 def _images(graph: Graph, goals: Iterable[Node]) -> Iterable[tuple[str, Node]]:

@@ -184,7 +184,9 @@ def table(pipeline: Pipeline) -> str:
         f"{'after ' + ', '.join(job.needs) + ': ' if job.needs else ''}{few(job.words)}"
         for job in pipeline.jobs
     ]
-    total = f"{len(pipeline.jobs)} jobs from nothing: {human_time(pipeline.minutes * 60)} until all is done"
+    count = len(pipeline.jobs)
+    jobs = f"{count} job{'' if count == 1 else 's'} from nothing"
+    total = f"{jobs}: {human_time(pipeline.minutes * 60)} until all is done"
     spent = sum(job.minutes for job in pipeline.jobs)
     return "\n".join([*lines, f"  {total}, {human_time(spent * 60)} of machines, cost {pipeline.cost:.3f}"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import ProjectError
@@ -95,12 +96,18 @@ class Prune(Command):
         since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=int(days))
         print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
         choice = retention.choose(retention.survey(remote), keys, since)
-        for tag in () if dry else dict.fromkeys(tag.digest for tag in choice.doomed):
-            remote.delete(tag)
-        if "json" in flags:
-            print_json(registry_facts(choice, dry=dry))
-        else:
-            print(registry_text(choice, list(commits), dry=dry))
+        gone = set[str]()
+        try:
+            for digest in dict.fromkeys(tag.digest for tag in choice.doomed):
+                if not dry:
+                    remote.delete(digest)
+                gone.add(digest)
+        finally:  # what was removed before one could not be is told
+            choice = replace(choice, doomed=tuple(tag for tag in choice.doomed if tag.digest in gone))
+            if "json" in flags:
+                print_json(registry_facts(choice, dry=dry))
+            else:
+                print(registry_text(choice, list(commits), dry=dry))
         return 0
 
 

@@ -5,7 +5,9 @@
     cache/latest/<node>                              key of the node's last build, for explanations
     cache/verified.json                              blobs whose digest was checked, by size, time and inode
     cache/damaged/                                   blobs that failed the check, set aside
+    cache/last-run.json                              what the last run did
     cache/tmp/, cache/locks/, cache/logs/
+    cache/credential-helper.json                     for skopeo: whose helper knows the registry's login
 
 Blobs are synced before the record that names them is written, so any prefix of a crash is a valid store.
 """

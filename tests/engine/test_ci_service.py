@@ -109,9 +109,12 @@ def one_job(origin: Path) -> None:
     commit(origin)
 
 
-def test_circleci_with_caches_and_a_workspace(tmp_path: Path, program: Path, repo: str) -> None:
-    """From nothing, and after a change of one stage."""
-    service = CircleCI(project(tmp_path / "project", program, repo), tmp_path / "service")
+@pytest.mark.parametrize("kind", [CircleCI, GitHub])
+def test_caches_and_a_workspace(
+    kind: type[CircleCI | GitHub], tmp_path: Path, program: Path, repo: str
+) -> None:
+    """From nothing, after a change of one stage, after none."""
+    service = kind(project(tmp_path / "project", program, repo), tmp_path / "service")
     first = service.run()
     ended_well(first)
     assert len(first) == 3
@@ -125,22 +128,6 @@ def test_circleci_with_caches_and_a_workspace(tmp_path: Path, program: Path, rep
     ended_well(third)
     assert not built(third)
     assert set(service.caches) == saved  # what is saved already is not saved again
-
-
-def test_github_with_caches_and_artifacts(tmp_path: Path, program: Path, repo: str) -> None:
-    service = GitHub(project(tmp_path / "project", program, repo), tmp_path / "service")
-    first = service.run()
-    ended_well(first)
-    assert built(first) == Counter(dict.fromkeys(NODES, 1))
-    commit(service.origin, {"two/file": "changed\n"})
-    second = service.run()
-    ended_well(second)
-    assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
-    saved = set(service.caches)
-    third = service.run()
-    ended_well(third)
-    assert not built(third)
-    assert set(service.caches) == saved
 
 
 def test_circleci_gives_nobody_what_a_fork_has_saved(tmp_path: Path, program: Path, repo: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -107,6 +108,31 @@ def test_a_registry_keeps_what_kept_revisions_need(app: Project, registry: Regis
     run = app.built("app:here")
     assert run.nodes("pull") == {"app:here"}
     assert not run.built
+
+
+def test_what_was_removed_is_told_where_the_next_cannot_be(
+    app: Project, registry: Registry, repo: str, tmp_path: Path
+) -> None:
+    app.env["STAGEGRAPH_REGISTRY"] = registry.host
+    for text in ("one\n", "two\n"):
+        commit(app, text)
+        app.built("app:here")
+    whole, skopeo = registry.tags(repo), shutil.which("skopeo")
+    (tmp_path / "skopeo").write_text(
+        f"#!/bin/sh\ncase \" $* \" in *' delete '*)\n"
+        f"[ ! -e {tmp_path}/once ] || {{ echo denied >&2; exit 1; }}\n"
+        f'touch {tmp_path}/once;; esac\nexec {skopeo} "$@"\n'
+    )
+    (tmp_path / "skopeo").chmod(0o755)
+    path = app.env.get("PATH", os.environ["PATH"])
+    app.env["PATH"] = f"{tmp_path}:{path}"
+    run = app.doit("prune", "--registry", "--days=0", "--json")
+    assert run.status == 23, run.output
+    output = run.output[run.output.index("{") :]
+    removed = json.JSONDecoder().raw_decode(output)[0]["removed"]
+    assert len(removed) == 1 and registry.tags(repo) == whole - set(removed)
+    app.env["PATH"] = path
+    assert len(prune(app, "--days=0")["removed"]) == 3
 
 
 def test_what_must_not_be_removed(app: Project, registry: Registry, tmp_path: Path) -> None:

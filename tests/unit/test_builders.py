@@ -264,6 +264,13 @@ def test_elsewhere(buildx: Buildx) -> None:
     assert found.elsewhere(Place())
 
 
+def test_whose_machine_built_it(buildx: Buildx) -> None:
+    """It stands in records, so that times of other machines are not taken for this one's."""
+    found = of(spec())
+    assert found.choose(spec("arm")).machine == "linux/arm64"
+    assert found.choose(spec("default")).machine == ""
+
+
 def test_what_buildx_prints() -> None:
     found = parse("x", answer(node("a", f"linux/arm64*, {ALONE}"), node("b", error="no such host")))
     assert found.driver == "remote" and found.running and not found.error

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from stagegraph import programs
 from stagegraph.ci import github, jobs, table, times, work
 from stagegraph.ci.model import Executor, Job, Pipeline, Table, Unit
-from stagegraph.ci.pipelines import HEADER, Plans
+from stagegraph.ci.pipelines import HEADER, WRITERS, Plans
 from stagegraph.ci.times import Times
 from stagegraph.config import parse
 from stagegraph.errors import ProjectError
@@ -402,6 +402,22 @@ def test_only_what_must_be_built_gets_a_job(tmp_path: Path) -> None:
     assert jobs["publish"]["environment"]["STAGEGRAPH_PUSH"] == "built"
 
 
+def test_a_matrix_has_no_more_levels_than_the_workflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan for less may be deeper than the whole; then the whole one is taken."""
+    shallow = jobs.plan("github", problem((5, 5, ())), (AMD,), TABLE)
+    deep = jobs.plan("github", problem((60, math.inf, ()), (60, math.inf, (0,))), (AMD,), TABLE)
+    plans = Plans(graph(project(tmp_path, MODES["dynamic"])))
+    monkeypatch.setattr(plans, "pipeline", lambda _, needed=None: deep if needed else shallow)
+    (line,) = plans.matrix(lambda _: True).splitlines()
+    assert [row["words"] for row in json.loads(line.partition("=")[2])] == ["u0"]
+
+
+def test_services_are_those_that_can_be_declared() -> None:
+    assert tuple(WRITERS) == table.SERVICES
+
+
 def test_how_jobs_are_ended_and_who_publishes(tmp_path: Path) -> None:
     """None of it is seen by the simulated services."""
     files = written(project(tmp_path, MODES["registry"]))
@@ -484,7 +500,7 @@ def test_check_says_when_a_file_is_out_of_date(tmp_path: Path) -> None:
     assert doit(folder, "--check").returncode == 1
     done = doit(folder)
     assert done.returncode == 0, done.stderr
-    assert "1 jobs" in done.stdout or "1 job" in done.stdout
+    assert "  1 job from nothing: " in done.stdout
     assert doit(folder, "--check").returncode == 0
     (folder / "stages.toml").write_text(OWN + "limit = 200\n" + GITHUB)
     done = doit(folder, "--check")

@@ -87,6 +87,20 @@ def test_damaged_blobs_and_logs_go(store: LayoutStore) -> None:
     assert not (store.root / "logs").exists()
 
 
+def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
+    old, new = put(store, "old", b"old"), put(store, "new", b"new")
+    with (
+        store.locks.named(sha("nobody's")[7:]),
+        store.locks.named(new.key[7:]),
+        store.locks.named(old.key[7:]),
+    ):
+        pass
+    pruned(store, new)
+    left = {path.name for path in store.locks.folder.iterdir()}
+    assert {new.key[7:], old.key[7:], "use", "index"} <= left  # old's record explains its next build
+    assert sha("nobody's")[7:] not in left
+
+
 def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None:
     record, good = put(store, "blas", b"files"), put(store, "good", b"good")
     store.blob(record.digest).write_bytes(b"bad")

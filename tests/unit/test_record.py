@@ -68,6 +68,8 @@ def test_under_another_key() -> None:
     moved = record().under(keys.digest(other), other)
     assert (moved.digest, moved.inputs) == (record().digest, tuple(other))
     assert parse(moved.to_bytes(), moved.key) == moved
+    lately = record().under(keys.digest(other), other, recorded="2026-01-01T00:00:00+00:00")
+    assert parse(lately.to_bytes(), lately.key) == lately != moved
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from stagegraph.errors import LoginError, RegistryError, StoreError
 from stagegraph.model import Node
 from stagegraph.store import login, skopeo
 from stagegraph.store.layout import LayoutStore
-from stagegraph.store.registry import RegistryStore
+from stagegraph.store.registry import SPOILED, RegistryStore
 from stagegraph.store.workers import Workers
 
 pytestmark = pytest.mark.unit
@@ -152,6 +152,31 @@ def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert skopeo.called(["copy"], alive=lambda: True).kind == "ok"
     said.write_text('level=debug msg="Too many requests to http://h: sleeping for 2.000000 seconds before"\n')
     assert skopeo.called(["inspect"]).kind == "ok"
+
+
+def test_what_never_moves_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the registry answers others."""
+    for name, value in (("PATIENCE", 0.2), ("STALLED", 0.5), ("TRIES", 1)):
+        monkeypatch.setattr(skopeo, name, value)
+    (said.parent / "skopeo").write_text("#!/bin/sh\nexec sleep 30\n")
+    answer = skopeo.called(["copy"], alive=lambda: True)
+    assert answer.kind == "again" and "nothing moved" in answer.message
+
+
+def test_a_registry_that_spoils_all_is_left_alone(
+    said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    said.write_text("unexpected EOF")
+    warnings: list[str] = []
+    store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
+    counts = []
+    for _ in range(SPOILED + 1):
+        assert not store.pull(Node("a", "p"), record)
+        counts.append(calls(said))
+    assert counts == [skopeo.TRIES, 2 * skopeo.TRIES, 2 * skopeo.TRIES]
+    assert sum("going on without the registry" in text for text in warnings) == 1
 
 
 def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:

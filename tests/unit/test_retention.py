@@ -60,6 +60,12 @@ def test_a_manifest_that_a_kept_tag_has_too_stays(store: LayoutStore) -> None:
     assert not choice.doomed
 
 
+def test_an_image_that_got_another_key_lately_is_young_under_it(store: LayoutStore) -> None:
+    old = made(store, "a")
+    lately = old.under(sha("other"), list(old.inputs), recorded=YOUNG)
+    assert choose(tag(old), tag(lately), keys=set()) == retention.Choice((), (tag(lately),), (tag(old),))
+
+
 @pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
 def test_a_time_that_is_none_counts_as_young(store: LayoutStore, created: str) -> None:
     assert choose(tag(made(store, "a", created)), keys=set()).recent
