@@ -22,9 +22,17 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 SCHEMA = "1"
 _PREFIX = "stagegraph."
+#: The form of ``tag``. Not of lists of referrers, whose tags begin "sha256-".
+TAG = re.compile(r"(?!sha256-)[a-z0-9._-]+-[0-9a-f]{64}")
 # What a record says may come from a registry, and its node names files of the cache.
 _NODE = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9][a-z0-9_.-]*")
 _DOCKER = re.compile(r"linux/[a-z0-9_]+(/[a-z0-9_]+)?")
+
+
+def tag(stage: str, docker: str, key: str) -> str:
+    """What finds a record by its key: ``<stage>-<docker arch>-<key>``, 64 hexadecimal digits."""
+    arch = docker.removeprefix("linux/").replace("/", "-")
+    return f"{stage}-{arch}-{key.removeprefix('sha256:')}"
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,11 @@ class Record:
     def under(self, key: str, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
         return replace(self, key=key, inputs=tuple(inputs), node=node or self.node, recorded=recorded)
+
+    @property
+    def tag(self) -> str:
+        """Its name in a registry and in the layout's index."""
+        return tag(self.node.partition(":")[0], self.docker, self.key)
 
     @property
     def descriptor(self) -> dict[str, object]:

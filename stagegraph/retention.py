@@ -2,14 +2,13 @@
 
 Kept is what a kept revision of the project needs: tags of its nodes' keys, and tags that find the same images
 by their content; and whatever was made lately, since branches elsewhere and settings on somebody's command
-line are not known here. Only tags of the form that ``RegistryStore.tag`` gives, which hold a record of their
+line are not known here. Only tags of the form that ``record.tag`` gives, which hold a record of their
 key, are looked at; images' own tags, indexes that were published and what others pushed are left alone.
 """
 
 from __future__ import annotations
 
 import datetime
-import re
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from .record import Record
     from .store.remote import Remote
 
-_TAG = re.compile(r"(?!sha256-)[a-z0-9._-]+-[0-9a-f]{64}")  # lists of referrers begin so
 _REFS = ("refs/heads", "refs/remotes", "refs/tags")
 
 
@@ -54,7 +52,7 @@ class Choice:
 
 def is_node(tag: str) -> bool:
     """Whether a tag may be a node's."""
-    return _TAG.fullmatch(tag) is not None
+    return records.TAG.fullmatch(tag) is not None
 
 
 def key(tag: str) -> str:

@@ -373,10 +373,7 @@ class LayoutStore:
 
 
 def _index_entry(record: Record) -> dict[str, Any]:
-    arch = record.docker.removeprefix("linux/").replace("/", "-")
-    stage = record.node.partition(":")[0]
-    name = f"{stage}-{arch}-{record.key.removeprefix('sha256:')}"
-    return {**record.descriptor, "annotations": {"org.opencontainers.image.ref.name": name}}
+    return {**record.descriptor, "annotations": {"org.opencontainers.image.ref.name": record.tag}}
 
 
 def _is_json(path: Path) -> bool:

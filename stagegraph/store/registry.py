@@ -1,7 +1,7 @@
 """Images in a registry: skopeo copies whole images between it and the layout, with their digests.
 
-Tag of a node: ``<stage>-<docker arch>-<key>``, 64 hexadecimal digits of the key. It names the record, which
-is an OCI index; what a tag holds is believed only if its record names the key (``record.parse``).
+A node's tag (``record.tag``) names its record, which is an OCI index; what a tag holds is believed only if
+its record names the key (``record.parse``).
 
 Look-ups may be asked for ahead and go on side by side, each key once a run. Pushes go on while other nodes
 are built; ``flush`` waits for them. What stumbles is tried again (``skopeo``). A registry that does not
@@ -56,14 +56,13 @@ class RegistryStore:
         self._sent: dict[Node, Future[None]] = {}  # pushes of nodes that this run has made
         self._lookups, self._pushes = Workers(LOOKUPS), Workers(PUSHES, WAITING)
 
-    def tag(self, node: Node, docker: str, key: str) -> str:
-        arch = docker.removeprefix("linux/").replace("/", "-")
-        return f"{node.stage}-{arch}-{key.removeprefix('sha256:')}"
-
     # -- reading ---------------------------------------------------------------------------------
 
     def find(self, node: Node, docker: str, key: str) -> Record | None:
-        """The record under the node's tag. None where absent, not believed, or unreachable."""
+        """The record under the node's tag. None where absent, not believed, or unreachable.
+
+        Raises ``ToolError`` where skopeo is missing.
+        """
         return self.ask(node, docker, key).result()
 
     def ask(self, node: Node, docker: str, key: str, then: str = "") -> Future[Record | None]:
@@ -79,7 +78,7 @@ class RegistryStore:
     def _look_up(self, node: Node, docker: str, key: str, then: str) -> Record | None:
         if self._down or self._hidden:
             return None
-        answer = self.remote.inspect(self.remote.reference(self.tag(node, docker, key)))
+        answer = self.remote.inspect(self.remote.reference(records.tag(node.stage, docker, key)))
         if answer.kind not in ("ok", "absent"):
             self._give_up(self.remote.error(answer))
         found = records.parse(answer.output, key) if answer.kind == "ok" else None
@@ -129,7 +128,7 @@ class RegistryStore:
         skopeo takes a blob that is there for good; what the layout then finds bad it sets aside, so a
         second copy brings it.
         """
-        reference = self.remote.reference(self.tag(node, record.docker, record.key))
+        reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
         message = ""
         for _ in range(2):
             if self._down:
@@ -201,7 +200,7 @@ class RegistryStore:
                 return
             digest, size = self.layout.add_blob(record.to_bytes())
             entry = {"mediaType": records.INDEX, "digest": digest, "size": size}
-            reference = self.remote.reference(self.tag(node, record.docker, record.key))
+            reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
             self.remote.send(self.layout, entry, reference)
 
     def _offer(self, node: Node, record: Record) -> None:

@@ -1,7 +1,7 @@
 """One repository of a registry, reached through skopeo: what is there, and putting it there.
 
-What is absent is None, what fails is an error. When to ask, and what becomes of failures, is for
-``registry``.
+``inspect`` and ``fetch`` answer whatever comes; for the others what is absent is None or nothing, and what
+fails is an error. When to ask, and what becomes of failures, is for ``registry``.
 """
 
 from __future__ import annotations
