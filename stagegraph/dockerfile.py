@@ -153,7 +153,10 @@ class _Walk:
         for stage in reached:
             self._visit(stage, stages)
         self._check_aliases(reached)
-        kept = [*head, *(i for stage in reached for i in (stage.start, *stage.body))]
+        self._check_defaults(reached)
+        places = {stage.index: place for place, stage in enumerate(reached)}
+        body = (i for stage in reached for i in (stage.start, *(_placed(i, places) for i in stage.body)))
+        kept = [*head, *body]
         return Facts(
             instructions=tuple(kept),
             edges=tuple(self.edges.values()),
@@ -258,6 +261,15 @@ class _Walk:
                     "call this part something else",
                 )
 
+    def _check_defaults(self, reached: list[_Stage]) -> None:
+        """A default for an argument that is sent would be overridden by what is sent."""
+        sent = (self.build_args.keys() & self.declared.keys()) - self.candidates.keys()
+        for instruction in (i for stage in reached for i in stage.body if i.cmd == "ARG"):
+            names = {word.partition("=")[0] for word in instruction.value if "=" in word}
+            if both := names & sent:
+                what = f"ARG {min(both)} has a default here, and what BuildKit sets is taken elsewhere"
+                raise self._error(instruction, what, "call this argument something else")
+
     # -- one part --------------------------------------------------------------------------------
 
     def _visit(self, stage: _Stage, stages: list[_Stage]) -> None:
@@ -344,18 +356,25 @@ class _Walk:
         for raw in instruction.sources:
             source = self._expand(raw, scope, instruction)
             if instruction.cmd == "ADD" and (source is None or is_remote(source)):
-                self._remote(instruction, source or raw)
+                checksum = self._expand(instruction.flag("checksum") or "", scope, instruction)
+                self._remote(instruction, source or raw, checksum or "")
             if source is None:
                 self.everything = True
             elif instruction.cmd == "COPY" or not is_remote(source):
                 self.sources.append((source, instruction.line))
 
-    def _remote(self, instruction: Instruction, source: str) -> None:
-        """``ADD`` of a URL must say what it expects, or a changed file would pass for the old one."""
-        if not self.unpinned and not pinned(source, instruction.flag("checksum") or ""):
+    def _remote(self, instruction: Instruction, source: str, checksum: str) -> None:
+        """``ADD`` of a URL must say what it expects, or a changed file would pass for the old one.
+
+        ``checksum`` is "" where there is none, which BuildKit takes for none, too, or where only the build
+        knows it.
+        """
+        if not self.unpinned and not pinned(source, checksum):
+            said = instruction.flag("checksum")
+            because = f": --checksum={said} has no value that is known" if said else ""
             raise self._error(
                 instruction,
-                f"ADD {source} {'could be a URL that is' if '$' in source else 'is'} not pinned",
+                f"ADD {source} {'could be a URL that is' if '$' in source else 'is'} not pinned{because}",
                 "add --checksum=sha256:... (for git: a full commit after #), use COPY for a file here, "
                 'or set unpinned = "allow" for the stage',
             )
@@ -371,7 +390,9 @@ class _Walk:
                 continue
             for source in trigger.sources:
                 if "$" in source or is_remote(source):
-                    self._remote(trigger._replace(line=instruction.line), source)
+                    checksum = trigger.flag("checksum") or ""  # variables in it are the child's
+                    here = trigger._replace(line=instruction.line)
+                    self._remote(here, source, "" if "$" in checksum else checksum)
 
     def _run(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
         for mount in mounts(instruction):
@@ -409,6 +430,16 @@ class _Walk:
 def _named(stages: list[_Stage], name: str) -> _Stage | None:
     """The last part of this name, case ignored, as BuildKit does."""
     return next((stage for stage in reversed(stages) if stage.alias and stage.alias == name.lower()), None)
+
+
+def _placed(instruction: Instruction, places: Mapping[int, int]) -> Instruction:
+    """With ``--from=NUMBER`` by the place among the parts that count; the number itself counts all parts."""
+    if instruction.cmd not in ("COPY", "ADD") or not (number := instruction.flag("from") or "").isdecimal():
+        return instruction
+    cmd, sub, as_json, flags, *rest = instruction.canonical
+    assert isinstance(flags, tuple | list)
+    named = tuple(f"--from={places[int(number)]}" if f.startswith("--from=") else f for f in flags)
+    return instruction._replace(canonical=(cmd, sub, as_json, named, *rest))
 
 
 def _from_names(instruction: Instruction) -> Iterator[str]:

@@ -236,6 +236,20 @@ def test_unreached_part_needs_no_argument_file_or_archive() -> None:
     assert not found.uses_archive
 
 
+def test_a_number_means_a_part_wherever_it_stands() -> None:
+    """Parts that do not count move numbers, and nothing else of what counts."""
+    parts = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
+
+    def found(text: str) -> list[tuple[object, ...]]:
+        return [step.canonical for step in facts(text).instructions]
+
+    whole = found(f"{parts}COPY --from=1 /f /h")
+    unused = "FROM scratch AS u\nCOPY u /u\n"
+    assert found(f"{unused}{parts}COPY --from=1 /f /h") != whole
+    assert found(f"{unused}{parts}COPY --from=2 /f /h") == whole
+    assert found(f"{parts}COPY --from=0 /f /h") == found(f"{unused}{parts}COPY --from=1 /f /h")
+
+
 def test_unknown_target() -> None:
     assert fault(THREE, target="tow") == "x/Dockerfile: has no stage 'tow'\n  did you mean 'two'?"
 
@@ -278,6 +292,17 @@ def test_only_declared_arguments_count(text: str, args: dict[str, str]) -> None:
 )
 def test_machine_that_builds_counts_where_it_is_used(text: str, args: dict[str, str]) -> None:
     assert dict(facts(text, docker="linux/arm64").args) == args
+
+
+def test_a_default_for_what_is_sent() -> None:
+    """It would be overridden, though BuildKit takes a part's own default."""
+    said = fault("FROM --platform=$BUILDPLATFORM base\nARG BUILDPLATFORM=x")
+    assert said.startswith("x/Dockerfile:2: ARG BUILDPLATFORM has a default here")
+    assert "ARG BUILDARCH has a default" in fault(
+        "FROM base AS a\nARG BUILDARCH\nFROM base\nARG A BUILDARCH=x\nCOPY --from=a / /"
+    )
+    text = "FROM --platform=$BUILDPLATFORM base\nARG BUILDPLATFORM=x"
+    assert facts(text, args={"BUILDPLATFORM": "linux/arm64"}).args == {"BUILDPLATFORM": "linux/arm64"}
 
 
 # -- paths -------------------------------------------------------------------------------------------
@@ -369,7 +394,7 @@ def test_escape() -> None:
         f"ADD https://example.org/a.git#{COMMIT} /",
         f"ADD https://example.org/a.git#{COMMIT}:sub /",
         f"ADD git@example.org:a/b.git#{COMMIT} /",
-        "ARG S\nADD --checksum=$S https://example.org/a /",
+        f"ARG S={sha('x')}\nADD --checksum=$S https://example.org/a /",
         "ADD ./https:/a /",
         "ADD HTTP://is-a-path /",
     ],
@@ -401,6 +426,17 @@ def test_unpinned(source: str) -> None:
     assert facts(text, unpinned=True).sources == ()
     assert "is not pinned" in fault(f"FROM base\nONBUILD ADD {source} /\n")
     assert "is not pinned" in fault(f"FROM base\nONBUILD\tADD  {source} /\n")
+
+
+@pytest.mark.parametrize("before", ["ARG S", "ARG S=", "ENV S=", ""])
+def test_a_checksum_that_is_empty_or_not_known_is_none(before: str) -> None:
+    """BuildKit takes an empty one for none."""
+    text = f"FROM base\n{before}\nADD --checksum=$S https://example.org/a /"
+    assert "is not pinned: --checksum=$S has no value that is known" in fault(text)
+    assert facts(text, unpinned=True).edges
+    if before.startswith("ARG"):
+        assert facts(text, args={"S": sha("x")}).edges
+    assert "is not pinned" in fault("FROM base\nARG S=x\nONBUILD ADD --checksum=$S https://example.org/a /")
 
 
 def test_argument_that_could_be_a_url() -> None:
