@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .graph import Graph
+    from .model import Project
 
 #: Words of the command line as ``doit run`` was given them; None for other commands, which look at all tasks.
 words: list[str] | None = None
@@ -18,7 +19,7 @@ words: list[str] | None = None
 def named(graph: Graph, *, tests: bool) -> dict[str, list[Node]]:
     """Nodes by the words that name them: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, a stage or image alone.
 
-    ``tests``: an image's test comes with it.
+    ``tests``: an image's test comes with it; ``alone`` has the word for such a node without it.
     """
     known = {str(node): [node] for node in graph.nodes}
     for image in graph.project.images.values():
@@ -28,7 +29,12 @@ def named(graph: Graph, *, tests: bool) -> dict[str, list[Node]]:
     groups: dict[str, list[Node]] = {}
     for word, nodes in known.items():
         groups.setdefault(word.partition(":")[0], []).extend(nodes)
-    return known | groups
+    return {alone(graph.project, node): [node] for node in graph.nodes} | known | groups
+
+
+def alone(project: Project, node: Node) -> str:
+    """The word for a node by itself: a hidden one where the stage's own name is an image's."""
+    return f"_{node}" if node.stage in project.images else str(node)
 
 
 def closure(graph: Graph, names: Iterable[str]) -> set[Node] | None:

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 COMPRESSION = "zstd"
 
 #: Where distributions keep the certificate authorities of the system, in the order of how common they are.
+#: Seconds that a build has to end once it is told to.
+GRACE = 30
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
@@ -316,14 +318,15 @@ def _time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[thre
         late.set()
         process.terminate()  # buildx cancels the build, which kills the step
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    if seconds:
+    timers = [threading.Timer(seconds, end), threading.Timer(seconds + GRACE, process.kill)]
+    for timer in timers if seconds else ():
+        timer.daemon = True
         timer.start()
     try:
         yield late
     finally:
-        timer.cancel()
+        for timer in timers:
+            timer.cancel()
 
 
 def _fields(**fields: object) -> str:

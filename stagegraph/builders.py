@@ -87,7 +87,7 @@ class Described:
 class Place(NamedTuple):
     """Where a node is built. ``name`` is "" for buildx's current builder, ``own``: it is this engine's.
 
-    ``machine`` is the OCI platform of the machine that does it, where another than this is named.
+    ``machine`` is the OCI platform of the machine that does it; "" where that is not known.
     """
 
     name: str = ""
@@ -177,7 +177,7 @@ class Builders:
                 f"building on {described.name}",
             )
         own = described.driver == "docker" and described.name == engine.context()
-        machine = "" if own else next(filter(described.native, sorted(work.programs)), described.first)
+        machine = host_platform() if own else _machine(work, described)
         return Place(described.name, described.driver, own, machine)
 
     def _look(self, name: str) -> Described:
@@ -208,7 +208,10 @@ class Builders:
                 raise _no_qemu(work.spec, lacking[0])
         if foreign and _others_are_known():
             self._hint(work.spec, foreign)
-        return Place()
+        if engine.host().startswith("unix:") and not _others_are_known():
+            return Place(machine=host_platform())
+        current = self._look("")
+        return Place(machine="" if current.error else _machine(work, current))
 
     def _hint(self, spec: Spec, foreign: list[str]) -> None:
         """Say once that a builder which nobody named is native for what is emulated; it is not taken."""
@@ -226,6 +229,11 @@ class Builders:
                     f"{' and '.join(foreign)} is emulated here; builder {other.name} is native for it: {word}"
                 )
                 return
+
+
+def _machine(work: _Work, described: Described) -> str:
+    """The OCI platform of a builder's machine that does the work."""
+    return next(filter(described.native, sorted(work.programs)), described.first)
 
 
 def unregistered(platforms: Iterable[str]) -> list[str]:

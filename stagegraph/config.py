@@ -31,7 +31,7 @@ from .recipes import Recipes
 from .settings import Said, check_builder
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from .tables import At
 
@@ -109,6 +109,7 @@ class _Builder(Recipes):
             raise self.error(("project", "source_date_epoch"), "source_date_epoch is before 1970")
         stages = {name: self.stage(name) for name in self.stages}
         images = {name: self.image(name) for name in self.named(("images",))}
+        self.check_tags(images.values())
         tests = {image.test: self.test(image) for image in images.values() if image.test}
         self.check_stacks(tests)
         return Project(
@@ -263,6 +264,17 @@ class _Builder(Recipes):
             raise self.error((*path, "test"), f"the test's stage needs the name {test}", "rename the other")
         default = table.get("default", True)
         return Image(name, stage, description, tuple(platforms), test, self.lines.where(*path), default)
+
+    def check_tags(self, images: Iterable[Image]) -> None:
+        """Tags that images get by default, and names that they are published by, are theirs alone."""
+        taken: dict[str, str] = {}
+        for image in images:
+            tags = {f"{image.name}-{platform}": f"{image.name}:{platform}" for platform in image.platforms}
+            for tag, what in {image.name: f"{image.name} as it is published", **tags}.items():
+                if tag in taken:
+                    said = f"image {image.name}: {what} would be called {tag}, as {taken[tag]} is"
+                    raise self.error(("images", image.name), said, "rename the image, or a platform")
+                taken[tag] = what
 
     def stack(self, image: str, table: Mapping[str, Any]) -> tuple[str, ...]:
         """The stages of an image, each on the one before; kept in ``stacks``."""

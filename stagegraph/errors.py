@@ -129,6 +129,11 @@ class StoreError(StagegraphError):
     exit_status = 27
 
 
+#: What an image from outside that cannot be resolved now comes to: it is not there, not pinned, or not to be
+#: asked for from here.
+UNRESOLVED = (ResolveError, LockError, LoginError, RegistryError)
+
+
 class ToolError(StagegraphError):
     """A program that this one calls is not installed."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .errors import ProjectError
 from .files import write_atomically, writing
 from .model import Node
 
@@ -33,7 +34,12 @@ def contents(project: Project, keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def write(project: Project, keys: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write the files; their paths. Those that say the same already are left alone. Raises ``StoreError``."""
+    """Write the files; their paths. Those that say the same already are left alone.
+
+    Raises ``StoreError``, and ``ProjectError`` where something else has the folder's name.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ProjectError("command line", f"--write {folder}: it is no folder", "--write=FOLDER")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = []

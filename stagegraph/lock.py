@@ -16,7 +16,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .errors import LockError, ResolveError, nearest
+from .errors import LockError, LoginError, RegistryError, ResolveError, nearest
 from .files import write_atomically
 from .key import is_digest
 
@@ -80,7 +80,7 @@ class Lock:
         """``say`` is told of each entry that is added."""
         self.path, self._resolve, self._locked, self._say = root / FILE, resolve, locked, say
         self._guard = threading.RLock()
-        self._unresolved: dict[str, ResolveError] = {}  # one question a run
+        self._unresolved: dict[str, ResolveError | LoginError | RegistryError] = {}  # one question a run
         self._data = self._read()
 
     def archive(self) -> str:
@@ -202,12 +202,12 @@ class Lock:
             if reference in self._unresolved:
                 raise self._unresolved[reference]
             return self._resolve(reference)
-        except ResolveError as error:
+        except (ResolveError, LoginError, RegistryError) as error:
             self._unresolved[reference] = error
             hint = error.hint
             if stages and re.fullmatch(r"[a-z0-9._-]+", reference):
                 hint = f"no stage of this name either: {nearest(reference, stages)}\n  {hint}"
-            raise ResolveError(where, f"{reference}: {error.what}", hint) from None
+            raise type(error)(where, f"{reference}: {error.what}", hint) from None
 
     # -- file ------------------------------------------------------------------------------------
 
@@ -258,8 +258,14 @@ def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
+def _is_date(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(_STAMP.fullmatch(text)) and bool(datetime.datetime.fromisoformat(text))
+    return False
+
+
 def _check(data: dict[str, Any]) -> None:
-    if "archive" in data and not _STAMP.fullmatch(str(data["archive"])):
+    if "archive" in data and not _is_date(str(data["archive"])):
         raise LockError(FILE, f"archive is not a date: {data['archive']!r}", 'write it as "2025-01-31"')
     images = data.get("images", {})
     if not isinstance(images, dict) or not all(isinstance(entry, dict) for entry in images.values()):

@@ -110,7 +110,7 @@ def _git(project: Project, *words: str) -> tuple[str, str]:
 
 
 def prepare(session: Session, image: str, origin: Revision, version: str) -> Publication:
-    """What would be published of an image. Raises ``ProjectError`` where that is not built or not tested.
+    """What would be published of an image. Raises ``ProjectError`` where that is not here or not tested.
 
     The index has one image for each Docker platform, that of the first platform declared for it; others, such
     as boards, have their own tags only.
@@ -128,9 +128,11 @@ def prepare(session: Session, image: str, origin: Revision, version: str) -> Pub
         record = session.layout.find(session.graph.key(node))
         listed = platform in first.values()
         if record is None or (test and not session.passed(test)):
-            why = "is not built" if record is None else "has not passed its test"
+            if session.registry and (trouble := session.registry.trouble):
+                raise trouble  # it may have what is missing here
+            why = "is not in cache/" if record is None else "has not passed its test"
             if listed:
-                hint = f"./run doit {image}:{platform}; an index is over all platforms or not at all"
+                hint = f"make it: doit {image}:{platform}; an index is over all platforms or not at all"
                 raise ProjectError(f"{image}:{platform}", why, hint)
             absent.append((platform, why))
             continue

@@ -42,7 +42,7 @@ class Record:
     (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any.
     ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``). ``cached``: a
     step came out of the builder's cache, so ``seconds`` are not what a build takes. ``machine`` is the OCI
-    platform of the builder's machine, where a builder was named that is not this machine's own. ``recorded``:
+    platform of the builder's machine, where that is known. ``recorded``:
     when the key was given to an image that was there (early cutoff); ``created`` is the image's own time."""
 
     key: str

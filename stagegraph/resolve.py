@@ -29,7 +29,8 @@ def resolve(reference: str) -> Resolved:
 
 def _error(reference: str, message: str) -> StagegraphError:
     if _LOGIN.search(message) and "not found" not in message:
-        host = reference.partition("/")[0] if "/" in reference else ""
+        first, slash, _ = reference.partition("/")
+        host = first if slash and (set(".:") & set(first) or first == "localhost") else ""  # else Docker Hub
         return LoginError(
             reference,
             "the registry wants a login, or has no such image",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import config
 from . import record as records
-from .errors import LockError, ProjectError, ResolveError, StagegraphError
+from .errors import UNRESOLVED, ProjectError, StagegraphError
 from .session import Session
 from .store.registry import LOOKUPS
 from .store.remote import sha256
@@ -50,6 +50,13 @@ class Choice:
     doomed: tuple[Tag, ...]
 
 
+class Survey(NamedTuple):
+    """Nodes' tags of a registry, and the digests that its other tags name."""
+
+    tags: tuple[Tag, ...]
+    others: frozenset[str] = frozenset()
+
+
 def is_node(tag: str) -> bool:
     """Whether a tag may be a node's."""
     return records.TAG.fullmatch(tag) is not None
@@ -60,15 +67,15 @@ def key(tag: str) -> str:
     return f"sha256:{tag[-64:]}"
 
 
-def choose(tags: Iterable[Tag], keys: set[str], since: datetime.datetime) -> Choice:
+def choose(survey: Survey, keys: set[str], since: datetime.datetime) -> Choice:
     """What to keep for these recipe keys, and of what was made since; a time that is none is recent."""
-    tags = list(tags)
+    tags = survey.tags
     images = {tag.record.digest for tag in tags if tag.record.key in keys}
     needed = tuple(tag for tag in tags if tag.record.digest in images)
     rest = [tag for tag in tags if tag.record.digest not in images]
     recent = tuple(tag for tag in rest if not _older(tag.record.recorded or tag.record.created, since))
     # what goes is a manifest, with all tags that it has
-    held = {tag.digest for tag in (*needed, *recent)}
+    held = {tag.digest for tag in (*needed, *recent)} | survey.others
     doomed = tuple(tag for tag in rest if tag not in recent and tag.digest not in held)
     return Choice(needed, recent, doomed)
 
@@ -80,17 +87,20 @@ def _older(created: str, since: datetime.datetime) -> bool:
         return False
 
 
-def survey(remote: Remote) -> list[Tag]:
-    """Nodes' tags in a registry, with what they hold. Raises ``RegistryError`` or ``LoginError``."""
-    workers, names = Workers(LOOKUPS), [tag for tag in remote.tags() if is_node(tag)]
-    held = {tag: workers.submit(partial(remote.raw, remote.reference(tag))) for tag in names}
-    found = []
+def survey(remote: Remote) -> Survey:
+    """What the tags of a registry hold. Raises ``RegistryError`` or ``LoginError``."""
+    workers = Workers(LOOKUPS)
+    held = {tag: workers.submit(partial(remote.raw, remote.reference(tag))) for tag in remote.tags()}
+    found, others = list[Tag](), set[str]()
     for name, future in held.items():
-        data = future.result()
-        record = records.parse(data, key(name)) if data is not None else None
-        if data is not None and record is not None:  # else it is somebody else's, and stays
+        if (data := future.result()) is None:
+            continue
+        record = records.parse(data, key(name)) if is_node(name) else None
+        if record is not None:
             found.append(Tag(name, sha256(data), record))
-    return found
+        else:  # it is somebody else's, and stays
+            others.add(sha256(data))
+    return Survey(tuple(found), frozenset(others))
 
 
 def revisions(root: Path, names: Iterable[str] = ()) -> dict[str, str]:
@@ -107,7 +117,12 @@ def revisions(root: Path, names: Iterable[str] = ()) -> dict[str, str]:
         names = ["HEAD", *listed.decode().split()]
     found: dict[str, str] = {}
     for name in names:
-        commit = _git(root, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        try:
+            commit = _git(root, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        except ProjectError as error:
+            raise ProjectError(
+                "git", f"no revision {name!r}: {error.what}", "--revisions 'main v1.0'"
+            ) from None
         found[name] = commit.decode().strip()
     return found
 
@@ -151,7 +166,7 @@ def _keys(session: Session, commit: str, warn: Callable[[str], None]) -> set[str
     for node in session.graph.nodes:
         try:
             found.add(session.graph.key(node))
-        except (LockError, ResolveError):
+        except UNRESOLVED:
             left += 1
     if left:
         warn(f"{commit[:12]}: {left} nodes stand on images that are not pinned there")

@@ -35,12 +35,20 @@ RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ELSEWHERE, *COMMANDS))
 NAME = re.compile(r"(?=.{1,54}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
 SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
-REGISTRY = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?|\[[0-9a-f:]+\](:[0-9]+)?/?")
+_HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
+_REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 BUILDER = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 REFERENCE = re.compile(r"[A-Za-z0-9\[][\w.:/@\[\]-]*", re.ASCII)
 SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
+
+
+def is_registry(text: str) -> bool:
+    """Whether this is ``HOST``, ``HOST:PORT`` or one of these with a path."""
+    match = _REGISTRY.fullmatch(text)
+    return match is not None and 0 < int(match["port"] or 443) < 65536
+
 
 _RECIPE: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,

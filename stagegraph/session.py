@@ -166,10 +166,13 @@ class Session:
         return True
 
     def _offer(self, node: Node, record: Record) -> None:
-        """With push=all: what was here before goes to the registry, with all that finds it by its content."""
-        if self.registry and self.project.settings.push == "all":
+        """What is here goes to the registry where it should, with all that finds it by its content.
+
+        The record may be another node's, of the same key.
+        """
+        if self.registry and self.registry.offers(record):
             for known in self.layout.list():
-                if (known.node, known.digest) == (str(node), record.digest):
+                if known.digest == record.digest and known.node in (str(node), record.node):
                     self.registry.offer(node, known)
 
     def _note(self, node: Node, record: Record) -> None:

@@ -71,7 +71,7 @@ class Said(NamedTuple):
                 where, f"{tag!r} is not a tag", "letters, digits, '_', '.' and '-', at most 128"
             )
         registry, where = chosen("registry")
-        if registry and not schema.REGISTRY.fullmatch(registry):
+        if registry and not schema.is_registry(registry):
             hint = "HOST, HOST:PORT or HOST/PATH, without https://"
             raise ProjectError(where, f"{registry!r} is not a registry", hint)
         if registry and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) and "/" in repo:

@@ -17,7 +17,7 @@ from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
 from . import asked, stacks
-from .errors import LockError, ProjectError, ResolveError, StagegraphError, nearest
+from .errors import UNRESOLVED, ProjectError, StagegraphError, nearest
 from .graph import host_platform
 from .model import BASE, Bootstrap, ExternalBase, Node
 from .schema import COMMANDS
@@ -191,9 +191,8 @@ def _question(ask: Callable[[], bool]) -> Callable[[Any], bool]:
 
 
 def _build_name(node: Node) -> str:
-    """doit's name of the task that makes a node: its own, or a hidden one where an image has the name."""
-    hidden = node.stage in session().project.images or node.stage == BASE
-    return f"_{node.stage}:{node.platform}" if hidden and node.stage != BASE else str(node)
+    """doit's name of the task that makes a node."""
+    return asked.alone(session().project, node)
 
 
 def _build_task(node: Node) -> dict[str, Any]:
@@ -262,6 +261,10 @@ def task_stages() -> Iterator[dict[str, Any]]:
 def _wanted() -> list[Node]:
     """Nodes to make tasks for: those that the run can come to, or all where that cannot be told."""
     current = session()
+    try:
+        _ = current.graph
+    except StagegraphError as error:  # stages.lock
+        fail(error)
     names = None if asked.words is None else asked.words or _default_tasks()
     try:
         if names is not None and (found := asked.closure(current.graph, names)) is not None:
@@ -312,7 +315,7 @@ def resolve_goals(names: list[str], *, tests: bool = False) -> list[Node]:
     known, goals = asked.named(graph, tests=tests), list[Node]()
     for name in names:
         if name not in known:
-            raise unknown_goal(name, known)
+            raise unknown_goal(name, (word for word in known if not word.startswith("_")))
         goals += known[name]
     return list(dict.fromkeys(goals))
 
@@ -323,7 +326,7 @@ def _keyed(graph: Graph) -> Iterator[Node]:
     for node in graph.nodes:
         try:
             graph.key(node)
-        except (ResolveError, LockError) as error:
+        except UNRESOLVED as error:
             if error.what not in said:
                 print(f"warning: {node} and what stands on it are left out: {error}", file=sys.stderr)
             said.add(error.what)

@@ -57,6 +57,7 @@ def environment() -> Mapping[str, str]:
         "BUILDX_METADATA_PROVENANCE",
         "BUILDX_GIT_LABELS",
         "BUILDX_GIT_INFO",
+        "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY",
     )
     return {name: value for name, value in os.environ.items() if name not in hidden} | {
         "BUILDKIT_COLORS": "",
@@ -66,7 +67,7 @@ def environment() -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def popen(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """``subprocess.Popen`` whose process is terminated if the block is left early. Raises ``ToolError``."""
+    """``subprocess.Popen`` whose process is ended if the block is left early. Raises ``ToolError``."""
     _arm()
     try:
         process = subprocess.Popen(command, **options)
@@ -78,8 +79,11 @@ def popen(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
     finally:
         if process.poll() is None:
             process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         _live.discard(process)
         if process.stdout is not None:
             process.stdout.close()

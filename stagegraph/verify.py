@@ -48,6 +48,10 @@ def check(session: Session, goals: list[Node]) -> Iterator[Finding]:
         if not session.layout.has_record(key):
             yield Finding(node, key, "unchecked", ("no record of it in cache/",))
             continue
+        there = session.layout.read(key)
+        if there is not None and not session.layout.blob(there.digest).exists():  # pruning leaves records
+            yield Finding(node, key, "unchecked", ("only its record is in cache/, no image",), there.digest)
+            continue
         notes: list[str] = []
         for known in (key, _content_key(session, node, records)):
             record = session.layout.read(known) if known else None

@@ -115,4 +115,6 @@ def _checksum(name: str) -> str:
 def _run(step: Run, table: Table) -> dict[str, Any]:
     silent = {"no_output_timeout": f"{table.limit}m"} if step.silent else {}
     always = {"when": "always"} if step.always else {}
-    return {"run": {"name": step.name, "command": step.command, **silent, **always}}
+    # "<<" begins a parameter since version 2.1 (configuration reference, "Escaping heredocs")
+    command = step.command.replace("<<", r"\<<")
+    return {"run": {"name": step.name, "command": command, **silent, **always}}

@@ -121,7 +121,8 @@ def _workflow(jobs: dict[str, Any], table: Table) -> dict[str, Any]:
         "name": "images",
         "on": {"push": {"branches": [table.branch]}, "pull_request": {}},
         "permissions": {"contents": "read"},
-        # a newer commit of a pull request ends what runs for an older one; the branch's runs are left alone
+        # a newer commit of a pull request ends what runs for an older one; what runs for the branch goes on,
+        # and of those that wait for it GitHub keeps the newest
         "concurrency": {
             "group": "images-${{ github.ref }}",
             "cancel-in-progress": "${{ github.event_name == 'pull_request' }}",
@@ -144,6 +145,12 @@ def _job(executor: Executor, todo: Iterable[Step], table: Table, *, push: str = 
     }
 
 
+def _variable(name: str) -> str:
+    """Where a variable comes from. GitHub takes secrets' values out of all that is printed or handed on, and
+    the name of a user may be a common word."""
+    return f"vars.{name} || secrets.{name}" if name == steps.USER else f"secrets.{name}"
+
+
 def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
     match step:
         case Checkout():
@@ -151,7 +158,7 @@ def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
         case Run():
             more: dict[str, Any] = {"if": "always()"} if step.always else {}
             if step.secrets:
-                more["env"] = {name: f"${{{{ secrets.{name} }}}}" for name in step.secrets}
+                more["env"] = {name: f"${{{{ {_variable(name)} }}}}" for name in step.secrets}
             return {"name": step.name, **more, "run": step.command}
         case ForkReadsOnly():
             return None  # the environment of the workflow says it
@@ -162,8 +169,10 @@ def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
         case Save():
             key = f"format('images-{step.name}-{{0}}-{{1}}', {_ALL}, {_STATE})"
             new = f"steps.restored.outputs.cache-matched-key != {key}"
+            # a job that ended before it had its cache has nothing that another should begin with
+            begun = f"steps.restored.outcome == 'success' && {_STATE} != ''"
             return {
-                "if": f"always() && !({_FOREIGN}) && {new}",
+                "if": f"always() && {begun} && !({_FOREIGN}) && {new}",
                 "uses": "actions/cache/save@v4",
                 "with": {"path": "cache", "key": f"${{{{ {key} }}}}"},
             }

@@ -20,6 +20,8 @@ KEYS, HANDOVER = "cache-keys", "handover"
 #: The file that says what is in ``cache/``: with the same in it, a cache needs no second saving. What was
 #: found damaged counts, since that was saved.
 STATE = f"{KEYS}/state"
+#: The variable that holds the user's name at the registry.
+USER = "REGISTRY_USER"
 _WIDTH = 100
 
 
@@ -122,9 +124,9 @@ def start(table: Table) -> list[Step]:
         login = (
             '[ -z "${REGISTRY_PASSWORD:-}" ] ||\n'
             '  printf %s "$REGISTRY_PASSWORD" |\n'
-            f'  docker login --username "$REGISTRY_USER" --password-stdin {table.registry.partition("/")[0]}'
+            f'  docker login --username "${USER}" --password-stdin {table.registry.partition("/")[0]}'
         )
-        steps += [ForkReadsOnly(), Run("Log in", login, secrets=("REGISTRY_USER", "REGISTRY_PASSWORD"))]
+        steps += [ForkReadsOnly(), Run("Log in", login, secrets=(USER, "REGISTRY_PASSWORD"))]
     return steps
 
 

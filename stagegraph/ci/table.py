@@ -92,7 +92,7 @@ class _Reader(Tables):
         if own and not registry:
             what = "jobs would still use the registry of [project], and without a login"
             raise self.error(("ci", "registry"), what, "leave it out here, or take it out of [project]")
-        if registry and not schema.REGISTRY.fullmatch(registry):
+        if registry and not schema.is_registry(registry):
             hint = "HOST, HOST:PORT or HOST/PATH, without https://"
             raise self.error(("ci", "registry"), f"{registry!r} is not a registry", hint)
         for name in ("dynamic", "publish"):

@@ -6,6 +6,7 @@ import math
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from .. import asked
 from ..model import Node
 from ..programs import runs
 from .model import Unit
@@ -45,7 +46,8 @@ def units(
         minutes = {
             e.name: sum(_minutes(node, running[node], e, times, unknown) for node in group) for e in executors
         }
-        words = [word for node in group for word in images.get(graph.key(node), ())] or [str(group[-1])]
+        words = [word for node in group for word in images.get(graph.key(node), ())]
+        words = words or [asked.alone(graph.project, group[-1])]
         goal = bool(wanted & set(group))
         made.append(Unit(tuple(words), tuple(group), minutes, tuple(sorted(needs)), goal))
     return made

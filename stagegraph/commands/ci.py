@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -61,10 +62,10 @@ class CI(Command):
         from ..ci.pipelines import Plans
         from ..ci.times import FILE
 
-        if {"check", "times"} <= flags:
-            raise ProjectError(
-                "command line", "--check writes nothing, and --times does", "one after the other"
-            )
+        ways = [f"--{name}" for name in ("check", "times", "json", "matrix") if name in flags]
+        ways += ["--continuation"] if self.values["continuation"] else []
+        if len(ways) > 1 and set(ways) not in ({"--json", "--times"}, {"--json", "--check"}):
+            raise ProjectError("command line", f"{ways[0]} does not go with {ways[1]}", "one after the other")
         if "check" in flags:
             settings = replace(session.project.settings, locked=True)  # or stages.lock might be written
             session = type(session)(replace(session.project, settings=settings), session.report)
@@ -99,8 +100,6 @@ class CI(Command):
 
     def _files(self, root: Path, files: dict[str, str], flags: set[str], command: str) -> int:
         """Write or check."""
-        import sys
-
         stale = [name for name, text in files.items() if _read(root / name) != text]
         if "check" in flags:
             for name in stale:
@@ -120,15 +119,17 @@ def _note_times(session: Session, goals: list[Node]) -> None:
     root, found = session.project.root, dict[str, float]()
     known = times.read(root, host_platform())
     times.of_this_kind(known, host_platform())
+    if not known.seconds:
+        known = replace(known, machine=host_platform())
     for node in session.graph.order(goals):
         record = session.layout.read(session.graph.key(node)) or session.layout.latest(
             session.graph.spec(node).kept_as
         )
-        if record and not record.cached and record.machine in ("", known.machine):
+        if record and not record.cached and record.machine == known.machine:
             found[str(node)] = record.seconds
     merged = times.merged(known, found, {str(node) for node in session.graph.nodes})
     state = "written" if times.write(root, merged) else "as it was"
-    print(f"{times.FILE}: {len(merged.seconds)} nodes, {state}")
+    print(f"{times.FILE}: {len(merged.seconds)} nodes, {state}", file=sys.stderr)
 
 
 def _made_by(path: Path) -> str:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..errors import EmulationError, ProjectError
-from ..tools import environment
+from ..tools import environment, run
 from .base import Command
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Shell(Command):
         from ..builders import unregistered
         from ..store import engine
 
-        nodes = tasks.resolve_goals(words) if words else []
+        nodes = tasks.resolve_goals(words) if len(words) == 1 else []
         if len(nodes) != 1:
             raise ProjectError("command line", "shell takes one node", "doit shell stock:amd64")
         docker = session.project.platforms[nodes[0].platform].docker
@@ -39,10 +39,11 @@ class Shell(Command):
             what = f"this machine does not run programs for {docker}, wherever they were built"
             raise EmulationError(str(nodes[0]), what, "./run doctor has the command that registers QEMU")
         with session.loaded(nodes[0]) as (tag, record):
+            container = [f"--platform={record.docker}", "--entrypoint=sh", tag]
             command = ["docker", "run", "--rm", "--interactive", *(["--tty"] if sys.stdin.isatty() else [])]
-            command += [f"--platform={record.docker}", "--entrypoint=sh", tag]
-            status = subprocess.run(command, env=environment(), check=False).returncode
-        if status in (126, 127):
-            what = "there is no shell in this image"
-            raise ProjectError(str(nodes[0]), what, "an artifact holds files alone")
+            status = subprocess.run([*command, *container], env=environment(), check=False).returncode
+            # it is also the status of a shell whose last command was not found
+            if status in (126, 127) and run(["docker", "run", "--rm", *container, "-c", ":"]).returncode:
+                what = "there is no shell in this image"
+                raise ProjectError(str(nodes[0]), what, "an artifact holds files alone")
         return status

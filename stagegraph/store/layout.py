@@ -268,7 +268,8 @@ class LayoutStore:
             return
         with self._lock:
             # what other processes have verified meanwhile stays
-            self._verified = self._load_verified() | (self._verified or {}) | new
+            known = self._load_verified() | (self._verified or {}) | new
+            self._verified = {digest: mark for digest, mark in known.items() if self.blob(digest).exists()}
             data = json.dumps(self._verified).encode()
             with contextlib.suppress(StagegraphError):  # a cache that cannot be written is only slower
                 write_atomically(self.root / "verified.json", data)

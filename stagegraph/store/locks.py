@@ -1,6 +1,7 @@
 """Locks of a store, files below ``locks/``: many runs may use it at once, or one prune alone.
 
-A lock ends with the process that holds it, however that ends; the files stay.
+A lock ends with the process that holds it, however that ends. The files stay, but for those of nobody's keys,
+which a prune removes while it is alone.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ class RegistryStore:
         self._spoiled = 0  # images in a row that all tries did not bring
         self._undelivered: list[tuple[Node, StagegraphError]] = []
         self._lock = threading.Lock()  # around all of these, and _asked
-        self._asked: dict[str, Future[Record | None]] = {}
+        self._asked: dict[str, Future[Record | None]] = {}  # by tag
+        self._made: set[str] = set()  # keys that this run pushes
         self._sent: dict[Node, Future[None]] = {}  # pushes of nodes that this run has made
         self._lookups, self._pushes = Workers(LOOKUPS), Workers(PUSHES, WAITING)
 
@@ -70,10 +71,11 @@ class RegistryStore:
 
         ``then`` is another key of the node, which is looked for if this one is not there.
         """
+        tag = records.tag(node.stage, docker, key)
         with self._lock:
-            if key not in self._asked:
-                self._asked[key] = self._lookups.submit(partial(self._look_up, node, docker, key, then))
-            return self._asked[key]
+            if tag not in self._asked:
+                self._asked[tag] = self._lookups.submit(partial(self._look_up, node, docker, key, then))
+            return self._asked[tag]
 
     def _look_up(self, node: Node, docker: str, key: str, then: str) -> Record | None:
         if self._down or self._hidden:
@@ -86,14 +88,14 @@ class RegistryStore:
             self.ask(node, docker, then)
         return found
 
-    def _now_holds(self, key: str, record: Record | None) -> None:
+    def _now_holds(self, tag: str, record: Record | None) -> None:
         """Note what this run knows better than the look-up."""
         from concurrent.futures import Future
 
         known: Future[Record | None] = Future()
         known.set_result(record)
         with self._lock:
-            self._asked[key] = known
+            self._asked[tag] = known
 
     def manifest(self, record: Record) -> dict[str, Any] | None:
         """The manifest of a record's image; one request. None where it is not there or not the one."""
@@ -151,7 +153,7 @@ class RegistryStore:
                 self._give_up(self.remote.error(answer))
             break
         self._warn(f"{node}: {reference} could not be pulled: {message}")
-        self._now_holds(record.key, None)
+        self._now_holds(records.tag(node.stage, record.docker, record.key), None)
         return False
 
     # -- writing, behind the work ----------------------------------------------------------------
@@ -160,13 +162,19 @@ class RegistryStore:
         """Have an image that this run has made copied to the registry, with its records."""
         if not self._shut() and self.policy != "never":
             for record in made:
-                self._now_holds(record.key, record)
+                self._now_holds(records.tag(node.stage, record.docker, record.key), record)
+            with self._lock:
+                self._made |= {record.key for record in made}
             self._sent[node] = self._pushes.submit(partial(self._attempt, partial(self._push, node, *made)))
 
+    def offers(self, record: Record) -> bool:
+        """Whether what is here under a record's key goes to the registry: if all is to be there, or if this
+        run has made it, for another stage of the same key."""
+        return not self._shut() and (self.policy == "all" or record.key in self._made)
+
     def offer(self, node: Node, record: Record) -> None:
-        """Have an image that was here before copied to the registry, if all is to be there."""
-        if not self._shut() and self.policy == "all":
-            self._pushes.submit(partial(self._attempt, partial(self._offer, node, record)))
+        """Have an image that is here copied to the registry, if it is not there under the node's name."""
+        self._pushes.submit(partial(self._attempt, partial(self._offer, node, record)))
 
     def push_image(self, node: Node, record: Record, reference: str) -> None:
         """Have the image itself get its final name in the registry, after its record.
@@ -176,6 +184,11 @@ class RegistryStore:
         """
         if self.policy not in ("never", "nodes"):
             self._pushes.submit(partial(self._deliver, node, record, reference))
+
+    @property
+    def trouble(self) -> StagegraphError | None:
+        """Why it is not read any more, if it is not."""
+        return self._down or self._hidden
 
     @property
     def owed(self) -> int:
@@ -205,7 +218,7 @@ class RegistryStore:
 
     def _offer(self, node: Node, record: Record) -> None:
         if self.find(node, record.docker, record.key) is None:
-            self._now_holds(record.key, record)
+            self._now_holds(records.tag(node.stage, record.docker, record.key), record)
             self._push(node, record)
 
     def _deliver(self, node: Node, record: Record, reference: str) -> None:

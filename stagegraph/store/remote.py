@@ -160,6 +160,9 @@ class Remote:
         answer = skopeo.called(
             ["delete", *_tls("", reference), f"docker://{reference}"], env=self._environment
         )
+        if answer.kind == "refused" and re.search(r"\b405\b|unsupported", answer.message):
+            hint = f"allow it in the registry's own settings\n  it said: {last_line(answer.message)}"
+            raise RegistryError(self.repository, "the registry does not allow deletion", hint)
         if answer.kind not in ("ok", "absent"):
             raise self.error(answer)
 

@@ -58,8 +58,10 @@ class Answer(NamedTuple):
 # Status codes as words of their own: what skopeo says also quotes the tag, which holds a key. The first match
 # counts; what matches nothing is tried again.
 _KINDS: tuple[tuple[str, Kind], ...] = (
+    (r"\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)", "again"),
     (r"executable file not found|error getting credentials", "refused"),  # a helper for logins
     (r"open \S+: (permission denied|no such file)", "refused"),  # a file here
+    (r"unauthorized: ", "login"),  # whatever it is that was "not found"
     (r"manifest unknown|not found|name unknown|\b404\b|repository name not known", "absent"),
     (r"unauthorized|authentication required|\b40[13]\b|denied|no basic auth credentials", "login"),
     (r"connection refused|no such host|no route to host|network is unreachable|dial tcp", "down"),

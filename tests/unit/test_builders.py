@@ -59,6 +59,10 @@ class Buildx:
         return subprocess.CompletedProcess(command, 0, self.answers[words].encode(), b"")
 
 
+#: This machine's own engine.
+HERE = Place(machine="linux/amd64")
+
+
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An amd64 machine with QEMU for arm64, on its own engine; its folder of interpreters."""
@@ -220,18 +224,20 @@ def test_none_runs_it(buildx: Buildx) -> None:
 
 def test_nobody_is_asked_where_none_is_named(buildx: Buildx) -> None:
     place, said = chosen(spec())
-    assert (place, said, buildx.asked) == (Place(), [], [])
+    assert (place, said, buildx.asked) == (HERE, [], [])
     assert place.command() == ["docker", "buildx", "build"] and place.own
 
 
-def test_this_machine_without_qemu(buildx: Buildx, machine: Path) -> None:
+def test_this_machine_without_qemu(buildx: Buildx, machine: Path, tmp_path: Path) -> None:
     (machine / "qemu-aarch64").unlink()
-    assert chosen(spec(text=TOOLS))[0] == Place()  # it runs amd64 alone
+    assert chosen(spec(text=TOOLS))[0] == HERE  # it runs amd64 alone
     buildx.answers[""] = answer(node("default", ALONE), driver="docker")
     with pytest.raises(EmulationError, match="QEMU is not registered"):
         chosen(spec())
     buildx.answers[""] = answer(node("b", ARM64))  # docker buildx use
-    assert chosen(spec())[0] == Place()
+    (tmp_path / "config/buildx/instances").mkdir(parents=True)
+    (tmp_path / "config/buildx/instances/b").write_text("")
+    assert chosen(spec())[0] == Place(machine="linux/arm64")
     base = replace(spec("arm"), bootstrap=Bootstrap("trixie"))
     with pytest.raises(EmulationError):  # mmdebstrap runs here
         chosen(base)
@@ -247,10 +253,10 @@ def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
     buildx.listed += '{"Name": "arm", "Driver": "remote", %s}\n' % machines  # noqa: UP031
     said: list[str] = []
     found = of(spec(), said.append)
-    assert [found.choose(spec()) for _ in range(2)] == [Place(), Place()]
+    assert [found.choose(spec()) for _ in range(2)] == [HERE, HERE]
     assert said == ["linux/arm64 is emulated here; builder arm is native for it: builder=there:arm"]
     assert buildx.asked == ["", "--format=json"]
-    assert chosen(spec(text=TOOLS)) == (Place(), []) and buildx.asked == ["", "--format=json"]
+    assert chosen(spec(text=TOOLS)) == (HERE, []) and "--format=json" not in buildx.asked[2:]
 
 
 def test_elsewhere(buildx: Buildx) -> None:
@@ -264,11 +270,20 @@ def test_elsewhere(buildx: Buildx) -> None:
     assert found.elsewhere(Place())
 
 
-def test_whose_machine_built_it(buildx: Buildx) -> None:
+def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands in records, so that times of other machines are not taken for this one's."""
     found = of(spec())
     assert found.choose(spec("arm")).machine == "linux/arm64"
-    assert found.choose(spec("default")).machine == ""
+    assert found.choose(spec("default")).machine == "linux/amd64"
+    buildx.answers[""] = answer(node("default", ALONE), driver="docker")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:2376")
+    assert found.choose(spec(text=TOOLS)).machine == "linux/amd64"
+    found.forget()
+    buildx.answers[""] = answer(node("b", ARM64))
+    assert found.choose(spec()).machine == "linux/arm64"
+    found.forget()
+    buildx.answers[""] = answer(driver="", error="no such host")
+    assert found.choose(spec()).machine == ""
 
 
 def test_what_buildx_prints() -> None:

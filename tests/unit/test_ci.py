@@ -26,7 +26,7 @@ from stagegraph.ci.pipelines import HEADER, WRITERS, Plans
 from stagegraph.ci.times import Times
 from stagegraph.config import parse
 from stagegraph.errors import ProjectError
-from stagegraph.graph import Graph
+from stagegraph.graph import Graph, host_platform
 from stagegraph.model import Node
 from stagegraph.store.layout import LayoutStore
 
@@ -519,8 +519,9 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
     done = doit(folder, "--check")
     assert done.returncode == 13, done.stderr
     assert not (folder / "stages.lock").exists()
-    done = doit(folder, "--check", "--times")
-    assert done.returncode == 10
+    for words in (("--check", "--times"), ("--check", "--matrix"), ("--times", "--continuation=x")):
+        done = doit(folder, *words)
+        assert done.returncode == 10 and "does not go with" in done.stderr
     assert not (folder / times.FILE).exists()
 
 
@@ -534,11 +535,11 @@ def test_what_is_guessed_is_said(tmp_path: Path) -> None:
 
 
 def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
-    """A builder of another kind is another machine; what is not known to be one is this."""
+    """A builder of another kind is another machine, and so may be one that is not known."""
     folder = own(tmp_path)
     node = Node("app", "amd64")
     made, store = graph(folder), LayoutStore(folder / "cache")
-    for machine, noted in (("linux/s390x", False), ("", True)):
+    for machine, noted in (("linux/s390x", False), ("", False), (host_platform(), True)):
         (folder / times.FILE).unlink(missing_ok=True)
         record = replace(
             image(store, "app", (b"files",)), key=made.key(node), inputs=tuple(made.inputs(node))
@@ -546,6 +547,10 @@ def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
         store.put(replace(record, node=str(node), machine=machine))
         assert doit(folder, "--times").returncode == 0
         assert ("app:amd64" in times.read(folder, "").seconds) == noted
+    write(folder, {times.FILE: 'machine = "linux/s390x"\n[seconds]\n'})  # of which nothing is known yet
+    done = doit(folder, "--times", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout) and "1 nodes, written" in done.stderr
+    assert times.read(folder, "").machine == host_platform()
     write(folder, {times.FILE: 'machine = "linux/s390x"\n[seconds]\n"app:amd64" = 9\n'})
     done = doit(folder, "--times")
     assert done.returncode == 10

@@ -38,7 +38,7 @@ def tag(record: Record, digest: str = "") -> Tag:
 
 
 def choose(*tags: Tag, keys: set[str]) -> retention.Choice:
-    return retention.choose(tags, keys, NOW - datetime.timedelta(days=30))
+    return retention.choose(retention.Survey(tags), keys, NOW - datetime.timedelta(days=30))
 
 
 def test_what_nothing_needs_and_is_old_goes(store: LayoutStore) -> None:
