@@ -66,6 +66,9 @@ class Listener(Protocol):
     def step(self, node: Node, step: str) -> None:
         """The builder has come to an instruction."""
 
+    def warn(self, message: str) -> None:
+        """Something that people should know."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -284,6 +287,9 @@ class Builder:
                 )
             return [f"--secret={_fields(id='ca', src=bundle)}"] if bundle else []
         if secret.env:
+            if not os.environ.get(secret.env):
+                what = f"secret {name}: the variable {secret.env} is not set"
+                self.listener.warn(f"{node}: {what}; what mounts it is built without it")
             return [f"--secret={_fields(id=name, env=secret.env)}"]
         return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
 

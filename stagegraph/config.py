@@ -348,4 +348,6 @@ class _Builder(Recipes):
         table = self.table(("secrets", name), "secret")
         if len(table) != 1:
             raise self.error(("secrets", name), f"secret {name} needs either file or env")
+        if "env" in table and not schema.VARIABLE.fullmatch(table["env"]):
+            raise self.error(("secrets", name, "env"), f"{table['env']!r} is not the name of a variable")
         return Secret(**table)

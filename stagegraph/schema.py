@@ -33,6 +33,7 @@ RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ELSEWHERE, *COMMANDS))
 # A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
 NAME = re.compile(r"(?=.{1,54}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
+VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 _HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
@@ -81,7 +82,7 @@ TABLES: dict[str, Mapping[str, Kind]] = {
         "contexts": list, "circleci": dict, "github": dict,
     },
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
-    "github executor": {**_EXECUTOR, "runs_on": str},
+    "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
 TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets", "ci")
 TYPE_NAMES: dict[Kind, str] = {

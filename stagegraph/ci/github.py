@@ -34,9 +34,7 @@ def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
     for job in pipeline.jobs:
         needs = {"needs": list(job.needs)} if job.needs else {}
         jobs[job.name] = {**needs, **_job(job.executor, steps.build(job, table), table)}
-    if table.publish:
-        jobs["publish"] = _publish(list(jobs), goals, table)
-    return _workflow(jobs, table)
+    return _ended(jobs, goals, table)
 
 
 def dynamic(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
@@ -70,11 +68,11 @@ def dynamic(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
             **_job(first, todo, table),
             "runs-on": matrix["runs_on"],
         }
+    made = _ended(jobs, goals, table)
     if table.publish:
-        jobs["publish"] = _publish(list(jobs), goals, table)
         # jobs that were not needed are skipped, which is no failure
         jobs["publish"]["if"] = f"${{{{ !cancelled() && !failure() && {_on_branch(table)} }}}}"
-    return _workflow(jobs, table)
+    return made
 
 
 def levels(pipeline: Pipeline) -> list[list[Job]]:
@@ -100,6 +98,23 @@ def matrix(pipeline: Pipeline, count: int) -> str:
         for level in (*found, *[[]] * (count - len(found)))
     ]
     return "".join(f"level-{number}={json.dumps(row)}\n" for number, row in enumerate(rows, 1))
+
+
+def _ended(jobs: dict[str, Any], goals: Goals, table: Table) -> dict[str, Any]:
+    """The workflow, with what comes last: one job that a branch's rules can require, whatever the others are
+    called this time, and one that publishes."""
+    needs = list(jobs)
+    if table.publish:
+        jobs["publish"] = _publish(needs, goals, table)
+    bad = "contains(needs.*.result, 'failure') || contains(needs.*.result, 'cancelled')"
+    jobs["all"] = {
+        "needs": needs,
+        "if": "always()",
+        "runs-on": table.services["github"][0].options["runs_on"],
+        "timeout-minutes": 5,
+        "steps": [{"name": "A job has not ended well", "if": bad, "run": "exit 1"}],
+    }
+    return _workflow(jobs, table)
 
 
 def _on_branch(table: Table) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Executor:
     price: float
     speed: float
     emulated: float
-    options: Mapping[str, str]
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:
 class _Reader(Tables):
     def read(self) -> Table:
         table = self.table(("ci",), "ci")
+        for name in ("command", "branch"):
+            if table.get(name) == "":
+                raise self.error(("ci", name), f"{name} is empty", "leave it out for the default")
         for name, least in (("limit", 1), ("setup", 0), ("unknown", 1), ("waiting", 0)):
             if table.get(name, least) < least:
                 raise self.error(("ci", name), f"{name} must be {least} at least")
@@ -67,7 +70,10 @@ class _Reader(Tables):
             limit=table.get("limit", 300),
             setup=table.get("setup", 3),
             unknown=table.get("unknown", 60),
-            waiting=self.number(table, ("ci",), "waiting", 0.0),
+            # somebody's minute is worth a machine's at least
+            waiting=self.number(
+                table, ("ci",), "waiting", min(each.price for found in services.values() for each in found)
+            ),
             dynamic=table.get("dynamic", False),
             publish=table.get("publish", False),
             registry=self.registry(table),
@@ -118,7 +124,7 @@ class _Reader(Tables):
             hint = nearest(docker, schema.DOCKER_PLATFORMS)
             raise self.error((*path, "docker"), f"docker = {docker!r} is not an OCI platform", hint)
         for key in (_OPTIONS[service][0], "price"):
-            if key not in table:
+            if table.get(key) in (None, "", []):
                 raise self.error(path, f"executor {name} has no {key}", _EXAMPLE)
         emulated, speed = self.number(table, path, "emulated", 0.0), self.number(table, path, "speed", 1.0)
         if not speed:

@@ -12,7 +12,7 @@ from ..errors import ProjectError, StoreError
 from .base import OPT_JSON, Command, flag, option, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..ci.model import Pipeline
     from ..ci.pipelines import Plans
@@ -60,56 +60,102 @@ class CI(Command):
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
         from ..ci.pipelines import Plans
-        from ..ci.times import FILE
 
-        ways = [f"--{name}" for name in ("check", "times", "json", "matrix") if name in flags]
-        ways += ["--continuation"] if self.values["continuation"] else []
-        if len(ways) > 1 and set(ways) not in ({"--json", "--times"}, {"--json", "--check"}):
-            raise ProjectError("command line", f"{ways[0]} does not go with {ways[1]}", "one after the other")
-        if "check" in flags:
-            settings = replace(session.project.settings, locked=True)  # or stages.lock might be written
-            session = type(session)(replace(session.project, settings=settings), session.report)
+        _refuse_mixed([*flags, *(["continuation"] if self.values["continuation"] else [])])
         if words:
             hint = "what is built stands under [ci] images; doit ci --help"
             raise ProjectError("command line", f"doit ci takes no {words[0]!r}", hint)
+        if "check" in flags:
+            settings = replace(session.project.settings, locked=True)  # or stages.lock might be written
+            session = type(session)(replace(session.project, settings=settings), session.report)
         plans = Plans(session.graph, limit=self.values["limit"])
         if "times" in flags:
             _note_times(session, plans.goals)
-        for service, asked in (("circleci", self.values["continuation"]), ("github", "matrix" in flags)):
-            if asked and service not in plans.table.services:
-                hint = f"write [ci.{service}.NAME]"
-                raise ProjectError("doit ci", f"no executor of {service} is declared", hint)
-        if path := self.values["continuation"]:
-            _write(Path(path), plans.continuation(_needed(session, plans)))
-            return 0
-        if "matrix" in flags:
-            print(plans.matrix(_needed(session, plans)), end="")
+        if self.values["continuation"] or "matrix" in flags:
+            _what_must_be_built(session, plans, self.values["continuation"])
             return 0
         files = plans.files()
+        pipelines = {name: pipeline for name, (_, pipeline) in files.items()}
         if "json" in flags:
-            found = [facts(name, pipeline) for name, (_, pipeline) in files.items()]
+            found = [facts(name, pipeline) for name, pipeline in pipelines.items()]
             print_json({"schema": 1, "pipelines": found, "guessed": [str(node) for node in plans.guessed()]})
         else:
-            for name, (_, pipeline) in files.items():
-                print(f"{name}\n{table(pipeline)}")
-            if guessed := [str(node) for node in plans.guessed()]:
-                taken = f"taken to need {plans.table.unknown} minutes, as {FILE} has no time"
-                print(f"{taken}: {few(guessed)}")
+            _tell(plans, pipelines)
+        if not plans.table.prepare and "/" not in plans.table.command:
+            hint = "[ci] prepare is a command that sets it up (docs/reference.md, CI)"
+            print(f"warning: a service's machine has no {plans.table.command!r}; {hint}", file=sys.stderr)
         texts = {name: text for name, (text, _) in files.items()}
-        return self._files(session.project.root, texts, flags, plans.table.ci)
-
-    def _files(self, root: Path, files: dict[str, str], flags: set[str], command: str) -> int:
-        """Write or check."""
-        stale = [name for name, text in files.items() if _read(root / name) != text]
         if "check" in flags:
-            for name in stale:
-                made = _made_by(root / name)
-                other = f" (it was made by {made})" if made and made != command else ""
-                print(f"{name} is not up to date; {command} writes it{other}", file=sys.stderr)
-            return _OUT_OF_DATE if stale else 0
-        for name in stale:
-            _write(root / name, files[name])
+            return _check(session.project.root, texts, plans.table.ci)
+        _write(session.project.root, texts)
         return 0
+
+
+def _refuse_mixed(flags: Sequence[str]) -> None:
+    """Raises ``ProjectError`` for options that each want something else done."""
+    ways = sorted({"check", "times", "json", "matrix", "continuation"} & {*flags})
+    if len(ways) > 1 and ways not in (["json", "times"], ["check", "json"]):
+        raise ProjectError("command line", f"--{ways[0]} does not go with --{ways[1]}", "one after the other")
+
+
+def _what_must_be_built(session: Session, plans: Plans, path: str) -> None:
+    """Jobs for what the registry lacks: CircleCI's into a file, or GitHub's on standard output."""
+    from ..files import write_atomically
+
+    service = "circleci" if path else "github"
+    if service not in plans.table.services:
+        raise ProjectError("doit ci", f"no executor of {service} is declared", f"write [ci.{service}.NAME]")
+    needed = _needed(session, plans)
+    if path:
+        _refuse_anothers(Path(path))
+        write_atomically(Path(path), plans.continuation(needed).encode())
+    else:
+        print(plans.matrix(needed), end="")
+
+
+def _tell(plans: Plans, pipelines: Mapping[str, Pipeline]) -> None:
+    from ..ci.times import FILE
+
+    for name, pipeline in pipelines.items():
+        print(f"{name}\n{table(pipeline)}")
+    if guessed := [str(node) for node in plans.guessed()]:
+        print(f"taken to need {plans.table.unknown} minutes, as {FILE} has no time: {few(guessed)}")
+
+
+def _done_with(root: Path, files: Mapping[str, str]) -> list[str]:
+    """Files that were generated for a service of which no executor is declared any more."""
+    from ..ci.pipelines import WRITERS
+
+    return [w.FILE for w in WRITERS.values() if w.FILE not in files and _made_by(root / w.FILE)]
+
+
+def _check(root: Path, files: Mapping[str, str], command: str) -> int:
+    """Say which files are not as they would be written; the exit status."""
+    bad = 0
+    for name in [name for name, text in files.items() if _read(root / name) != text]:
+        made, bad = _made_by(root / name), _OUT_OF_DATE
+        other = f" (it was made by {made})" if made and made != command else ""
+        print(f"{name} is not up to date; {command} writes it{other}", file=sys.stderr)
+    for name in _done_with(root, files):
+        bad = _OUT_OF_DATE
+        print(f"{name}: no executor is declared for it; {command} removes it", file=sys.stderr)
+    if not bad:
+        print(f"up to date: {' '.join(files)}", file=sys.stderr)
+    return bad
+
+
+def _write(root: Path, files: Mapping[str, str]) -> None:
+    """Write those that are not as they should be, once all of them may be written."""
+    from ..files import write_atomically
+
+    stale = [name for name, text in files.items() if _read(root / name) != text]
+    for name in stale:
+        _refuse_anothers(root / name)
+    for name in stale:
+        write_atomically(root / name, files[name].encode())
+    for name in _done_with(root, files):
+        print(f"{name}: removed, as no executor is declared for it", file=sys.stderr)
+        (root / name).unlink()
 
 
 def _note_times(session: Session, goals: list[Node]) -> None:
@@ -164,15 +210,11 @@ def _read(path: Path) -> str:
         raise StoreError(str(path), f"cannot be read: {error.strerror}") from None
 
 
-def _write(path: Path, text: str) -> None:
-    from ..ci.pipelines import HEADER
-    from ..files import write_atomically
-
-    there = _read(path)
-    if there and not there.startswith(HEADER):
+def _refuse_anothers(path: Path) -> None:
+    """Raises ``ProjectError`` for a file that was not generated."""
+    if path.is_file() and path.stat().st_size and not _made_by(path):
         hint = "move its jobs elsewhere ([ci] check runs a command of yours), and remove it"
         raise ProjectError(str(path), "was not generated, so it is left as it is", hint)
-    write_atomically(path, text.encode())
 
 
 def table(pipeline: Pipeline) -> str:

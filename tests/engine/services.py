@@ -206,14 +206,15 @@ class GitHub(Service):
             job = workflow["jobs"][name]
             failed = any(not each.ok for need in needs[name] for each in self.results[need])
             skipped = any(not self.results[need] for need in needs[name])
-            context = Context(self, {"failed": failed, "skipped": skipped}, {}, None)
+            ends = [_end(self.results[need]) for need in needs[name]]
+            context = Context(self, {"failed": failed, "skipped": skipped}, {}, None, ends=ends)
             if not context.true(job.get("if", "success()")):
                 return []
             rows = {row.get("job", name): row for row in self._rows(job, context)}
 
             def one(label: str) -> list[tuple[str, Outcome]]:
                 this = kill if kill and kill.job == label else None
-                return [(label, self._job(name, job, rows[label], this))]
+                return [(label, self._job(name, job, rows[label], this, ends))]
 
             return [pair for _, pairs in side_by_side(dict.fromkeys(rows, ()), one) for pair in pairs]
 
@@ -230,7 +231,9 @@ class GitHub(Service):
         assert rows, "a matrix must not be empty"
         return rows
 
-    def _job(self, name: str, job: dict[str, Any], row: dict[str, str], kill: Kill | None) -> Outcome:
+    def _job(
+        self, name: str, job: dict[str, Any], row: dict[str, str], kill: Kill | None, ends: list[str]
+    ) -> Outcome:
         folder = self.fresh(name)
         plain = Context(self, {}, row, None)
         env = {key: plain.text(str(value)) for key, value in job.get("env", {}).items()}
@@ -240,11 +243,12 @@ class GitHub(Service):
         with machine(self.origin, folder, {**env, **own}) as here:
             for step in job["steps"]:
                 state = {"failed": not here.outcome.ok, "skipped": False}
-                context = Context(self, state, row, here, env, outputs)
+                context = Context(self, state, row, here, env, outputs, ends)
                 if here.gone or not context.true(step.get("if", "success()")):
                     continue
                 this = kill if kill and kill.step == step.get("name") else None
                 ok = self._step(here, step, context, this)
+                outputs.setdefault(step.get("id", ""), {})["outcome"] = "success" if ok else "failure"
                 here.outcome.ok = here.outcome.ok and ok
         lines = (folder / "output_file").read_text().splitlines()
         found = dict(line.split("=", 1) for line in lines)
@@ -262,7 +266,7 @@ class GitHub(Service):
             case "actions/cache/restore":
                 prefixes = [options["key"], *options["restore-keys"].splitlines()]
                 key = self.restore(prefixes, here.folder / options["path"])
-                context.outputs[step["id"]] = {"cache-matched-key": key}
+                context.outputs[step["id"]] = {"cache-matched-key": key}  # its outcome is added by who calls
             case "actions/cache/save":
                 assert options["key"] not in self.caches, "a warning at each run"
                 self.save(options["key"], here.folder / options["path"])
@@ -279,7 +283,12 @@ class GitHub(Service):
         return True
 
 
-_TOKEN = re.compile(r"\s*('[^']*'|&&|\|\||==|!=|[!(),]|[\w.-]+)")
+def _end(outcomes: list[Outcome]) -> str:
+    """The result of a job, of all rows of its matrix."""
+    return "skipped" if not outcomes else "success" if all(each.ok for each in outcomes) else "failure"
+
+
+_TOKEN = re.compile(r"\s*('[^']*'|&&|\|\||==|!=|[!(),]|[\w.*-]+)")
 
 
 @dataclass
@@ -292,6 +301,7 @@ class Context:
     here: Machine | None
     env: Mapping[str, str] = field(default_factory=dict)
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    ends: list[str] = field(default_factory=list)
 
     def text(self, template: str) -> str:
         def value(match: re.Match[str]) -> str:
@@ -317,6 +327,7 @@ class Context:
             # jobs that were skipped are no success
             "success": lambda: not (self.state["failed"] or self.state["skipped"]),
             "hashFiles": self._hash,
+            "contains": lambda many, one: one in many,
             "fromJSON": lambda text: text,
             "format": lambda text, *words: text.format(*words),
             "look": self._look,
@@ -339,7 +350,8 @@ class Context:
 
     def _hash(self, name: str) -> str:
         assert self.here is not None
-        return hashlib.sha256((self.here.folder / name).read_bytes()).hexdigest()
+        file = self.here.folder / name
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
     def _look(self, name: str) -> Any:
         known = {
@@ -352,17 +364,14 @@ class Context:
         if name in known:
             return known[name]
         kind, _, rest = name.partition(".")
-        match kind:
-            case "matrix":
-                return self.row[rest]
-            case "env":
-                return self.env.get(rest)
-            case "secrets":
-                return None if self.service.fork else self.service.secrets.get(rest)
-            case "steps":
-                step, _, output = rest.split(".", 2)
-                return self.outputs.get(step, {}).get(output)
-            case "needs":
-                job, _, output = rest.split(".", 2)
-                return self.service.outputs[job][output]
-        raise AssertionError(f"nothing known of {name}")
+        step, output = (*rest.replace(".outputs.", ".").split("."), "")[:2]
+        found: dict[str, Callable[[], Any]] = {
+            "matrix": lambda: self.row[rest],
+            "env": lambda: self.env.get(rest),
+            "vars": lambda: None,
+            "secrets": lambda: None if self.service.fork else self.service.secrets.get(rest),
+            "steps": lambda: self.outputs.get(step, {}).get(output),
+            "needs": lambda: self.ends if step == "*" else self.service.outputs[step][output],
+        }
+        assert kind in found, f"nothing known of {name}"
+        return found[kind]()

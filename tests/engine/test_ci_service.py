@@ -117,7 +117,7 @@ def test_caches_and_a_workspace(
     service = kind(project(tmp_path / "project", program, repo), tmp_path / "service")
     first = service.run()
     ended_well(first)
-    assert len(first) == 3
+    assert len(first) == (3 if kind is CircleCI else 4)
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
     commit(service.origin, {"two/file": "changed\n"})
     second = service.run()
@@ -213,16 +213,16 @@ def test_github_has_jobs_for_what_the_registry_lacks(
     )
     first = service.run()
     ended_well(first)
-    assert len(first) == 5
+    assert len(first) == 6
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
     commit(service.origin, {"two/file": "changed\n"})
     second = service.run()
     ended_well(second)
-    assert len(second) < 5
+    assert len(second) < 6
     assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
     third = service.run()
     ended_well(third)
-    assert set(third) == {"plan", "publish"}
+    assert set(third) == {"plan", "publish", "all"}
     assert not built(third)
 
 
@@ -237,10 +237,30 @@ def test_github_goes_on_after_a_machine_was_lost(
         return sum(tag.startswith("one-") for tag in registry.tags(repo)) == 2
 
     lost = service.run(kill=Kill("one-1", "Build and test", one_is_pushed, gone=True))
-    assert not lost["one-1"].ok
+    assert not lost["one-1"].ok and not lost["all"].ok
     rerun = service.run(only={"one-1"})
     ended_well(rerun)
     assert built(lost, rerun) == Counter(dict.fromkeys(NODES, 1))
+
+
+def test_a_job_that_never_had_its_cache_saves_none(tmp_path: Path, program: Path, repo: str) -> None:
+    """Or the next would begin with what it left."""
+    origin = project(tmp_path / "project", program, repo)
+    prepare = "mkdir -p cache && touch cache/begun && test ! -e broken"
+    toml = (origin / "stages.toml").read_text().replace("[ci]", f'[ci]\nprepare = "{prepare}"')
+    commit(origin, {"stages.toml": toml})
+    one_job(origin)
+    service = GitHub(origin, tmp_path / "service")
+    ended_well(service.run())
+    (saved,) = service.caches
+    commit(origin, {"broken": "", "two/file": "changed\n"})
+    assert not service.run()["one-1"].ok
+    assert set(service.caches) == {saved}
+    git(origin, "rm", "-q", "broken")
+    commit(origin)
+    again = service.run()
+    ended_well(again)
+    assert built(again) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
 
 
 def test_a_forks_pull_request_writes_nothing_that_others_read(
