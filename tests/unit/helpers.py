@@ -16,7 +16,7 @@ import zstandard
 from stagegraph import config
 from stagegraph import key as keys
 from stagegraph.dockerfile import Facts, analyse
-from stagegraph.errors import ResolveError
+from stagegraph.errors import ResolveError, StagegraphError
 from stagegraph.files import write_atomically
 from stagegraph.graph import Graph
 from stagegraph.key import Input
@@ -61,14 +61,18 @@ def stages(root: Path, dockerfiles: Mapping[str, str], *, head: str = HEAD, more
 class Registry:
     """Stands in for what an image reference names; notes what it was asked."""
 
-    def __init__(self, images: Mapping[str, Resolved] | None = None) -> None:
+    def __init__(
+        self, images: Mapping[str, Resolved] | None = None, kind: type[StagegraphError] = ResolveError
+    ) -> None:
+        """``kind``: what others come to."""
+        self.kind = kind
         self.images = {"debian:trixie": resolved("debian"), **(images or {})}
         self.asked: list[str] = []
 
     def __call__(self, reference: str) -> Resolved:
         self.asked.append(reference)
         if reference not in self.images:
-            raise ResolveError(reference, "no such image")
+            raise self.kind(reference, "no such image")
         return self.images[reference]
 
 

@@ -19,7 +19,7 @@ from helpers import graph, image, stages, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagegraph import programs
+from stagegraph import asked, programs
 from stagegraph.ci import github, jobs, table, times, work
 from stagegraph.ci.model import Executor, Job, Pipeline, Table, Unit
 from stagegraph.ci.pipelines import HEADER, WRITERS, Plans
@@ -202,6 +202,14 @@ def test_what_stands_between_an_image_and_its_test_goes_with_them(tmp_path: Path
     assert sorted(map(str, units[-1].nodes)) == ["app-test:amd64", "app:amd64", "over:amd64"]
 
 
+def test_a_node_that_is_an_image_too_is_asked_for_alone(tmp_path: Path) -> None:
+    """Where the image is no goal its test is not planned, so it must not run."""
+    made = declared(tmp_path)
+    units = work.units(made, [Node("over", "amd64")], (AMD,), Times("linux/amd64", {}), 60)
+    assert [each.words for each in units][-2:] == [("_app:amd64",), ("over:amd64",)]
+    assert asked.named(made, tests=True)["_app:amd64"] == [Node("app", "amd64")]
+
+
 def test_platforms_that_share_a_key_share_a_unit(tmp_path: Path) -> None:
     head = '[platforms.board]\ndocker = "linux/arm64"\n'
     made = declared(tmp_path, head + NATIVE)
@@ -361,6 +369,39 @@ def test_caches_are_saved_when_a_step_failed_and_by_no_fork(tmp_path: Path) -> N
     assert save["when"] == "always"
     assert [save["key"].startswith(prefix) for prefix in restore["keys"]] == [True, True, False, False]
     assert restore["keys"][2:] == [key.replace("whose", "own") for key in restore["keys"][:2]]
+
+
+def test_defaults_and_forms_of_the_table(tmp_path: Path) -> None:
+    folder = project(tmp_path, MODES["caches"] + 'prepare = "cat <<X\\nX"\n')
+    toml = (folder / "stages.toml").read_text()
+    write(folder, {"stages.toml": toml.replace('runs_on = "a"', 'runs_on = ["self-hosted", "linux"]')})
+    plans = Plans(graph(folder))
+    prices = [each.price for found in plans.table.services.values() for each in found]
+    assert plans.table.waiting == min(prices) > 0  # a minute of waiting is worth one of a machine
+    files = {name: yaml.safe_load(text) for name, (text, _) in plans.files().items()}
+    for name, text in plans.files().items():
+        validate(tmp_path, name, text[0])
+    jobs = files[".github/workflows/images.yml"]["jobs"].values()
+    assert ["self-hosted", "linux"] in [job["runs-on"] for job in jobs]
+    steps = [step for job in files[".circleci/config.yml"]["jobs"].values() for step in job["steps"]]
+    said = [step["run"]["command"] for step in steps if "run" in step and "cat" in step["run"]["command"]]
+    assert said and all(command.startswith("cat \\<<X") for command in said)
+
+
+def test_one_job_tells_whether_all_ended_well(tmp_path: Path) -> None:
+    """Whatever the jobs are called; who publishes comes after it is decided."""
+    jobs = yaml.safe_load(written(project(tmp_path, MODES["dynamic"]))[".github/workflows/images.yml"])[
+        "jobs"
+    ]
+    assert {*jobs["all"]["needs"]} == {*jobs} - {"all", "publish"}
+    assert jobs["all"]["if"] == "always()" and "'failure'" in jobs["all"]["steps"][0]["if"]
+
+
+def test_a_users_name_is_no_secret(tmp_path: Path) -> None:
+    """GitHub would take it out of outputs, jobs' names among them."""
+    text = written(project(tmp_path, MODES["dynamic"]))[".github/workflows/images.yml"]
+    assert "REGISTRY_USER: ${{ vars.REGISTRY_USER || secrets.REGISTRY_USER }}" in text
+    assert "REGISTRY_PASSWORD: ${{ secrets.REGISTRY_PASSWORD }}" in text
 
 
 def test_a_limit_of_the_call_is_handed_on(tmp_path: Path) -> None:
@@ -572,13 +613,39 @@ def test_files_do_not_depend_on_the_process(tmp_path: Path) -> None:
     assert len(printed) == 1
 
 
-def test_a_file_of_somebodys_own_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b"name: mine\n", b"name: \xff\n"])
+def test_a_file_of_somebodys_own_is_left_alone(tmp_path: Path, text: bytes) -> None:
     folder = own(tmp_path)
-    path = write(folder, {github.FILE: "name: mine\n"}) / github.FILE
+    (folder / github.FILE).parent.mkdir(parents=True)
+    (folder / github.FILE).write_bytes(text)
     done = doit(folder)
     assert done.returncode == 10
     assert "was not generated" in done.stderr
-    assert path.read_text() == "name: mine\n"
+    assert (folder / github.FILE).read_bytes() == text
+
+
+def test_files_of_services_that_are_done_with_go(tmp_path: Path) -> None:
+    folder = own(tmp_path)
+    other = '[ci.circleci.amd64]\ndocker = "linux/amd64"\nresource_class = "medium"\nprice = 1.0\n'
+    toml = (folder / "stages.toml").read_text()
+    write(folder, {"stages.toml": toml + other})
+    assert doit(folder).returncode == 0 and (folder / ".circleci/config.yml").exists()
+    write(folder, {"stages.toml": toml})
+    done = doit(folder, "--check")
+    assert done.returncode == 1
+    assert ".circleci/config.yml: no executor is declared for it; doit ci removes it" in done.stderr
+    assert "removed" in doit(folder).stderr and not (folder / ".circleci/config.yml").exists()
+    assert "up to date: .github/workflows/images.yml" in doit(folder, "--check").stderr
+
+
+def test_a_machine_that_has_no_doit_is_warned_of(tmp_path: Path) -> None:
+    folder = own(tmp_path)
+    assert "warning: a service's machine has no 'doit'" in doit(folder).stderr
+    toml = (folder / "stages.toml").read_text()
+    write(folder, {"stages.toml": toml.replace("[ci]", '[ci]\ncommand = "./run doit"')})
+    assert "warning" not in doit(folder).stderr
+    write(folder, {"stages.toml": toml.replace("[ci]", '[ci]\ncommand = ""')})
+    assert "command is empty" in doit(folder).stderr
 
 
 def test_this_projects_files_are_up_to_date() -> None:

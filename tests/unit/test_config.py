@@ -518,6 +518,14 @@ HEADS = {
         ('atom"', 'atom"\nregistry = "https://x"'),
         "stages.toml:3: 'https://x' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
     ),
+    "port of the registry": (
+        ('atom"', 'atom"\nregistry = "host:65536"'),
+        "stages.toml:3: 'host:65536' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
+    ),
+    "registry that looks like an option": (
+        ('atom"', 'atom"\nregistry = "-x"'),
+        "stages.toml:3: '-x' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
+    ),
     "push": (
         ('atom"', 'atom"\npush = "build"'),
         "stages.toml:3: push=build is no such setting\n  did you mean 'built'?",

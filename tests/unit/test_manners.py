@@ -12,6 +12,13 @@ import pytest
 pytestmark = pytest.mark.unit
 
 
+LOCK = f"""\
+[images.x]
+index = "sha256:{"0" * 64}"
+"linux/amd64" = "sha256:{"0" * 64}"
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "dodo.py").write_text("from stagegraph.tasks import *\n")
@@ -46,6 +53,31 @@ def test_help(project: Path, words: list[str], said: str) -> None:
 def test_help_says_what_it_does_before_its_options(project: Path) -> None:
     text = doit(project, "plan", "--help").stdout
     assert text.index("USAGE") < text.index("DESCRIPTION") < text.index("OPTIONS")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plan", "--jsno"], "option --jsno not recognized\n  did you mean '--json'? doit plan --help"),
+        (["prune", "--zzz"], "option --zzz not recognized\n  doit prune --help"),
+        (["keys", "--write"], "option --write requires argument\n  doit keys --help"),
+        (["keys", "--write=stages.toml"], "--write stages.toml: it is no folder\n  --write=FOLDER"),
+        (["shell", "a:amd64", "ls"], "shell takes one node\n  doit shell stock:amd64"),
+    ],
+)
+def test_slips(project: Path, words: list[str], said: str) -> None:
+    (project / "stages.lock").write_text(LOCK)
+    done = doit(project, *words)
+    assert (done.returncode, done.stderr) == (10, f"ERROR: command line: {said}\n")
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "archive = 5\n", 'archive = "2026-99-99"\n', "\xff"])
+@pytest.mark.parametrize("words", [["plan"], ["a:amd64"], ["list"], ["lock", "archive"]])
+def test_a_lock_that_is_none(project: Path, text: str, words: list[str]) -> None:
+    (project / "stages.lock").write_text(text, encoding="latin-1")
+    done = doit(project, *words)
+    assert done.returncode == 13 and done.stderr.startswith("ERROR: stages.lock: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_reader_that_goes_away(project: Path) -> None:

@@ -6,6 +6,7 @@ import datetime
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import image, sha, stages, write
@@ -17,6 +18,7 @@ from stagegraph.record import Record
 from stagegraph.retention import Tag
 from stagegraph.session import Session
 from stagegraph.store.layout import LayoutStore
+from stagegraph.store.remote import sha256 as remote_sha256
 
 pytestmark = pytest.mark.unit
 
@@ -58,6 +60,23 @@ def test_a_manifest_that_a_kept_tag_has_too_stays(store: LayoutStore) -> None:
     needed, old = made(store, "a"), made(store, "b")
     choice = choose(tag(needed, sha("one")), tag(old, sha("one")), keys={needed.key})
     assert not choice.doomed
+
+
+def test_a_manifest_that_somebody_has_named_stays(store: LayoutStore) -> None:
+    old, older = made(store, "a"), made(store, "b")
+    tags = (tag(old, sha("one")), tag(older, sha("two")))
+    choice = retention.choose(retention.Survey(tags, frozenset({sha("one")})), set(), NOW)
+    assert choice.doomed == tags[1:]
+
+
+def test_what_a_registry_holds(store: LayoutStore) -> None:
+    record = made(store, "a")
+    lie = f"a-amd64-{'0' * 64}"  # a record of another key
+    data = {record.tag: record.to_bytes(), lie: record.to_bytes(), "stock-amd64": b"image", "gone": None}
+    remote = SimpleNamespace(tags=lambda: list(data), reference=str, raw=data.get)
+    found = retention.survey(remote)  # type: ignore[arg-type]
+    assert [each.name for each in found.tags] == [record.tag]
+    assert found.others == {remote_sha256(data[name] or b"") for name in (lie, "stock-amd64")}
 
 
 def test_an_image_that_got_another_key_lately_is_young_under_it(store: LayoutStore) -> None:
@@ -138,7 +157,7 @@ def test_a_project_in_a_folder_of_its_repository(tmp_path: Path, repository: Pat
 
 
 def test_a_revision_that_is_none_is_said(repository: Path, tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match="git"):
+    with pytest.raises(ProjectError, match="no revision 'nowhere'"):
         retention.revisions(repository, ["nowhere"])
     with pytest.raises(ProjectError, match="not a git repository"):
         retention.revisions(tmp_path)

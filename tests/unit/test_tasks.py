@@ -10,7 +10,7 @@ import pytest
 from helpers import Registry, graph, stages
 
 from stagegraph import tasks
-from stagegraph.errors import ProjectError
+from stagegraph.errors import LoginError, ProjectError, RegistryError, ResolveError, StagegraphError
 from stagegraph.memory import MemoryDB
 from stagegraph.model import Bootstrap, ExternalBase, Node, Platform, Stage
 
@@ -69,8 +69,12 @@ def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.Monkey
     assert tasks.unknown_goal("top:amd64", words).hint == "it stands on others, as low--top"
 
 
+@pytest.mark.parametrize("kind", [ResolveError, LoginError, RegistryError])
 def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: type[StagegraphError],
 ) -> None:
     dockerfiles = {
         "here": "FROM base\n",
@@ -78,7 +82,7 @@ def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
         "above": "FROM far\n",
         "farther": "FROM registry.example.org/far:1\nUSER 1\n",
     }
-    registry = Registry()
+    registry = Registry(kind=kind)
     nodes = graph(stages(tmp_path, dockerfiles), registry)
     monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=nodes.project, graph=nodes))
     assert [str(node) for node in tasks.resolve_goals([])] == ["here:amd64", "here:aarch64"]
