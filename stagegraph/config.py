@@ -57,17 +57,17 @@ def read(root: Path) -> str:
 
 def parse(text: str) -> tuple[dict[str, Any], Lines]:
     """TOML text -> tables and their lines. Raises ``ProjectError``."""
-    import toml
+    import tomllib
 
     lines = Lines(text, FILE)
     try:
-        return toml.loads(text), lines
-    except toml.TomlDecodeError as error:
-        message = str(error).split(" (line")[0]
-        raise ProjectError(f"{FILE}:{error.lineno}", f"not valid TOML: {message}") from None
-    except (IndexError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # toml lets these escape on some malformed input, without a line
-        raise ProjectError(FILE, f"not valid TOML: {error}") from None
+        return tomllib.loads(text), lines
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).partition(" (at line ")
+        line = place.partition(",")[0] if place else str(text.rstrip().count("\n") + 1)
+        raise ProjectError(f"{FILE}:{line}", f"not valid TOML: {message}") from None
+    except RecursionError:
+        raise ProjectError(FILE, "not valid TOML: nested too deep") from None
 
 
 def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None) -> Project:
@@ -328,8 +328,7 @@ class _Builder(Recipes):
         context = self.folder(table["test"], (*path, "test"))
         self.check_dockerfile(context, "Dockerfile", (*path, "test"))
         timeout = table.get("test_timeout", TEST_TIMEOUT)
-        if timeout < 1:
-            raise self.error((*path, "test_timeout"), "test_timeout is in seconds, 1 at least")
+        self.check_timeout(table, path, "test_timeout")
         defaults = self.args(self.defaults, ("defaults",))
         where = self.lines.where(*path, "test")
         recipes = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .errors import DockerfileError, nearest
 from .instructions import Instruction, is_remote, mounts, parse, pinned
 from .stacks import ARGUMENT as STACK_ARGUMENT
-from .variables import APART, Scope, expand, normal_platform, platform_args, variables
+from .variables import APART, AUTOMATIC_ARGS, Scope, expand, normal_platform, platform_args, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -208,6 +208,8 @@ class _Walk:
         value = self._expand(word, self.globals, instruction)
         if not value:
             hint = "give the argument a value in stages.toml, or a default before the first FROM"
+            if automatic := AUTOMATIC_ARGS.intersection(variables(word)):
+                hint = f"take out ARG {min(automatic)}: it is set without, and an ARG may empty it"
             if STACK_ARGUMENT in variables(word):
                 hint = "a stage that stands on others needs an image in stages.toml that has it in its stack"
             raise self._error(instruction, f"{said}: the name is empty or not known before the build", hint)
@@ -332,7 +334,11 @@ class _Walk:
             elif has_default:
                 # whether one word of an ARG sees another's value depends on the version of BuildKit
                 scope.set(name, None if not top and used & own else self._expand(default, scope, instruction))
-            elif not top:
+            elif top:
+                # what BuildKit then takes of a value that was there before depends on its version
+                if name in scope.values and name not in self.build_args:
+                    scope.set(name, None)
+            else:
                 self._note_build_args([name])
                 if name in self.globals.unknown or name in self.globals.values:
                     scope.set(name, self.globals.values.get(name))

@@ -212,7 +212,7 @@ class Lock:
     # -- file ------------------------------------------------------------------------------------
 
     def _read(self) -> dict[str, Any]:
-        import toml
+        import tomllib
 
         try:
             text = self.path.read_text(encoding="utf-8")
@@ -221,8 +221,8 @@ class Lock:
         except (OSError, UnicodeDecodeError) as error:
             raise LockError(FILE, f"cannot be read: {error}") from None
         try:
-            data = toml.loads(text)
-        except (toml.TomlDecodeError, IndexError, ValueError, TypeError, KeyError, AttributeError) as error:
+            data = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise LockError(FILE, f"not valid TOML: {error}", _ANEW) from None
         _check(data)
         return data

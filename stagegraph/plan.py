@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from . import key as keys
 from .errors import StagegraphError
+from .model import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .graph import Graph, Parent
     from .key import Change
-    from .model import Node
     from .record import Record
 
 Decision = Literal["reuse", "pull", "build"]
@@ -26,10 +26,11 @@ Source = Literal["cache", "registry"]
 
 
 class Found(NamedTuple):
-    """A record and the store it was found in."""
+    """A record, the store it was found in, and by which node's name."""
 
     record: Record
     source: Source
+    name: Node
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,23 @@ def ahead(graph: Graph, node: Node, here: Callable[[str], bool], seen: set[Node]
                     seen.add(parent)
                     nodes.append(parent)
                     yield parent
+
+
+def alike(graph: Graph, node: Node) -> Iterator[Node]:
+    """The node, then others on its platform that have its key: a registry may have it under their names.
+
+    Only of those that are made of the same file is the key looked at.
+    """
+    yield node
+    mine = graph.project.recipe(node)
+    for stage in graph.project.stages.values():
+        recipe = stage.recipes.get(node.platform)
+        if mine is None or recipe is None or stage.name == node.stage:
+            continue
+        if (recipe.context, recipe.dockerfile, recipe.target) == (mine.context, mine.dockerfile, mine.target):
+            with suppress(StagegraphError):
+                if graph.key(other := Node(stage.name, node.platform)) == graph.key(node):
+                    yield other
 
 
 def _build(graph: Graph, node: Node, parents: Iterable[Step], known: Record | None) -> Step:

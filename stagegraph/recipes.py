@@ -41,8 +41,7 @@ class Recipes(Tables):
         if (native := table.get("native", "")) and native not in schema.DOCKER_PLATFORMS:
             hint = nearest(native, schema.DOCKER_PLATFORMS)
             raise self.error((*path, "native"), f"native = {native!r} is not an OCI platform", hint)
-        if table.get("timeout", 1) < 1:
-            raise self.error((*path, "timeout"), "timeout is in seconds, 1 at least")
+        self.check_timeout(table, path, "timeout")
         if "path" in table:
             self.folder(table["path"], (*path, "path"))
 

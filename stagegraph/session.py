@@ -109,10 +109,11 @@ class Session:
     def find(self, node: Node, key: str) -> plan.Found | None:
         """``cache/`` first, then the registry."""
         if record := self.layout.find(key):
-            return plan.Found(record, "cache")
+            return plan.Found(record, "cache", node)
         if self.registry:
-            if record := self.registry.find(node, self._docker(node), key):
-                return plan.Found(record, "registry")
+            for name in plan.alike(self.graph, node):
+                if record := self.registry.find(name, self._docker(node), key):
+                    return plan.Found(record, "registry", name)
             # what a test stands on is asked for by its image, which is mostly there
             if key == self.graph.key(node) and self.project.tested_by(node.stage) is None:
                 for below in plan.ahead(self.graph, node, self.layout.has_record, self._ahead):
@@ -166,11 +167,11 @@ class Session:
         return True
 
     def _offer(self, node: Node, record: Record) -> None:
-        """What is here goes to the registry where it should, with all that finds it by its content.
+        """With push=all: what was here before goes to the registry, with all that finds it by its content.
 
         The record may be another node's, of the same key.
         """
-        if self.registry and self.registry.offers(record):
+        if self.registry and self.project.settings.push == "all":
             for known in self.layout.list():
                 if known.digest == record.digest and known.node in (str(node), record.node):
                     self.registry.offer(node, known)
@@ -191,7 +192,7 @@ class Session:
             return None
         if found.source == "registry":
             self.report.step(node, "pulling from the registry")
-            if self.registry is None or not self.registry.pull(node, found.record):
+            if self.registry is None or not self.registry.pull(found.name, found.record):
                 return None
         return found.record, found.source
 
@@ -241,6 +242,7 @@ class Session:
         except (EngineError, StoreError) as error:
             afresh = isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
+        self.layout.sweep()
         for parent, record in parents.items():
             if not self.layout.check(record):
                 raise StoreError(

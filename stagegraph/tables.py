@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .lines import Lines
 
+#: Seconds that a time limit may have: a year.
+_LONGEST = 366 * 86400
 #: Where a table or key stands: ``("stages", "blas", "args")``.
 At = tuple[str, ...]
 
@@ -69,12 +71,18 @@ class Tables:
                 result[name] = "true" if value else "false"
             elif isinstance(value, (str, int)):
                 result[name] = str(value)
+                if "\0" in result[name]:
+                    raise self.error(where, f"argument {name} has a zero byte, which no program can be given")
             else:
                 # a float is refused too: 3.10 would become 3.1
                 raise self.error(
                     where, f"argument {name} must be a string or a whole number", "put it in quotes"
                 )
         return result
+
+    def check_timeout(self, table: Mapping[str, Any], path: At, key: str) -> None:
+        if not 1 <= table.get(key, 1) <= _LONGEST:
+            raise self.error((*path, key), f"{key} is in seconds, 1 at least and a year at most")
 
 
 def _fits(item: object, kind: schema.Kind) -> bool:

@@ -56,6 +56,7 @@ def session() -> Session:
     global _session
     if _session is None:
         try:
+            arm_signals()
             _session = Session.open(root(), given())
         except StagegraphError as error:
             fail(error)
@@ -72,8 +73,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.status = 0
 
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
-        """Nothing to say before the first node; signals are handled from the main thread only."""
-        arm_signals()
+        """Nothing to say before the first node."""
         session().begin()
         if not selected_tasks:
             print(

@@ -43,9 +43,19 @@ def _arm() -> None:
 
 
 def arm_signals() -> None:
-    """SIGTERM ends the process in order (exit status 143). To be called from the main thread."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """SIGTERM and SIGINT end the process in order (exit status 143, 130), and not in a traceback.
+
+    To be called from the main thread.
+    """
+    for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is default:
+            signal.signal(number, _leave)
+
+
+def _leave(number: int, _: object) -> None:
+    if number == signal.SIGINT:
+        os.write(2, b"interrupted\n")  # what is printed in a handler may come in the middle of another print
+    sys.exit(128 + number)
 
 
 def environment() -> Mapping[str, str]:

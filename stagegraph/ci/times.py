@@ -44,7 +44,7 @@ def read(root: Path, machine: str) -> Times:
 
     Raises ``ProjectError``.
     """
-    import toml
+    import tomllib
 
     try:
         text = (root / FILE).read_text(encoding="utf-8")
@@ -53,10 +53,10 @@ def read(root: Path, machine: str) -> Times:
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(FILE, f"cannot be read: {error}") from None
     try:
-        data: dict[str, Any] = toml.loads(text)
+        data: dict[str, Any] = tomllib.loads(text)
         seconds = {str(node): _seconds(value) for node, value in data["seconds"].items()}
         return Times(str(data["machine"]), seconds, _seconds(data.get("emulated", EMULATED)))
-    except (toml.TomlDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         hint = "remove it, and make it anew: doit ci --times"
         raise ProjectError(FILE, f"is not what doit ci --times writes: {error}", hint) from None
 

@@ -50,9 +50,6 @@ class Command(Manners, DoitCmdBase):  # type: ignore[misc]
         except StagegraphError as error:
             print(f"ERROR: {error}", file=sys.stderr)
             return error.exit_status
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
         """Print the answer; the exit status. Raises ``StagegraphError``.

@@ -9,6 +9,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand
 
 from .. import asked
+from ..errors import ProjectError
 from .manners import Manners
 
 
@@ -26,6 +27,10 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
 
     def execute(self, params: Any, args: Any) -> Any:
         asked.words = list(args)
+        if int(params.get("num_process") or 0) < 0:
+            what = ProjectError("command line", f"-n {params['num_process']}: no number of jobs", "-n 2")
+            print(f"ERROR: {what}", file=sys.stderr)
+            return what.exit_status
         try:
             return super().execute(params, args)
         except InvalidCommand as error:

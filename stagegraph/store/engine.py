@@ -118,7 +118,7 @@ def _client() -> Any:
 
     try:
         client = docker.DockerClient(base_url=host(), timeout=600)
-    except docker.errors.DockerException as error:
+    except (docker.errors.DockerException, ValueError) as error:  # an address that is none
         raise EngineError(
             host(), f"no Docker engine answers: {error}", "start Docker, or let ./run start one"
         ) from None

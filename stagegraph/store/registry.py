@@ -53,7 +53,6 @@ class RegistryStore:
         self._undelivered: list[tuple[Node, StagegraphError]] = []
         self._lock = threading.Lock()  # around all of these, and _asked
         self._asked: dict[str, Future[Record | None]] = {}  # by tag
-        self._made: set[str] = set()  # keys that this run pushes
         self._sent: dict[Node, Future[None]] = {}  # pushes of nodes that this run has made
         self._lookups, self._pushes = Workers(LOOKUPS), Workers(PUSHES, WAITING)
 
@@ -143,6 +142,7 @@ class RegistryStore:
                     self.layout.put(record)
                 except StoreError as error:
                     message = error.what
+                    self.layout.sweep()
                     continue
                 return True
             message = last_line(answer.message)
@@ -163,18 +163,12 @@ class RegistryStore:
         if not self._shut() and self.policy != "never":
             for record in made:
                 self._now_holds(records.tag(node.stage, record.docker, record.key), record)
-            with self._lock:
-                self._made |= {record.key for record in made}
             self._sent[node] = self._pushes.submit(partial(self._attempt, partial(self._push, node, *made)))
 
-    def offers(self, record: Record) -> bool:
-        """Whether what is here under a record's key goes to the registry: if all is to be there, or if this
-        run has made it, for another stage of the same key."""
-        return not self._shut() and (self.policy == "all" or record.key in self._made)
-
     def offer(self, node: Node, record: Record) -> None:
-        """Have an image that is here copied to the registry, if it is not there under the node's name."""
-        self._pushes.submit(partial(self._attempt, partial(self._offer, node, record)))
+        """Have an image that was here before copied to the registry, if all is to be there."""
+        if not self._shut() and self.policy == "all":
+            self._pushes.submit(partial(self._attempt, partial(self._offer, node, record)))
 
     def push_image(self, node: Node, record: Record, reference: str) -> None:
         """Have the image itself get its final name in the registry, after its record.

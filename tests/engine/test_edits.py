@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kit import DODO, Project, Registry, header, publish
+from kit import DODO, NATIVE, Project, Registry, header, publish
 
 pytestmark = pytest.mark.engine
 
@@ -186,6 +186,43 @@ def test_two_platforms_that_no_argument_tells_apart_share_every_node(
         text + f'[platforms.twin]\ndocker = "{docker}"\nargs = {{ X = "1" }}\n'
     )
     assert project.built("top:twin").built == set()
+
+
+TWINS = """
+[stages.lib]
+path = "part"
+[stages.twin]
+path = "part"
+[stages.top]
+path = "top"
+[platforms.board]
+docker = "{docker}"
+"""
+
+
+@pytest.fixture
+def twins(project: Project, registry: Registry, repo: str) -> Project:
+    """Two stages and two platforms that come to one key, and what stands on one of the stages."""
+    part = {"part/Dockerfile": "FROM scratch\nCOPY file /\n", "part/file": "p\n"}
+    project.write({"stages.toml": header(repo) + TWINS.format(docker=NATIVE), **part})
+    project.write({"top/Dockerfile": "FROM twin\nWORKDIR /top\n"})
+    project.env["STAGEGRAPH_REGISTRY"] = registry.host
+    return project
+
+
+def test_what_a_registry_has_is_found_by_any_name_of_its_key(twins: Project) -> None:
+    assert twins.built("lib:here").built == {"lib:here"}
+    shutil.rmtree(twins.folder / "cache")
+    assert twins.built("top:board").built == {"top:board"}
+
+
+def test_all_that_is_there_is_pushed_by_whatever_name(twins: Project, registry: Registry, repo: str) -> None:
+    twins.built("push=never", "lib:here")
+    run = twins.built("push=all", "lib:board")
+    assert run.nodes("reuse") == {"lib:board"}
+    assert {tag.rpartition("-")[0] for tag in registry.tags(repo)} == {f"lib-{NATIVE.partition('/')[2]}"}
+    shutil.rmtree(twins.folder / "cache")
+    assert not twins.built("twin:here").built
 
 
 BASED = """

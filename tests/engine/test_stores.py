@@ -188,6 +188,24 @@ def test_a_damaged_blob_is_replaced(chain: Project, damage: str, repo: str) -> N
     assert run.last["images"] == first.last["images"] and layer.read_bytes() == data
 
 
+@pytest.mark.parametrize("records", [True, False])
+@pytest.mark.parametrize("length", [0, 20])
+def test_where_all_blobs_are_cut_off_all_is_built(chain: Project, records: bool, length: int) -> None:
+    """As by a machine that stopped, or a restore that broke off: who writes a blob leaves what is there."""
+    chain.built("light:here")
+    cache = chain.folder / "cache"
+    for path in (cache / "blobs/sha256").iterdir():
+        path.chmod(0o644)
+        os.truncate(path, min(length, path.stat().st_size - 1))
+    if not records:
+        for name in ("records", "latest"):
+            shutil.rmtree(cache / name)
+    run = chain.built("light:here")
+    assert "light:here" in run.built
+    assert chain.doit("verify", "light:here").status == 0
+    assert not chain.built("light:here").built
+
+
 def test_a_damaged_cache_beside_a_good_registry(chain: Project, registry: Registry, repo: str) -> None:
     setting = f"registry={registry.host}"
     first = chain.built(setting, "light:here")

@@ -462,10 +462,13 @@ FAULTS = {
         STAGE + '[images.blas]\nplatforms = ["amd64", "amd64"]\n',
         "stages.toml:{3}: image blas: each platform once, and at least one",
     ),
-    "timeout": (STAGE + "timeout = 0\n", "stages.toml:{2}: timeout is in seconds, 1 at least"),
+    "timeout": (
+        STAGE + "timeout = 9999999999\n",
+        "stages.toml:{2}: timeout is in seconds, 1 at least and a year at most",
+    ),
     "timeout of a test": (
         STAGE + '[images.blas]\ntest = "netlib"\ntest_timeout = 0\n',
-        "stages.toml:{4}: test_timeout is in seconds, 1 at least",
+        "stages.toml:{4}: test_timeout is in seconds, 1 at least and a year at most",
     ),
     "folder of a test": (
         STAGE + '[images.blas]\ntest = "tests"\n',
@@ -479,6 +482,19 @@ FAULTS = {
         '[stages.plan]\npath = "blas"\n',
         "stages.toml:{0}: a stage cannot be called 'plan'\n"
         "  the word has a meaning of its own; choose another",
+    ),
+    "argument with a zero byte": (
+        STAGE + 'args = {{ A = "x\\u0000" }}\n'.format(),
+        "stages.toml:{2}: argument A has a zero byte, which no program can be given",
+    ),
+    "secret's variable": (
+        '[secrets.x]\nenv = "A B"\n',
+        "stages.toml:{1}: 'A B' is not the name of a variable",
+    ),
+    "tags that clash": (
+        STAGE + '[images.blas]\n[images.blas-amd64]\nstage = "blas"\n',
+        "stages.toml:{3}: image blas-amd64: blas-amd64 as it is published would be called blas-amd64, as "
+        "blas:amd64 is\n  rename the image, or a platform",
     ),
     "secret": (
         '[secrets.x]\nfile = "a"\nenv = "B"\n',

@@ -18,7 +18,6 @@ from stagegraph.model import Node
 from stagegraph.store import login, skopeo
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.registry import SPOILED, RegistryStore
-from stagegraph.store.remote import Remote
 from stagegraph.store.workers import Workers
 
 pytestmark = pytest.mark.unit
@@ -180,26 +179,6 @@ def test_a_registry_that_spoils_all_is_left_alone(
         counts.append(calls(said))
     assert counts == [skopeo.TRIES, 2 * skopeo.TRIES, 2 * skopeo.TRIES]
     assert sum("going on without the registry" in text for text in warnings) == 1
-
-
-def test_stages_that_share_a_key_have_a_tag_each(
-    said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another run, with the registry alone, asks by the one that it wants."""
-    said.write_text("manifest unknown")
-    sent: list[str] = []
-    monkeypatch.setattr(Remote, "send", lambda *args: sent.append(args[-1]))
-    layout = LayoutStore(tmp_path / "cache")
-    record = image(layout, "a", (b"files",))
-    store = RegistryStore("h/r", layout, pytest.fail)
-    assert not store.offers(record)
-    store.push(Node("a", "p"), record)
-    assert store.offers(record)
-    for _ in range(2):
-        store.offer(Node("twin", "p"), record)
-        store.flush(lambda _: None)
-    key = record.key.removeprefix("sha256:")
-    assert sorted(sent) == [f"h/r:a-amd64-{key}", f"h/r:twin-amd64-{key}"]
 
 
 def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:
