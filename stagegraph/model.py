@@ -132,7 +132,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Secret:
-    """A build secret: a file, or an environment variable that names a file or holds the value."""
+    """A build secret: a file, or an environment variable that holds the value."""
 
     file: str = ""
     env: str = ""

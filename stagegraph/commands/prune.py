@@ -29,7 +29,7 @@ class Prune(Command):
         "not grow. It is refused while a run uses cache/.\n\n"
         "--registry removes tags of nodes (STAGE-ARCH-KEY) from the registry that no kept revision needs: by "
         "default the tips of all branches and tags that this clone knows, and where it stands. What was made "
-        "in the last days stays whatever it is. Other tags are not looked at. The registry must allow "
+        "in the last days stays whatever it is, and what another tag names too. The registry must allow "
         "deletion, and frees the space when it collects its garbage.\n\n"
         "Images in the engine are Docker's: see docker image prune."
     )

@@ -20,8 +20,8 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
         "Without arguments: every image for this machine's platform. An image is loaded into the engine "
         "under REPO:TAG when its test has passed.\n\n"
         "Settings: repo=, tag=, base=IMAGE or base=bootstrap:SUITE, registry=HOST, builder=NAME or "
-        "builder=PLATFORM:NAME, locked=1, and STAGE=ALTERNATIVE (blas=netlib); in the environment "
-        "STAGEGRAPH_REPO and so on.\n\n"
+        "builder=PLATFORM:NAME, push=never, nodes, built or all, locked=1, and STAGE=ALTERNATIVE "
+        "(blas=netlib); in the environment STAGEGRAPH_REPO and so on.\n\n"
         "doit list shows images, doit list --all stages too; doit plan what would be done, and why."
     )
 
