@@ -99,6 +99,10 @@ class RegistryError(StagegraphError):
     exit_status = 22
 
 
+class RefusedError(RegistryError):
+    """A call of the registry cannot succeed as things are set up here: a certificate, a helper, a file."""
+
+
 class LoginError(StagegraphError):
     """The registry wants a login."""
 

@@ -268,7 +268,7 @@ class Session:
             raise TestError(
                 error.where,
                 f"the test of image {tested.name} failed: {error.what}",
-                f"{image} is in cache/, untagged; to look into it: ./run doit shell {image}\n  {error.hint}",
+                f"{image} is in cache/, untagged; to look into it: doit shell {image}\n  {error.hint}",
             ) from None
         record = Record(
             key=self.graph.key(node),

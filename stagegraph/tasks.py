@@ -20,7 +20,6 @@ from . import asked, stacks
 from .errors import UNRESOLVED, ProjectError, StagegraphError, nearest
 from .graph import host_platform
 from .model import BASE, Bootstrap, ExternalBase, Node
-from .schema import COMMANDS
 from .session import Session
 from .tools import arm_signals
 
@@ -334,8 +333,11 @@ def _keyed(graph: Graph) -> Iterator[Node]:
             yield node
 
 
-def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
-    """The error for a word that is none of ``words``; of a known stage or image it names the platforms."""
+def unknown_goal(name: str, words: Iterable[str], commands: Iterable[str] = ()) -> ProjectError:
+    """The error for a word that is none of ``words``; of a known stage or image it names the platforms.
+
+    ``commands`` might be meant as well.
+    """
     platforms = session().project.platforms
     what, _, platform = name.partition(":")
     if platform and f"{what}:{next(iter(platforms))}" in (words := [*words]):
@@ -346,7 +348,7 @@ def unknown_goal(name: str, words: Iterable[str]) -> ProjectError:
     if what == BASE and isinstance(base, ExternalBase):
         return ProjectError("command line", f"{name} is the image {base.image}", "there is nothing to build")
     if not platform:
-        words = [*dict.fromkeys(word.partition(":")[0] for word in words), *COMMANDS]
+        words = [*dict.fromkeys(word.partition(":")[0] for word in words), *commands]
     on_others = stacks.standing(session().project.stages.values(), what)
     hint = f"it stands on others, as {' or '.join(on_others)}" if on_others else nearest(name, words)
     return ProjectError("command line", f"no stage or image {name!r}", hint)

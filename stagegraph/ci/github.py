@@ -134,7 +134,7 @@ def _publish(needs: list[str], goals: Goals, table: Table) -> dict[str, Any]:
 def _workflow(jobs: dict[str, Any], table: Table) -> dict[str, Any]:
     return {
         "name": "images",
-        "on": {"push": {"branches": [table.branch]}, "pull_request": {}},
+        "on": {"push": {"branches": [table.branch]}, "pull_request": {}, "workflow_dispatch": {}},
         "permissions": {"contents": "read"},
         # a newer commit of a pull request ends what runs for an older one; what runs for the branch goes on,
         # and of those that wait for it GitHub keeps the newest

@@ -10,6 +10,7 @@ from doit.exceptions import InvalidCommand
 
 from .. import asked
 from ..errors import ProjectError
+from ..schema import COMMANDS
 from .manners import Manners
 
 
@@ -39,6 +40,6 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
             from ..tasks import unknown_goal
 
             names = [task.name for task in self.task_list if not task.name.startswith("_")]
-            what = unknown_goal(error.not_found, names)
+            what = unknown_goal(error.not_found, names, COMMANDS)
             print(f"ERROR: {what}", file=sys.stderr)
             return what.exit_status

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import record as records
-from ..errors import LoginError, StagegraphError, StoreError
+from ..errors import LoginError, RefusedError, StagegraphError, StoreError
 from .remote import Remote, last_line, sha256
 from .workers import Workers
 
@@ -222,7 +222,8 @@ class RegistryStore:
         if not self._shut():
             self._attempt(partial(self.remote.name, self.layout, record.descriptor, reference))
         error = self._shut()
-        if error and (self.remote.answered or isinstance(error, LoginError) or error is self._closed):
+        lasting = isinstance(error, LoginError | RefusedError) or error is self._closed
+        if error and (lasting or self.remote.answered):
             with self._lock:
                 self._undelivered.append((node, error))
 

@@ -12,7 +12,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LoginError, RegistryError, StagegraphError
+from ..errors import LoginError, RefusedError, RegistryError, StagegraphError
 from ..files import near
 from ..tools import run
 from . import login, skopeo
@@ -82,7 +82,8 @@ class Remote:
                 f"there and open to it\n  it said: {last}"
             )
             return LoginError(self.repository, "the registry wants a login", hint)
-        return RegistryError(self.repository, "the registry does not answer as it should", f"it said: {last}")
+        kind = RefusedError if answer.kind == "refused" else RegistryError
+        return kind(self.repository, "the registry does not answer as it should", f"it said: {last}")
 
     # -- reading ---------------------------------------------------------------------------------
 

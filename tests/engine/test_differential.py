@@ -96,6 +96,7 @@ class Variant:
     child: str = ""
     spare: str = ""
     spare_is_used: bool = False
+    numbered: bool = False
     args: dict[str, str] = field(default_factory=dict)
 
     def write(self, root: Path) -> None:
@@ -116,7 +117,10 @@ class Variant:
         (part / "link").symlink_to(self.link)
         spare = f"FROM scratch AS spare\nCOPY {self.spare} /\n" if self.spare else ""
         use = "COPY --from=spare / /spare\n" if self.spare and self.spare_is_used else ""
-        (part / "Dockerfile").write_text(spare + "FROM scratch\n" + "\n".join(self.steps) + "\n" + use)
+        first = "FROM scratch AS first\nCOPY d/x /\n" if self.numbered else ""
+        use += "COPY --from=0 / /0/\nCOPY --from=first / /f/\n" if self.numbered else ""
+        text = f"{spare}{first}FROM scratch\n" + "\n".join(self.steps) + "\n" + use
+        (part / "Dockerfile").write_text(text)
         if self.ignore:
             (part / ".dockerignore").write_text("\n".join(self.ignore) + "\n")
         if self.child:
@@ -137,6 +141,7 @@ variants = st.builds(
     executable=st.sets(st.sampled_from(NAMES), max_size=2),
     child=st.sampled_from(CHILDREN),
     spare=st.sampled_from(("", "", "a")),
+    numbered=st.booleans(),
     args=st.dictionaries(st.sampled_from(("S", "U", "V")), st.sampled_from(("a", "b", "d")), max_size=2),
 )
 

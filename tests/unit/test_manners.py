@@ -62,6 +62,8 @@ def test_help_says_what_it_does_before_its_options(project: Path) -> None:
         (["prune", "--zzz"], "option --zzz not recognized\n  doit prune --help"),
         (["keys", "--write"], "option --write requires argument\n  doit keys --help"),
         (["keys", "--write=stages.toml"], "--write stages.toml: it is no folder\n  --write=FOLDER"),
+        (["list", "aa"], "no stage or image 'aa'\n  did you mean 'a'?"),
+        (["plan", "ignor"], "no stage or image 'ignor'\n  known here: a"),
         (["shell", "a:amd64", "ls"], "shell takes one node\n  doit shell stock:amd64"),
     ],
 )

@@ -65,7 +65,7 @@ def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.Monkey
     assert tasks.unknown_goal("stock:x", words).hint == "known here: aarch64, amd64"
     assert tasks.unknown_goal("stick:x", words).what == "no stage or image 'stick:x'"
     assert tasks.unknown_goal("base:aarch64", words).what == "base:aarch64 is the image debian"
-    assert tasks.unknown_goal("plann", words).hint == "did you mean 'plan'?"
+    assert tasks.unknown_goal("plann", words, ["plan"]).hint == "did you mean 'plan'?"
     assert tasks.unknown_goal("top:amd64", words).hint == "it stands on others, as low--top"
 
 
