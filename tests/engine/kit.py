@@ -62,8 +62,9 @@ class Project:
 
     def start(self, *words: str, group: bool = False) -> subprocess.Popen[str]:
         """``group``: in a process group of its own, so that its builder can be killed with it."""
+        # what runs behind a script has SIGINT ignored, and would never be interrupted
         return subprocess.Popen(
-            [sys.executable, "-m", "doit", *words],
+            ["env", "--default-signal=INT", sys.executable, "-m", "doit", *words],
             cwd=self.folder,
             env={**os.environ, "CI": "true", **self.env},
             stdin=subprocess.DEVNULL,

@@ -253,7 +253,7 @@ def test_what_cannot_be_published(both: Project, registry: Registry) -> None:
     both.built("app:here")
     for words, said in (
         (["app"], "no registry is set"),
-        (["app", f"registry={registry.host}"], "app:there: is not built"),
+        (["app", f"registry={registry.host}"], "app:there: is not in cache"),
         (["ap", f"registry={registry.host}"], "app"),
         (["app:here", f"registry={registry.host}"], "over all platforms"),
         ([f"registry={registry.host}"], "which image?"),
