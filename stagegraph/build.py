@@ -39,7 +39,7 @@ from .failure import cause, explain, too_late
 from .files import near, writing
 from .progress import Tracker
 from .store import engine
-from .tools import environment, popen, run, tail
+from .tools import environment, lines, popen, run, tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,9 +54,10 @@ if TYPE_CHECKING:
 #: fraction of gzip's time; engines read it since Docker 20.10 and containerd 1.5.
 COMPRESSION = "zstd"
 
-#: Where distributions keep the certificate authorities of the system, in the order of how common they are.
 #: Seconds that a build has to end once it is told to.
 GRACE = 30
+
+#: Where distributions keep the certificate authorities of the system, in the order of how common they are.
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
@@ -118,6 +119,7 @@ class Builder:
         log = self.logs / f"{spec.kept_as.replace(':', '--')}.log"
         with writing(log):
             log.parent.mkdir(parents=True, exist_ok=True)
+            log.unlink(missing_ok=True)  # it may be another user's
         with self.layout.view() as view, writing(view), tempfile.TemporaryFile(dir=view) as tar:
             if spec.bootstrap is not None:
                 self.listener.step(spec.node, f"mmdebstrap {spec.bootstrap.suite}")
@@ -288,7 +290,7 @@ class Builder:
             return [f"--secret={_fields(id='ca', src=bundle)}"] if bundle else []
         if secret.env:
             if not os.environ.get(secret.env):
-                what = f"secret {name}: the variable {secret.env} is not set"
+                what = f"secret {name}: the variable {secret.env} is not set, or empty"
                 self.listener.warn(f"{node}: {what}; what mounts it is built without it")
             return [f"--secret={_fields(id=name, env=secret.env)}"]
         return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
@@ -303,28 +305,40 @@ class Builder:
             popen(command, **pipes, env=environment()) as process,
             _time_limit(process, spec.recipe.timeout) as late,
         ):
-            assert process.stdout is not None
-            for line in process.stdout:
+            for line in lines(process, late.is_over):
                 out.write(line)
                 tracker.feed(line.decode(errors="replace"))
             status = process.wait()
-        if late.is_set():
+        if late.begun:
             raise too_late(spec, tracker, log)
         if status != 0:
             raise explain(spec, tracker, log, status, place.name)
         return tracker.cached
 
 
+class _Late:
+    """A process whose time is up: ``begun`` when it is told to end, ``over`` when it is made to."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process, self.begun, self.over = process, False, False
+
+    def begin(self) -> None:
+        self.begun = True
+        self.process.terminate()  # buildx cancels the build, which kills the step
+
+    def make(self) -> None:
+        self.over = True
+        self.process.kill()
+
+    def is_over(self) -> bool:
+        return self.over
+
+
 @contextmanager
-def _time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[threading.Event]:
-    """End a process that is not done after ``seconds`` (0: never); the event tells that it was."""
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        process.terminate()  # buildx cancels the build, which kills the step
-
-    timers = [threading.Timer(seconds, end), threading.Timer(seconds + GRACE, process.kill)]
+def _time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[_Late]:
+    """End a process that is not done after ``seconds`` (0: never)."""
+    late = _Late(process)
+    timers = [threading.Timer(seconds, late.begin), threading.Timer(seconds + GRACE, late.make)]
     for timer in timers if seconds else ():
         timer.daemon = True
         timer.start()

@@ -232,8 +232,10 @@ class Builders:
 
 
 def _machine(work: _Work, described: Described) -> str:
-    """The OCI platform of a builder's machine that does the work."""
-    return next(filter(described.native, sorted(work.programs)), described.first)
+    """The OCI platform of a builder's machine that does the work, as that machine calls itself."""
+    kinds = {_kind(docker) for docker in work.programs}
+    own = [machine.declared or machine.platforms for machine in described.machines]
+    return next((first for first, *_ in filter(None, own) if _kind(first) in kinds), described.first)
 
 
 def unregistered(platforms: Iterable[str]) -> list[str]:

@@ -62,7 +62,7 @@ def parse(text: str) -> tuple[dict[str, Any], Lines]:
     lines = Lines(text, FILE)
     try:
         return tomllib.loads(text), lines
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # tomllib's own, and of numbers that are too long
         message, _, place = str(error).partition(" (at line ")
         line = place.partition(",")[0] if place else str(text.rstrip().count("\n") + 1)
         raise ProjectError(f"{FILE}:{line}", f"not valid TOML: {message}") from None

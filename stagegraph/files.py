@@ -32,6 +32,16 @@ def writing(path: Path) -> Iterator[None]:
         raise StoreError(str(path), what, "check the folder's permissions") from error
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what the system says about reading ``path`` into an error of this program."""
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise StoreError(str(path), what, "check whose it is, and its permissions") from error
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write under a temporary name, sync, rename. Readers see the old file or the whole new one."""
     with writing(path):

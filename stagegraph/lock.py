@@ -222,7 +222,7 @@ class Lock:
             raise LockError(FILE, f"cannot be read: {error}") from None
         try:
             data = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise LockError(FILE, f"not valid TOML: {error}", _ANEW) from None
         _check(data)
         return data

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .graph import Graph, Parent
     from .key import Change
+    from .model import Recipe
     from .record import Record
 
 Decision = Literal["reuse", "pull", "build"]
@@ -115,18 +116,21 @@ def ahead(graph: Graph, node: Node, here: Callable[[str], bool], seen: set[Node]
 def alike(graph: Graph, node: Node) -> Iterator[Node]:
     """The node, then others on its platform that have its key: a registry may have it under their names.
 
-    Only of those that are made of the same file is the key looked at.
+    Only of those whose recipe is the same is the key looked at: nothing is read or pinned for it that the
+    node's own has not.
     """
     yield node
-    mine = graph.project.recipe(node)
-    for stage in graph.project.stages.values():
-        recipe = stage.recipes.get(node.platform)
-        if mine is None or recipe is None or stage.name == node.stage:
-            continue
-        if (recipe.context, recipe.dockerfile, recipe.target) == (mine.context, mine.dockerfile, mine.target):
-            with suppress(StagegraphError):
-                if graph.key(other := Node(stage.name, node.platform)) == graph.key(node):
-                    yield other
+    if mine := graph.project.recipe(node):
+        for stage in graph.project.stages.values():
+            recipe = stage.recipes.get(node.platform)
+            if recipe and stage.name != node.stage and _made_of(recipe) == _made_of(mine):
+                with suppress(StagegraphError):
+                    if graph.key(other := Node(stage.name, node.platform)) == graph.key(node):
+                        yield other
+
+
+def _made_of(recipe: Recipe) -> tuple[object, ...]:
+    return recipe.context, recipe.dockerfile, recipe.target, recipe.network, recipe.args, recipe.archive
 
 
 def _build(graph: Graph, node: Node, parents: Iterable[Step], known: Record | None) -> Step:

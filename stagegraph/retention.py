@@ -73,7 +73,10 @@ def choose(survey: Survey, keys: set[str], since: datetime.datetime) -> Choice:
     images = {tag.record.digest for tag in tags if tag.record.key in keys}
     needed = tuple(tag for tag in tags if tag.record.digest in images)
     rest = [tag for tag in tags if tag.record.digest not in images]
-    recent = tuple(tag for tag in rest if not _older(tag.record.recorded or tag.record.created, since))
+    young = {
+        tag.record.digest for tag in rest if not _older(tag.record.recorded or tag.record.created, since)
+    }
+    recent = tuple(tag for tag in rest if tag.record.digest in young)
     # what goes is a manifest, with all tags that it has
     held = {tag.digest for tag in (*needed, *recent)} | survey.others
     doomed = tuple(tag for tag in rest if tag not in recent and tag.digest not in held)

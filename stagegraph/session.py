@@ -111,7 +111,10 @@ class Session:
         if record := self.layout.find(key):
             return plan.Found(record, "cache", node)
         if self.registry:
-            for name in plan.alike(self.graph, node):
+            names = list(plan.alike(self.graph, node))
+            for name in names:
+                self.registry.ask(name, self._docker(node), key)
+            for name in names:
                 if record := self.registry.find(name, self._docker(node), key):
                     return plan.Found(record, "registry", name)
             # what a test stands on is asked for by its image, which is mostly there

@@ -45,8 +45,8 @@ class Tables:
                 raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}")
         return value
 
-    def named(self, path: At, allowed: re.Pattern[str] = schema.NAME) -> Iterator[str]:
-        """Names of the tables below ``path``, each checked."""
+    def named(self, path: At, allowed: re.Pattern[str] = schema.NAME, hint: str = "") -> Iterator[str]:
+        """Names of the tables below ``path``, each checked; ``hint`` tells what is allowed."""
         value = self.tables.get(path[0], {})
         for part in path[1:]:
             value = value.get(part, {})
@@ -54,7 +54,7 @@ class Tables:
             raise self.error(path, f"{'.'.join(path)} must be a table")
         for name in value:
             if not allowed.fullmatch(name):
-                hint = (
+                hint = hint or (
                     "use lower-case letters and digits, with single '-', '_' or '.' between them; 54 at most"
                 )
                 raise self.error((*path, name), f"{name!r} is not a name", hint)

@@ -115,13 +115,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
                 report.write(session().project.cache / "last-run.json")
             except StagegraphError as error:
                 print(f"warning: {error}", file=sys.stderr)
-        if self.status:
+        if self.status and not _on_the_way_out():
             sys.exit(self.status)
 
     def _flush(self) -> None:
         """End the pushes before anything is said of them; one that failed ends in its status, said once."""
-        if isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit)):
-            if owed := session().owed:  # doit comes here on its way out, too
+        if _on_the_way_out():
+            if owed := session().owed:
                 session().report.warn(f"interrupted: {owed} pushes to the registry are not done")
             return
         said: set[str] = set()
@@ -131,6 +131,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
                 self.write(f"ERROR: {error}\n")
             said.add(str(error))
             self.status = self.status or error.exit_status
+
+
+def _on_the_way_out() -> bool:
+    """Whether an interrupt ends the program: doit then still asks its reporter for the end of the run."""
+    return isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit))
 
 
 def _with_subtasks(tasks: Any, names: Iterable[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from .errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _HINTS = {
@@ -97,6 +98,21 @@ def popen(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
         _live.discard(process)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterator[bytes]:
+    """Lines of a process's output, to its end or until ``over``: its own child may hold the pipe open."""
+    assert process.stdout is not None
+    rest, source = b"", process.stdout.fileno()
+    while not over():
+        if not select.select([source], [], [], 0.5)[0]:
+            continue
+        if not (chunk := os.read(source, 65536)):
+            break
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+    if rest:
+        yield rest
 
 
 def run(

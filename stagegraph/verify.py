@@ -49,7 +49,7 @@ def check(session: Session, goals: list[Node]) -> Iterator[Finding]:
             yield Finding(node, key, "unchecked", ("no record of it in cache/",))
             continue
         there = session.layout.read(key)
-        if there is not None and not session.layout.blob(there.digest).exists():  # pruning leaves records
+        if there is not None and session.layout.lacks(there.digest):  # pruning leaves records
             yield Finding(node, key, "unchecked", ("only its record is in cache/, no image",), there.digest)
             continue
         notes: list[str] = []

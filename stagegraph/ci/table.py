@@ -24,7 +24,7 @@ _EXAMPLE = """write a cost table, for example
   emulated = 0.1      # speed at which it runs programs of other processors"""
 _BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
 #: A job is called after its machine; of the services GitHub takes the fewest names.
-_JOB = re.compile(r"[a-z_][a-z0-9_-]*")
+_JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 #: The service's own words for a machine: the one that must be given comes first.
 _OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 SERVICES = tuple(_OPTIONS)
@@ -115,7 +115,8 @@ class _Reader(Tables):
         return registry.removesuffix("/")
 
     def executors(self, service: str) -> tuple[Executor, ...]:
-        return tuple(self.executor(service, name) for name in self.named(("ci", service), _JOB))
+        hint = "a letter, then letters, digits, '-' and '_', as jobs are called after it"
+        return tuple(self.executor(service, name) for name in self.named(("ci", service), _JOB, hint))
 
     def executor(self, service: str, name: str) -> Executor:
         path = ("ci", service, name)

@@ -167,15 +167,18 @@ def _note_times(session: Session, goals: list[Node]) -> None:
     times.of_this_kind(known, host_platform())
     if not known.seconds:
         known = replace(known, machine=host_platform())
+    others = 0
     for node in session.graph.order(goals):
         record = session.layout.read(session.graph.key(node)) or session.layout.latest(
             session.graph.spec(node).kept_as
         )
         if record and not record.cached and record.machine == known.machine:
             found[str(node)] = record.seconds
+        others += record is not None and record.machine != known.machine
     merged = times.merged(known, found, {str(node) for node in session.graph.nodes})
     state = "written" if times.write(root, merged) else "as it was"
-    print(f"{times.FILE}: {len(merged.seconds)} nodes, {state}", file=sys.stderr)
+    more = f"; {others} were made on other or unknown machines" if others else ""
+    print(f"{times.FILE}: {len(merged.seconds)} nodes, {state}{more}", file=sys.stderr)
 
 
 def _made_by(path: Path) -> str:

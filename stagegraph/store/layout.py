@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import record as records
 from ..errors import StagegraphError, StoreError
-from ..files import sync_folder, write_atomically, writing
+from ..files import reading, sync_folder, write_atomically, writing
 from ..key import is_digest
 from .locks import Locks
 
@@ -104,16 +104,15 @@ class LayoutStore:
         return self.read(key) if is_digest(key) else None
 
     def list(self) -> Iterator[Record]:
-        folder = self.root / "records"
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        for path in _sorted(self.root / "records"):
             key = f"sha256:{path.name}"
             if is_digest(key) and (record := self.read(key)):
                 yield record
 
     def newest(self) -> set[str]:
         """Keys of the newest builds of all nodes that were made here."""
-        folder, keys = self.root / "latest", set[str]()
-        for path in folder.iterdir() if folder.is_dir() else ():
+        keys = set[str]()
+        for path in _sorted(self.root / "latest"):
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 keys.add(path.read_text().strip())
         return keys
@@ -125,6 +124,11 @@ class LayoutStore:
 
     def _record_path(self, key: str) -> Path:
         return self.root / "records" / key.removeprefix("sha256:")
+
+    def lacks(self, digest: str) -> bool:
+        """Whether a blob is not here, and was not set aside as a bad one either."""
+        path = self.blob(digest)
+        return not path.exists() and not (self.root / "damaged" / path.name).exists()
 
     # -- blobs -----------------------------------------------------------------------------------
 
@@ -202,7 +206,9 @@ class LayoutStore:
 
     def has_record(self, key: str) -> bool:
         """Whether there is a record of this key, to be believed or not."""
-        return self._record_path(key).exists()
+        path = self._record_path(key)
+        with reading(path):
+            return path.exists()
 
     def config(self, record: Record) -> dict[str, Any]:
         """The image's configuration. Raises ``StoreError``."""
@@ -261,8 +267,9 @@ class LayoutStore:
         What is known as verified is not read again.
         """
         new: _Marks = {}
-        for path in self.blobs.iterdir() if self.blobs.is_dir() else ():
-            self._intact(f"sha256:{path.name}", 0, new)
+        for path in _sorted(self.blobs):
+            if is_digest(digest := f"sha256:{path.name}"):  # else somebody is writing it
+                self._intact(digest, 0, new)
         self._remember_verified(new)
 
     def _is_verified(self, digest: str, mark: _Mark) -> bool:
@@ -386,6 +393,12 @@ class LayoutStore:
     def sizes(self, record: Record) -> int:
         """Bytes of the image's layers as stored."""
         return sum(layer["size"] for layer in (self.json(record.digest)["layers"] or ()))
+
+
+def _sorted(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where there is none."""
+    with reading(folder):
+        return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _index_entry(record: Record) -> dict[str, Any]:

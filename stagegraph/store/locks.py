@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 import tempfile
 import threading
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from filelock import FileLock
+
+#: Mode of lock files: users who take turns in one store must not lock one another out.
+_ANYBODY = 0o666
 
 
 class Locks:
@@ -62,7 +66,13 @@ class Locks:
     def _use(self, how: int) -> IO[bytes]:
         """The file whose lock stands for the store; closing it ends the lock."""
         self._prepare()
-        file = (self.folder / "use").open("ab")
+        path = self.folder / "use"
+        try:
+            file: IO[bytes] = path.open("ab")
+        except PermissionError:  # another user's; a lock does not need more
+            file = path.open("rb")
+        with contextlib.suppress(OSError):
+            os.fchmod(file.fileno(), _ANYBODY)
         try:
             fcntl.flock(file, how)
         except BaseException:
@@ -79,7 +89,7 @@ class Locks:
 
         self._prepare()
         with writing(self.folder / name):
-            lock = FileLock(self.folder / name)
+            lock = FileLock(self.folder / name, mode=_ANYBODY)
             lock.acquire()
         try:
             yield
@@ -108,12 +118,12 @@ class Locks:
         with writing(parent), self.named("tmp"):
             parent.mkdir(exist_ok=True)
             for left in parent.iterdir():
-                lock = FileLock(self.folder / f"tmp-{left.name}")
-                with contextlib.suppress(Timeout), lock.acquire(blocking=False):
+                lock = FileLock(self.folder / f"tmp-{left.name}", mode=_ANYBODY)
+                with contextlib.suppress(Timeout, OSError), lock.acquire(blocking=False):
                     shutil.rmtree(left, ignore_errors=True)
                     Path(lock.lock_file).unlink(missing_ok=True)
             folder = Path(tempfile.mkdtemp(dir=parent))
-            lock = FileLock(self.folder / f"tmp-{folder.name}")
+            lock = FileLock(self.folder / f"tmp-{folder.name}", mode=_ANYBODY)
             lock.acquire()
         return folder, lock
 

@@ -113,15 +113,17 @@ class RegistryStore:
 
     def has_image(self, record: Record, reference: str) -> bool:
         """Whether ``reference`` in the registry is this very image; True where it will not come to be."""
-        if self._down or self.policy in ("never", "nodes"):
+        if self.policy in ("never", "nodes"):
             return True
+        if self._down:
+            return not isinstance(self._down, RefusedError)
         if self._hidden:
             return False
         answer = self.remote.inspect(reference)
         if answer.kind in ("ok", "absent"):
             return answer.kind == "ok" and sha256(answer.output) == record.digest
         self._give_up(self.remote.error(answer))
-        return self._down is not None
+        return self._down is not None and not isinstance(self._down, RefusedError)
 
     def pull(self, node: Node, record: Record) -> bool:
         """Copy an image into the layout and record it there. False where it does not arrive whole.

@@ -274,6 +274,8 @@ def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch)
     """It stands in records, so that times of other machines are not taken for this one's."""
     found = of(spec())
     assert found.choose(spec("arm")).machine == "linux/arm64"
+    second = spec("amd", docker="linux/amd64/v2")
+    assert of(second).choose(second).machine == "linux/amd64"
     assert found.choose(spec("default")).machine == "linux/amd64"
     buildx.answers[""] = answer(node("default", ALONE), driver="docker")
     monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:2376")

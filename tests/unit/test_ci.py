@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers import graph, image, stages, write
+from helpers import Registry, graph, image, stages, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagegraph import asked, programs
+from stagegraph import asked, plan, programs
 from stagegraph.ci import github, jobs, table, times, work
 from stagegraph.ci.model import Executor, Job, Pipeline, Table, Unit
 from stagegraph.ci.pipelines import HEADER, WRITERS, Plans
@@ -208,6 +208,16 @@ def test_a_node_that_is_an_image_too_is_asked_for_alone(tmp_path: Path) -> None:
     units = work.units(made, [Node("over", "amd64")], (AMD,), Times("linux/amd64", {}), 60)
     assert [each.words for each in units][-2:] == [("_app:amd64",), ("over:amd64",)]
     assert asked.named(made, tests=True)["_app:amd64"] == [Node("app", "amd64")]
+
+
+def test_stages_of_one_recipe_are_looked_for_by_each_name(tmp_path: Path) -> None:
+    """Those of the same file with other arguments are not: nothing is asked for their sake."""
+    more = '[stages.twin]\npath = "low"\n[stages.other]\npath = "low"\nargs = { A = "far.example.org/x" }\n'
+    registry = Registry()
+    made = graph(stages(tmp_path, {"low": "ARG A=debian:trixie\nFROM ${A}\n"}, more=more), registry)
+    low = Node("low", "amd64")
+    assert list(plan.alike(made, low)) == [low, Node("twin", "amd64")]
+    assert {*registry.asked} == {"debian:trixie"}
 
 
 def test_platforms_that_share_a_key_share_a_unit(tmp_path: Path) -> None:

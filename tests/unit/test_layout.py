@@ -65,6 +65,45 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # -- records -----------------------------------------------------------------------------------------
 
 
+def test_a_sweep_sets_aside_what_is_bad_and_leaves_what_is_being_written(store: LayoutStore) -> None:
+    good, _ = store.add_blob(b"good")
+    bad, _ = store.add_blob(b"bad")
+    store.blob(bad).write_bytes(b"ba")
+    begun = store.blobs / f".{store.blob(good).name}.x1"  # as write_atomically calls it
+    begun.write_bytes(b"go")
+    store.sweep()
+    assert store.blob(good).exists() and begun.exists() and not store.blob(bad).exists()
+    assert store.lacks(sha("never")) and not store.lacks(bad) and not store.lacks(good)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_no_manifest_is_set_aside_if_it_is_not_itself(store: LayoutStore, whole: bool) -> None:
+    digest, _ = store.add_blob(b"[not json")
+    if not whole:
+        store.blob(digest).write_bytes(b"")
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.json(digest)
+    assert store.blob(digest).exists() == whole
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_may_not_be_read_is_said(store: LayoutStore) -> None:
+    store.prepare()
+    for name in ("records", "latest"):
+        (store.root / name).mkdir(mode=0)
+    for call in (lambda: list(store.list()), store.newest, lambda: store.has_record(sha("x"))):
+        with pytest.raises(StoreError, match="cannot be read"):
+            call()
+
+
+def test_locks_are_everybodys(store: LayoutStore) -> None:
+    """Users who take turns in a store must not lock one another out."""
+    store.locks.hold()
+    with store.locks.named("x"):
+        modes = {path.name: path.stat().st_mode & 0o777 for path in store.locks.folder.iterdir()}
+    assert modes == {"use": 0o666, "x": 0o666}
+
+
 def test_put_and_find(store: LayoutStore) -> None:
     record = image(store)
     assert store.find(record.key) is None

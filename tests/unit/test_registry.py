@@ -181,6 +181,17 @@ def test_a_registry_that_spoils_all_is_left_alone(
     assert sum("going on without the registry" in text for text in warnings) == 1
 
 
+@pytest.mark.parametrize(("message", "there"), [("x509: unknown authority", False), ("no such host", True)])
+def test_what_cannot_pass_is_told_each_time(said: Path, tmp_path: Path, message: str, there: bool) -> None:
+    """An image that is asked for is not there; of a registry that is only down it is not expected."""
+    said.write_text(message)
+    store = RegistryStore("h/a", LayoutStore(tmp_path), lambda _: None)
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
+    assert [store.has_image(record, "h/a:tag") for _ in range(2)] == [there, there]
+    store.push_image(Node("a", "p"), record, "h/a:tag")
+    assert len(store.flush(lambda _: None)) == (not there)
+
+
 def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:
     """Said once; one that wants a login is told at the end."""
     record = image(LayoutStore(tmp_path), "a", (b"files",))

@@ -405,6 +405,7 @@ def test_a_machine_on_which_a_package_is_compiled(project: Project) -> None:
     else:
         assert result.returncode == 72
     assert "Go and C compilers" not in project.call("doctor").stdout
+    shutil.rmtree(project.folder / ".venv")
     assert "Go and C compilers" in project.call("doctor", HOSTTYPE="aarch64").stdout
 
 

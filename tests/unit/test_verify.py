@@ -118,6 +118,15 @@ def test_a_blob_that_is_gone(session: Session, which: str) -> None:
         assert found.result == "bad" and found.notes == (f"blob {gone} is not there",)
 
 
+def test_what_was_set_aside_stays_bad(session: Session) -> None:
+    made = keep(session, LOW)
+    path = session.layout.blob(made.digest)
+    path.write_bytes(path.read_bytes()[:-1])
+    for _ in range(2):
+        (found,) = verify.check(session, [LOW])
+        assert found.result == "bad"
+
+
 @pytest.mark.parametrize("content", [False, True])
 def test_record_whose_inputs_are_not_those_of_its_key(session: Session, content: bool) -> None:
     made = keep(session, LOW)
