@@ -280,7 +280,8 @@ class Builder:
         """The secret as declared; ``ca`` is the machine's own certificate bundle unless declared."""
         secret = self.secrets.get(name)
         if secret is None:
-            bundle = os.environ.get("SSL_CERT_FILE") or next((p for p in _CA_BUNDLES if Path(p).exists()), "")
+            bundles = (os.environ.get("SSL_CERT_FILE", ""), *_CA_BUNDLES)
+            bundle = next((path for path in bundles if path and Path(path).exists()), "")
             if name != "ca":
                 raise ProjectError(
                     str(node),
@@ -290,8 +291,10 @@ class Builder:
             return [f"--secret={_fields(id='ca', src=bundle)}"] if bundle else []
         if secret.env:
             if not os.environ.get(secret.env):
+                # buildx would make it an empty file, and a mount that is required would pass
                 what = f"secret {name}: the variable {secret.env} is not set, or empty"
-                self.listener.warn(f"{node}: {what}; what mounts it is built without it")
+                self.listener.warn(f"{node}: {what}; what does not require it is built without it")
+                return []
             return [f"--secret={_fields(id=name, env=secret.env)}"]
         return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
 

@@ -394,11 +394,13 @@ class _Walk:
         for trigger in parse(words[1], self.name)[0] if words[1:] else ():
             if trigger.cmd != "ADD":
                 continue
-            for source in trigger.sources:
-                if "$" in source or is_remote(source):
-                    checksum = trigger.flag("checksum") or ""  # variables in it are the child's
-                    here = trigger._replace(line=instruction.line)
-                    self._remote(here, source, "" if "$" in checksum else checksum)
+            here = trigger._replace(line=instruction.line)
+            # variables are the child's
+            checksum = self._expand(trigger.flag("checksum") or "", Scope(), here)
+            for raw in trigger.sources:
+                source = self._expand(raw, Scope(), here)
+                if source is None or is_remote(source):
+                    self._remote(here, source or raw, checksum or "")
 
     def _run(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
         for mount in mounts(instruction):

@@ -133,13 +133,26 @@ def revisions(root: Path, names: Iterable[str] = ()) -> dict[str, str]:
 def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable[[str], None]) -> set[str]:
     """Recipe keys of all nodes at a commit; none where there is no project yet.
 
+    Where it is not in its folder it may have lain elsewhere: those of all projects that are there.
+
     ``settings`` are those of the call. Nodes whose images from outside are not pinned are said by ``warn``;
     what is in the registry of it lives by its age. Raises ``StagegraphError`` where the keys cannot be known.
     """
     top = Path(_git(root, "rev-parse", "--show-toplevel").decode().removesuffix("\n"))
     inside = root.resolve().relative_to(top.resolve())
-    if not _git(top, "ls-tree", commit, "--", str(inside / config.FILE)):
-        return set()
+    if _git(top, "ls-tree", commit, "--", str(inside / config.FILE)):
+        return _keys_in(top, commit, inside, settings, warn)
+    names = (
+        _git(top, "ls-tree", "-r", "-z", "--name-only", commit).decode(errors="surrogateescape").split("\0")
+    )
+    folders = [Path(name).parent for name in names if Path(name).name == config.FILE]
+    return {key for folder in folders for key in _keys_in(top, commit, folder, settings, warn)}
+
+
+def _keys_in(
+    top: Path, commit: str, inside: Path, settings: Mapping[str, str], warn: Callable[[str], None]
+) -> set[str]:
+    """Keys of the project in a folder of a commit."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "project")
         # as a checkout, into an index of its own: an archive leaves out what .gitattributes says

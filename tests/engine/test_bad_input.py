@@ -320,6 +320,24 @@ def test_undeclared_secret(bad: Project) -> None:
     assert "did you mean 'token'?" in run.output
 
 
+def test_a_secret_that_is_not_set(bad: Project, program: Path) -> None:
+    """It is none, and not an empty one: what requires it fails."""
+    shutil.copy(program, bad.folder / "good/program")
+    bad.write({"stages.toml": (bad.folder / "stages.toml").read_text() + '[secrets.token]\nenv = "TOKEN"\n'})
+    mount = "--mount=type=secret,id=token,target=/token"
+    bad.write(
+        {"good/Dockerfile": f'FROM scratch\nCOPY program /\nRUN {mount} ["/program", "{bad.folder}"]\n'}
+    )
+    run = bad.built("good:here")
+    assert "warning: good:here: secret token: the variable TOKEN is not set, or empty" in run.output
+    text = (bad.folder / "good/Dockerfile").read_text()
+    bad.write({"good/Dockerfile": text.replace("id=token", "id=token,required=true")})
+    run = bad.doit("good:here")
+    assert run.status == 1 and "secret token" in run.output
+    bad.env |= {"TOKEN": "x"}
+    assert "is not set" not in bad.built("good:here").output
+
+
 def test_an_error_of_one_goal_does_not_end_what_is_being_built(bad: Project, program: Path) -> None:
     shutil.copy(program, bad.folder / "good/program")
     words = f'"/program", "sleep", "2", "{bad.folder}"'

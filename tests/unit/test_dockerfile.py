@@ -440,6 +440,13 @@ def test_unpinned(source: str) -> None:
     assert "is not pinned" in fault(f"FROM base\nONBUILD\tADD  {source} /\n")
 
 
+@pytest.mark.parametrize("word", ['"http://a/b"', "h'ttp://a/b'", "ht\\tp://a/b", "$U"])
+def test_a_trigger_s_words_are_looked_at_as_the_child_sees_them(word: str) -> None:
+    assert "not pinned" in fault(f"FROM base\nONBUILD ADD {word} /u")
+    assert facts(f"FROM base\nONBUILD ADD --checksum={sha('x')} {word} /u").edges
+    assert facts('FROM base\nONBUILD ADD "a" /u').edges
+
+
 @pytest.mark.parametrize("before", ["ARG S", "ARG S=", "ENV S=", ""])
 def test_a_checksum_that_is_empty_or_not_known_is_none(before: str) -> None:
     """BuildKit takes an empty one for none."""

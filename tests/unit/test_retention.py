@@ -148,6 +148,15 @@ def test_before_there_was_a_project_nothing_was_needed(repository: Path) -> None
     assert retention.keys_at(repository, commit, {}, pytest.fail) == set()
 
 
+def test_a_project_that_has_moved(repository: Path) -> None:
+    now = keys(repository)
+    (repository / "moved").mkdir()
+    git(repository, "mv", "app", "stages.toml", "stages.lock", "moved")
+    git(repository, "commit", "-qm", "moved")
+    (commit,) = retention.revisions(repository / "moved", ["two"]).values()
+    assert retention.keys_at(repository / "moved", commit, {}, pytest.fail) == now
+
+
 def test_a_project_in_a_folder_of_its_repository(tmp_path: Path, repository: Path) -> None:
     whole = tmp_path / "whole"
     shutil.copytree(repository, whole / "part", ignore=shutil.ignore_patterns(".git"))
