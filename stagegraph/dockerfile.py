@@ -359,6 +359,8 @@ class _Walk:
             if self._internal(name, instruction, stage, stages) is None:
                 self._edge(name, "", instruction.line, whole=False)
             return
+        if any(flag.partition("=")[0] == "--parents" for flag in instruction.flags):
+            self.everything = True  # its patterns are others: "**" is of any depth
         for raw in instruction.sources:
             source = self._expand(raw, scope, instruction)
             if instruction.cmd == "ADD" and (source is None or is_remote(source)):

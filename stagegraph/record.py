@@ -7,10 +7,12 @@ Annotations hold the facts (https://github.com/opencontainers/image-spec/blob/ma
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,6 +76,14 @@ class Record:
     def descriptor(self) -> dict[str, object]:
         """Of the image's manifest (image-spec, "OCI Content Descriptors")."""
         return {"mediaType": MANIFEST, "digest": self.digest, "size": self.size}
+
+    @property
+    def made(self) -> datetime.datetime | None:
+        """When its image was made; None where the record does not say it as it should."""
+        with suppress(ValueError):
+            made = datetime.datetime.fromisoformat(self.created)
+            return made if made.tzinfo else None
+        return None
 
     @property
     def platform(self) -> dict[str, str]:

@@ -90,15 +90,19 @@ def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterab
             bom_ref="system",
         )
         components.append(system)
-    made = datetime.datetime.fromisoformat(record.created)
     tool = Component(name="stagegraph", version=__version__, type=ComponentType.APPLICATION, bom_ref="tool")
+    tools = ToolRepository(components=[tool])
     bom = Bom(
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, record.digest),
-        metadata=BomMetaData(component=image, timestamp=made, tools=ToolRepository(components=[tool])),
+        metadata=BomMetaData(component=image, timestamp=record.made or _NEVER, tools=tools),
         components=components,
     )
     bom.register_dependency(image, components)
     return JsonV1Dot6(bom).output_as_string(indent=1).encode()
+
+
+#: For a record that does not say its time: what is made twice from it must be the same.
+_NEVER = datetime.datetime.fromtimestamp(0, datetime.UTC)
 
 
 def _where(held: Contents, arch: str) -> dict[str, str]:
@@ -133,7 +137,7 @@ def provenance(
             },
             "runDetails": {
                 "builder": {"id": "urn:stagegraph:builder", "version": {"stagegraph": __version__}},
-                "metadata": {"finishedOn": record.created.replace("+00:00", "Z")},
+                "metadata": {"finishedOn": record.created.replace("+00:00", "Z")} if record.made else {},
             },
         },
     }

@@ -28,8 +28,7 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
 
     def execute(self, params: Any, args: Any) -> Any:
         asked.words = list(args)
-        if int(params.get("num_process") or 0) < 0:
-            what = ProjectError("command line", f"-n {params['num_process']}: no number of jobs", "-n 2")
+        if what := _unfit(params):
             print(f"ERROR: {what}", file=sys.stderr)
             return what.exit_status
         try:
@@ -43,3 +42,16 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
             what = unknown_goal(error.not_found, names, COMMANDS)
             print(f"ERROR: {what}", file=sys.stderr)
             return what.exit_status
+
+
+def _unfit(params: Any) -> ProjectError | None:
+    """Why doit's options for a run are none for this one."""
+    given = {name: params[name] for name in params._non_default_keys}  # the others are not yet dodo.py's
+    if (count := given.get("num_process", 0)) < 0:
+        return ProjectError("command line", f"-n {count}: no number of jobs", "-n 2")
+    if name := given.get("reporter"):
+        what = f"-r {name}: the project's own reporter also ends a run, with its status and its pushes"
+        return ProjectError("command line", what, "cache/last-run.json is for machines")
+    if (kind := given.get("par_type", "thread")) != "thread":
+        return ProjectError("command line", f"-P {kind}: nodes are built by threads", "-n says how many")
+    return None

@@ -236,6 +236,11 @@ def test_unreached_part_needs_no_argument_file_or_archive() -> None:
     assert not found.uses_archive
 
 
+@pytest.mark.parametrize("flag", ["--parents", "--parents=true"])
+def test_patterns_of_parents_are_others(flag: str) -> None:
+    assert facts(f"FROM base\nCOPY {flag} **/*.txt /o/").sources is None
+
+
 def test_a_number_means_a_part_wherever_it_stands() -> None:
     """Parts that do not count move numbers, and nothing else of what counts."""
     parts = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"

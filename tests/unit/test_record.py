@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from helpers import sha
 
 from stagegraph import key as keys
+from stagegraph import statements
 from stagegraph.errors import StoreError
 from stagegraph.key import Input
 from stagegraph.record import Record, parse, visible
@@ -61,6 +63,14 @@ def test_is_an_image_index_of_the_image() -> None:
         }
     ]
     assert all(isinstance(value, str) for value in index["annotations"].values())
+
+
+@pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
+def test_a_time_that_is_none(created: str) -> None:
+    one = dataclasses.replace(record(), created=created)
+    assert one.made is None
+    assert statements.provenance(one, "n", {}, (), statements.Revision("", ""))
+    assert dataclasses.replace(one, created="2026-01-01T00:00:00+00:00").made is not None
 
 
 def test_under_another_key() -> None:
