@@ -336,7 +336,8 @@ class _Walk:
                 scope.set(name, None if not top and used & own else self._expand(default, scope, instruction))
             elif top:
                 # what BuildKit then takes of a value that was there before depends on its version
-                if name in scope.values and name not in self.build_args:
+                sent = name in self.build_args and name not in self.global_args
+                if name in scope.values and not sent:
                     scope.set(name, None)
             else:
                 self._note_build_args([name])
@@ -394,6 +395,9 @@ class _Walk:
             raise self._error(instruction, what, "move it into the child")
         words = instruction.original.split(None, 1)
         for trigger in parse(words[1], self.name)[0] if words[1:] else ():
+            for mount in mounts(trigger):
+                if mount.get("type", "").lower() == "secret":
+                    self._secret(mount)  # or nobody would miss a declaration
             if trigger.cmd != "ADD":
                 continue
             here = trigger._replace(line=instruction.line)
@@ -412,8 +416,7 @@ class _Walk:
                 raise self._error(instruction, what, "write the kind as it is")
             kind = kind.lower()
             if kind == "secret":
-                target = mount.get("target", "").rsplit("/", 1)[-1]
-                self.secrets.add(mount.get("id") or target)
+                self._secret(mount)
             if name := mount.get("from"):
                 if self._internal(name, instruction, stage, stages) is None:
                     self._edge(name, "", instruction.line, whole=False)
@@ -423,6 +426,9 @@ class _Walk:
                     self.everything = True
                 else:
                     self.sources.append((source, instruction.line))
+
+    def _secret(self, mount: Mapping[str, str]) -> None:
+        self.secrets.add(mount.get("id") or mount.get("target", "").rsplit("/", 1)[-1])
 
     # -- words -----------------------------------------------------------------------------------
 

@@ -213,7 +213,7 @@ class Graph:
         triggered = self._onbuild(parents, images)
         if triggered:
             # what a trigger declares and mounts stands in the parent: everything that there is
-            secrets = facts.secrets | self.project.secrets.keys()
+            secrets = facts.secrets | self.project.secrets.keys() | {"ca"}
             facts = replace(facts, args={**recipe.args, **facts.args}, secrets=secrets)
         selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
         entries = selection.select(None if triggered else facts.sources)

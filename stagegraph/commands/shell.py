@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from ..errors import EmulationError, ProjectError
@@ -40,10 +41,24 @@ class Shell(Command):
             raise EmulationError(str(nodes[0]), what, "./run doctor has the command that registers QEMU")
         with session.loaded(nodes[0]) as (tag, record):
             container = [f"--platform={record.docker}", "--entrypoint=sh", tag]
-            command = ["docker", "run", "--rm", "--interactive", *(["--tty"] if sys.stdin.isatty() else [])]
-            status = subprocess.run([*command, *container], env=environment(), check=False).returncode
+            name = tag.rpartition(":")[2]
+            command = ["docker", "run", "--rm", f"--name={name}", "--interactive"]
+            command += ["--tty"] if sys.stdin.isatty() else []
+            try:
+                status = subprocess.run([*command, *container], env=environment(), check=False).returncode
+            except BaseException:  # an interrupt ends docker's client alone
+                _remove(name)
+                raise
             # it is also the status of a shell whose last command was not found
             if status in (126, 127) and run(["docker", "run", "--rm", *container, "-c", ":"]).returncode:
                 what = "there is no shell in this image"
                 raise ProjectError(str(nodes[0]), what, "an artifact holds files alone")
         return status
+
+
+def _remove(container: str) -> None:
+    """End a container, and wait until it is gone: its image cannot go before."""
+    for _ in range(40):
+        if b"No such container" in run(["docker", "rm", "--force", container]).stderr:
+            return
+        time.sleep(0.25)

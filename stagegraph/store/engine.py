@@ -117,7 +117,7 @@ def _client() -> Any:
     import docker.errors
 
     try:
-        client = docker.DockerClient(base_url=host(), timeout=600)
+        client = docker.DockerClient(base_url=host(), timeout=600, use_ssh_client=True)
     except (docker.errors.DockerException, ValueError) as error:  # an address that is none
         raise EngineError(
             host(), f"no Docker engine answers: {error}", "start Docker, or let ./run start one"

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kit import Project, header
+from kit import Project, header, until
 
 pytestmark = pytest.mark.engine
 
@@ -26,6 +26,9 @@ static void copy(const char *name, FILE *out) {
   for (int c; from && (c = getc(from)) != EOF;) putc(c, out);
 }
 int main(int n, char **word) {
+  if (n == 1 && !access("/sleep", F_OK)) sleep(120);
+  if (n == 1) return 127;
+  if (n == 3 && !strcmp(word[2], ":")) return 0;
   if (n != 3 || strcmp(word[1], "-c") || !strstr(word[2], "apt list") || getuid()) return 77;
   if (!access("/sleep", F_OK)) sleep(120);
   copy("/output", stdout); copy("/errors", stderr);
@@ -116,6 +119,27 @@ def test_time_limit(image: Project, repo: str) -> None:
     assert run.status == 20 and "did not end within 2 s" in run.output
     assert time.monotonic() - start < 20 and containers(f"{repo}:app-here") == []
     assert image.doit("outdated", "--timeout=0", "app:here").status == 10
+
+
+def test_a_shell_whose_last_command_was_not_found(image: Project) -> None:
+    """Its status is that of an image without a shell, too."""
+    image.built("app:here")
+    run = image.doit("shell", "app:here")
+    assert run.status == 127 and "there is no shell" not in run.output
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_shell_that_is_interrupted(image: Project, repo: str, number: signal.Signals, status: int) -> None:
+    image.write({"app/files/sleep": ""})
+    image.built("app:here")
+    process = image.start("shell", "app:here")
+    until(lambda: containers(f"{repo}:app-here") != [], process)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == status and "Traceback" not in output, output
+    assert containers(f"{repo}:app-here") == []
+    command = ["docker", "images", "--format={{.Tag}}", repo]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["app-here"]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

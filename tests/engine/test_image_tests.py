@@ -66,7 +66,7 @@ def test_a_failure_leaves_the_image_but_no_tag(thing: Project, repo: str) -> Non
     run = thing.doit("thing:here")
     assert run.status == 15, run.output
     assert "test/Dockerfile:3: the test of image thing failed: exit code 3" in run.output
-    assert "a-test-with-a-name" in run.output and "./run doit shell part:here" in run.output
+    assert "a-test-with-a-name" in run.output and "doit shell part:here" in run.output
     assert run.built == {"part:here"} and run.nodes("failed") == {"thing-test:here"}
     assert not image_id(f"{repo}:thing-here")
     # a failure is not remembered

@@ -400,8 +400,14 @@ def test_a_trigger_of_a_parent_may_use_every_argument_and_secret(tmp_path: Path)
     more = '[defaults]\nargs = { FOO = "2" }\n[secrets.token]\nenv = "TOKEN"\n'
     stages(tmp_path, {"par": "FROM base\nONBUILD ARG FOO=1\n", "kid": "FROM par\n"}, more=more)
     facts = graph(tmp_path).spec(Node("kid", "amd64")).facts
-    assert dict(facts.args) == {"FOO": "2"} and facts.secrets == {"token"}
+    assert dict(facts.args) == {"FOO": "2"} and facts.secrets == {"token", "ca"}
     assert graph(tmp_path).spec(Node("par", "amd64")).facts.secrets == frozenset()
+
+
+def test_a_secret_of_a_trigger_is_known_where_it_stands(tmp_path: Path) -> None:
+    """So that one that is not declared is told of."""
+    stages(tmp_path, {"par": "FROM base\nONBUILD RUN --mount=type=secret,id=token x\n"})
+    assert graph(tmp_path).spec(Node("par", "amd64")).facts.secrets == {"token"}
 
 
 def test_the_store_is_no_part_of_a_context(tmp_path: Path) -> None:
