@@ -239,6 +239,8 @@ class _Walk:
         if "$" in name:
             hint = "give it a name of its own first: FROM $NAME AS part, then from=part"
             raise self._error(instruction, f"from={name}: BuildKit does not expand variables here", hint)
+        if re.fullmatch(r"[+-]\d+", name, re.ASCII):
+            raise self._error(instruction, f"from={name}: a number with a sign", "write the number alone")
         if name.isascii() and name.isdecimal():
             if instruction.cmd == "RUN":
                 hint = "name the part with FROM ... AS NAME"

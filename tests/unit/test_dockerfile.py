@@ -174,6 +174,10 @@ def test_names_that_are_not_known(text: str, said: str) -> None:
         ),
         ("FROM scratch\nCOPY --from=0 / /", "x/Dockerfile:2: from=0: no earlier part has this number"),
         (
+            "FROM scratch\nFROM scratch\nCOPY --from=+0 / /",
+            "x/Dockerfile:3: from=+0: a number with a sign\n  write the number alone",
+        ),
+        (
             "FROM scratch\nCOPY --from=later / /\nFROM scratch AS later\nFROM scratch\nCOPY --from=0 / /",
             "x/Dockerfile:2: from=later: the part is defined later or here\n  move it up",
         ),

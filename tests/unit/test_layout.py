@@ -86,11 +86,15 @@ def test_what_is_no_manifest_is_set_aside_if_it_is_not_itself(store: LayoutStore
     assert store.blob(digest).exists() == whole
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_may_not_be_read_is_said(store: LayoutStore) -> None:
+def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
     store.prepare()
     for name in ("records", "latest"):
-        (store.root / name).mkdir(mode=0)
+        (store.root / name).mkdir()
+    for name in ("iterdir", "exists"):  # root would be let in
+        monkeypatch.setattr(Path, name, denied)
     for call in (lambda: list(store.list()), store.newest, lambda: store.has_record(sha("x"))):
         with pytest.raises(StoreError, match="cannot be read"):
             call()
