@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .errors import DockerfileError, nearest
+from .facts import Edge, Facts, Part
 from .instructions import Instruction, is_remote, mounts, parse, pinned
 from .stacks import ARGUMENT as STACK_ARGUMENT
 from .variables import APART, AUTOMATIC_ARGS, Scope, expand, normal_platform, platform_args, variables
@@ -22,48 +23,6 @@ if TYPE_CHECKING:
 
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
-
-
-class Edge(NamedTuple):
-    """A name that a Dockerfile takes files or its start from: a stage's, or an image's.
-
-    ``name`` is as BuildKit compares names: without ``docker.io/library/`` and ``:latest``. ``platform`` is
-    the OCI platform asked for with ``--platform``, or "" for the build's own. ``whole`` says that the image's
-    configuration counts too (``FROM``), not only its files (``COPY --from``).
-    """
-
-    name: str
-    platform: str
-    line: int
-    whole: bool
-
-
-class Part(NamedTuple):
-    """What one FROM starts: the name at the bottom, the OCI platform asked for ("" for the build's own), and
-    whether it has a RUN. The last part is the result."""
-
-    name: str
-    platform: str
-    runs: bool
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What one build of a Dockerfile depends on.
-
-    ``args`` are the build arguments to send. ``sources`` are context paths or patterns as BuildKit would look
-    them up, with their lines, or ``None`` for all of the context. ``uses_archive``: a step runs the package
-    manager. ``secrets`` are the ids of secrets that steps mount. ``parts`` are those that the result needs.
-    """
-
-    instructions: tuple[Instruction, ...]
-    edges: tuple[Edge, ...]
-    args: Mapping[str, str]
-    sources: tuple[tuple[str, int], ...] | None
-    directives: Mapping[str, str] = field(default_factory=dict)
-    uses_archive: bool = False
-    secrets: frozenset[str] = frozenset()
-    parts: tuple[Part, ...] = ()
 
 
 @dataclass

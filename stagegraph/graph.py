@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from . import key, stacks
 from .context import Entry, Selection, ignore_file
-from .dockerfile import Edge, Facts, analyse, has_onbuild
+from .dockerfile import analyse, has_onbuild
 from .errors import ContextError, DockerfileError, ProjectError, nearest
+from .facts import Edge, Facts
 from .instructions import declared_args, parse
 from .model import BASE, Base, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
 

@@ -15,8 +15,9 @@ import zstandard
 
 from stagegraph import config
 from stagegraph import key as keys
-from stagegraph.dockerfile import Facts, analyse
+from stagegraph.dockerfile import analyse
 from stagegraph.errors import ResolveError, StagegraphError
+from stagegraph.facts import Facts
 from stagegraph.files import write_atomically
 from stagegraph.graph import Graph
 from stagegraph.key import Input

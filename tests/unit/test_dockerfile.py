@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from helpers import facts, sha
 
-from stagegraph.dockerfile import Edge, has_onbuild
+from stagegraph.dockerfile import has_onbuild
 from stagegraph.errors import DockerfileError
+from stagegraph.facts import Edge
 
 pytestmark = pytest.mark.unit
 
