@@ -16,7 +16,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .errors import LockError, LoginError, RegistryError, ResolveError, nearest
+from .errors import UNRESOLVED, LockError, ResolveError, StagegraphError, nearest
 from .files import write_atomically
 from .key import is_digest
 
@@ -80,7 +80,7 @@ class Lock:
         """``say`` is told of each entry that is added."""
         self.path, self._resolve, self._locked, self._say = root / FILE, resolve, locked, say
         self._guard = threading.RLock()
-        self._unresolved: dict[str, ResolveError | LoginError | RegistryError] = {}  # one question a run
+        self._unresolved: dict[str, StagegraphError] = {}  # one question a run
         self._data = self._read()
 
     def archive(self) -> str:
@@ -202,7 +202,7 @@ class Lock:
             if reference in self._unresolved:
                 raise self._unresolved[reference]
             return self._resolve(reference)
-        except (ResolveError, LoginError, RegistryError) as error:
+        except UNRESOLVED as error:
             self._unresolved[reference] = error
             hint = error.hint
             if stages and re.fullmatch(r"[a-z0-9._-]+", reference):

@@ -37,6 +37,14 @@ def tag(stage: str, docker: str, key: str) -> str:
     return f"{stage}-{arch}-{key.removeprefix('sha256:')}"
 
 
+def _moment(text: str) -> datetime.datetime | None:
+    """A time with its zone; None for what is none."""
+    with suppress(ValueError):
+        moment = datetime.datetime.fromisoformat(text)
+        return moment if moment.tzinfo else None
+    return None
+
+
 @dataclass(frozen=True)
 class Record:
     """``digest`` and ``size`` (bytes) are of the image's manifest. ``files`` and ``image`` are what a child
@@ -80,10 +88,12 @@ class Record:
     @property
     def made(self) -> datetime.datetime | None:
         """When its image was made; None where the record does not say it as it should."""
-        with suppress(ValueError):
-            made = datetime.datetime.fromisoformat(self.created)
-            return made if made.tzinfo else None
-        return None
+        return _moment(self.created)
+
+    @property
+    def dated(self) -> datetime.datetime | None:
+        """When its image was made, or found good for this key; None as for ``made``."""
+        return _moment(self.recorded or self.created)
 
     @property
     def platform(self) -> dict[str, str]:

@@ -73,21 +73,12 @@ def choose(survey: Survey, keys: set[str], since: datetime.datetime) -> Choice:
     images = {tag.record.digest for tag in tags if tag.record.key in keys}
     needed = tuple(tag for tag in tags if tag.record.digest in images)
     rest = [tag for tag in tags if tag.record.digest not in images]
-    young = {
-        tag.record.digest for tag in rest if not _older(tag.record.recorded or tag.record.created, since)
-    }
+    young = {tag.record.digest for tag in rest if not (tag.record.dated and tag.record.dated < since)}
     recent = tuple(tag for tag in rest if tag.record.digest in young)
     # what goes is a manifest, with all tags that it has
     held = {tag.digest for tag in (*needed, *recent)} | survey.others
     doomed = tuple(tag for tag in rest if tag not in recent and tag.digest not in held)
     return Choice(needed, recent, doomed)
-
-
-def _older(created: str, since: datetime.datetime) -> bool:
-    try:
-        return datetime.datetime.fromisoformat(created) < since
-    except (ValueError, TypeError):  # no time, or one without a zone
-        return False
 
 
 def survey(remote: Remote) -> Survey:

@@ -42,9 +42,12 @@ class Plans:
             raise ProjectError(where, "the project has no image to build", "declare one under [images]")
         for word in words:
             if word.partition(":")[0] not in images or word not in known:
-                what = f"{word!r} is a stage, not an image" if word in known else f"no image {word!r}"
+                if word in known:
+                    raise ProjectError(
+                        where, f"{word!r} is a stage, not an image", "declare it under [images]"
+                    )
                 hint = nearest(word, [w for w in known if w.partition(":")[0] in images])
-                raise ProjectError(where, what, hint if word not in known else "declare it under [images]")
+                raise ProjectError(where, f"no image {word!r}", hint)
         return words
 
     def _images(self, words: Iterable[str], where: str) -> Goals:

@@ -1,14 +1,13 @@
-"""What the commands share: loading the project, options, JSON, errors as one message with an exit status."""
+"""What the commands share: loading the project, options, JSON."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from doit.cmd_base import DoitCmdBase
 
-from ..errors import ProjectError, StagegraphError
+from ..errors import ProjectError
 from .manners import Manners
 
 if TYPE_CHECKING:
@@ -41,15 +40,11 @@ class Command(Manners, DoitCmdBase):  # type: ignore[misc]
         from .. import tasks
         from ..tools import arm_signals
 
-        try:
-            arm_signals()
-            names, options = _read_behind(words or [], options)
-            self.values = {name: value for name, value in options.items() if isinstance(value, str)}
-            given = {name for name, value in options.items() if value is True}
-            return self.answer(tasks.session(), names, given)
-        except StagegraphError as error:
-            print(f"ERROR: {error}", file=sys.stderr)
-            return error.exit_status
+        arm_signals()
+        names, options = _read_behind(words or [], options)
+        self.values = {name: value for name, value in options.items() if isinstance(value, str)}
+        given = {name for name, value in options.items() if value is True}
+        return self.answer(tasks.session(), names, given)
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
         """Print the answer; the exit status. Raises ``StagegraphError``.

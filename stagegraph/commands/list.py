@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from doit.cmd_list import List as DoitList
 
-from ..errors import ProjectError
 from .manners import Manners
 
 
 class List(Manners, DoitList):  # type: ignore[misc]
     doc_purpose = "list images (--all: stages and platforms too)"
-
-    def execute(self, params: Any, args: Any) -> Any:
-        try:
-            return super().execute(params, args)
-        except ProjectError as error:
-            print(f"ERROR: {error}", file=sys.stderr)
-            return error.exit_status
 
     @staticmethod
     def _list_filtered(tasks: dict[str, Any], filter_tasks: list[str], include_subtasks: bool) -> Any:

@@ -1,4 +1,5 @@
-"""What every command does alike: ``--help`` after its name, and a reader that goes away (``| head``)."""
+"""What every command does alike: ``--help`` after its name, errors as one message with an exit status, and a
+reader that goes away (``| head``)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 from doit.cmd_base import Command as DoitCommand
 from doit.cmdparse import CmdParseError
 
-from ..errors import ProjectError, nearest
+from ..errors import ProjectError, StagegraphError, nearest
 
 #: What a shell says of a program that SIGPIPE ended.
 BROKEN_PIPE = 141
@@ -27,8 +28,9 @@ class Manners(DoitCommand):  # type: ignore[misc]
             result = super().parse_execute(in_args)
             sys.stdout.flush()
         except CmdParseError as error:  # doit's message quotes all options as it holds them
-            print(f"ERROR: {self._slip(str(error))}", file=sys.stderr)
-            return ProjectError.exit_status
+            return _told(self._slip(str(error)))
+        except StagegraphError as error:
+            return _told(error)
         except BrokenPipeError:
             # what is still buffered is written at the end of the process
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -49,3 +51,8 @@ class Manners(DoitCommand):  # type: ignore[misc]
         usage, options, rest = super().help().partition("\nOPTIONS")
         options, title, description = (options + rest).partition("\n\nDESCRIPTION")
         return f"{usage}{title.removeprefix(chr(10))}{description}\n{options}"
+
+
+def _told(error: StagegraphError) -> int:
+    print(f"ERROR: {error}", file=sys.stderr)
+    return error.exit_status

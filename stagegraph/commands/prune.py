@@ -151,9 +151,8 @@ def facts(selection: Selection, *, dry: bool) -> dict[str, object]:
 
 
 def registry_text(choice: Choice, revisions: list[str], *, dry: bool) -> str:
-    lines = [
-        f"remove {tag.name}  made {tag.record.recorded or tag.record.created or '?'}" for tag in choice.doomed
-    ]
+    dates = {tag.name: tag.record.dated for tag in choice.doomed}
+    lines = [f"remove {n}  made {d.isoformat() if d else 'at no known time'}" for n, d in dates.items()]
     would = "would be removed" if dry else "removed"
     named = ", ".join(revisions[:5]) + (f" and {len(revisions) - 5} more" if len(revisions) > 5 else "")
     lines.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
@@ -28,9 +27,7 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
 
     def execute(self, params: Any, args: Any) -> Any:
         asked.words = list(args)
-        if what := _unfit(params):
-            print(f"ERROR: {what}", file=sys.stderr)
-            return what.exit_status
+        _refuse_unfit(params)
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
@@ -39,19 +36,16 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
             from ..tasks import unknown_goal
 
             names = [task.name for task in self.task_list if not task.name.startswith("_")]
-            what = unknown_goal(error.not_found, names, COMMANDS)
-            print(f"ERROR: {what}", file=sys.stderr)
-            return what.exit_status
+            raise unknown_goal(error.not_found, names, COMMANDS) from None
 
 
-def _unfit(params: Any) -> ProjectError | None:
-    """Why doit's options for a run are none for this one."""
+def _refuse_unfit(params: Any) -> None:
+    """Raises ``ProjectError`` for options of doit's that are none for this project's runs."""
     given = {name: params[name] for name in params._non_default_keys}  # the others are not yet dodo.py's
     if (count := given.get("num_process", 0)) < 0:
-        return ProjectError("command line", f"-n {count}: no number of jobs", "-n 2")
+        raise ProjectError("command line", f"-n {count}: no number of jobs", "-n 2")
     if name := given.get("reporter"):
         what = f"-r {name}: the project's own reporter also ends a run, with its status and its pushes"
-        return ProjectError("command line", what, "cache/last-run.json is for machines")
+        raise ProjectError("command line", what, "cache/last-run.json is for machines")
     if (kind := given.get("par_type", "thread")) != "thread":
-        return ProjectError("command line", f"-P {kind}: nodes are built by threads", "-n says how many")
-    return None
+        raise ProjectError("command line", f"-P {kind}: nodes are built by threads", "-n says how many")

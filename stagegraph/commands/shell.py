@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from ..errors import EmulationError, ProjectError
@@ -42,23 +41,14 @@ class Shell(Command):
         with session.loaded(nodes[0]) as (tag, record):
             container = [f"--platform={record.docker}", "--entrypoint=sh", tag]
             name = tag.rpartition(":")[2]
-            command = ["docker", "run", "--rm", f"--name={name}", "--interactive"]
+            command = ["docker", "run", f"--name={name}", "--interactive"]
             command += ["--tty"] if sys.stdin.isatty() else []
             try:
                 status = subprocess.run([*command, *container], env=environment(), check=False).returncode
-            except BaseException:  # an interrupt ends docker's client alone
-                _remove(name)
-                raise
+            finally:  # an interrupt ends docker's client alone
+                engine.remove_container(name)
             # it is also the status of a shell whose last command was not found
             if status in (126, 127) and run(["docker", "run", "--rm", *container, "-c", ":"]).returncode:
                 what = "there is no shell in this image"
                 raise ProjectError(str(nodes[0]), what, "an artifact holds files alone")
         return status
-
-
-def _remove(container: str) -> None:
-    """End a container, and wait until it is gone: its image cannot go before."""
-    for _ in range(40):
-        if b"No such container" in run(["docker", "rm", "--force", container]).stderr:
-            return
-        time.sleep(0.25)

@@ -169,6 +169,20 @@ def untag(reference: str) -> None:
         client.images.remove(reference)
 
 
+def remove_container(name: str) -> None:
+    """End a container and take it away. Harmless where there is none. Raises ``EngineError``."""
+    with _client() as client:
+        _remove(client, name)
+
+
+def _remove(client: Any, container: str) -> None:
+    import requests.exceptions
+    from docker import errors
+
+    with contextlib.suppress(errors.APIError, requests.exceptions.RequestException):
+        client.api.remove_container(container, force=True, v=True)
+
+
 class Answer(NamedTuple):
     """What a shell script in a container printed, and its exit status."""
 
@@ -218,8 +232,7 @@ def ask(reference: str, docker: str, script: str, timeout: float) -> Answer:
                 reference, f"the engine went away: {error}", "run again when it is up"
             ) from None
         finally:
-            with contextlib.suppress(errors.APIError, requests.exceptions.RequestException):
-                client.api.remove_container(name, force=True, v=True)
+            _remove(client, name)
     if status and "exec format error" in said:
         raise _not_started(reference, docker, said)
     return Answer(status, output, said)
