@@ -74,8 +74,8 @@ class Listener(Protocol):
 @dataclass(frozen=True)
 class Result:
     """A finished build: the manifest's digest and size (bytes), what a child can see of it, the versions of
-    its packages where the build installs any, whether a RUN came out of the builder's cache, and the machine
-    (``Record.machine``)."""
+    its packages where the build installs any, whether a RUN came out of the builder's cache, the machine and
+    the builder (``Record.machine``, ``Record.builder``)."""
 
     digest: str
     size: int
@@ -84,6 +84,7 @@ class Result:
     packages: tuple[str, ...]
     cached: bool = False
     machine: str = ""
+    builder: str = ""
 
 
 class Builder:
@@ -149,7 +150,8 @@ class Builder:
         size = self.layout.blob(digest).stat().st_size
         # where no stamp of the archive counts, packages are the parent's
         versions = packages.installed(self.layout, manifest) if spec.archive else ()
-        return Result(digest, size, files, image, versions, cached, place.machine)
+        who = self.builders.version(place)
+        return Result(digest, size, files, image, versions, cached, place.machine, who)
 
     # -- the call --------------------------------------------------------------------------------
 
@@ -187,14 +189,18 @@ class Builder:
             tar="false",
             **{"rewrite-timestamp": "true"},
             compression=COMPRESSION,
+            # the default today; what is not said may change with BuildKit's version, and digests with it
+            **{"oci-mediatypes": "true"},
             name="result",
         )
-        command = [*place.command(), "--progress=plain", "--provenance=false", "--sbom=false"]
+        command = [*place.command(), "--progress=rawjson", "--provenance=false", "--sbom=false"]
         command += [f"--platform={spec.platform.docker}", f"--network={spec.recipe.network}"]
         if context != "-":
             command.append(f"--file={view / 'Dockerfile'}")
         elif spec.bootstrap is None:
             command.append(f"--file={spec.recipe.dockerfile}")
+        if spec.archive:
+            command.append(f"--add-host={_dated(spec.archive)}")
         if spec.recipe.target:
             command.append(f"--target={spec.recipe.target}")
         for name, value in {**spec.facts.args, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
@@ -309,8 +315,8 @@ class Builder:
             _time_limit(process, spec.recipe.timeout) as late,
         ):
             for line in lines(process, late.is_over):
-                out.write(line)
-                tracker.feed(line.decode(errors="replace"))
+                out.write(tracker.feed(line))
+            out.write(tracker.end())
             status = process.wait()
         if late.begun:
             raise too_late(spec, tracker, log)
@@ -350,6 +356,18 @@ def _time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[_Lat
     finally:
         for timer in timers:
             timer.cancel()
+
+
+def _dated(stamp: str) -> str:
+    """A host for ``--add-host`` that makes BuildKit look at the archive's stamp.
+
+    A new stamp changes nothing else that BuildKit sees: it would take the RUN out of its own cache, with the
+    packages of the old one. A RUN's cache key there has the names of additional hosts, not their addresses
+    (``CacheMap`` in https://github.com/moby/buildkit/blob/master/solver/llbsolver/ops/exec.go). So what was
+    run under this stamp is reused, and nothing else. ``/etc/hosts`` is mounted while a step runs, and in no
+    layer. Name and address are reserved, and lead nowhere (RFC 2606, RFC 5737).
+    """
+    return f"archive-{stamp}.stagegraph.invalid:192.0.2.1"
 
 
 def _fields(**fields: object) -> str:

@@ -287,6 +287,7 @@ class Session:
             packages=result.packages,
             cached=result.cached,
             machine=result.machine,
+            builder=result.builder,
             below=tuple(sorted({word for p, r in parents.items() for word in (*r.below, f"{p}={r.digest}")})),
         )
         self.layout.put(record)

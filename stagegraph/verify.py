@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from . import packages, plan
 from .errors import BuildError
 from .imagediff import Difference, compare
+from .key import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +118,9 @@ def again(session: Session, node: Node, record: Record, parents: dict[Node, Reco
         differences = compare(session.layout, record.digest, scratch, result.digest)
     alike = (result.files, result.image) == (record.files, record.image)
     notes = ["what stands on it cannot see the difference"] if alike else []
+    if "" not in (record.builder, result.builder) and record.builder != result.builder:
+        built = printable(f"built by {record.builder}, rebuilt by {result.builder}")
+        notes.append(f"{built}: two versions may compress the same files to other bytes")
     if record.packages and (changes := packages.moved(record.packages, result.packages)):
         notes.append(f"the archive has moved on: {'; '.join(changes)}")
     return Finding(

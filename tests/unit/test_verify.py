@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -214,7 +215,7 @@ class Builder:
         if self.layer is None:
             raise BuildError(str(spec.node), "exit code 7", "the log is there")
         digest, size, details = image(self.store, self.layer)
-        return Result(digest, size, *record.visible(details), ("libc6:amd64=2",))
+        return Result(digest, size, *record.visible(details), ("libc6:amd64=2",), builder="buildkit v2")
 
 
 @pytest.mark.parametrize(
@@ -242,3 +243,17 @@ def kept(cache: Path) -> dict[Path, bytes]:
     """Records, blobs and index."""
     files = [cache / "index.json", *(cache / "records").iterdir(), *(cache / "blobs/sha256").iterdir()]
     return {path: path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(("builder", "told"), [("", False), ("buildkit v2", False), ("docker 1", True)])
+def test_rebuild_by_another_version(
+    session: Session, monkeypatch: pytest.MonkeyPatch, builder: str, told: bool
+) -> None:
+    made = keep(session, LOW, layer_of(b"was"))
+    session.layout.put(dataclasses.replace(made, builder=builder))
+    monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer_of(b"now")))
+    (found,) = verify.rebuild(session, [LOW])
+    note = (
+        "built by docker 1, rebuilt by buildkit v2: two versions may compress the same files to other bytes"
+    )
+    assert (note in found.notes) == told
