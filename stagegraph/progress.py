@@ -21,7 +21,8 @@ from .report import human_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_STEP = re.compile(r"\[(?!internal|context )([^\]]*)\] ?(.*)", re.DOTALL)
+# BuildKit since 0.17 says of what a trigger runs that it does
+_STEP = re.compile(r"\[(?!internal|context )[^\]]*\] ?(?:ONBUILD )?(.*)", re.DOTALL)
 _DOCKERFILE = re.compile(r"^\S*:(\d+)$")
 _KINDS = ("vertexes", "statuses", "warnings", "logs")
 
@@ -89,7 +90,7 @@ class _Step:
     def instruction(self) -> str:
         """``RUN make`` of ``[part 2/3] RUN make``; "" for what no Dockerfile asked for."""
         match = _STEP.match(self.name)
-        return match[2] if match else ""
+        return match[1] if match else ""
 
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def made(project: Project) -> tuple[str, bool]:
     assert run.built == {"low:here", "high:here"}
     log = (project.folder / "cache/logs/high--here.log").read_text()
     return run.digests["high:here"], bool(
-        re.search(r"^#(\d+) \[[^]]*\] RUN .*\n#\1 CACHED$", log, re.MULTILINE)
+        re.search(r"^#(\d+) \[[^]]*\] (?:ONBUILD )?RUN .*\n#\1 CACHED$", log, re.MULTILINE)
     )
 
 

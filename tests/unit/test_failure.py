@@ -18,6 +18,7 @@ from stagegraph.errors import (
     OutOfMemoryError,
     RegistryError,
     StagegraphError,
+    ToolError,
 )
 from stagegraph.failure import LAST_LINES, explain
 from stagegraph.graph import Spec
@@ -125,6 +126,7 @@ def test_what_a_step_prints(printed: str, kind: type[StagegraphError]) -> None:
         ("failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),
         ("context deadline exceeded", EngineError),
         ("no valid drivers found: Cannot connect", EngineError),
+        ("invalid progress mode rawjson", ToolError),
         (
             "failed to resolve source metadata for example.org/x: unexpected status from HEAD: 500",
             RegistryError,

@@ -131,6 +131,7 @@ def test_said_leaves_out_what_steps_print() -> None:
     [
         ("[part 2/3] RUN make", True),
         ("[linux/arm64 2/3] RUN <<EOF (make...)", True),
+        ("[1/2] ONBUILD RUN make", True),
         ("[part 2/3] COPY a b", False),
         ("[part 2/3] COPY RUN b", False),
         ("[base 1/1] FROM base", False),
