@@ -27,7 +27,7 @@ _DOCKERFILE = re.compile(r"^\S*:(\d+)$")
 _KINDS = ("vertexes", "statuses", "warnings", "logs")
 
 
-class Documents:
+class _Documents:
     """Lines -> JSON documents, and lines that are part of none."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Tracker:
 
     def __init__(self, on_step: Callable[[str], None]) -> None:
         self._on_step = on_step
-        self._documents = Documents()
+        self._documents = _Documents()
         self._steps: dict[str, _Step] = {}
         self._of: dict[str, str] = {}  # a vertex's place in ``_steps``
         self._failures: list[_Step] = []
