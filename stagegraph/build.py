@@ -365,7 +365,8 @@ def _dated(stamp: str) -> str:
     packages of the old one. A RUN's cache key there has the names of additional hosts, not their addresses
     (``CacheMap`` in https://github.com/moby/buildkit/blob/master/solver/llbsolver/ops/exec.go). So what was
     run under this stamp is reused, and nothing else. ``/etc/hosts`` is mounted while a step runs, and in no
-    layer. Name and address are reserved, and lead nowhere (RFC 2606, RFC 5737).
+    layer. All frontends that a ``# syntax=`` may name pass hosts on, from docker/dockerfile 1.0. Name and
+    address are reserved, and lead nowhere (RFC 2606, RFC 5737).
     """
     return f"archive-{stamp}.stagegraph.invalid:192.0.2.1"
 

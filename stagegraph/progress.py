@@ -83,7 +83,8 @@ class _Step:
     running: bool = False
     cached: bool = False
     error: str = ""
-    rest: bytes = b""
+    rest: bytes = b""  # of a line that has no end yet
+    heard: float = 0.0
     output: deque[str] = field(default_factory=lambda: deque(maxlen=200))
 
     @property
@@ -219,7 +220,8 @@ class Tracker:
         """The step of a vertex, with a name and a number if it has begun."""
         group = vertex.get("progressGroup") or {}
         known = self._of.setdefault(digest, str(group.get("id") or digest))
-        step = self._steps.setdefault(known, _Step(str(group.get("name") or vertex.get("name", ""))))
+        step = self._steps.setdefault(known, _Step(""))
+        step.name = step.name or str(group.get("name") or vertex.get("name", ""))
         if vertex.get("started"):
             step.start, step.running = _moment(vertex["started"]), True
         if not step.number and (vertex.get("started") or vertex.get("error")):
@@ -269,21 +271,21 @@ class Tracker:
 
     def _print(self, step: _Step, log: dict[str, Any]) -> None:
         """A piece of what a step printed: it may end anywhere in a line."""
-        after = _moment(log["timestamp"])
+        step.heard = _moment(log["timestamp"])
         *whole, step.rest = (step.rest + base64.b64decode(log["data"] or "")).split(b"\n")
         for line in whole:
-            self._printed(step, line, after)
+            self._printed(step, line)
 
     def _flush(self, step: _Step) -> None:
         if step.rest:
-            self._printed(step, step.rest, step.start)
+            self._printed(step, step.rest)
             step.rest = b""
 
-    def _printed(self, step: _Step, line: bytes, moment: float) -> None:
+    def _printed(self, step: _Step, line: bytes) -> None:
         line = line.rstrip(b"\r").rpartition(b"\r")[2]  # as a terminal would show it
         if line:
             step.output.append(line.decode(errors="replace"))
-        self._write(f"#{step.number} {max(moment - step.start, 0):.3f} ".encode() + line, printed=True)
+        self._write(f"#{step.number} {max(step.heard - step.start, 0):.3f} ".encode() + line, printed=True)
 
 
 def _moment(text: str) -> float:

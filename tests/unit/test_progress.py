@@ -178,7 +178,7 @@ def test_output_that_is_no_text_and_a_line_that_is_overwritten() -> None:
     output = status(logs=[printed("[2/2] RUN x", b" 10 %\r 20 %\r\n\xff\xfeend", 0.5)])
     tracker, _, log = fed([begun, output, end])
     assert tracker.output == [" 20 %", "\ufffd\ufffdend"]
-    assert log == "#1 [2/2] RUN x\n#1 0.500  20 %\n#1 0.000 \udcff\udcfeend\n#1 ERROR: x\n"
+    assert log == "#1 [2/2] RUN x\n#1 0.500  20 %\n#1 0.500 \udcff\udcfeend\n#1 ERROR: x\n"
 
 
 def test_steps_that_buildkit_shows_as_one() -> None:
