@@ -38,6 +38,7 @@ from .errors import (
 from .failure import cause, explain, too_late
 from .files import near, writing
 from .progress import Tracker
+from .references import split
 from .store import engine
 from .tools import environment, lines, popen, run, tail
 
@@ -165,9 +166,11 @@ class Builder:
             return "-"
         folder = self.root / spec.recipe.context
         selected = any(entry.path == spec.recipe.dockerfile for entry in spec.entries)
-        extra = {} if selected or spec.exposed else {spec.recipe.dockerfile: spec.text.encode()}
+        # the builder reads another text than COPY may see
+        apart = spec.exposed or (selected and spec.sent_text != spec.text)
+        extra = {} if selected or apart else {spec.recipe.dockerfile: spec.sent_text.encode()}
         write_tar(spec.entries, folder, extra, spec.epoch, tar)
-        if not spec.exposed:
+        if not apart:
             return "-"
         tar.seek(0)
         return _unpack(tar, view, spec)
@@ -197,7 +200,8 @@ class Builder:
             command.append(f"--file={spec.recipe.dockerfile}")
         if spec.recipe.target:
             command.append(f"--target={spec.recipe.target}")
-        for name, value in {**spec.facts.args, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
+        frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
+        for name, value in {**spec.facts.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
             command.append(f"--build-arg={name}={value}")
         for name, source in self._named_contexts(spec, parents).items():
             command.append(f"--build-context={name}={source}")
@@ -222,9 +226,7 @@ class Builder:
             references.setdefault(image.edge.name, set()).add(image.digest)
         for image in spec.images:
             one = len(references[image.edge.name]) == 1
-            repository = image.reference.partition("@")[0]
-            head, _, tail = repository.rpartition("/")
-            repository = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
+            repository = split(image.reference).repository
             contexts[image.edge.name] = f"docker-image://{repository}@{image.digest if one else image.index}"
         return contexts
 
@@ -367,7 +369,7 @@ def _unpack(tar: IO[bytes], view: Path, spec: Spec) -> Path:
     with tarfile.open(fileobj=tar) as archive:
         # the tar is this program's own, of files the user asked to send; links may point anywhere
         archive.extractall(folder, filter="fully_trusted", numeric_owner=True)  # noqa: S202
-    (view / "Dockerfile").write_text(spec.text, encoding="utf-8")
+    (view / "Dockerfile").write_text(spec.sent_text, encoding="utf-8")
     # one beside the Dockerfile comes before .dockerignore, which has been applied, or was not in force
     (view / "Dockerfile.dockerignore").write_text("")
     return folder

@@ -24,7 +24,7 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize(
-    "module", ["model", "dockerfile", "key", "plan", "graph", "record", "config", "programs"]
+    "module", ["model", "dockerfile", "key", "plan", "graph", "record", "config", "programs", "names", "references"]
 )
 def test_core(module: str) -> None:
     code = f"import sys; old = set(sys.modules); import stagegraph.{module}; print(*set(sys.modules) - old)"
