@@ -5,6 +5,7 @@ Reads Dockerfiles and contexts (through ``context``), each once; everything afte
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform as host
 import threading
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from . import key, stacks
 from .context import Entry, Selection, ignore_file
 from .dockerfile import analyse, has_onbuild
-from .errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, nearest
+from .errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, StagegraphError, nearest
 from .facts import Edge, Facts
 from .instructions import declared_args, parse, without_syntax
 from .model import BASE, Bootstrap, Node, Platform, Project, Recipe
@@ -24,7 +25,7 @@ from .names import Names, Outside
 from .references import split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from .key import Input
@@ -120,6 +121,16 @@ def _edge_name(edge: Edge) -> str:
     return f"{edge.name}{platform}{'' if edge.whole else ' files'}"
 
 
+@contextlib.contextmanager
+def _concerning(node: Node) -> Iterator[None]:
+    """Errors of the block name the node, unless they name one that is nearer to the cause."""
+    try:
+        yield
+    except StagegraphError as error:
+        error.node = error.node or str(node)
+        raise
+
+
 class Graph:
     """All nodes of a project. Nothing is read before it is asked for, and then once. Safe for threads."""
 
@@ -143,14 +154,15 @@ class Graph:
 
     def spec(self, node: Node) -> Spec:
         """Raises ``DockerfileError``, ``ContextError``, ``LockError``, ``ResolveError``."""
-        with self._lock:
+        with self._lock, _concerning(node):
             if node not in self._specs:
                 self._specs[node] = self._read(node)
             return self._specs[node]
 
     def parents(self, node: Node) -> list[Node]:
         """Distinct parents in the order of the Dockerfile. Reads that alone: no context, no lock."""
-        return list(dict.fromkeys(parent.node for parent in self._edges(node)))
+        with _concerning(node):
+            return list(dict.fromkeys(parent.node for parent in self._edges(node)))
 
     def key(self, node: Node) -> str:
         """The recipe key, ``sha256:...``."""

@@ -123,3 +123,28 @@ def test_the_front_end_that_the_dockerfile_names_is_asked_for_by_digest(
     assert run.status != 0
     log = (project.folder / "cache/logs/app--here.log").read_text()
     assert f"{frontend.removesuffix(':1')}@sha256:" in log
+
+
+def test_a_check_is_not_green_where_nothing_can_be_looked_at(project: Project, repo: str) -> None:
+    write(project, repo, "", app="FROM base\nUSER 1\n")
+    text = (project.folder / "stages.toml").read_text()
+    project.write(
+        {"stages.toml": text.replace('[stages.core]\npath = "core"\n', "").replace("[images.core]\n", "")}
+    )
+    run = project.doit("plan")
+    assert run.status == 14
+    assert run.output.endswith("0 to build, 0 to pull, 0 to reuse, 2 left out\n")
+    assert project.doit("keys", "--json").status == 14
+    assert '"left_out"' in project.doit("plan", "--json").output
+
+
+def test_one_broken_dockerfile_among_others(project: Project, repo: str) -> None:
+    write(project, repo, "", app="FROM scratch\nRUNN x\n")
+    assert project.doit("keys").status == 11
+    run = project.doit("keys", "--keep-going")
+    assert run.status == 11
+    assert (
+        "warning: app:here and 1 based on it are left out: app/Dockerfile:2: unknown instruction"
+        in run.output
+    )
+    assert "core:here" in run.output
