@@ -38,6 +38,7 @@ from .errors import (
 from .failure import cause, explain, too_late
 from .files import near, writing
 from .progress import Tracker
+from .references import split
 from .store import engine
 from .tools import environment, lines, popen, run, tail
 
@@ -167,9 +168,11 @@ class Builder:
             return "-"
         folder = self.root / spec.recipe.context
         selected = any(entry.path == spec.recipe.dockerfile for entry in spec.entries)
-        extra = {} if selected or spec.exposed else {spec.recipe.dockerfile: spec.text.encode()}
+        # the builder reads another text than COPY may see
+        apart = spec.exposed or (selected and spec.sent_text != spec.text)
+        extra = {} if selected or apart else {spec.recipe.dockerfile: spec.sent_text.encode()}
         write_tar(spec.entries, folder, extra, spec.epoch, tar)
-        if not spec.exposed:
+        if not apart:
             return "-"
         tar.seek(0)
         return _unpack(tar, view, spec)
@@ -203,7 +206,8 @@ class Builder:
             command.append(f"--add-host={_dated(spec.archive)}")
         if spec.recipe.target:
             command.append(f"--target={spec.recipe.target}")
-        for name, value in {**spec.facts.args, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
+        frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
+        for name, value in {**spec.facts.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
             command.append(f"--build-arg={name}={value}")
         for name, source in self._named_contexts(spec, parents).items():
             command.append(f"--build-context={name}={source}")
@@ -228,9 +232,7 @@ class Builder:
             references.setdefault(image.edge.name, set()).add(image.digest)
         for image in spec.images:
             one = len(references[image.edge.name]) == 1
-            repository = image.reference.partition("@")[0]
-            head, _, tail = repository.rpartition("/")
-            repository = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
+            repository = split(image.reference).repository
             contexts[image.edge.name] = f"docker-image://{repository}@{image.digest if one else image.index}"
         return contexts
 
@@ -365,8 +367,8 @@ def _dated(stamp: str) -> str:
     packages of the old one. A RUN's cache key there has the names of additional hosts, not their addresses
     (``CacheMap`` in https://github.com/moby/buildkit/blob/master/solver/llbsolver/ops/exec.go). So what was
     run under this stamp is reused, and nothing else. ``/etc/hosts`` is mounted while a step runs, and in no
-    layer. All frontends that a ``# syntax=`` may name pass hosts on, from docker/dockerfile 1.0. Name and
-    address are reserved, and lead nowhere (RFC 2606, RFC 5737).
+    layer. A front end that ``# syntax=`` names passes hosts on, too: docker/dockerfile does since 1.0. Name
+    and address are reserved and lead nowhere (RFC 2606, RFC 5737).
     """
     return f"archive-{stamp}.stagegraph.invalid:192.0.2.1"
 
@@ -386,7 +388,7 @@ def _unpack(tar: IO[bytes], view: Path, spec: Spec) -> Path:
     with tarfile.open(fileobj=tar) as archive:
         # the tar is this program's own, of files the user asked to send; links may point anywhere
         archive.extractall(folder, filter="fully_trusted", numeric_owner=True)  # noqa: S202
-    (view / "Dockerfile").write_text(spec.text, encoding="utf-8")
+    (view / "Dockerfile").write_text(spec.sent_text, encoding="utf-8")
     # one beside the Dockerfile comes before .dockerignore, which has been applied, or was not in force
     (view / "Dockerfile.dockerignore").write_text("")
     return folder
