@@ -18,7 +18,7 @@ import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from . import bootstrap, packages
 from . import record as records
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .graph import External, Spec
     from .model import Node, Secret
     from .record import Record
+    from .store.folder import Folder
     from .store.layout import LayoutStore
 
 #: Layers are compressed once and then kept as they are in every store. zstd at its default level costs a
@@ -98,7 +99,7 @@ class Builder:
         builders: Builders,
         secrets: Mapping[str, Secret],
         listener: Listener,
-        logs: Path | None = None,
+        logs: Folder | None = None,
     ) -> None:
         """``logs`` is the folder for what the builder prints; ``logs`` of the layout by default."""
         self.root, self.layout, self.builders, self.secrets, self.listener = (
@@ -108,7 +109,7 @@ class Builder:
             secrets,
             listener,
         )
-        self.logs = logs or layout.root / "logs"
+        self.logs = logs or layout.folder.below("logs")
         self._introduced: set[str] = set()
 
     def build(self, spec: Spec, parents: Mapping[Node, Record], *, afresh: bool = False) -> Result:
@@ -118,11 +119,13 @@ class Builder:
         the build failed.
         """
         place = self.builders.choose(spec)
-        log = self.logs / f"{spec.kept_as.replace(':', '--')}.log"
-        with writing(log):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.unlink(missing_ok=True)  # it may be another user's
-        with self.layout.view() as view, writing(view), tempfile.TemporaryFile(dir=view) as tar:
+        name = f"{spec.kept_as.replace(':', '--')}.log"
+        with (
+            self.layout.view() as view,
+            _Log(self.logs.path / name, self.logs.create(name)) as log,
+            writing(view),
+            tempfile.TemporaryFile(dir=view) as tar,
+        ):
             if spec.bootstrap is not None:
                 self.listener.step(spec.node, f"mmdebstrap {spec.bootstrap.suite}")
                 root_archive = view / "rootfs.tar"
@@ -148,7 +151,7 @@ class Builder:
             digest = _digest(metadata)
         manifest = self.layout.json(digest)
         files, image = records.visible(self.layout.json(manifest["config"]["digest"]))
-        size = self.layout.blob(digest).stat().st_size
+        size = self.layout.size(digest)
         # where no stamp of the archive counts, packages are the parent's
         versions = packages.installed(self.layout, manifest) if spec.archive else ()
         who = self.builders.version(place)
@@ -306,25 +309,36 @@ class Builder:
             return [f"--secret={_fields(id=name, env=secret.env)}"]
         return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
 
-    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: Path, place: Place) -> bool:
+    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: _Log, place: Place) -> bool:
         """Call buildx; whether a RUN came out of the builder's cache."""
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        mode = "ab" if spec.bootstrap else "wb"
         with (
-            log.open(mode, buffering=0) as out,
             popen(command, **pipes, env=environment()) as process,
             _time_limit(process, spec.recipe.timeout) as late,
         ):
             for line in lines(process, late.is_over):
-                out.write(tracker.feed(line))
-            out.write(tracker.end())
+                log.file.write(tracker.feed(line))
+            log.file.write(tracker.end())
             status = process.wait()
         if late.begun:
-            raise too_late(spec, tracker, log)
+            raise too_late(spec, tracker, log.path)
         if status != 0:
-            raise explain(spec, tracker, log, status, place.name)
+            raise explain(spec, tracker, log.path, status, place.name)
         return tracker.cached
+
+
+class _Log(NamedTuple):
+    """What the builder prints for one node: a new file, and its path for messages. Closed with the block."""
+
+    path: Path
+    file: BinaryIO
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
 
 
 class _Late:
@@ -394,7 +408,7 @@ def _unpack(tar: IO[bytes], view: Path, spec: Spec) -> Path:
     return folder
 
 
-def _rootfs(spec: Spec, out: Path, log: Path) -> None:
+def _rootfs(spec: Spec, out: Path, log: _Log) -> None:
     """Write the root file system of a bootstrapped base as a tar to ``out``.
 
     Raises ``ToolError`` where mmdebstrap is missing and ``BuildError`` with its last lines where it fails.
@@ -408,15 +422,13 @@ def _rootfs(spec: Spec, out: Path, log: Path) -> None:
         )
     command = ["mmdebstrap", *bootstrap.arguments(spec.bootstrap, spec.platform.docker), str(out)]
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(spec.epoch), "DEBIAN_FRONTEND": "noninteractive"}
-    with (
-        log.open("wb") as file,
-        popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, env=env) as process,
-    ):
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": log.file, "stderr": subprocess.STDOUT}
+    with popen(command, **pipes, env=env) as process:
         status = process.wait()
     if status != 0:
-        what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{tail(log)}"
-        kind, hint = cause(log.read_text(errors="replace"))
-        raise kind(str(spec.node), what, f"{hint}\n  full log: {log}")
+        what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{tail(log.path)}"
+        kind, hint = cause(log.path.read_text(errors="replace"))
+        raise kind(str(spec.node), what, f"{hint}\n  full log: {log.path}")
 
 
 def _bootstrap_context(rootfs_tar: IO[bytes], size: int, epoch: int, out: IO[bytes]) -> None:

@@ -135,6 +135,10 @@ class StoreError(StagegraphError):
     exit_status = 27
 
 
+class LinkError(StoreError):
+    """A folder below ``cache/`` is a link, or something else that is no folder."""
+
+
 #: What an image from outside that cannot be resolved now comes to: it is not there, not pinned, or not to be
 #: asked for from here.
 UNRESOLVED = (ResolveError, LockError, LoginError, RegistryError)

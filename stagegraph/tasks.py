@@ -73,7 +73,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """Nothing to say before the first node."""
-        session().begin()
+        try:
+            session().begin()
+        except StagegraphError as error:
+            fail(error)
         if not selected_tasks:
             print(
                 f"no image is for this machine's platform, {host_platform()}: see doit list",

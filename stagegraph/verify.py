@@ -105,7 +105,7 @@ def rebuild(session: Session, goals: list[Node]) -> Iterator[Finding]:
 def again(session: Session, node: Node, record: Record, parents: dict[Node, Record]) -> Finding:
     """Build one node on these parents, without the builder's cache, and compare it with its record."""
     session.report.start(node, record.seconds)
-    logs = session.layout.root / "logs" / "verify"
+    logs = session.layout.folder.below("logs", "verify")
     with session.layout.scratch([record, *parents.values()]) as scratch:
         try:
             result = session.builder_into(scratch, logs).build(session.graph.spec(node), parents, afresh=True)

@@ -148,12 +148,12 @@ def test_record_that_claims_other_files(session: Session) -> None:
 
 def test_scratch_leaves_nothing_and_marks_hold(session: Session) -> None:
     made = keep(session, LOW)
-    before = {p: p.stat().st_ctime_ns for p in session.layout.blobs.iterdir()}
+    before = {p: p.stat().st_ctime_ns for p in session.layout.blobs.path.iterdir()}
     with session.layout.scratch([made, made]) as scratch:
         assert scratch.check(made)
         scratch.add_blob(b"new")
         scratch.put(made)
-    assert {p: p.stat().st_ctime_ns for p in session.layout.blobs.iterdir()} == before
+    assert {p: p.stat().st_ctime_ns for p in session.layout.blobs.path.iterdir()} == before
     assert not list((session.layout.root / "tmp").iterdir())
 
 
