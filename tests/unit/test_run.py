@@ -46,6 +46,9 @@ case "$*" in
 esac
 """
 
+# ./run installs it with the engine; without it the docker client is asked, which is slower.
+needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl on this machine")
+
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
@@ -237,6 +240,7 @@ def test_unknown_command_is_127(ready: Project) -> None:
     assert ready.call("no-such-command").returncode == 127
 
 
+@needs_curl
 def test_warm_call_starts_neither_python_nor_docker_and_is_fast(ready: Project, tmp_path: Path) -> None:
     add_buildx(ready)
     times = []
@@ -443,6 +447,7 @@ def test_chosen_context_that_is_down_is_named(ready: Project) -> None:
     assert ready.shell("DOCKER_HOST=unix:///x docker_context").stdout == ""
 
 
+@needs_curl
 def test_engine_without_buildx_is_left_alone(ready: Project, tmp_path: Path) -> None:
     ready.stub("docker", "exit 1")
     ready.replace("/usr/{local/,}lib{exec,}/docker", "/nowhere")
@@ -846,3 +851,16 @@ def test_doctor_looks_at_the_builders_that_are_named(project: Project) -> None:
     assert [line.split()[0] for line in said] == ["ok", "missing"]
     assert said[0].endswith("linux/arm64*, linux/amd64")
     assert "docker buildx inspect --bootstrap down" in said[1]
+
+
+def test_an_engine_takes_addresses_that_no_other_has(project: Project) -> None:
+    """Others may have so many that a reader which stops at the first one it looks for breaks the pipe."""
+    lines = r"printf '10.199.%s.0/24 dev other scope link src 10.199.%s.1\n' 0 0 1 1"
+    project.stub(
+        "ip",
+        f"[[ $* != *show* || $* == *sg-* ]] || {{ {lines}; for i in {{1..3000}}; do {lines}; done; }}\n"
+        'echo "ip $*" >>"$CALLS"',
+    )
+    result = project.shell('bridge=sg-1; rules() { echo "$*"; }; make_bridge')
+    assert (result.returncode, result.stdout) == (0, "add 10.199.2.0/24\n"), result.stderr
+    assert "ip addr add 10.199.2.1/24 dev sg-1" in project.calls
