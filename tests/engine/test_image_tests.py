@@ -107,6 +107,7 @@ def test_a_pass_elsewhere_counts(thing: Project, repo: str, registry: Registry) 
 
 def test_shell(thing: Project, repo: str) -> None:
     """Where there is one; an image of files alone has none."""
+    thing.write({"part/Dockerfile": "FROM scratch\nCOPY file /\n"})
     run = thing.doit("shell", "part:here")
     assert run.status == 27 and "build it first: doit part:here" in run.output
     thing.built("part:here")
