@@ -1,7 +1,7 @@
 """A Dockerfile -> what it needs: instructions that count, parents, external images, arguments, paths.
 
-Pure: text in, facts out. Knows nothing of projects, stores or files on disk. Parsing is BuildKit's own
-parser (PyPI ``dockerfile``); words are expanded by a port of BuildKit's lexer. Rules follow the Dockerfile
+Pure: text in, facts out. Knows nothing of projects, stores or files on disk. Parsing and the
+expansion of words are ports of BuildKit's own (PyPI ``e2b-dockerfile-utils``). Rules follow the Dockerfile
 reference (https://docs.docker.com/reference/dockerfile/). Where a path depends on something that only the
 build knows, the answer is the safe one: the whole context. Where a name does, it is an error.
 """

@@ -1,19 +1,24 @@
 """The text of a Dockerfile -> its instructions, as BuildKit's parser sees them. What single words mean.
 
+The parser is a port of BuildKit's (PyPI ``e2b-dockerfile-utils``).
 Pure. Knows nothing of stages or arguments; ``dockerfile`` does.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
+from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import DockerfileError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from e2b_dockerfile_utils import DockerfileInstruction, DockerfileSyntaxError
 
 #: Every instruction that there is (Dockerfile reference, "Overview").
 KNOWN = (
@@ -26,6 +31,16 @@ _HTTP = re.compile(r"https?://")
 # BuildKit's gitutil.ParseGitRef; a plain github.com/... is a path of the context to ADD
 _GIT = re.compile(r"git://|ssh://|[\w.-]+@[\w.-]+:|https?://[^#?]*\.git([#?]|$)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SAID_BEFORE = re.compile(r"Dockerfile parse error( on line \d+)?: ")
+_UNKNOWN = re.compile(r"unknown instruction: (.*)")
+# before another instruction, on the same line or continued on the next
+_ONBUILD = re.compile(rf"\s*ONBUILD\s+(?=({'|'.join(KNOWN)})\s|[\\`]\s*$)", re.ASCII | re.IGNORECASE)
+_QUOTING = re.compile(r"""["'\\`]|[^\0-\x7f]""")
+_HALF = re.compile("[\ud800-\udfff]")  # of a pair; Go's JSON gives U+FFFD for it, too
+_ARRAYS = ("ADD", "CMD", "COPY", "ENTRYPOINT", "HEALTHCHECK", "RUN", "SHELL", "VOLUME")
+_SPACE = re.compile(r"[\t\v\f\r ]+")
+_FIRST_WORD = re.compile(r"\s*\S+\s+")
+_REFERENCE = "see https://docs.docker.com/reference/dockerfile/"
 _MOUNT_KEYS = {"src": "source", "dst": "target", "destination": "target"}
 
 
@@ -64,23 +79,30 @@ def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, s
 
     ``name`` is the Dockerfile's path. Raises ``DockerfileError`` with file and, if known, line.
     """
-    import dockerfile
+    from e2b_dockerfile_utils import DockerfileSyntaxError
 
-    if "\0" in text:  # where the parser would stop and BuildKit would not
+    if "\0" in text:  # no program and no file can have one in its name or its words
         raise DockerfileError(f"{name}:{text[: text.index(chr(0))].count(chr(10)) + 1}", "has a zero byte")
     try:
-        commands = dockerfile.parse_string(text)
-    except dockerfile.GoParseError as error:
-        line = re.search(r"line (\d+)", str(error))
-        where = f"{name}:{line[1]}" if line else name
-        hint = "see https://docs.docker.com/reference/dockerfile/"
-        raise DockerfileError(where, f"does not parse: {error}", hint) from None
-    instructions = tuple(_instruction(command) for command in commands)
-    for instruction in instructions:
-        if instruction.cmd not in KNOWN:
-            what = f"unknown instruction {instruction.cmd}"
-            raise DockerfileError(f"{name}:{instruction.line}", what, nearest(instruction.cmd, KNOWN))
+        instructions = tuple(_instructions(text))
+    except DockerfileSyntaxError as error:
+        raise _syntax_error(error, name) from None
+    except RecursionError:  # of Python's JSON parser
+        raise DockerfileError(name, "does not parse: JSON is nested too deeply") from None
+    if not instructions:
+        raise DockerfileError(name, "does not parse: file with no instructions", _REFERENCE)
     return instructions, _directives(text)
+
+
+def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
+    """The parser's error with the file's name and, where it is known, the line."""
+    where = name if error.line is None else f"{name}:{error.line}"
+    what = _SAID_BEFORE.sub("", str(error))
+    if unknown := _UNKNOWN.fullmatch(what):
+        if not (cmd := unknown[1].upper()):
+            return DockerfileError(where, "nothing follows a line that is continued")
+        return DockerfileError(where, f"unknown instruction {cmd}", nearest(cmd, KNOWN))
+    return DockerfileError(where, f"does not parse: {what}", _REFERENCE)
 
 
 def declared_args(instructions: Iterable[Instruction]) -> set[str] | None:
@@ -89,28 +111,106 @@ def declared_args(instructions: Iterable[Instruction]) -> set[str] | None:
     return None if any(set(name) & set("$\\\"'") for name in names) else names
 
 
-def _instruction(command: Any) -> Instruction:
-    cmd = command.cmd.upper()
-    heredocs = tuple((h.name, h.file_descriptor, h.content) for h in command.heredocs)
-    canonical: tuple[object, ...] = (
-        cmd,
-        (command.sub_cmd or "").upper(),
-        command.json,
-        command.flags,
-        command.value,
-        heredocs,
-        # the parsed form leaves out the flags of the inner instruction
-        command.original if cmd == "ONBUILD" else "",
-    )
-    return Instruction(
-        command.start_line,
-        cmd,
-        tuple(command.flags),
-        tuple(command.value),
-        canonical,
-        command.original,
-        bool(heredocs),
-    )
+def _instructions(text: str) -> Iterator[Instruction]:
+    """Instructions as the parser gives them, triggers of ONBUILD apart.
+
+    The parser takes an ONBUILD for one line without meaning. BuildKit parses the trigger, its inline files
+    included (``parseSubCommand``, ``heredocCompoundDirectives`` in frontend/dockerfile/parser). So the word
+    ONBUILD is taken off, the parser reads the trigger, and the word is put back. A line that begins like a
+    trigger and is part of an inline file or of a continued instruction stays as it is.
+    """
+    from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
+
+    lines = text.split("\n")
+    triggers = {number: match[0] for number, line in enumerate(lines, 1) if (match := _ONBUILD.match(line))}
+    ast = parse_dockerfile_ast(_without(lines, triggers))
+    starts = {instruction.start_line for instruction in ast.instructions}
+    if not starts.issuperset(triggers):
+        triggers = {number: word for number, word in triggers.items() if number in starts}
+        ast = parse_dockerfile_ast(_without(lines, triggers))
+    for instruction in ast.instructions:
+        onbuild = triggers.get(instruction.start_line, "")
+        if instruction.name == "ONBUILD" and not onbuild:
+            onbuild, instruction = _trigger(instruction, ast.escape_token)  # noqa: PLW2901
+        if instruction.name == "ONBUILD":
+            raise DockerfileSyntaxError("ONBUILD of ONBUILD", instruction.start_line)
+        yield _instruction(instruction, onbuild, ast.escape_token)
+
+
+def _trigger(onbuild: DockerfileInstruction, escape: str) -> tuple[str, DockerfileInstruction]:
+    """The word ONBUILD and its trigger, where the word itself is continued on another line.
+
+    Raises the parser's own error where no known instruction follows.
+    """
+    from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
+
+    word = _FIRST_WORD.match(onbuild.original)
+    line = onbuild.original.removeprefix(word[0]) if word else ""
+    try:
+        found = parse_dockerfile_ast(f"# escape={escape}\n{line}").instructions
+    except DockerfileSyntaxError as error:
+        raise DockerfileSyntaxError(str(error), onbuild.start_line) from None
+    if not word or not found:  # nothing, or a comment
+        raise DockerfileSyntaxError("ONBUILD without an instruction", onbuild.start_line)
+    return word[0], replace(found[0], start_line=onbuild.start_line)
+
+
+def _without(lines: Sequence[str], starts: Mapping[int, str]) -> str:
+    """The lines as one text; some without what they start with."""
+    return "\n".join(line.removeprefix(starts.get(number, "")) for number, line in enumerate(lines, 1))
+
+
+def _instruction(parsed: DockerfileInstruction, onbuild: str, escape: str) -> Instruction:
+    """``onbuild`` is what stands before the instruction where it is a trigger, "" elsewhere."""
+    _check_array(parsed)
+    cmd, value = parsed.name, _value(parsed, escape)
+    heredocs = tuple((h.name, h.file_descriptor, h.content) for h in parsed.heredocs)
+    original = onbuild.lstrip() + parsed.original
+    if heredocs:
+        original += "\n" + "".join(f"{content}{name}\n" for name, _, content in heredocs)
+    flags = tuple(parsed.flags)
+    canonical: tuple[object, ...]
+    if onbuild:  # the parsed form leaves out the flags of the trigger
+        canonical = ("ONBUILD", cmd, parsed.json, (), value, heredocs, original)
+        cmd, flags = "ONBUILD", ()
+    else:
+        canonical = (cmd, "", parsed.json, flags, value, heredocs, "")
+    return Instruction(parsed.start_line, cmd, flags, value, canonical, original, bool(heredocs))
+
+
+def _value(parsed: DockerfileInstruction, escape: str) -> tuple[str, ...]:
+    """The words of an instruction as BuildKit divides them."""
+    if parsed.json:
+        return tuple(_HALF.sub("\ufffd", word) for word in parsed.args)
+    if parsed.name in ("ENV", "LABEL"):  # the port adds what stands between a name and its value
+        return tuple(word for place, word in enumerate(parsed.args) if place % 3 != 2)
+    if parsed.name not in ("ADD", "COPY") or not _QUOTING.search(parsed.original):
+        return tuple(parsed.args)
+    # The port keeps words together that are quoted; BuildKit's parseStringsWhitespaceDelimited does not.
+    # CMD without JSON is divided into flags and the rest of the line.
+    from e2b_dockerfile_utils import parse_dockerfile_ast
+
+    line = parsed.original.strip()[len(parsed.name) :]
+    rest = parse_dockerfile_ast(f"# escape={escape}\nCMD{line}").instructions[0].args
+    return tuple(_SPACE.split(rest[0])) if rest else ()
+
+
+def _check_array(parsed: DockerfileInstruction) -> None:
+    """Text behind a JSON array: before 0.15 BuildKit drops it, since then all is words of a shell.
+
+    https://github.com/moby/buildkit/pull/5107. Raises the parser's own error.
+    """
+    from e2b_dockerfile_utils import DockerfileSyntaxError
+
+    rest = " ".join(parsed.args[parsed.name == "HEALTHCHECK" :])
+    if parsed.json or parsed.name not in _ARRAYS or not rest.startswith("["):
+        return
+    try:
+        json.JSONDecoder().raw_decode(rest)
+    except ValueError:
+        return
+    what = "text behind a JSON array, which versions of BuildKit read differently (for [ write test)"
+    raise DockerfileSyntaxError(what, parsed.start_line)
 
 
 def _directives(text: str) -> dict[str, str]:

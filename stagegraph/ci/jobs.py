@@ -79,8 +79,8 @@ class _Problem:
 
     def bin(self, executor: int, units: Iterable[int]) -> _Bin:
         units, minutes = frozenset(units), self.minutes
-        # in one order, so that sums of the same are the same
-        total = sum([minutes[unit][executor] for unit in sorted(units)], float(self.table.setup))
+        # exact, so that sums of the same are the same in any order, and for any Python: 3.12 changed sum()
+        total = math.fsum([self.table.setup, *(minutes[unit][executor] for unit in units)])
         return _Bin(executor, units, total)
 
     def fits(self, a_bin: _Bin) -> bool:
@@ -119,7 +119,7 @@ class _Problem:
     def score(self, bins: _Bins, limit: Score = (math.inf, 0, 0)) -> Score:
         """Cost, number of jobs, time; infinite where the plan cannot be, or costs more than ``limit``."""
         never = math.inf, 0, 0.0
-        cost = sum(each.minutes * self.executors[each.executor].price for each in bins)
+        cost = math.fsum(each.minutes * self.executors[each.executor].price for each in bins)
         if cost > limit[0] + _CENT or not all(map(self.fits, bins)):
             return never
         ends = self.ends(bins)

@@ -131,7 +131,7 @@ class Pipeline:
 
     @property
     def cost(self) -> float:
-        return sum(job.cost for job in self.jobs)
+        return math.fsum(job.cost for job in self.jobs)
 
     @property
     def minutes(self) -> float:

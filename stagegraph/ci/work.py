@@ -44,7 +44,8 @@ def units(
     for number, group in enumerate(groups):
         needs = {index[parent] for node in group for parent in parents[node]} - {number}
         minutes = {
-            e.name: sum(_minutes(node, running[node], e, times, unknown) for node in group) for e in executors
+            e.name: math.fsum(_minutes(node, running[node], e, times, unknown) for node in group)
+            for e in executors
         }
         words = [word for node in group for word in images.get(graph.key(node), ())]
         words = words or [asked.alone(graph.project, group[-1])]

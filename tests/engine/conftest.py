@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import DODO, SUMMARY, Project, Registry, header, serving_who_logs_in
+from kit import DODO, SUMMARY, Project, Registry, header, serving_who_logs_in, with_libraries
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -59,25 +59,15 @@ def locked(tmp_path: Path) -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A static program for RUN steps: prints its words; ``sleep N`` sleeps, ``fail N`` ends with status N.
+    """A folder for the context; ``COPY program /`` makes ``/program`` of it, and what that needs.
 
-    ``stamp FILE`` writes the time, so that no two builds are alike.
+    It prints its words; ``sleep N`` sleeps, ``fail N`` ends with status N, ``noise FILE`` writes bytes.
     """
     folder = tmp_path_factory.mktemp("program")
-    source = folder / "program.c"
-    source.write_text(
-        "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
-        "#include <time.h>\n#include <unistd.h>\n"
-        "int main(int n, char **word) {\n"
-        '  for (int i = 1; i < n; i++) printf("%s ", word[i]);\n'
-        '  puts(""); fflush(stdout);\n'
-        '  if (n > 2 && !strcmp(word[1], "sleep")) sleep(atoi(word[2]));\n'
-        '  if (n > 2 && !strcmp(word[1], "fail")) return atoi(word[2]);\n'
-        '  if (n > 2 && !strcmp(word[1], "stamp")) {\n'
-        "    struct timespec now;\n    clock_gettime(CLOCK_REALTIME, &now);\n"
-        '    FILE *file = fopen(word[2], "w");\n'
-        '    fprintf(file, "%ld.%09ld", (long)now.tv_sec, now.tv_nsec);\n    fclose(file);\n  }\n'
-        "  return 0;\n}\n"
+    with_libraries(folder, "sh", "sleep", "head")
+    (folder / "program").write_text(
+        '#!/bin/sh\necho "$*"\ncase $1 in\nsleep) exec sleep "$2" ;;\nfail) exit "$2" ;;\n'
+        'noise) head -c 8 /dev/urandom >"$2" ;;\nesac\n'
     )
-    subprocess.run(["gcc", "-static", "-O1", "-o", str(folder / "program"), str(source)], check=True)
-    return folder / "program"
+    (folder / "program").chmod(0o755)
+    return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -91,6 +92,18 @@ class Project:
     def copy(self, folder: Path) -> Project:
         shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder, dict(self.env))
+
+
+def with_libraries(folder: Path, *programs: str) -> None:
+    """Lay this machine's own programs into a folder, as ``bin/NAME``, and the libraries that they load."""
+    for name in programs:
+        found = shutil.which(name)
+        assert found, name
+        loaded = subprocess.run(["ldd", found], capture_output=True, text=True, check=False).stdout
+        files = {path[1:]: path for path in re.findall(r"(/\S+) \(0x", loaded)}
+        for inside, path in {f"bin/{name}": found, **files}.items():
+            (folder / inside).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / inside)  # what a link names
 
 
 def git(folder: Path, *words: str) -> str:

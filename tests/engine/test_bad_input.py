@@ -152,7 +152,7 @@ def test_engine_killed_during_a_build(bad: Project, repo: str, program: Path, tm
     engine("true")
     try:
         bad.env["DOCKER_HOST"] = f"unix://{data}/docker.sock"
-        shutil.copy(program, bad.folder / "bad/program")
+        shutil.copytree(program, bad.folder / "bad/program")
         bad.write({"bad/Dockerfile": 'FROM good\nCOPY program /\nRUN ["/program", "sleep", "6"]\n'})
         process = bad.start("bad:here")
         log = bad.folder / "cache/logs/bad--here.log"
@@ -237,7 +237,7 @@ def test_registry_that_is_down(bad: Project, repo: str) -> None:
 
 def test_failing_step(bad: Project, repo: str, program: Path) -> None:
     """Node, Dockerfile line, instruction, its last lines, and where the log is."""
-    shutil.copy(program, bad.folder / "bad/program")
+    shutil.copytree(program, bad.folder / "bad/program")
     bad.write({"bad/Dockerfile": 'FROM good\nCOPY program /\n\nRUN ["/program", "fail", "7", "loudly"]\n'})
     run = bad.doit("bad:here")
     assert run.status == 1
@@ -249,7 +249,7 @@ def test_failing_step(bad: Project, repo: str, program: Path) -> None:
 
 
 def test_killed_for_memory_is_named(bad: Project, program: Path) -> None:
-    shutil.copy(program, bad.folder / "bad/program")
+    shutil.copytree(program, bad.folder / "bad/program")
     bad.write({"bad/Dockerfile": 'FROM good\nCOPY program /\nRUN ["/program", "fail", "137"]\n'})
     run = bad.doit("bad:here")
     assert run.status == 26 and "memory" in run.output
@@ -323,7 +323,7 @@ def test_undeclared_secret(bad: Project) -> None:
 
 def test_a_secret_that_is_not_set(bad: Project, program: Path) -> None:
     """It is none, and not an empty one: what requires it fails."""
-    shutil.copy(program, bad.folder / "good/program")
+    shutil.copytree(program, bad.folder / "good/program")
     bad.write({"stages.toml": (bad.folder / "stages.toml").read_text() + '[secrets.token]\nenv = "TOKEN"\n'})
     mount = "--mount=type=secret,id=token,target=/token"
     bad.write(
@@ -340,7 +340,7 @@ def test_a_secret_that_is_not_set(bad: Project, program: Path) -> None:
 
 
 def test_an_error_of_one_goal_does_not_end_what_is_being_built(bad: Project, program: Path) -> None:
-    shutil.copy(program, bad.folder / "good/program")
+    shutil.copytree(program, bad.folder / "good/program")
     words = f'"/program", "sleep", "2", "{bad.folder}"'
     bad.write({"good/Dockerfile": f"FROM scratch\nCOPY file program /\nRUN [{words}]\n"})
     bad.write({"bad/Dockerfile": "FROM scratch\nCOPY nothing /\n"})
@@ -366,7 +366,7 @@ def test_cache_that_is_a_file(bad: Project) -> None:
 
 
 def test_going_on_after_a_failing_parent(bad: Project, repo: str, program: Path) -> None:
-    shutil.copy(program, bad.folder / "good/program")
+    shutil.copytree(program, bad.folder / "good/program")
     bad.write({"good/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "fail", "7"]\n'})
     run = bad.doit("--continue", "bad:here")
     assert run.status == 1 and "good:here: was not made, so what stands on it cannot be" in run.output

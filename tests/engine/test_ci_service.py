@@ -76,7 +76,7 @@ def project(folder: Path, program: Path, repo: str, registry: str = "", *, dynam
     made.write({"dodo.py": DODO, "stages.toml": header(repo) + STAGES + CI.format(**values), **FILES})
     made.write({"stages.times": TIMES.format(**values), "stages.lock": 'archive = "2026-01-01"\n'})
     for stage in ("one", "two"):
-        shutil.copy(program, folder / stage / "program")
+        shutil.copytree(program, folder / stage / "program")
     made.built("ci")
     (folder / ".gitignore").write_text("cache/\n__pycache__/\n.doit*\n")
     git(folder, "init", "-q", "-b", "main")
@@ -156,7 +156,7 @@ def test_jobs_have_logins_and_build_secrets(
         FILES["app/Dockerfile"] + "COPY program /\n" + mount + '["/program", "grep", "/run/secrets/token"]\n'
     )
     commit(origin, {"stages.toml": toml + '[secrets.token]\nenv = "TOKEN"\n', "app/Dockerfile": app})
-    shutil.copy(program, origin / "app/program")
+    shutil.copytree(program, origin / "app/program")
     subprocess.run([sys.executable, "-m", "doit", "ci"], cwd=origin, check=True, capture_output=True)
     commit(origin)
     known = {"REGISTRY_USER": "robot", "REGISTRY_PASSWORD": "secret", "TOKEN": "hidden"}

@@ -6,37 +6,32 @@ The image says in files what its shell prints, how it ends, and whether it sleep
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from kit import Project, header, until
+from kit import Project, header, until, with_libraries
 
 pytestmark = pytest.mark.engine
 
-SHELL = r"""
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-static void copy(const char *name, FILE *out) {
-  FILE *from = fopen(name, "r");
-  for (int c; from && (c = getc(from)) != EOF;) putc(c, out);
-}
-int main(int n, char **word) {
-  if (n == 1 && !access("/sleep", F_OK)) sleep(120);
-  if (n == 1) return 127;
-  if (n == 3 && !strcmp(word[2], ":")) return 0;
-  if (n != 3 || strcmp(word[1], "-c") || !strstr(word[2], "apt list") || getuid()) return 77;
-  if (!access("/sleep", F_OK)) sleep(120);
-  copy("/output", stdout); copy("/errors", stderr);
-  FILE *status = fopen("/status", "r");
-  int number = 0;
-  if (status) fscanf(status, "%d", &number);
-  return number;
-}
+#: Stands before the image's real shell: what apt says is in files of the test.
+SHELL = """#!/bin/real-sh
+if [ $# = 0 ]; then
+  [ ! -e /sleep ] || exec sleep 120
+  exit 127
+fi
+[ "$1" = -c ] || exit 77
+[ "$2" != : ] || exit 0
+case $2 in *"apt list"*) ;; *) exit 77 ;; esac
+[ -O /bin/sh ] || exit 77 # who asks must be root
+[ ! -e /sleep ] || exec sleep 120
+cat /output
+[ ! -e /errors ] || cat /errors >&2
+[ ! -e /status ] || read -r status </status
+exit "${status:-0}"
 """
 LISTED = """Listing...
 bash/stable 2 amd64 [upgradable from: 1]
@@ -45,25 +40,26 @@ zlib1g/stable-security 4 amd64 [upgradable from: 3]
 
 
 @pytest.fixture(scope="session")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shell")
-    (folder / "sh.c").write_text(SHELL)
-    subprocess.run(["gcc", "-static", "-O1", "-w", "-o", folder / "sh", folder / "sh.c"], check=True)
-    return (folder / "sh").read_bytes()
+    with_libraries(folder, "sh", "sleep", "cat")
+    (folder / "bin/sh").rename(folder / "bin/real-sh")
+    (folder / "bin/sh").write_text(SHELL)
+    (folder / "bin/sh").chmod(0o755)
+    return folder
 
 
 @pytest.fixture
-def image(project: Project, repo: str, shell: bytes) -> Project:
+def image(project: Project, repo: str, shell: Path) -> Project:
     """An image ``app`` with that shell; tests add the files it reads and build it."""
     project.write(
         {
             "stages.toml": header(repo) + '[stages.app]\npath = "app"\n[images.app]\n',
-            "app/Dockerfile": "FROM scratch\nCOPY sh /bin/sh\nCOPY files /\nUSER 1000\n",
+            "app/Dockerfile": "FROM scratch\nCOPY shell files /\nUSER 1000\n",
             "app/files/output": "Listing...\n",
         }
     )
-    (project.folder / "app/sh").write_bytes(shell)
-    (project.folder / "app/sh").chmod(0o755)
+    shutil.copytree(shell, project.folder / "app/shell")
     return project
 
 

@@ -80,8 +80,7 @@ def two(project: Project, repo: str, program: Path, farm: Farm) -> Project:
         }
     )
     for stage in ("low", "high"):
-        (project.folder / stage / "program").write_bytes(program.read_bytes())
-        (project.folder / stage / "program").chmod(0o755)
+        shutil.copytree(program, project.folder / stage / "program")
     project.env |= farm.env
     return project
 

@@ -34,7 +34,7 @@ def thing(project: Project, repo: str, program: Path) -> Project:
             "test/words": "w\n",
         }
     )
-    shutil.copy(program, project.folder / "part/program")
+    shutil.copytree(program, project.folder / "part/program")
     return project
 
 
@@ -107,6 +107,7 @@ def test_a_pass_elsewhere_counts(thing: Project, repo: str, registry: Registry) 
 
 def test_shell(thing: Project, repo: str) -> None:
     """Where there is one; an image of files alone has none."""
+    thing.write({"part/Dockerfile": "FROM scratch\nCOPY file /\n"})
     run = thing.doit("shell", "part:here")
     assert run.status == 27 and "build it first: doit part:here" in run.output
     thing.built("part:here")
@@ -128,7 +129,7 @@ def test_a_pass_is_of_the_image_that_is_there_now(thing: Project, repo: str) -> 
     text = (thing.folder / "stages.toml").read_text()
     thing.write({"stages.toml": text + '[stages.other]\npath = "other"\n', "other/file": "z\n"})
     thing.write({"other/Dockerfile": "FROM scratch\nCOPY file program /\n"})
-    shutil.copy(thing.folder / "part/program", thing.folder / "other/program")
+    shutil.copytree(thing.folder / "part/program", thing.folder / "other/program")
     thing.built("thing:here", "other:here")
     store = LayoutStore(thing.folder / "cache")
     keys = json.loads(thing.built("keys", "--json").output)

@@ -33,7 +33,7 @@ def slow(project: Project, repo: str, program: Path) -> Project:
             "slow/Dockerfile": "FROM first\n",
         }
     )
-    shutil.copy(program, project.folder / "first/program")
+    shutil.copytree(program, project.folder / "first/program")
     return project
 
 

@@ -68,7 +68,7 @@ def test_while_a_run_is_not_done_nothing_is_removed(app: Project, program: Path)
         }
     )
     app.write({"stages.toml": (app.folder / "stages.toml").read_text() + '[stages.slow]\npath = "slow"\n'})
-    shutil.copy(program, app.folder / "slow/program")
+    shutil.copytree(program, app.folder / "slow/program")
     run = app.start("slow:here")
     until((app.folder / "cache/latest/part--here").exists, run)
     pruned = app.doit("prune", "--keep-current", "app:here")

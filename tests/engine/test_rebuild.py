@@ -23,41 +23,22 @@ path = "noisy"
 [stages.top]
 path = "top"
 """
-NOISE = """
-#include <fcntl.h>
-#include <unistd.h>
-int main(int n, char **word) {
-  char bytes[8];
-  int from = open("/dev/urandom", O_RDONLY), to = open(word[1], O_CREAT | O_WRONLY, 0644);
-  return read(from, bytes, 8) != 8 || write(to, bytes, 8) != 8;
-}
-"""
-
-
-@pytest.fixture(scope="session")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A static program that writes random bytes to the file that it is told."""
-    folder = tmp_path_factory.mktemp("noise")
-    (folder / "noise.c").write_text(NOISE)
-    subprocess.run(["gcc", "-static", "-O1", "-o", folder / "noise", folder / "noise.c"], check=True)
-    return (folder / "noise").read_bytes()
 
 
 @pytest.fixture
-def built(project: Project, repo: str, noise: bytes) -> Project:
+def built(project: Project, repo: str, program: Path) -> Project:
     """even <- noisy <- top, all built."""
     project.write(
         {
             "stages.toml": header(repo) + STAGES,
             "even/Dockerfile": "FROM scratch\nCOPY file /\n",
             "even/file": "x\n",
-            "noisy/Dockerfile": 'FROM even\nCOPY noise /\nRUN ["/noise", "/random"]\nENV A=1\n',
+            "noisy/Dockerfile": 'FROM even\nCOPY program /\nRUN ["/program", "noise", "/random"]\nENV A=1\n',
             "top/Dockerfile": "FROM noisy\nCOPY file /top\n",
             "top/file": "y\n",
         }
     )
-    (project.folder / "noisy/noise").write_bytes(noise)
-    (project.folder / "noisy/noise").chmod(0o755)
+    shutil.copytree(program, project.folder / "noisy/program")
     project.built("top:here")
     return project
 
@@ -80,7 +61,7 @@ def test_rebuild_names_the_node_and_the_file(built: Project) -> None:
         "same  top:here",  # it stands on the recorded image of noisy
     ]
     assert "    content      /random (8 bytes)" in lines
-    assert "  layer 3: RUN /noise /random # buildkit" in lines
+    assert "  layer 3: RUN /program noise /random # buildkit" in lines
     assert not [line for line in lines if "/file" in line and line.startswith("    ")]
     assert state(cache) == before and not list((cache / "tmp").iterdir())
     again = built.doit("top:here")
@@ -108,7 +89,9 @@ def test_records_name_the_engine(built: Project) -> None:
 
 
 def test_changed_recipe_has_no_record_to_compare_with(built: Project) -> None:
-    (built.folder / "noisy/Dockerfile").write_text('FROM even\nCOPY noise /\nRUN ["/noise"]\n')
+    (built.folder / "noisy/Dockerfile").write_text(
+        'FROM even\nCOPY program /\nRUN ["/program", "fail", "1"]\n'
+    )
     run = built.doit("verify", "--rebuild", "noisy:here")
     assert run.status == 1 and "unchecked  noisy:here\n  no record of it in cache/" in run.output
     assert "same  even:here" in run.output
@@ -151,7 +134,7 @@ def test_another_engine_makes_the_same(built: Project, second_engine: dict[str, 
 
 
 def test_interrupted_rebuild_leaves_nothing(built: Project, program: Path) -> None:
-    shutil.copy(program, built.folder / "even/program")
+    shutil.copytree(program, built.folder / "even/program")
     built.write({"even/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "sleep", "5"]\n'})
     built.built("even:here")
     before = state(built.folder / "cache")

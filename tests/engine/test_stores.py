@@ -249,7 +249,7 @@ def test_registry_down_is_said_once_and_left_alone(chain: Project) -> None:
 
 
 def test_two_processes_build_a_node_once(chain: Project, program: Path) -> None:
-    shutil.copy(program, chain.folder / "heavy/program")
+    shutil.copytree(program, chain.folder / "heavy/program")
     chain.write({"heavy/Dockerfile": 'FROM scratch\nCOPY file program /\nRUN ["/program", "sleep", "3"]\n'})
     chain.write({"light/Dockerfile": "FROM scratch\nCOPY --from=heavy /file /light\n"})
     one, two = chain.start("heavy:here"), chain.start("heavy:here")
@@ -260,7 +260,7 @@ def test_two_processes_build_a_node_once(chain: Project, program: Path) -> None:
 
 def test_two_processes_build_two_nodes_at_once(chain: Project, program: Path) -> None:
     """Neither takes the other's files for leftovers, and no entry of the index is lost."""
-    shutil.copy(program, chain.folder / "heavy/program")
+    shutil.copytree(program, chain.folder / "heavy/program")
     words = f'"/program", "sleep", "3", "{chain.folder}"'
     chain.write({"heavy/Dockerfile": f"FROM scratch\nCOPY file program /\nRUN [{words}]\n"})
     chain.write({"light/Dockerfile": "FROM scratch\nCOPY file /\n", "light/file": "l\n"})

@@ -610,6 +610,8 @@ def test_comments_blank_lines_and_indentation_do_not_count(text: str) -> None:
         ("ENV A='$B'", 'ENV A="$B"'),
         ("HEALTHCHECK CMD a", "HEALTHCHECK --interval=3s CMD a"),
         ("HEALTHCHECK CMD a b", 'HEALTHCHECK CMD ["a", "b"]'),
+        ("ONBUILD COPY <<E /x\n1\nE", "ONBUILD COPY <<E /x\n2\nE"),
+        ("ONBUILD RUN <<E\n1\nE", "ONBUILD RUN <<E\n1\n\nE"),
         ("ONBUILD COPY a b", "ONBUILD COPY --chmod=755 a b"),
         ("ONBUILD RUN a", 'ONBUILD RUN ["a"]'),
         ("ONBUILD RUN a", "ONBUILD CMD a"),
@@ -632,9 +634,9 @@ def test_all_else_does(one: str, other: str) -> None:
         ("FROM", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
         ("FROM a b", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
         ("FROM a TO b", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
-        ("FROM a\nRUN <<E\nx", "x/Dockerfile: does not parse: unterminated heredoc"),
+        ("FROM a\nRUN <<E\nx", "x/Dockerfile:2: does not parse: unterminated heredoc"),
         ("FROM a\nRUN \0x", "x/Dockerfile:2: has a zero byte"),
-        ("# escape=x\nFROM a", "x/Dockerfile: does not parse: invalid escape token"),
+        ("# escape=x\nFROM a", "x/Dockerfile:1: does not parse: invalid escape token"),
         ("ARG A='x\nFROM a", "x/Dockerfile:1: "),
     ],
 )
@@ -660,3 +662,36 @@ def test_kind_of_a_mount_that_only_the_build_knows() -> None:
     text = 'FROM base\nRUN --mount=type=$T,target=/c ["x"]\n'
     assert "a kind that only the build knows cannot be keyed" in fault(text)
     assert facts('FROM base\nRUN --mount=type=SECRET,id=token ["x"]\n').secrets == {"token"}
+
+
+def test_triggers_with_inline_files() -> None:
+    text = (
+        "FROM base\nONBUILD RUN --mount=type=secret,id=a <<E && \\\n  b <<-'F'\nONBUILD RUN\nFROM x\nE\n\tF\n"
+        "onbuild \\\n  copy <<G /g\nG\nCOPY <<H /h\nONBUILD RUN --mount=type=secret,id=b x\nH\n"
+    )
+    found = facts(text)
+    assert [(i.line, i.cmd) for i in found.instructions] == [
+        (1, "FROM"),
+        (2, "ONBUILD"),
+        (8, "ONBUILD"),
+        (11, "COPY"),
+    ]
+    run, copy = found.instructions[1:3]
+    assert run.original == (
+        "ONBUILD RUN --mount=type=secret,id=a <<E &&   b <<-'F'\nONBUILD RUN\nFROM x\nE\nF\n"
+    )
+    assert run.canonical[5] == (("E", 0, "ONBUILD RUN\nFROM x\n"), ("F", 0, ""))
+    assert copy.original == "onbuild   copy <<G /g\nG\n"
+    assert found.secrets == {"a"}
+
+
+def test_words_of_copy_are_divided_at_every_space() -> None:
+    """Quotes keep nothing together there: BuildKit's parseStringsWhitespaceDelimited."""
+    assert facts("FROM base\nCOPY --chown=1 \\'a  b\\' /x\n").instructions[1].value == ("\\'a", "b\\'", "/x")
+
+
+def test_half_of_a_character_in_json() -> None:
+    assert facts('FROM base\nCMD ["\\ud83d", "\\ud83d\\ude00"]').instructions[1].value == (
+        "\ufffd",
+        "\U0001f600",
+    )
