@@ -1,0 +1,142 @@
+"""Which images of a family a commit makes due. A reader of its own: it uses nothing of the measured program.
+
+An image is due if an instruction of its Dockerfile has changed, or a file that COPY, ADD or a bind mount
+reaches, if it is new, or if an image that it names as a parent is due. Comments, empty lines and the old
+spelling of ENV do not count, as for BuildKit. The reader knows what such families write; it does not know
+``.dockerignore`` and the directive ``escape``. Where it is in doubt, an image is due: so what it gets wrong
+shows as a miss. Pure.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
+_MOUNT = re.compile(r"--mount=(\S+)")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One image at one commit: ``files`` are those that its build reaches, ``parents`` names of images."""
+
+    instructions: tuple[str, ...]
+    files: Mapping[str, str]
+    parents: frozenset[str]
+
+
+def read(dockerfile: str, files: Mapping[str, str]) -> Folder:
+    """``files`` are all of the folder, each with a word for its content and mode."""
+    lines = tuple(_instructions(dockerfile))
+    sources = [source for line in lines for source in _sources(line)]
+    reached = {path: word for path, word in files.items() if any(_reaches(one, path) for one in sources)}
+    return Folder(lines, reached, frozenset(_parents(lines)))
+
+
+def due(old: Mapping[str, Folder], new: Mapping[str, Folder], names: Mapping[str, str]) -> dict[str, bool]:
+    """The images of ``new`` that are due after ``old``; True for those whose own files have changed.
+
+    ``names`` tells which image a name in a Dockerfile means; any other name is an image from outside.
+    """
+    found = {image: True for image, folder in new.items() if not _same(old.get(image), folder)}
+    todo = True
+    while todo:
+        todo = False
+        for image, folder in new.items():
+            if image not in found and any(names.get(parent) in found for parent in folder.parents):
+                found[image], todo = False, True
+    return found
+
+
+def _same(old: Folder | None, new: Folder) -> bool:
+    return old is not None and (old.instructions, old.files) == (new.instructions, new.files)
+
+
+def _instructions(text: str) -> Iterator[str]:
+    """Instructions, each in one line. Every line counts where there may be an inline file."""
+    if "<<" in text:
+        yield from filter(str.strip, text.splitlines())
+        return
+    pending = ""
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        pending += line.rstrip()
+        if pending.endswith("\\"):
+            pending = pending[:-1]
+        else:
+            yield _one_spelling(pending.strip())
+            pending = ""
+
+
+def _one_spelling(line: str) -> str:
+    """``ENV NAME VALUE`` as ``ENV NAME=VALUE``: the image is the same, and so is its history."""
+    words = line.split()
+    old = len(words) == 3 and words[0].upper() == "ENV" and "=" not in words[1]
+    return f"{words[0]} {words[1]}={words[2]}" if old else line
+
+
+def _split(line: str) -> tuple[str, list[str], list[str]]:
+    """The command, its options and its words."""
+    command, *words = line.split()
+    count = next((place for place, word in enumerate(words) if not word.startswith("--")), len(words))
+    rest = " ".join(words[count:])
+    if rest.startswith("[") and command.upper() in ("COPY", "ADD"):
+        return command.upper(), words[:count], json.loads(rest)
+    return command.upper(), words[:count], words[count:]
+
+
+def _mounts(options: list[str]) -> Iterator[dict[str, str]]:
+    for option in options:
+        if match := _MOUNT.match(option):
+            yield dict(part.partition("=")[::2] for part in match[1].split(","))
+
+
+def _sources(line: str) -> Iterator[str]:
+    """What an instruction takes from the folder."""
+    command, options, words = _split(line)
+    if command in ("COPY", "ADD") and not any(option.startswith("--from=") for option in options):
+        yield from (word for word in words[:-1] if "://" not in word)
+    elif command == "RUN":
+        for mount in _mounts(options):
+            if mount.get("type", "bind") == "bind" and "from" not in mount:
+                yield mount.get("source", mount.get("src", "."))
+
+
+def _reaches(source: str, path: str) -> bool:
+    """Whether a source is the file, a folder above it, or a pattern for one of these; or nobody knows."""
+    wanted = [part for part in source.split("/") if part not in ("", ".")]
+    parts = path.split("/")
+    if any("$" in part for part in wanted):
+        return True
+    return len(wanted) <= len(parts) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
+def _parents(lines: tuple[str, ...]) -> Iterator[str]:
+    """Names of images that FROM, COPY --from= and RUN --mount=from= use; none for parts of the file."""
+    args: dict[str, str] = {}
+    parts = {"scratch"}
+    started = False
+    for line in lines:
+        command, options, words = _split(line)
+        used = [option.removeprefix("--from=") for option in options if option.startswith("--from=")]
+        used += [mount["from"] for mount in _mounts(options) if "from" in mount]
+        if command == "ARG" and not started:
+            for word in words:
+                name, _, value = word.partition("=")
+                args[name] = _expanded(value.strip("\"'"), args)
+        elif command == "FROM":
+            started = True
+            used.append(words[0])
+        for name in (_expanded(word, args) for word in used):
+            if name.lower() not in parts and not name.isdecimal():
+                yield name
+        if command == "FROM" and len(words) > 2:
+            parts.add(words[2].lower())
+
+
+def _expanded(word: str, args: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda match: args.get(match[1] or match[3]) or match[2] or "", word)

@@ -1,0 +1,105 @@
+"""The benchmark ``replay``: its own reader of Dockerfiles, and that it counts what a program misses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from replay import truth
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+ENTRY = {"entry.sh": "100755 1", "lib/a.txt": "100644 1", "README": "100644 1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "parents"),
+    [
+        ("FROM ros:humble", {"ros:humble"}),
+        ("ARG REG=quay.io\nARG BASE=$REG/${OWNER:-me}/base\nFROM $BASE", {"quay.io/me/base"}),
+        ("FROM a:1 as One\nFROM one\nFROM scratch\nCOPY --from=One /x /x\nCOPY --from=0 /x /x", {"a:1"}),
+        ("FROM --platform=linux/amd64 a:1\nARG X=b:1\nFROM c:${X}1", {"a:1", "c:1"}),
+        (
+            "FROM a:1\nCOPY --from=b:1 /x /x\nRUN --mount=type=bind,from=c:1,target=/c true",
+            {"a:1", "b:1", "c:1"},
+        ),
+        ("from a:1 \\\n# a comment\n  as x\n\nRUN \\\n  true", {"a:1"}),
+    ],
+)
+def test_parents(text: str, parents: set[str]) -> None:
+    assert truth.read(text, {}).parents == parents
+
+
+@pytest.mark.parametrize(
+    ("line", "reached"),
+    [
+        ("COPY ./entry.sh /", {"entry.sh"}),
+        ("copy --chown=1:1 lib entry.sh /", {"entry.sh", "lib/a.txt"}),
+        ('ADD ["lib/*.txt", "/"]', {"lib/a.txt"}),
+        ("COPY . /", set(ENTRY)),
+        ("COPY ${WHICH}.sh /", set(ENTRY)),
+        ("COPY --from=other entry.sh /", set()),
+        ("ADD https://example.com/entry.sh /", set()),
+        ("RUN --mount=source=lib,target=/lib --mount=type=cache,target=/c true", {"lib/a.txt"}),
+        ("RUN cat entry.sh", set()),
+    ],
+)
+def test_files_that_a_build_reaches(line: str, reached: set[str]) -> None:
+    assert set(truth.read(f"FROM a:1\n{line}\n", ENTRY).files) == reached
+
+
+def changed(before: str, after: str) -> bool:
+    return bool(truth.due({"x": truth.read(before, {})}, {"x": truth.read(after, {})}, {}))
+
+
+def test_what_counts_as_a_change() -> None:
+    assert not changed("# old\nFROM a:1\nENV A b", "FROM a:1\n\n# new\nENV A=b")
+    assert not changed("FROM a:1\nRUN one \\\n  # why\n  two", "FROM a:1\nRUN one \\\n  two")
+    assert changed("FROM a:1\nENV A b", "FROM a:1\nENV A c")
+    assert changed("FROM a:1\nRUN cat <<E\n# one\nE", "FROM a:1\nRUN cat <<E\n# two\nE")
+
+
+def test_due_is_what_is_edited_or_new_and_all_that_is_based_on_it() -> None:
+    names = {"r:core": "core", "r:base": "base", "r:other": "other"}
+    texts = {"core": "FROM a:1", "base": "FROM r:core", "top": "FROM r:base", "other": "FROM a:1"}
+    old = {image: truth.read(text, {}) for image, text in texts.items()}
+    edited = truth.read("FROM a:2", {})
+    assert truth.due(old, old, names) == {}
+    assert truth.due(old, old | {"core": edited}, names) == {"core": True, "base": False, "top": False}
+    without = {image: folder for image, folder in old.items() if image != "base"}
+    assert truth.due(without, old, names) == {"base": True, "top": False}
+    assert truth.due(old, without, names) == {}
+
+
+def git(clone: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    subprocess.run(["git", *who, *arguments], cwd=clone, check=True, capture_output=True)
+
+
+def test_misses_are_counted(tmp_path: Path) -> None:
+    """A program that knows no names misses what is based on an edited image; this one does not."""
+    clone, checkout = tmp_path / "clone", tmp_path / "checkout"
+    for folder, text in {"core": "FROM a:1\nCOPY f /", "top": "FROM r:core"}.items():
+        (clone / folder).mkdir(parents=True)
+        (clone / folder / "Dockerfile").write_text(text)
+    git(clone, "init", "-q")
+    for content in ("one", "two"):
+        (clone / "core/f").write_text(content)
+        git(clone, "add", ".")
+        git(clone, "commit", "-qm", content)
+    declarations = tmp_path / "stages.toml"
+    declarations.write_text(
+        '[project]\nrepo = "example/r"\n[platforms.amd64]\ndocker = "linux/amd64"\n[base]\nimage = "a:1"\n'
+        '[stages]\ncore = { path = "core", names = ["r:core"] }\ntop = { path = "top" }\n'
+    )
+    checkout.mkdir()
+    (checkout / ".venv").symlink_to(sys.prefix)
+    command = [sys.executable, "benchmarks/replay", str(clone), f"--declarations={declarations}"]
+    done = subprocess.run(
+        [*command, f"--against={checkout}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "edited  1, due  2; against   1, missed 1; this   2" in done.stdout
