@@ -54,6 +54,7 @@ class Project:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    limit: int = 300  # seconds that a call may take
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -79,7 +80,7 @@ class Project:
         last = self.folder / "cache" / "last-run.json"
         last.unlink(missing_ok=True)
         process = self.start(*words)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=self.limit)
         assert "Traceback" not in output, output
         return Run(process.returncode, output, json.loads(last.read_text()) if last.exists() else {})
 

