@@ -83,8 +83,12 @@ class LayoutStore:
                 _sync(self.blob(digest))
         with writing(self.blobs):
             sync_folder(self.blobs)
-        write_atomically(self._record_path(record.key), record.to_bytes())
+        write_atomically(self._record_path(record.key), self.document(record))
         self.rebuild_index()
+
+    def document(self, record: Record) -> bytes:
+        """The record as it is written, here and in a registry. Raises ``StoreError`` without its manifest."""
+        return record.to_bytes(self.json(record.digest))
 
     def remember(self, node: str, key: str) -> None:
         """Note that ``key`` is the newest of a node (``STAGE:PLATFORM``)."""

@@ -128,10 +128,13 @@ class RegistryStore:
     def pull(self, node: Node, record: Record) -> bool:
         """Copy an image into the layout and record it there. False where it does not arrive whole.
 
+        The image comes by its own digest; its record is known. So skopeo never sees the index, which it
+        would refuse to copy where an earlier version of this program wrote it (``record``).
+
         skopeo takes a blob that is there for good; what the layout then finds bad it sets aside, so a
         second copy brings it.
         """
-        reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
+        reference = f"{self.repository}@{record.digest}"
         message = ""
         for _ in range(2):
             if self._down:
@@ -207,7 +210,7 @@ class RegistryStore:
         for record in made:
             if self._shut():
                 return
-            digest, size = self.layout.add_blob(record.to_bytes())
+            digest, size = self.layout.add_blob(self.layout.document(record))
             entry = {"mediaType": records.INDEX, "digest": digest, "size": size}
             reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
             self.remote.send(self.layout, entry, reference)
