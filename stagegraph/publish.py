@@ -194,7 +194,7 @@ class Publisher:
         """Give something its name in the registry, and see that the name means it.
 
         ``listed``: of a list of referrers counts what it lists, digests with their types. Nothing refers to
-        the list by its own digest, and skopeo before 1.14 writes it anew, without the types.
+        the list by its own digest, and skopeo before 1.15 writes it anew, without the types.
         """
         digest = entry["digest"]
         if self.registry is None:

@@ -170,10 +170,14 @@ class RegistryStore:
                 self._now_holds(records.tag(node.stage, record.docker, record.key), record)
             self._sent[node] = self._pushes.submit(partial(self._attempt, partial(self._push, node, *made)))
 
-    def offer(self, node: Node, record: Record) -> None:
-        """Have an image that was here before copied to the registry, if all is to be there."""
+    def offer(self, node: Node, record: Record, *, patient: bool = True) -> None:
+        """Have an image that was here before copied to the registry, if all is to be there.
+
+        ``patient``: who calls waits while many pushes do.
+        """
         if not self._shut() and self.policy == "all":
-            self._pushes.submit(partial(self._attempt, partial(self._offer, node, record)))
+            job = partial(self._attempt, partial(self._offer, node, record))
+            self._pushes.submit(job, patient=patient)
 
     def push_image(self, node: Node, record: Record, reference: str) -> None:
         """Have the image itself get its final name in the registry, after its record.
@@ -183,6 +187,11 @@ class RegistryStore:
         """
         if self.policy not in ("never", "nodes"):
             self._pushes.submit(partial(self._deliver, node, record, reference))
+
+    @property
+    def writable(self) -> bool:
+        """Whether it has not refused what was pushed, and has answered when it was asked."""
+        return self._shut() is None
 
     @property
     def trouble(self) -> StagegraphError | None:
