@@ -173,8 +173,13 @@ def test_pulling_from_one_that_refuses_every_second_request(
     ends_well(project, run, warm.digest)
 
 
+def fail(request: Request) -> None:
+    request.answer(500, b"{}")
+
+
 LASTING = {
-    "500": every(3, 500),
+    # a pull needs few requests, and later versions of skopeo do without an answer to one of them
+    "500": blobs(fail),
     "cut": blobs(Request.cut),
     "other bytes": blobs(lie),
     "redirected blobs": blobs(redirect),
