@@ -180,7 +180,7 @@ class Publisher:
                 f"{name.removeprefix(_OCI)} = {value}" for name, value in publication.annotations.items()
             ]
             lines += [f"{m.record.docker}  {m.record.digest}" for m in publication.members if m.listed]
-            index = _stored(layout, INDEX, _index(publication))
+            index = _stored(layout, INDEX, _index(layout, publication))
             yield self._put(layout, index, publication.tag, tuple(lines))
 
     def _put(
@@ -194,7 +194,7 @@ class Publisher:
         """Give something its name in the registry, and see that the name means it.
 
         ``listed``: of a list of referrers counts what it lists, digests with their types. Nothing refers to
-        the list by its own digest, and skopeo before 1.14 writes it anew, without the types.
+        the list by its own digest, and skopeo before 1.15 writes it anew, without the types.
         """
         digest = entry["digest"]
         if self.registry is None:
@@ -323,9 +323,9 @@ def _means(there: bytes | None, digest: str, listed: Mapping[str, str] | None) -
     return found == listed if any(listed.values()) else set(found) == set(listed)
 
 
-def _index(publication: Publication) -> bytes:
+def _index(layout: LayoutStore, publication: Publication) -> bytes:
     listed = [member.record for member in publication.members if member.listed]
-    manifests = [{**record.descriptor, "platform": record.platform} for record in listed]
+    manifests = [record.entry(layout.json(record.digest)) for record in listed]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
     return _compact(index | {"annotations": publication.annotations})
 

@@ -3,6 +3,10 @@
 The same bytes stand in ``cache/records`` and, pushed under the key's tag, in a registry; so a registry's tag
 is believed only if what it holds says the key itself, and the image keeps its own digest everywhere.
 Annotations hold the facts (https://github.com/opencontainers/image-spec/blob/main/image-index.md).
+
+The entry of the image has one more annotation where the image has layers in zstd: skopeo 1.14 to 1.22 adds it
+to an index that it copies, and refuses to copy an index without it where no digest may change (``entry``).
+Nothing is read from it: records that were written before have none.
 """
 
 from __future__ import annotations
@@ -14,16 +18,21 @@ import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import key as keys
 from .errors import StoreError
 from .key import Input, is_digest
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 SCHEMA = "1"
 _PREFIX = "stagegraph."
+_ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
+_ZSTD_IMAGE = {"io.github.containers.compression.zstd": "true"}
 #: The form of ``tag``. Not of lists of referrers, whose tags begin "sha256-".
 TAG = re.compile(r"(?!sha256-)[a-z0-9._-]+-[0-9a-f]{64}")
 # What a record says may come from a registry, and its node names files of the cache.
@@ -103,7 +112,18 @@ class Record:
         system, arch, variant = (*self.docker.split("/"), "")[:3]
         return {"os": system, "architecture": arch} | ({"variant": variant} if variant else {})
 
-    def to_bytes(self) -> bytes:
+    def entry(self, manifest: Mapping[str, Any]) -> dict[str, object]:
+        """The image in an index, written as skopeo writes it; ``manifest`` is the image's own.
+
+        skopeo annotates the entry of an image of which any layer has zstd's media type (containers/image:
+        copy/single.go, copyLayers; internal/manifest/oci_index.go, addCompressionAnnotations).
+        """
+        zstd = any(layer.get("mediaType") == _ZSTD_LAYER for layer in manifest.get("layers") or ())
+        entry = {**self.descriptor, "platform": self.platform}
+        return entry | ({"annotations": _ZSTD_IMAGE} if zstd else {})
+
+    def to_bytes(self, manifest: Mapping[str, Any]) -> bytes:
+        """The record as it is stored and pushed; ``manifest`` is the image's own."""
         annotations = {
             "schema": SCHEMA,
             "key": self.key,
@@ -125,7 +145,7 @@ class Record:
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
-            "manifests": [{**self.descriptor, "platform": self.platform}],
+            "manifests": [self.entry(manifest)],
             "annotations": {_PREFIX + name: value for name, value in annotations.items()},
         }
         return json.dumps(index, separators=(",", ":"), sort_keys=True).encode()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .build import Builder
     from .builders import Builders
     from .model import Project
+    from .sharing import Sharing
     from .store.folder import Folder
     from .store.registry import RegistryStore
 
@@ -53,6 +54,7 @@ class Session:
     project: Project
     report: Report = field(default_factory=Report)
     _records: dict[Node, Record] = field(default_factory=dict)
+    _passed: set[Node] = field(default_factory=set)  # tests
     _ahead: set[Node] = field(default_factory=set)  # what the registry has been asked for ahead
     _first: threading.Lock = field(default_factory=threading.Lock)  # around the making of the builder
 
@@ -81,6 +83,15 @@ class Session:
         return RegistryStore(
             f"{settings.registry}/{settings.repo}", self.layout, self.report.warn, settings.push
         )
+
+    @cached_property
+    def sharing(self) -> Sharing | None:
+        """With push=all what offers to the registry what is here."""
+        if self.registry is None or self.project.settings.push != "all":
+            return None
+        from .sharing import Sharing
+
+        return Sharing(self.graph, self.layout, self.registry)
 
     @cached_property
     def builders(self) -> Builders:
@@ -179,14 +190,9 @@ class Session:
         return True
 
     def _offer(self, node: Node, record: Record) -> None:
-        """With push=all: what was here before goes to the registry, with all that finds it by its content.
-
-        The record may be another node's, of the same key.
-        """
-        if self.registry and self.project.settings.push == "all":
-            for known in self.layout.list():
-                if known.digest == record.digest and known.node in (str(node), record.node):
-                    self.registry.offer(node, known)
+        """With push=all: what was here before goes to the registry."""
+        if self.sharing:
+            self.sharing.offer(node, record)
 
     def _note(self, node: Node, record: Record) -> None:
         """Hold the record for this run, and as the node's newest for later explanations."""
@@ -325,6 +331,7 @@ class Session:
         found = self.find(node, self.graph.key(node))
         if found is None or not self._passed_on_these(node):
             return False
+        self._passed.add(node)
         if node not in self._records:
             if found.source == "cache":
                 self._offer(node, found.record)
@@ -389,8 +396,26 @@ class Session:
 
     def flush(self) -> list[tuple[Node, StagegraphError]]:
         """Wait for what is being pushed; images that did not get to the registry, and why."""
-        registry = self.__dict__.get("registry")  # one that was not asked for is not made for this
-        return registry.flush(self.report.note) if registry else []
+        # one that was not asked for is not made for this
+        registry: RegistryStore | None = self.__dict__.get("registry")
+        if registry is None:
+            return []
+        if self.sharing and registry.writable:
+            self._share(self.sharing, registry)
+        return registry.flush(self.report.note)
+
+    def _share(self, sharing: Sharing, registry: RegistryStore) -> None:
+        """Offer all that this run's nodes are made of, and say what of it is nowhere any more."""
+        try:
+            lost = sharing.offer_all([*self._records, *self._passed])
+        except StagegraphError as error:
+            self.report.warn(f"push=all: not all is pushed: {error}")
+            return
+        if lost and registry.trouble is None:
+            names = ", ".join(map(str, lost))
+            self.report.note(
+                f"   push=all: neither cache/ nor the registry has {names}; a change above builds them again"
+            )
 
     @property
     def owed(self) -> int:

@@ -68,7 +68,7 @@ class Publish(Command):
                 raise
         _print_json(told, flags, dry=dry)
         if remote and not keeps_types():
-            print("warning: lists of referrers lack artifact types, which skopeo 1.14 keeps", file=sys.stderr)
+            print("warning: lists of referrers lack artifact types, which skopeo 1.15 keeps", file=sys.stderr)
         return 0
 
 

@@ -92,8 +92,12 @@ class LayoutStore:
                 os.fsync(file.fileno())
         with writing(self.blobs.path):
             self.blobs.sync()
-        self.records.write(_name(record.key), record.to_bytes())
+        self.records.write(_name(record.key), self.document(record))
         self.rebuild_index()
+
+    def document(self, record: Record) -> bytes:
+        """The record as it is written, here and in a registry. Raises ``StoreError`` without its manifest."""
+        return record.to_bytes(self.json(record.digest))
 
     def remember(self, node: str, key: str) -> None:
         """Note that ``key`` is the newest of a node (``STAGE:PLATFORM``)."""

@@ -128,10 +128,13 @@ class RegistryStore:
     def pull(self, node: Node, record: Record) -> bool:
         """Copy an image into the layout and record it there. False where it does not arrive whole.
 
+        The image comes by its own digest; its record is known. So skopeo never sees the index, which it
+        would refuse to copy where an earlier version of this program wrote it (``record``).
+
         skopeo takes a blob that is there for good; what the layout then finds bad it sets aside, so a
         second copy brings it.
         """
-        reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
+        reference = f"{self.repository}@{record.digest}"
         message = ""
         for _ in range(2):
             if self._down:
@@ -167,10 +170,14 @@ class RegistryStore:
                 self._now_holds(records.tag(node.stage, record.docker, record.key), record)
             self._sent[node] = self._pushes.submit(partial(self._attempt, partial(self._push, node, *made)))
 
-    def offer(self, node: Node, record: Record) -> None:
-        """Have an image that was here before copied to the registry, if all is to be there."""
+    def offer(self, node: Node, record: Record, *, patient: bool = True) -> None:
+        """Have an image that was here before copied to the registry, if all is to be there.
+
+        ``patient``: who calls waits while many pushes do.
+        """
         if not self._shut() and self.policy == "all":
-            self._pushes.submit(partial(self._attempt, partial(self._offer, node, record)))
+            job = partial(self._attempt, partial(self._offer, node, record))
+            self._pushes.submit(job, patient=patient)
 
     def push_image(self, node: Node, record: Record, reference: str) -> None:
         """Have the image itself get its final name in the registry, after its record.
@@ -180,6 +187,11 @@ class RegistryStore:
         """
         if self.policy not in ("never", "nodes"):
             self._pushes.submit(partial(self._deliver, node, record, reference))
+
+    @property
+    def writable(self) -> bool:
+        """Whether it has not refused what was pushed, and has answered when it was asked."""
+        return self._shut() is None
 
     @property
     def trouble(self) -> StagegraphError | None:
@@ -207,7 +219,7 @@ class RegistryStore:
         for record in made:
             if self._shut():
                 return
-            digest, size = self.layout.add_blob(record.to_bytes())
+            digest, size = self.layout.add_blob(self.layout.document(record))
             entry = {"mediaType": records.INDEX, "digest": digest, "size": size}
             reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
             self.remote.send(self.layout, entry, reference)

@@ -175,9 +175,9 @@ class Remote:
 
 
 def keeps_types() -> bool:
-    """Whether this skopeo keeps ``artifactType`` in an index that it copies; before 1.14 it is lost."""
+    """Whether this skopeo keeps ``artifactType`` in an index that it writes anew; before 1.15 it is lost."""
     done = run(["skopeo", "--version"], timeout=30)
-    return tuple(map(int, re.findall(rb"\d+", done.stdout)[:2])) >= (1, 14)
+    return tuple(map(int, re.findall(rb"\d+", done.stdout)[:2])) >= (1, 15)
 
 
 def sha256(data: bytes) -> str:

@@ -29,11 +29,14 @@ class Workers:
         self._busy = 0
         self._changed = threading.Condition()
 
-    def submit(self, job: Callable[[], _T]) -> Future[_T]:
-        """Have a job done; its result, or what it raised, is the future's."""
+    def submit(self, job: Callable[[], _T], *, patient: bool = True) -> Future[_T]:
+        """Have a job done; its result, or what it raised, is the future's.
+
+        ``patient``: wait where there is no room; else the job waits with the others, however many they are.
+        """
         future: Future[_T] = Future()
         with self._changed:
-            while self._room and len(self._waiting) >= self._room:
+            while patient and self._room and len(self._waiting) >= self._room:
                 self._changed.wait()
             self._waiting.append((future, job))
             if self._busy < self._limit:

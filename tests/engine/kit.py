@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -13,12 +14,14 @@ import textwrap
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from stagegraph.record import INDEX
 
 #: Lines for the end of pytest's report, one group a test.
 SUMMARY = pytest.StashKey[list[str]]()
@@ -161,6 +164,26 @@ class Registry:
             for line in self.log.read_text().splitlines()
             if '"GET ' in line and "/manifests/" in line
         ]
+
+    def index(self, name: str) -> dict[str, Any]:
+        """The index that ``REPOSITORY:TAG`` names."""
+        value = json.loads(self._ask("GET", name))
+        assert isinstance(value, dict)
+        return value
+
+    def put_index(self, name: str, index: dict[str, Any]) -> None:
+        """Let ``REPOSITORY:TAG`` name this index, as it is."""
+        self._ask("PUT", name, json.dumps(index).encode())
+
+    def _ask(self, method: str, name: str, data: bytes | None = None) -> bytes:
+        repository, _, tag = name.rpartition(":")
+        with closing(http.client.HTTPConnection(self.host, timeout=30)) as connection:
+            headers = {"Accept": INDEX, "Content-Type": INDEX}
+            connection.request(method, f"/v2/{repository}/manifests/{tag}", data, headers)
+            answer = connection.getresponse()
+            said = answer.read()
+        assert answer.status < 300, said
+        return said
 
     def blobs_read(self) -> set[str]:
         return {

@@ -173,8 +173,13 @@ def test_pulling_from_one_that_refuses_every_second_request(
     ends_well(project, run, warm.digest)
 
 
+def fail(request: Request) -> None:
+    request.answer(500, b"{}")
+
+
 LASTING = {
-    "500": every(3, 500),
+    # a pull needs few requests, and later versions of skopeo do without an answer to one of them
+    "500": blobs(fail),
     "cut": blobs(Request.cut),
     "other bytes": blobs(lie),
     "redirected blobs": blobs(redirect),
@@ -425,7 +430,7 @@ def pushed(registry: Registry) -> set[str]:
 
 
 def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: Path) -> None:
-    """What this run looks at: an image that is here is a reason to look at none of its ancestors."""
+    """What this run makes, and final images; all that these are made of only with push=all."""
     project = warm.project(tmp_path, registry.host)
     project.built("push=never", "light:here")
     refused = project.doit("publish", "push=never", "light")
@@ -437,8 +442,6 @@ def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: P
     project.built("light:here")
     assert pushed(registry) == {"light", "light-here"}
     project.built("push=all", "light:here")
-    assert pushed(registry) == {"light", "light-here"}
-    project.built("push=all", "heavy:here")
     assert pushed(registry) == {"heavy", "light", "light-here"}
 
 

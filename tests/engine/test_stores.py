@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -12,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import zstandard
 from kit import NATIVE, Project, Registry, header, image_id
 
+from stagegraph import key as keys
+from stagegraph import retention
+from stagegraph.key import Input
 from stagegraph.model import Node
-from stagegraph.record import Record
+from stagegraph.record import MANIFEST, Record, visible
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.registry import RegistryStore
 
@@ -150,6 +156,116 @@ def test_the_final_tag_is_in_the_registry(chain: Project, registry: Registry, re
         ["skopeo", "inspect", "--tls-verify=false", reference], capture_output=True, text=True, check=True
     )
     assert json.loads(raw.stdout)["Digest"] == first.last["images"][f"{repo}:light-here"]
+
+
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+ZSTD = {"annotations": {"io.github.containers.compression.zstd": "true"}}
+
+
+def entries(registry: Registry, repo: str) -> dict[str, list[dict[str, object]]]:
+    """What the records of a registry say of each node's image beside its descriptor and platform."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for tag in filter(retention.is_node, registry.tags(repo)):
+        index = registry.index(f"{repo}:{tag}")
+        (entry,) = index["manifests"]
+        for name in ("mediaType", "digest", "size", "platform"):
+            del entry[name]
+        found.setdefault(index["annotations"]["stagegraph.node"], []).append(entry)
+    return found
+
+
+def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
+    """An image whose layers are compressed so, recorded in a store."""
+    pack: dict[str, Callable[[bytes], bytes]]
+    pack = {"": bytes, "+gzip": gzip.compress, "+zstd": zstandard.compress}
+    layers, contents = [], []
+    for number, kind in enumerate(kinds):
+        content = str((number, *kinds)).encode()
+        digest, size = store.add_blob(pack[kind](content))
+        layers.append({"mediaType": f"{LAYER}{kind}", "digest": digest, "size": size})
+        contents.append(f"sha256:{hashlib.sha256(content).hexdigest()}")
+    config = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": contents}}
+    digest, size = store.add_blob(json.dumps(config).encode())
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": size},
+        "layers": layers,
+    }
+    digest, size = store.add_blob(json.dumps(manifest).encode())
+    files, whole = visible(config)
+    inputs = (Input("schema", "", repr(kinds)),)
+    made = Record(
+        key=keys.digest(inputs),
+        node="made:here",
+        docker="linux/amd64",
+        digest=digest,
+        size=size,
+        files=files,
+        image=whole,
+        seconds=1.0,
+        created="",
+        inputs=inputs,
+    )
+    store.put(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [
+        (("+zstd",), True),
+        (("+gzip", "+zstd"), True),
+        (("", "+zstd"), True),
+        (("+gzip",), False),
+        (("", "+gzip"), False),
+        ((), False),
+    ],
+)
+def test_images_of_any_compression_come_and_go(
+    tmp_path: Path, registry: Registry, kinds: tuple[str, ...], says: bool
+) -> None:
+    """skopeo 1.14 to 1.22 copies an index only if it says of an image in zstd that it is, and of no other."""
+    node, said = Node("made", "here"), list[str]()
+    store, other = LayoutStore(tmp_path / "one"), LayoutStore(tmp_path / "other")
+    made = handmade(store, kinds)
+    there = RegistryStore(f"{registry.host}/made", store, said.append)
+    there.push(node, made)
+    assert not there.flush(said.append) and not said[1:], said
+    assert entries(registry, "made") == {"made:here": [ZSTD if says else {}]}
+    here = RegistryStore(f"{registry.host}/made", other, said.append)
+    found = here.find(node, made.docker, made.key)
+    assert found == made and here.pull(node, found) and other.find(made.key) == made
+
+
+def test_records_that_were_pushed_before_skopeo_wanted_more(
+    chain: Project, registry: Registry, repo: str
+) -> None:
+    """They are found and pulled, and written as they are now where the image is pushed again."""
+    setting = f"registry={registry.host}"
+    first = chain.built(setting, "light:here")
+    for tag in filter(retention.is_node, registry.tags(repo)):
+        index = registry.index(f"{repo}:{tag}")
+        assert index["manifests"][0].pop("annotations") == ZSTD["annotations"]
+        registry.put_index(f"{repo}:{tag}", index)
+    assert {} in entries(registry, repo)["light:here"]
+    for record in (chain.folder / "cache/records").iterdir():
+        index = json.loads(record.read_text())
+        del index["manifests"][0]["annotations"]
+        record.write_text(json.dumps(index))
+    shutil.copytree(chain.folder / "cache", chain.folder.parent / "old")
+
+    shutil.rmtree(chain.folder / "cache")
+    run = chain.built(setting, "light:here")
+    assert run.nodes("pull") == {"light:here"} and run.last["images"] == first.last["images"]
+
+    # a cache/ of the same time, and a registry that has nothing
+    shutil.rmtree(chain.folder / "cache")
+    (chain.folder.parent / "old").rename(chain.folder / "cache")
+    shutil.rmtree(registry.data / "docker/registry/v2/repositories" / repo)
+    run = chain.built("push=all", setting, "light:here")
+    assert not run.built and not run.nodes("pull")
+    assert entries(registry, repo)["light:here"] == [ZSTD] * 2
 
 
 def test_a_tag_that_holds_something_else_is_not_believed(

@@ -20,6 +20,16 @@ pytestmark = pytest.mark.unit
 
 INPUTS = (Input("schema", "", "1"), Input("file", "ä \udcff\n", "file 0", "x/f"))
 
+ZSTD, GZIP, PLAIN = (f"application/vnd.oci.image.layer.v1.tar{kind}" for kind in ("+zstd", "+gzip", ""))
+
+
+def manifest(*kinds: str) -> dict[str, Any]:
+    """An image's manifest with layers of these media types."""
+    return {"layers": [{"mediaType": kind, "digest": sha(kind), "size": 1} for kind in kinds]}
+
+
+MANIFEST = manifest(ZSTD)
+
 
 def record(**changes: Any) -> Record:
     values: dict[str, Any] = {
@@ -38,7 +48,7 @@ def record(**changes: Any) -> Record:
 
 
 def test_round_trip() -> None:
-    assert parse(record().to_bytes(), record().key) == record()
+    assert parse(record().to_bytes(MANIFEST), record().key) == record()
     more = {
         "packages": ("adduser:all=1:3.152", "libc6:arm64=2.41 12"),
         "below": (f"base:amd64={sha('base')}",),
@@ -47,15 +57,15 @@ def test_round_trip() -> None:
         "builder": "buildkit v0.29.0",
         "recorded": "2026-01-01T00:00:00+00:00",
     }
-    assert parse(record(**more).to_bytes(), record().key) == record(**more)
+    assert parse(record(**more).to_bytes(MANIFEST), record().key) == record(**more)
 
 
 def test_same_record_same_bytes() -> None:
-    assert record().to_bytes() == record().to_bytes()
+    assert record().to_bytes(MANIFEST) == record().to_bytes(MANIFEST)
 
 
 def test_is_an_image_index_of_the_image() -> None:
-    index = json.loads(record().to_bytes())
+    index = json.loads(record().to_bytes(MANIFEST))
     assert index["mediaType"] == "application/vnd.oci.image.index.v1+json"
     assert index["manifests"] == [
         {
@@ -63,9 +73,37 @@ def test_is_an_image_index_of_the_image() -> None:
             "digest": sha("manifest"),
             "size": 7,
             "platform": {"os": "linux", "architecture": "arm", "variant": "v7"},
+            "annotations": {"io.github.containers.compression.zstd": "true"},
         }
     ]
     assert all(isinstance(value, str) for value in index["annotations"].values())
+
+
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [((ZSTD,), True), ((GZIP, ZSTD), True), ((GZIP,), False), ((PLAIN, GZIP), False), ((), False)],
+)
+def test_says_that_an_image_has_layers_in_zstd_as_skopeo_would(kinds: tuple[str, ...], says: bool) -> None:
+    assert ("annotations" in record().entry(manifest(*kinds))) == says
+
+
+def test_an_entry_of_an_image_without_layers() -> None:
+    assert "annotations" not in record().entry({"layers": None})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"annotations": {}},  # as records were written before
+        {"annotations": {"io.github.containers.compression.zstd": "false", "stagegraph.node": "x:y"}},
+        {"mediaType": "text/plain", "artifactType": "text/plain", "data": "", "urls": ["https://x"]},
+    ],
+)
+def test_nothing_else_of_the_entry_is_believed(change: dict[str, Any]) -> None:
+    index = json.loads(record().to_bytes(MANIFEST))
+    index["manifests"][0] |= change
+    found = parse(json.dumps(index).encode(), record().key)
+    assert found == record() and found.to_bytes(MANIFEST) == record().to_bytes(MANIFEST)
 
 
 @pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
@@ -80,9 +118,9 @@ def test_under_another_key() -> None:
     other = [Input("schema", "", "1 content")]
     moved = record().under(keys.digest(other), other)
     assert (moved.digest, moved.inputs) == (record().digest, tuple(other))
-    assert parse(moved.to_bytes(), moved.key) == moved
+    assert parse(moved.to_bytes(MANIFEST), moved.key) == moved
     lately = record().under(keys.digest(other), other, recorded="2026-01-01T00:00:00+00:00")
-    assert parse(lately.to_bytes(), lately.key) == lately != moved
+    assert parse(lately.to_bytes(MANIFEST), lately.key) == lately != moved
 
 
 @pytest.mark.parametrize(
@@ -93,12 +131,12 @@ def test_bytes_that_are_none(data: bytes) -> None:
 
 
 def test_every_prefix_is_none() -> None:
-    data = record().to_bytes()
+    data = record().to_bytes(MANIFEST)
     assert all(parse(data[:end], record().key) is None for end in range(len(data)))
 
 
 def test_record_of_another_key() -> None:
-    assert parse(record().to_bytes(), sha("other")) is None
+    assert parse(record().to_bytes(MANIFEST), sha("other")) is None
 
 
 @pytest.mark.parametrize(
@@ -123,7 +161,7 @@ def test_record_of_another_key() -> None:
 )
 def test_record_that_cannot_be_believed(changes: dict[str, Any]) -> None:
     forged = record(**changes)
-    assert parse(forged.to_bytes(), forged.key) is None
+    assert parse(forged.to_bytes(MANIFEST), forged.key) is None
 
 
 def annotation(name: str, value: object) -> Callable[[dict[str, Any]], None]:
@@ -147,7 +185,7 @@ def annotation(name: str, value: object) -> Callable[[dict[str, Any]], None]:
     ],
 )
 def test_index_that_is_no_record_of_this_schema(change: Callable[[dict[str, Any]], None]) -> None:
-    index = json.loads(record().to_bytes())
+    index = json.loads(record().to_bytes(MANIFEST))
     change(index)
     assert parse(json.dumps(index).encode(), record().key) is None
 
@@ -155,7 +193,7 @@ def test_index_that_is_no_record_of_this_schema(change: Callable[[dict[str, Any]
 def test_inputs_that_are_no_strings_do_not_pass_for_the_key() -> None:
     inputs = (Input("schema", "", 1),)  # type: ignore[arg-type]
     forged = record(inputs=inputs, key=keys.digest(inputs))
-    assert parse(forged.to_bytes(), forged.key) is None
+    assert parse(forged.to_bytes(MANIFEST), forged.key) is None
 
 
 # -- what a child can see ----------------------------------------------------------------------------

@@ -253,9 +253,11 @@ def test_workers() -> None:
 
     threading.Thread(target=bring, daemon=True).start()
     assert not brought.wait(0.1) and not workers.wait(0.05) and workers.left == 3 and not done
+    workers.submit(partial(job, 3), patient=False)
+    assert workers.left == 4
     go.set()
     assert brought.wait(5) and workers.wait(5) and workers.left == 0
-    assert sorted(done) == [0, 1, 2]
+    assert sorted(done) == [0, 1, 2, 3]
     with pytest.raises(ZeroDivisionError):
         broken[0].result()
 

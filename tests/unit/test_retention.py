@@ -72,7 +72,8 @@ def test_a_manifest_that_somebody_has_named_stays(store: LayoutStore) -> None:
 def test_what_a_registry_holds(store: LayoutStore) -> None:
     record = made(store, "a")
     lie = f"a-amd64-{'0' * 64}"  # a record of another key
-    data = {record.tag: record.to_bytes(), lie: record.to_bytes(), "stock-amd64": b"image", "gone": None}
+    held = store.document(record)
+    data = {record.tag: held, lie: held, "stock-amd64": b"image", "gone": None}
     remote = SimpleNamespace(tags=lambda: list(data), reference=str, raw=data.get)
     found = retention.survey(remote)  # type: ignore[arg-type]
     assert [each.name for each in found.tags] == [record.tag]
