@@ -28,7 +28,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import DOIT, PLATFORMS, REPOSITORY, call, engine, registry, rows
 
-from stagegraph.ci.model import Executor, Pipeline
+from stagegraph.ci.model import MINUTE, PRICE, Executor, Pipeline
 from stagegraph.ci.pipelines import Plans
 from stagegraph.model import Node
 from stagegraph.session import Session
@@ -183,9 +183,9 @@ def _static(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]:
     cost = 0.0
     for job in plans.pipeline(service).jobs:
         units = [unit for unit in job.units if need & set(unit.nodes)]
-        own = plans.table.setup + sum(unit.minutes[job.executor.name] for unit in units)
+        own = plans.table.setup + sum(unit.times[job.executor.name] for unit in units) / MINUTE
         ends[job.name] = own + max((ends[each] for each in job.needs), default=0)
-        cost += own * job.executor.price
+        cost += own * job.executor.price / PRICE
     return max(ends.values()), cost
 
 
@@ -194,13 +194,13 @@ def _dynamic(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]
     first = plans.table.services[service][0]
     pipeline: Pipeline = plans.pipeline(service, need.__contains__)
     setup = plans.table.setup
-    return setup + pipeline.minutes, setup * first.price + pipeline.cost
+    return setup + pipeline.minutes, setup * first.price / PRICE + pipeline.cost
 
 
 def _bake(plans: Plans, graph: Shape, executor: Executor, need: set[Node]) -> tuple[float, float]:
     """One job builds for both platforms; no limit of time is looked at."""
     total = plans.table.setup + sum(minutes(plans, node) for node in graph.parents if node in need)
-    return total, total * executor.price
+    return total, total * executor.price / PRICE
 
 
 def _chain(plans: Plans, graph: Shape, executor: Executor, stage: str, scenario: int) -> tuple[float, float]:
@@ -217,7 +217,7 @@ def _chain(plans: Plans, graph: Shape, executor: Executor, stage: str, scenario:
         native = [minutes(plans, Node(node.stage, "amd64")) for node in todo]
         slow = 1 if platform == "amd64" else executor.emulated
         times.append(plans.table.setup + sum(native) / slow)
-        cost += times[-1] * executor.price
+        cost += times[-1] * executor.price / PRICE
     return max(times), cost
 
 

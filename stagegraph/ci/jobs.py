@@ -2,7 +2,12 @@
 
 Jobs take whole units; a job starts when all that it needs are done. What is sought is the lowest (cost,
 number of jobs, time until all is done): a start by simple rules, then single moves for as long as one is
-better. The search is deterministic; it finds a good plan, not always the best one.
+better. It finds a good plan, not always the best one.
+
+The same plan is found everywhere. Times and costs are whole numbers. Of plans that are worth the same the one
+that was found first stays, and all is tried in one order: units as they are given (what is needed comes
+first), executors as ``[ci]`` declares them, jobs by their place in the plan. Where two jobs become one, it is
+put at the end.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ProjectError
 from ..report import human_time
-from .model import Job, Pipeline
+from .model import COST, MINUTE, Job, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +28,12 @@ if TYPE_CHECKING:
 
 #: Rounds of moves; each is over all units. Searches end after three or four.
 _ROUNDS = 12
-#: Costs that differ by less are the same: a thousandth of a cent.
-_CENT = 1e-5
-Score = tuple[float, int, float]
+#: Costs that round to the same multiple of it are the same: a thousandth of a cent.
+_STEP = COST // 10**5
+#: Cost in such steps, number of jobs, milliseconds until all is done.
+Score = tuple[float, int, int]
+#: Of a plan that cannot be.
+_NEVER: Score = (math.inf, 0, 0)
 
 
 def plan(service: str, units: Sequence[Unit], executors: Sequence[Executor], table: Table) -> Pipeline:
@@ -38,11 +46,11 @@ def plan(service: str, units: Sequence[Unit], executors: Sequence[Executor], tab
 
 
 class _Bin(NamedTuple):
-    """A job in the making: an executor's index, units' indexes, minutes."""
+    """A job in the making: an executor's index, units' indexes, milliseconds."""
 
     executor: int
     units: frozenset[int]
-    minutes: float
+    time: int
 
 
 _Bins = tuple[_Bin, ...]
@@ -55,22 +63,23 @@ class _Problem:
     table: Table
 
     @cached_property
-    def minutes(self) -> list[list[float]]:
-        """By unit, then executor."""
-        return [[unit.minutes[e.name] for e in self.executors] for unit in self.units]
+    def times(self) -> list[list[int]]:
+        """By unit, then executor: milliseconds; where the executor cannot make it, more than fits."""
+        never = self.table.planned + 1
+        return [[unit.times.get(e.name, never) for e in self.executors] for unit in self.units]
 
     def check(self) -> None:
-        room = self.table.planned - self.table.setup
-        for unit, minutes in zip(self.units, self.minutes, strict=True):
-            least = min(minutes, default=math.inf)
-            if least == math.inf:
+        room = self.table.room
+        for unit in self.units:
+            able = [unit.times[e.name] for e in self.executors if e.name in unit.times]
+            if not able:
                 what = "no executor of [ci] runs what it needs"
                 hint = "declare one of its platform, or one with emulated = 0.1"
                 raise ProjectError(unit.words[0], what, hint)
-            if least > room:
+            if min(able) > room:
                 what = (
-                    f"takes {human_time(least * 60)} by itself, and a job may be planned with "
-                    f"{human_time(max(room, 0) * 60)} ({self.table.limit} minutes less setup and margin)"
+                    f"takes {human_time(min(able) // 1000)} by itself, and a job may be planned with "
+                    f"{human_time(max(room, 0) // 1000)} ({self.table.limit} minutes less setup and margin)"
                 )
                 hint = "split the stage, raise the limit (--limit, [ci] limit), or take a faster executor"
                 raise ProjectError(unit.words[0], what, hint)
@@ -78,13 +87,13 @@ class _Problem:
     # -- a plan's worth --------------------------------------------------------------------------
 
     def bin(self, executor: int, units: Iterable[int]) -> _Bin:
-        units, minutes = frozenset(units), self.minutes
-        # exact, so that sums of the same are the same in any order, and for any Python: 3.12 changed sum()
-        total = math.fsum([self.table.setup, *(minutes[unit][executor] for unit in units)])
-        return _Bin(executor, units, total)
+        units, times = frozenset(units), self.times
+        return _Bin(
+            executor, units, sum([times[unit][executor] for unit in units], self.table.setup * MINUTE)
+        )
 
     def fits(self, a_bin: _Bin) -> bool:
-        return a_bin.minutes <= self.table.planned + 1e-9
+        return a_bin.time <= self.table.planned
 
     def needs(self, bins: _Bins) -> list[set[int]]:
         """For each job the jobs whose units its own need."""
@@ -99,16 +108,16 @@ class _Problem:
             needed.discard(number)
         return needs
 
-    def ends(self, bins: _Bins) -> list[float] | None:
+    def ends(self, bins: _Bins) -> list[int] | None:
         """When each job is done; None where two need each other."""
-        needs, ends = self.needs(bins), [-1.0] * len(bins)
+        needs, ends = self.needs(bins), [-1] * len(bins)
         todo = list(range(len(bins)))
         while todo:
             rest = []
             for number in todo:
                 if all(ends[need] >= 0 for need in needs[number]):
                     start = max([ends[need] for need in needs[number]], default=0)
-                    ends[number] = start + bins[number].minutes
+                    ends[number] = start + bins[number].time
                 else:
                     rest.append(number)
             if len(rest) == len(todo):
@@ -116,27 +125,26 @@ class _Problem:
             todo = rest
         return ends
 
-    def score(self, bins: _Bins, limit: Score = (math.inf, 0, 0)) -> Score:
-        """Cost, number of jobs, time; infinite where the plan cannot be, or costs more than ``limit``."""
-        never = math.inf, 0, 0.0
-        cost = math.fsum(each.minutes * self.executors[each.executor].price for each in bins)
-        if cost > limit[0] + _CENT or not all(map(self.fits, bins)):
-            return never
+    def score(self, bins: _Bins, limit: Score = _NEVER) -> Score:
+        """What a plan is worth; ``_NEVER`` also where it costs more than ``limit``."""
+        cost = sum([each.time * self.executors[each.executor].price for each in bins])
+        if _steps(cost) > limit[0] or not all(map(self.fits, bins)):
+            return _NEVER
         ends = self.ends(bins)
         if ends is None:
-            return never
+            return _NEVER
         time = max(ends, default=0)
-        return round((cost + self.table.waiting * time) / _CENT) * _CENT, len(bins), round(time, 3)
+        return _steps(cost + self.table.waiting * time), len(bins), time
 
     # -- starts ----------------------------------------------------------------------------------
 
     def assignments(self) -> list[list[int]]:
         """Executors by unit: each where it is cheapest, and all on one where that is possible."""
-        room = self.table.planned - self.table.setup
-        able = [[e for e, time in enumerate(times) if time <= room] for times in self.minutes]
+        room = self.table.room
+        able = [[e for e, time in enumerate(times) if time <= room] for times in self.times]
 
-        def cost(unit: int, executor: int) -> float:
-            return self.minutes[unit][executor] * self.executors[executor].price
+        def cost(unit: int, executor: int) -> int:
+            return self.times[unit][executor] * self.executors[executor].price
 
         cheapest = [min(able[u], key=lambda e: (cost(u, e), e)) for u in range(len(self.units))]
         found = [cheapest]
@@ -179,7 +187,7 @@ class _Problem:
 
     def improved(self, bins: _Bins) -> _Bins:
         """The plan after the best merges and moves, for as long as any is better."""
-        best = math.inf, 0, 0.0
+        best = _NEVER
         for _ in range(_ROUNDS):
             while (merged := self._best(bins, self._merges(bins))) != bins:
                 bins = merged
@@ -206,7 +214,7 @@ class _Problem:
                     yield (*bins[:one], self.bin(executor, bins[one].units), *bins[one + 1 :])
             for two in range(one + 1, len(bins)):
                 rest = [each for number, each in enumerate(bins) if number not in (one, two)]
-                for executor in {bins[one].executor, bins[two].executor}:
+                for executor in sorted({bins[one].executor, bins[two].executor}):
                     yield (*rest, self.bin(executor, bins[one].units | bins[two].units))
 
     def _moves(self, bins: _Bins, unit: int) -> Iterator[_Bins]:
@@ -242,7 +250,7 @@ class _Problem:
         """Jobs in the order of work, named by executor and number."""
         ends, needs = self.ends(bins), self.needs(bins)
         assert ends is not None
-        starts = [round(end - each.minutes, 3) for end, each in zip(ends, bins, strict=True)]
+        starts = [end - each.time for end, each in zip(ends, bins, strict=True)]
         # parallel jobs in the order of their first units, whatever order the search left them in
         ready = sorted(range(len(bins)), key=lambda number: (starts[number], min(bins[number].units)))
         names: dict[int, str] = {}
@@ -263,8 +271,13 @@ class _Problem:
                 executor=self.executors[bins[number].executor],
                 units=tuple(self.units[u] for u in sorted(mine)),
                 needs=tuple(sorted((names[n] for n in needs[number]), key=list(names.values()).index)),
-                minutes=bins[number].minutes,
+                time=bins[number].time,
                 start=starts[number],
                 words=tuple(word for u in last for word in self.units[u].words),
                 handed=tuple(self.units[u].words[0] for u in sorted(outside)),
             )
+
+
+def _steps(cost: int) -> int:
+    """The nearest multiple of ``_STEP``, as a number of steps."""
+    return (cost + _STEP // 2) // _STEP

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from .. import schema
 from ..errors import ProjectError, nearest
 from ..tables import Tables
-from .model import Executor, Table
+from .model import MINUTE, PRICE, Executor, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,17 +29,19 @@ _JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 #: The service's own words for a machine: the one that must be given comes first.
 _OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 SERVICES = tuple(_OPTIONS)
+#: The most minutes, and the highest price or speed, that can be meant.
+_LONGEST, _MOST = 999_999, 10**9
 
 
 def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:
     """Read and check the table. ``limit`` (minutes) overrides. Raises ``ProjectError`` naming the line."""
     table = _Reader(tables, lines).read()
     if limit:
-        if not (limit.isascii() and limit.isdecimal() and 0 < len(limit) < 7 and int(limit)):
+        if not (limit.isascii() and limit.isdecimal() and len(limit) < 7 and 0 < int(limit) <= _LONGEST):
             raise ProjectError("command line", f"--limit {limit} is no number of minutes", "--limit 300")
         table = replace(table, limit=int(limit), given=True)
-    if table.setup >= table.planned:
-        planned = f"of {table.limit} minutes {table.planned:.0f} are planned"
+    if table.room <= 0:
+        planned = f"of {table.limit} minutes {table.planned / MINUTE:.0f} are planned"
         what = f"setup of {table.setup} minutes leaves no time to build: {planned}"
         where = "command line" if limit else lines.where("ci")
         raise ProjectError(where, what, "raise the limit (--limit, [ci] limit), or lower [ci] setup")
@@ -51,9 +54,9 @@ class _Reader(Tables):
         for name in ("command", "branch"):
             if table.get(name) == "":
                 raise self.error(("ci", name), f"{name} is empty", "leave it out for the default")
-        for name, least in (("limit", 1), ("setup", 0), ("unknown", 1), ("waiting", 0)):
-            if table.get(name, least) < least:
-                raise self.error(("ci", name), f"{name} must be {least} at least")
+        for name, least in (("limit", 1), ("setup", 0), ("unknown", 1)):
+            if not least <= table.get(name, least) <= _LONGEST:
+                raise self.error(("ci", name), f"{name} must be {least} at least, and {_LONGEST} at most")
         if not _BRANCH.fullmatch(branch := table.get("branch", "main")):
             raise self.error(("ci", "branch"), f"{branch!r} is not a branch")
         if table.get("images") == []:
@@ -73,9 +76,9 @@ class _Reader(Tables):
             setup=table.get("setup", 3),
             unknown=table.get("unknown", 60),
             # somebody's minute is worth a machine's at least
-            waiting=self.number(
-                table, ("ci",), "waiting", min(each.price for found in services.values() for each in found)
-            ),
+            waiting=self.price(table, ("ci",), "waiting")
+            if "waiting" in table
+            else min(each.price for found in services.values() for each in found),
             dynamic=table.get("dynamic", False),
             publish=table.get("publish", False),
             registry=self.registry(table),
@@ -134,14 +137,18 @@ class _Reader(Tables):
         return Executor(
             name=name,
             docker=docker,
-            price=self.number(table, path, "price", 0.0),
+            price=self.price(table, path, "price"),
             speed=speed,
             emulated=emulated,
             options={key: table[key] for key in _OPTIONS[service] if key in table},
         )
 
+    def price(self, table: Mapping[str, Any], path: tuple[str, ...], key: str) -> int:
+        """In billionths."""
+        return round(Fraction(self.number(table, path, key, 0)) * PRICE)
+
     def number(self, table: Mapping[str, Any], path: tuple[str, ...], key: str, default: float) -> float:
-        value = float(table.get(key, default))
-        if not 0 <= value < float("inf"):
-            raise self.error((*path, key), f"{key} must be a number, 0 at least")
-        return value
+        value = table.get(key, default)
+        if not 0 <= value <= _MOST:
+            raise self.error((*path, key), f"{key} must be a number, 0 at least, and {_MOST} at most")
+        return float(value)

@@ -21,7 +21,8 @@ _HEAD = "# Seconds that each node took to build. Written by `doit ci --times`; `
 
 #: A time that differs by less than this from the one in the file is noise: the file stays as it is.
 _NOISE = 0.25
-
+#: No node takes longer: a year.
+_LONGEST = 366 * 86400
 
 #: How fast QEMU is, where the file does not say it: between 1/8 and 1/12 was measured (docs/performance.md).
 EMULATED = 0.1
@@ -62,9 +63,9 @@ def read(root: Path, machine: str) -> Times:
 
 
 def _seconds(value: Any) -> float:
-    if not math.isfinite(seconds := float(value)) or seconds < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
         raise ValueError(f"{value} is no time")
-    return seconds
+    return float(value)
 
 
 def of_this_kind(known: Times, machine: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from .. import asked
 from ..model import Node
 from ..programs import runs
-from .model import Unit
+from .model import MINUTE, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .model import Executor
     from .times import Times
 
-#: Minutes for a node that runs nothing: files are copied.
-COPYING = 0.5
+#: Milliseconds for a node that runs nothing: files are copied.
+COPYING = MINUTE // 2
 
 
 def units(
@@ -43,14 +43,12 @@ def units(
     made = []
     for number, group in enumerate(groups):
         needs = {index[parent] for node in group for parent in parents[node]} - {number}
-        minutes = {
-            e.name: math.fsum(_minutes(node, running[node], e, times, unknown) for node in group)
-            for e in executors
-        }
+        able = [e for e in executors if all(_can(e, running[node]) for node in group)]
+        known = {e.name: sum(_time(node, running[node], e, times, unknown) for node in group) for e in able}
         words = [word for node in group for word in images.get(graph.key(node), ())]
         words = words or [asked.alone(graph.project, group[-1])]
         goal = bool(wanted & set(group))
-        made.append(Unit(tuple(words), tuple(group), minutes, tuple(sorted(needs)), goal))
+        made.append(Unit(tuple(words), tuple(group), known, tuple(sorted(needs)), goal))
     return made
 
 
@@ -133,24 +131,25 @@ def _between(
     return [node for node in nodes if node in above & reached and node not in (low, high)]
 
 
-def _minutes(node: Node, running: frozenset[str], executor: Executor, times: Times, unknown: int) -> float:
-    """Expected minutes of a node on an executor; infinite where it cannot run there.
+def _can(executor: Executor, running: frozenset[str]) -> bool:
+    """Whether an executor runs programs of these OCI platforms."""
+    return running <= {executor.docker} or bool(executor.emulated)
+
+
+def _time(node: Node, running: frozenset[str], executor: Executor, times: Times, unknown: int) -> int:
+    """Expected milliseconds of a node on an executor that can make it.
 
     The time was recorded on one kind of machine, where programs of another processor were emulated. Where
     several kinds of programs run in one node, nothing tells how its time is shared, and the slower is taken.
     """
-    if not running:
-        seconds = times.seconds.get(str(node))
-        return COPYING if seconds is None else seconds / 60 / executor.speed
-    if running != {executor.docker} and not executor.emulated:
-        return math.inf
-    emulated = executor.emulated or 1.0
-    known = times.seconds.get(str(node))
-    if known is None:
-        return unknown / executor.speed
-    minutes = known / 60 / executor.speed
-    if executor.docker == times.machine:
-        return minutes
+    seconds = times.seconds.get(str(node))
+    if seconds is None and not running:
+        return COPYING
+    found = Fraction(unknown * 60 if seconds is None else seconds) / Fraction(executor.speed)
+    if seconds is None or not running or executor.docker == times.machine:
+        return round(found * 1000)
     if times.machine in running:
-        return minutes / emulated  # what was native there is emulated here
-    return minutes * (times.emulated if running == {executor.docker} else 1)
+        found /= Fraction(executor.emulated or 1)  # what was native there is emulated here
+    elif running == {executor.docker}:
+        found *= Fraction(times.emulated)
+    return round(found * 1000)

@@ -233,8 +233,8 @@ def table(pipeline: Pipeline) -> str:
     count = len(pipeline.jobs)
     jobs = f"{count} job{'' if count == 1 else 's'} from nothing"
     total = f"{jobs}: {human_time(pipeline.minutes * 60)} until all is done"
-    spent = sum(job.minutes for job in pipeline.jobs)
-    return "\n".join([*lines, f"  {total}, {human_time(spent * 60)} of machines, cost {pipeline.cost:.3f}"])
+    spent = human_time(pipeline.spent * 60)
+    return "\n".join([*lines, f"  {total}, {spent} of machines, cost {pipeline.cost:.3f}"])
 
 
 def few(words: Sequence[str], most: int = 6) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers import Registry
+from kit import git
 
 from stagegraph import config, graph
 from stagegraph.graph import Graph
@@ -20,7 +21,8 @@ from stagegraph.lock import Lock
 
 pytestmark = pytest.mark.unit
 
-PROJECT = Path(__file__).parents[1] / "fixtures" / "golden"
+REPOSITORY = Path(__file__).parents[2]
+PROJECT = REPOSITORY / "tests" / "fixtures" / "golden"
 KEYS = PROJECT / "keys.json"
 
 
@@ -42,6 +44,21 @@ def test_another_folder_gives_the_same(tmp_path: Path) -> None:
 def test_another_machine_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "host_platform", lambda: "linux/arm64")
     assert keys(PROJECT) == json.loads(KEYS.read_text())
+
+
+def test_a_clone_with_other_line_ends_gives_the_same(tmp_path: Path) -> None:
+    """Contents are part of keys; this project's .gitattributes keeps git from changing them."""
+    attributes = tmp_path / "project" / ".gitattributes"
+    shutil.copytree(PROJECT, attributes.parent, symlinks=True)
+    git(attributes.parent, "init", "-q")
+    same = []
+    for name, text in (("without", ""), ("with", (REPOSITORY / ".gitattributes").read_text())):
+        attributes.write_text(text)
+        git(attributes.parent, "add", "-A")
+        git(attributes.parent, "commit", "-qm", name)
+        git(tmp_path, "clone", "-q", "-c", "core.autocrlf=true", "project", name)
+        same.append(keys(tmp_path / name) == json.loads(KEYS.read_text()))
+    assert same == [False, True]
 
 
 def test_platforms_share_what_no_argument_tells_apart() -> None:
