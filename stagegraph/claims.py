@@ -54,8 +54,9 @@ def _taken(project: Project, name: str) -> str:
         return f"the name of stage {name}"
     reference = split(name)
     tags = final_tags(project.images)
-    if reference.repository in project.repositories and reference.tag in tags:
-        return f"the tag of image {tags[reference.tag][0].name}"
+    tag = reference.tag or "latest"
+    if reference.repository in project.repositories and not reference.digest and tag in tags:
+        return f"the tag of image {tags[tag][0].name}"
     return ""
 
 

@@ -221,16 +221,24 @@ class Graph:
         return list(done)
 
     def _cycle(self, path: list[Node]) -> ProjectError:
-        """``blas -> toolchain -> blas``, with the line that each step comes from."""
+        """``blas -> toolchain -> blas``, with the line that each step comes from.
+
+        It begins with the same node whoever asked, so that a cycle is told once.
+        """
+        first = path.index(min(path))
+        path = [*path[first:-1], *path[:first], path[first]]
         one = len({node.platform for node in path}) == 1
         written = " -> ".join(node.stage if one else str(node) for node in path)
-        edges = [
-            f"{self._name(child)}:{parent.edge.line} uses {parent.edge.name}"
+        steps = [
+            (child, parent.edge)
             for child, used in pairwise(path)
             for parent in self._edges(child)
             if parent.node == used
         ]
-        return ProjectError("stages.toml", f"a cycle: {written}", "\n  ".join(dict.fromkeys(edges)))
+        said = [f"{self._name(child)}:{edge.line} uses {edge.name}" for child, edge in steps]
+        if len(path) == 2 and any(edge.name == child.stage for child, edge in steps):
+            said.append(f"for an image from outside, write a tag other than latest: {path[0].stage}:TAG")
+        return ProjectError("stages.toml", f"a cycle: {written}", "\n  ".join(dict.fromkeys(said)))
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -374,11 +382,12 @@ class Graph:
         if digest := split(reference).digest:
             return Frontend(reference, digest, options)
         try:
-            pin = self.lock.image(reference, host_platform(), f"{name}:1")
+            # the builder's machine takes what it can run; neither it nor this one is part of a key
+            index = self.lock.index(reference, host_platform(), f"{name}:1")
         except UNRESOLVED as error:
             hint = f'{error.hint}\n  or let the builder\'s own front end read it: frontend = "builder"'
             raise type(error)(error.where, error.what, hint) from None
-        return Frontend(reference, pin.index, options)
+        return Frontend(reference, index, options)
 
     def _onbuild(self, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
         """Whether a start image leaves triggers that read the context of this build."""

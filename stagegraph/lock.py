@@ -122,6 +122,15 @@ class Lock:
                 self._say(f"{FILE}: {reference} is {entry[docker][:19]} for {docker} from now on; commit it")
             return Pin(entry[docker], entry.get("index", entry[docker]))
 
+    def index(self, reference: str, docker: str, where: str) -> str:
+        """What ``reference`` named when it was pinned, for whichever platform.
+
+        Where it is not, it is pinned for ``docker``. Raises as ``image`` does.
+        """
+        with self._guard:
+            known = self._images().get(reference, {}).get("index")
+            return str(known or self.image(reference, docker, where).index)
+
     def has_onbuild(self, reference: str) -> bool:
         """Whether the image, once it is pinned, leaves triggers for those that start from it."""
         return bool(self._images().get(reference, {}).get("onbuild", False))

@@ -102,7 +102,7 @@ class Names:
         if reference.repository not in self.project.repositories:
             self._refuse_path(name, reference.repository, use)
             return None
-        image, platform = self._tags.get(reference.tag, (None, ""))
+        image, platform = self._tags.get(reference.tag or "latest", (None, ""))
         if image is None:
             what = f"{name} has this project's repository, but no image of the project gets that tag"
             raise DockerfileError(use.where, what, self._meant(reference.tag))

@@ -111,7 +111,12 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
             "stages.toml: a cycle: a -> b -> c -> a\n"
             "  a/Dockerfile:3 uses b\n  b/Dockerfile:1 uses c\n  c/Dockerfile:2 uses a",
         ),
-        ({"a": "FROM a\n"}, "a", "stages.toml: a cycle: a -> a\n  a/Dockerfile:1 uses a"),
+        (
+            {"a": "FROM docker.io/library/a\n"},
+            "a",
+            "stages.toml: a cycle: a -> a\n  a/Dockerfile:1 uses a\n"
+            "  for an image from outside, write a tag other than latest: a:TAG",
+        ),
         (
             {"top": "FROM a\n", "a": "FROM b\n", "b": "FROM a\n"},
             "top",
@@ -120,7 +125,8 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
         (
             {"a": "FROM b\n", "b": "FROM b\nONBUILD COPY x /\n"},
             "a",
-            "stages.toml: a cycle: b -> b\n  b/Dockerfile:1 uses b",
+            "stages.toml: a cycle: b -> b\n  b/Dockerfile:1 uses b\n"
+            "  for an image from outside, write a tag other than latest: b:TAG",
         ),
     ],
 )

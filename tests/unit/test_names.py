@@ -10,6 +10,7 @@ from helpers import HEAD, Registry, graph, resolved, sha, stages
 from stagegraph import config
 from stagegraph.errors import DockerfileError, ProjectError, ResolveError
 from stagegraph.graph import Graph
+from stagegraph.lock import Lock
 from stagegraph.model import Node
 
 pytestmark = pytest.mark.unit
@@ -81,6 +82,24 @@ def test_the_tag_in_the_registry(tmp_path: Path, registry: str) -> None:
     other = graph(root).spec
     with pytest.raises(ResolveError):  # without that registry it is somebody else's
         other(Node("app", "amd64"))
+
+
+def test_the_registry_of_ci_counts_here_too(tmp_path: Path) -> None:
+    """Its jobs have it as their registry; here the name would be an image that is pinned once."""
+    root = family(
+        tmp_path, "FROM ci.example/example/atom:core-amd64\n", IMAGES + '[ci]\nregistry = "ci.example/"\n'
+    )
+    assert parents(root) == ["core:amd64"]
+
+
+def test_an_image_called_latest(tmp_path: Path) -> None:
+    head = HEAD.replace("example/atom", "atom")
+    dockerfiles = {"latest": CORE, "app": "FROM atom:latest\n"}
+    root = stages(tmp_path, dockerfiles, head=head, more="[images.latest]\n")
+    assert parents(root) == ["latest:amd64"]
+    (root / "stages.toml").write_text((root / "stages.toml").read_text() + '[contexts]\natom = "x:1"\n')
+    with pytest.raises(ProjectError, match="atom is the tag of image latest"):
+        config.load(root, {}, {})
 
 
 def test_the_declared_repository_counts_whatever_the_call_says(tmp_path: Path) -> None:
@@ -362,6 +381,17 @@ def test_the_builders_own_front_end(tmp_path: Path, more: str) -> None:
     node = Node("app", "amd64")
     assert graph(root).key(node) == graph(plain).key(node)
     assert graph(root).spec(node).sent_text == "#\nFROM scratch\n"
+
+
+def test_a_front_end_is_pinned_for_machines_of_all_kinds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key has no platform: who has pinned it on one machine needs no lock for another."""
+    root = family(tmp_path, SYNTAX)
+    node = Node("app", "amd64")
+    before = graph(root, Registry({"docker/dockerfile:1": resolved("front end")})).key(node)
+    monkeypatch.setattr("stagegraph.graph.host_platform", lambda: "linux/riscv64")
+    assert Graph(config.load(root, {}, {}), Lock(root, Registry(), locked=True)).key(node) == before
 
 
 def test_a_front_end_that_cannot_be_asked_for(tmp_path: Path) -> None:
