@@ -254,7 +254,7 @@ class Graph:
         folder, name = project.root / recipe.context, self._name(node)
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
-        triggered = self._onbuild(parents, images)
+        triggered = self._onbuild(name, parents, images)
         if triggered:
             # what a trigger declares and mounts stands in the parent: everything that there is
             secrets = facts.secrets | self.project.secrets.keys() | {"ca"}
@@ -389,8 +389,11 @@ class Graph:
             raise type(error)(error.where, error.what, hint) from None
         return Frontend(reference, index, options)
 
-    def _onbuild(self, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
-        """Whether a start image leaves triggers that read the context of this build."""
+    def _onbuild(self, child: str, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
+        """Whether a start image leaves triggers that read the context of this build.
+
+        ``child`` is its Dockerfile. Raises ``DockerfileError`` for triggers that cannot be keyed.
+        """
         for parent in parents:
             if parent.edge.whole and self.project.recipe(parent.node) is not None:
                 name = self._name(parent.node)
@@ -399,6 +402,11 @@ class Graph:
                     self._triggers[name] = has_onbuild(_read_text(self.project.root / name, name), name)
                 if self._triggers[name]:
                     return True
+        for image in images:
+            if image.edge.whole and self.lock.has_onbuild_from(image.reference):
+                what = f"triggers (ONBUILD) of {image.reference} take from another image or from the network"
+                hint = "that cannot be keyed: start from another image, with a COPY of your own"
+                raise DockerfileError(f"{child}:{image.edge.line}", what, hint)
         return any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole)
 
 

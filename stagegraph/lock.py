@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 FILE = "stages.lock"
 _HEADER = "# Written when something is missing, kept as it is otherwise; commit it.\n"
 _ANEW = "restore it from version control, or delete it to pin anew"
-_NO_PLATFORM = ("index", "onbuild")  # what an entry has besides platforms
+_TRUTHS = ("onbuild", "onbuild_from")
+_NO_PLATFORM = ("index", *_TRUTHS)  # what an entry has besides platforms
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}T\d{6}Z")
 
 
@@ -42,11 +43,16 @@ class Pin:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a reference names now: manifest digests by OCI platform. One entry "" fits every platform."""
+    """What a reference names now: manifest digests by OCI platform. One entry "" fits every platform.
+
+    ``onbuild``: it leaves triggers for those that start from it; ``onbuild_from``: some of them take from
+    another image, or from the network.
+    """
 
     index: str
     manifests: dict[str, str]
     onbuild: bool = False
+    onbuild_from: bool = False
 
 
 class Renewal(NamedTuple):
@@ -134,6 +140,10 @@ class Lock:
     def has_onbuild(self, reference: str) -> bool:
         """Whether the image, once it is pinned, leaves triggers for those that start from it."""
         return bool(self._images().get(reference, {}).get("onbuild", False))
+
+    def has_onbuild_from(self, reference: str) -> bool:
+        """Whether triggers of the image, once it is pinned, take what no key can know."""
+        return bool(self._images().get(reference, {}).get("onbuild_from", False))
 
     # -- renewing, when it is asked for ------------------------------------------------------------
 
@@ -256,7 +266,7 @@ def _entry(found: Resolved, reference: str, docker: str, where: str) -> dict[str
         raise ResolveError(where, f"{reference} has no image for {docker}", f"it has {have}")
     if not is_digest(digest) or not is_digest(found.index):
         raise ResolveError(where, f"{reference}: not a digest: {digest!r}, {found.index!r}")
-    return {"index": found.index, docker: digest} | ({"onbuild": True} if found.onbuild else {})
+    return {"index": found.index, docker: digest} | {name: True for name in _TRUTHS if getattr(found, name)}
 
 
 def _today() -> str:
@@ -277,8 +287,8 @@ def _check(data: dict[str, Any]) -> None:
         raise LockError(FILE, "images must be tables", _ANEW)
     for reference, entry in images.items():
         for key, value in entry.items():
-            if not (isinstance(value, bool) if key == "onbuild" else is_digest(value)):
-                kind = "true or false" if key == "onbuild" else "a digest"
+            if not (isinstance(value, bool) if key in _TRUTHS else is_digest(value)):
+                kind = "true or false" if key in _TRUTHS else "a digest"
                 raise LockError(FILE, f"{reference}: {key} is not {kind}: {value!r}", _ANEW)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import plain
 import pytest
-from kit import Project, Registry, header, publish, serving
+from kit import FOREIGN, NATIVE, Project, Registry, header, publish, serving
 
 pytestmark = pytest.mark.engine
 
@@ -140,6 +140,40 @@ def test_a_front_end_that_only_the_engine_has(project: Project, repo: str) -> No
     write(project, f"{repo}-own", "", app=f"# syntax={frontend}\nFROM scratch\nCOPY . /\n")
     run = project.doit("app:here")
     assert (run.status, "exit code: 1" in run.output) == (11, True), run.output
+
+
+@pytest.mark.parametrize(
+    ("where", "docker"), [("registry", NATIVE), ("registry", f"{NATIVE},{FOREIGN}"), ("engine", NATIVE)]
+)
+def test_triggers_of_an_image_from_outside(
+    project: Project, repo: str, registry: Registry, tmp_path: Path, where: str, docker: str
+) -> None:
+    """It copies what the child's Dockerfile does not name; one that takes from elsewhere is refused."""
+    image = f"{registry.host}/{repo}:triggers" if where == "registry" else f"{repo}:triggers"
+    _with_trigger(image, "COPY . .", tmp_path / "a", docker)
+    write(project, f"{repo}-own", "", app=f"FROM {image}\n")
+    project.write({"app/file": "old"})
+    before = held(project)
+    project.write({"app/file": "new"})
+    assert before["w/file"] != held(project)["w/file"]
+    other = image.replace("triggers", "others")
+    _with_trigger(other, "COPY --from=127.0.0.1:1/other:1 / /", tmp_path / "b", docker)
+    project.write({"app/Dockerfile": f"FROM {other}\n"})
+    run = project.doit("app:here")
+    assert run.status == 11
+    assert f"app/Dockerfile:1: triggers (ONBUILD) of {other} take from another image" in run.output
+
+
+def _with_trigger(image: str, trigger: str, layout: Path, docker: str) -> None:
+    """An image with a trigger in a registry, or, without a host in its name, in the engine."""
+    dockerfile = f"FROM scratch\nWORKDIR /w\nONBUILD {trigger}\n".encode()
+    build = ["docker", "buildx", "build", "--provenance=false", f"--platform={docker}", "-"]
+    local = not image.startswith("127.")
+    out = ["--load", f"--tag={image}"] if local else [f"--output=type=oci,dest={layout},tar=false"]
+    subprocess.run([*build, *out], input=dockerfile, check=True, capture_output=True)
+    if not local:
+        push = ["skopeo", "copy", "--all", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{image}"]
+        subprocess.run(push, check=True, capture_output=True)
 
 
 def test_a_check_is_not_green_where_nothing_can_be_looked_at(project: Project, repo: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import HEAD, Registry, graph, resolved, sha, stages, write
 
-from stagegraph import dockerfile
+from stagegraph import dockerfile, resolve
 from stagegraph import graph as graphs
 from stagegraph.errors import ContextError, DockerfileError, ProjectError, StagegraphError
 from stagegraph.model import Node
@@ -272,6 +273,38 @@ def test_trigger_of_an_image_from_outside(tmp_path: Path) -> None:
     root = write(stages(tmp_path, {"a": "FROM node:onbuild\n"}), {"a/f": "x"})
     spec = graph(root, Registry({"node:onbuild": resolved("x", onbuild=True)})).spec(Node("a", "amd64"))
     assert [entry.path for entry in spec.entries] == ["Dockerfile", "f"]
+
+
+def test_trigger_of_an_image_from_outside_that_takes_from_another(tmp_path: Path) -> None:
+    """BuildKit resolves the other name when it builds, unpinned."""
+    use = "FROM scratch\nCOPY --from=node:onbuild / /\n"
+    root = stages(tmp_path, {"a": "FROM scratch\nFROM node:onbuild\n", "b": use})
+    registry = Registry({"node:onbuild": resolved("x", onbuild=True, onbuild_from=True)})
+    assert fault(root, DockerfileError, "a", registry=registry).startswith(
+        "a/Dockerfile:2: triggers (ONBUILD) of node:onbuild take from another image"
+    )
+    assert graph(root, registry).key(Node("b", "amd64"))  # its files alone
+
+
+@pytest.mark.parametrize(
+    ("trigger", "elsewhere"),
+    [
+        ("COPY --from=debian /a /b", True),
+        ("RUN --mount=type=bind,from=debian,target=/x x", True),
+        ("RUN --mount=FROM=debian,target=/x x", True),
+        ("ADD https://example.org/a /", True),
+        ("add git@example.org:a/b.git /", True),
+        (f"ADD --checksum={sha('a')} https://example.org/a /", False),
+        ("ADD a /", False),
+        ("COPY . /from=x", False),
+        ("RUN curl https://example.org", False),
+    ],
+)
+def test_which_triggers_take_from_elsewhere(trigger: str, elsewhere: bool) -> None:
+    config = {"OnBuild": ["USER 1", trigger]}
+    images: list[dict[str, Any]] = [{}, {"config": None}, {"Config": {"OnBuild": None}}, {"config": config}]
+    found = resolve._resolved(sha("a"), {}, images)
+    assert (found.onbuild, found.onbuild_from) == (True, elsewhere)
 
 
 # -- reading -----------------------------------------------------------------------------------------

@@ -110,6 +110,15 @@ def test_triggers_are_kept(tmp_path: Path) -> None:
     assert Lock(tmp_path, registry).has_onbuild("node")
 
 
+def test_triggers_that_take_from_elsewhere_are_kept(tmp_path: Path) -> None:
+    registry = Registry({"node": resolved("n", onbuild=True, onbuild_from=True)})
+    lock = Lock(tmp_path, registry)
+    lock.image("node", LINUX, "w")
+    assert lock.has_onbuild_from("node")
+    assert Lock(tmp_path, registry).has_onbuild_from("node")
+    assert [item.moved for item in lock.renew_images()] == [False]
+
+
 def test_no_image_for_the_platform(tmp_path: Path) -> None:
     with pytest.raises(ResolveError) as error:
         pin(tmp_path, docker="linux/riscv64")
