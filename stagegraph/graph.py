@@ -20,7 +20,7 @@ from .dockerfile import analyse, has_onbuild
 from .errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, StagegraphError, nearest
 from .facts import Edge, Facts
 from .instructions import declared_args, parse, without_syntax
-from .model import BASE, Bootstrap, Node, Platform, Project, Recipe
+from .model import BASE, Bootstrap, Image, Node, Platform, Project, Recipe
 from .names import Names, Outside
 from .references import split
 
@@ -322,13 +322,7 @@ class Graph:
                 name, what, f"FROM ${{{stacks.ARGUMENT}}}, with ARG {stacks.ARGUMENT} before it"
             )
         if image := self.project.tested_by(node.stage):
-            own = self.project.platforms[node.platform]
-            used = [self.names.meaning(edge, node.stage, recipe, own) for edge in facts.edges]
-            if not any(isinstance(found, Node) and found.stage == image.stage for found in used):
-                what = f"the test of image {image.name} does not use it"
-                raise DockerfileError(name, what, "ARG IMAGE, then FROM ${IMAGE}")
-            if not any(instruction.cmd == "RUN" for instruction in facts.instructions):
-                raise DockerfileError(name, f"the test of image {image.name} has no RUN, so it tests nothing")
+            self._check_test(image, node, facts, name)
         declared = declared_args(facts.instructions)
         if declared is None:
             return
@@ -338,6 +332,18 @@ class Graph:
                 f"stage {node.stage}: {name} declares no argument {arg}",
                 nearest(arg, declared),
             )
+
+    def _check_test(self, image: Image, node: Node, facts: Facts, name: str) -> None:
+        """A test must run something, and use the image of its own platform."""
+        tested, what = Node(image.stage, node.platform), f"the test of image {image.name} "
+        recipe, own = self._recipe_of(node), self.project.platforms[node.platform]
+        used = [self.names.meaning(edge, node.stage, recipe, own) for edge in facts.edges]
+        others = [found for found in used if isinstance(found, Node) and found.stage == tested.stage]
+        if tested not in used:
+            what += f"uses {others[0]}, and not {tested}" if others else "does not use it"
+            raise DockerfileError(name, what, "ARG IMAGE, then FROM ${IMAGE}")
+        if not any(instruction.cmd == "RUN" for instruction in facts.instructions):
+            raise DockerfileError(name, f"{what}has no RUN, so it tests nothing")
 
     def _edges(self, node: Node) -> tuple[Parent, ...]:
         """Edges to other nodes of the project."""
@@ -378,7 +384,8 @@ class Graph:
         written = (facts.args.get("BUILDKIT_SYNTAX") or line).split(maxsplit=1)
         if not written:
             return None
-        reference, options = self.names.frontend(written[0], recipe), " ".join(written[1:])
+        reference = self.names.frontend(written[0], recipe, f"{name}:1")
+        options = " ".join(written[1:])
         if digest := split(reference).digest:
             return Frontend(reference, digest, options)
         try:

@@ -107,6 +107,17 @@ def test_the_declared_repository_counts_whatever_the_call_says(tmp_path: Path) -
     assert parents(root, cli={"repo": "me/mine", "tag": "x"}) == ["core:amd64"]
 
 
+def test_a_test_of_another_platform_is_none(tmp_path: Path) -> None:
+    head = HEAD + '[platforms.jetson]\ndocker = "linux/arm64"\n'
+    dockerfiles = {"core": CORE, "t": "FROM example/atom:core-aarch64\nRUN x\n"}
+    more = '[images.core]\nplatforms = ["aarch64", "jetson"]\ntest = "t"\n'
+    nodes = graph(stages(tmp_path, dockerfiles, head=head, more=more))
+    assert nodes.key(Node("core-test", "aarch64"))
+    with pytest.raises(DockerfileError) as error:
+        nodes.key(Node("core-test", "jetson"))
+    assert error.value.what == "the test of image core uses core:aarch64, and not core:jetson"
+
+
 def test_another_platform_of_the_same_kind(tmp_path: Path) -> None:
     head = HEAD + '[platforms.jetson]\ndocker = "linux/arm64"\n'
     root = family(tmp_path, "FROM example/atom:core-aarch64\n", head=head)
@@ -381,6 +392,22 @@ def test_the_builders_own_front_end(tmp_path: Path, more: str) -> None:
     node = Node("app", "amd64")
     assert graph(root).key(node) == graph(plain).key(node)
     assert graph(root).spec(node).sent_text == "#\nFROM scratch\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("example/atom:core-amd64", IMAGES),
+        ("docker.io/example/atom:core", IMAGES),
+        ("core", ""),
+        ("docker.io/library/core:latest", ""),
+        ("own/reader:1", 'names = ["own/reader:1"]\n'),
+        ("docker/dockerfile:1", '[contexts]\n"docker/dockerfile:1" = "core"\n'),
+    ],
+)
+def test_a_front_end_of_this_project_would_be_pinned_once(tmp_path: Path, line: str, more: str) -> None:
+    said = fault(family(tmp_path, f"# syntax={line}\nFROM scratch\n", more))
+    assert said.startswith(f"app/Dockerfile:1: # syntax={line} means ")
 
 
 def test_a_front_end_is_pinned_for_machines_of_all_kinds(
