@@ -196,3 +196,21 @@ def test_one_broken_dockerfile_among_others(project: Project, repo: str) -> None
     assert run.status == 11
     assert "warning: app:here and 1 more are left out: app/Dockerfile:2: unknown instruction" in run.output
     assert "core:here" in run.output
+
+
+def test_a_cycle_by_final_tags_concerns_those_who_ask_for_it(project: Project, repo: str) -> None:
+    write(project, repo, "", app=f"FROM {repo}:core\n")
+    project.write(
+        {
+            "stages.toml": (project.folder / "stages.toml").read_text() + '[stages.good]\npath = "good"\n',
+            "core/Dockerfile": f"FROM {repo}:app\n",
+            "good/Dockerfile": "FROM scratch\nCOPY . /\n",
+        }
+    )
+    for words in (("plan",), ("app:here",), ("core:there",)):
+        run = project.doit(*words)
+        assert (run.status, "stages.toml: a cycle: app -> core -> app\n" in run.output) == (10, True)
+    run = project.doit("plan", "--keep-going")
+    assert (run.status, run.output.count("a cycle")) == (10, 1)
+    assert "build  good:here" in run.output
+    assert project.doit("keys", "good:here").status == 0
