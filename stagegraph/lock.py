@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from .errors import UNRESOLVED, LockError, ResolveError, StagegraphError, nearest
 from .files import write_atomically
 from .key import is_digest
-from .references import split
+from .references import familiar, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -107,6 +107,7 @@ class Lock:
         ``where`` is for the message of ``LockError`` or ``ResolveError``.
         """
         with self._guard:
+            reference = self._name(reference)
             entry = self._images().get(reference, {})
             if docker not in entry:
                 self._refuse(f"{reference} for {docker}", where)
@@ -134,16 +135,16 @@ class Lock:
         Where it is not, it is pinned for ``docker``. Raises as ``image`` does.
         """
         with self._guard:
-            known = self._images().get(reference, {}).get("index")
+            known = self._images().get(self._name(reference), {}).get("index")
             return str(known or self.image(reference, docker, where).index)
 
     def has_onbuild(self, reference: str) -> bool:
         """Whether the image, once it is pinned, leaves triggers for those that start from it."""
-        return bool(self._images().get(reference, {}).get("onbuild", False))
+        return bool(self._images().get(self._name(reference), {}).get("onbuild", False))
 
     def has_onbuild_from(self, reference: str) -> bool:
         """Whether triggers of the image, once it is pinned, take what no key can know."""
-        return bool(self._images().get(reference, {}).get("onbuild_from", False))
+        return bool(self._images().get(self._name(reference), {}).get("onbuild_from", False))
 
     # -- renewing, when it is asked for ------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Lock:
         with self._guard:
             self._refuse_renewal()
             known = self._images()
-            wanted = list(dict.fromkeys(references)) or sorted(known)
+            wanted = list(dict.fromkeys(map(self._name, references))) or sorted(known)
             for reference in wanted:
                 if reference not in known:
                     raise LockError(FILE, f"no image {reference!r} is pinned", nearest(reference, known))
@@ -192,6 +193,13 @@ class Lock:
     def _refuse_renewal(self) -> None:
         if self._locked:
             raise LockError(FILE, "locked=1 forbids to write it", "run it without locked=1")
+
+    def _name(self, reference: str) -> str:
+        """What the file calls a reference: as it is there already, in whichever way it was written."""
+        if reference in self._images():
+            return reference
+        short = familiar(reference)
+        return next((name for name in self._images() if familiar(name) == short), reference)
 
     def _images(self) -> dict[str, dict[str, Any]]:
         images: dict[str, dict[str, Any]] = self._data.get("images", {})
