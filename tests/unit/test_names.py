@@ -221,6 +221,10 @@ def test_another_tag_of_a_further_name_is_from_outside(tmp_path: Path) -> None:
         ('[stages.x]\npath = "core"\nnames = [1]\n', "stages.toml:15: stage x: 1 is not an image"),
         ('[stages.x]\npath = "top"\nnames = ["a:1"]\n[images.both]\nstack = ["core", "x"]\n',
          "stages.toml:15: stage x is part of a stack, and cannot have names of its own"),
+        ('names = ["x"]\n[stages.x]\npath = "top"\n[images.both]\nstack = ["core", "x"]\n',
+         "stages.toml:13: stage app: x is the name of stage x already"),
+        ('[contexts]\nx = "y:1"\n[stages.x]\npath = "top"\n[images.both]\nstack = ["core", "x"]\n',
+         "stages.toml:14: x is the name of stage x"),
     ],
 )  # fmt: skip
 def test_names_that_cannot_be_given(tmp_path: Path, more: str, said: str) -> None:
