@@ -28,7 +28,7 @@ class LeftOut:
 
     def __str__(self) -> str:
         others = len(self.nodes) - (self.first in map(str, self.nodes))
-        more = f" and {others} based on it" if others else ""
+        more = f" and {others} more" if others else ""
         verb = "are" if others else "is"
         return f"{self.first}{more} {verb} left out: {self.error}"
 
@@ -60,14 +60,16 @@ def keyed(graph: Graph, nodes: Iterable[Node], *, by_name: bool, keep_going: boo
     Without ``keep_going`` only an image from outside that cannot be asked for is a reason to leave out a
     node, and only where no node was asked for by name (``by_name``). Raises ``StagegraphError`` otherwise.
     """
-    good, causes = list[Node](), dict[str, tuple[StagegraphError, list[Node]]]()
+    good, causes = list[Node](), dict[tuple[str, str], tuple[StagegraphError, list[Node]]]()
     for node in nodes:
         try:
             graph.key(node)
         except StagegraphError as error:
             if not keep_going and (by_name or not isinstance(error, UNRESOLVED)):
                 raise
-            causes.setdefault(error.what, (error, []))[1].append(node)
+            # one image that cannot be asked for is one cause in all Dockerfiles; the same slip in two is two
+            where = "" if isinstance(error, UNRESOLVED) else error.where
+            causes.setdefault((where, error.what), (error, []))[1].append(node)
         else:
             good.append(node)
     left_out = [LeftOut(error, error.node or str(out[0]), tuple(out)) for error, out in causes.values()]

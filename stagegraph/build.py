@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from .builders import Builders, Place
-    from .graph import External, Spec
+    from .graph import Spec
     from .model import Node, Secret
     from .record import Record
     from .store.folder import Folder
@@ -135,8 +135,8 @@ class Builder:
                 root_archive.unlink()
             context: str | Path = self._context(spec, view, tar)
             metadata = view / "metadata.json"
-            for external in spec.images:
-                self._introduce(external, spec.platform.docker, place)
+            for outside in _from_outside(spec):
+                self._introduce(outside, place)
             command = self._command(spec, parents, view, metadata, context, place)
             if afresh:
                 command.insert(command.index("build") + 1, "--no-cache")
@@ -166,13 +166,16 @@ class Builder:
         in the context. Only if the whole context is copied and hides it, a folder is sent instead, under a
         name never used before: BuildKit compares a folder with the one it last had from the same path by
         size and time alone, and would take an edited file for the old one.
+
+        A front end that the Dockerfile names gets a folder, too: the builder's own has read the tar before
+        it, and buildx hands a tar out once (BuildKit, session/upload/uploadprovider/provider.go).
         """
         if spec.bootstrap is not None:
             return "-"
         folder = self.root / spec.recipe.context
         selected = any(entry.path == spec.recipe.dockerfile for entry in spec.entries)
         # the builder reads another text than COPY may see
-        apart = spec.exposed or (selected and spec.sent_text != spec.text)
+        apart = spec.exposed or (selected and spec.sent_text != spec.text) or spec.frontend is not None
         extra = {} if selected or apart else {spec.recipe.dockerfile: spec.sent_text.encode()}
         write_tar(spec.entries, folder, extra, spec.epoch, tar)
         if not apart:
@@ -239,7 +242,7 @@ class Builder:
             contexts[image.edge.name] = f"docker-image://{repository}@{image.digest if one else image.index}"
         return contexts
 
-    def _introduce(self, image: External, docker: str, place: Place) -> None:
+    def _introduce(self, image: _Outside, place: Place) -> None:
         """Let the engine's own builder find by its digest an image that only the engine has.
 
         BuildKit looks for ``name@digest`` in the registry unless it has met the name before (seen with 0.12).
@@ -249,8 +252,8 @@ class Builder:
         if not place.own or "@" in reference or reference in self._introduced:
             return
         self._introduced.add(reference)
-        if engine.image_id(reference) in (image.digest, image.index):
-            command = [*place.command(), f"--platform={image.edge.platform or docker}"]
+        if engine.image_id(reference) in image.digests:
+            command = [*place.command(), *([f"--platform={image.docker}"] if image.docker else [])]
             command += [f"--build-context=base=docker-image://{reference}", "--output=type=cacheonly", "-"]
             with tempfile.TemporaryFile() as dockerfile:
                 dockerfile.write(b"FROM base\n")
@@ -260,8 +263,8 @@ class Builder:
     def _unseen(self, spec: Spec, place: Place) -> StagegraphError | None:
         """The error for an image that this machine's engine has and a builder elsewhere could not get."""
         with suppress(EngineError):
-            for image in spec.images:
-                here = engine.image_id(image.reference) in (image.digest, image.index)
+            for image in _from_outside(spec):
+                here = engine.image_id(image.reference) in image.digests
                 if here and self.builders.elsewhere(place):
                     name = f"builder {place.name}" if place.name else "the current builder of buildx"
                     what = f"{image.reference} is in this machine's engine, which {name} cannot see"
@@ -339,6 +342,24 @@ class _Log(NamedTuple):
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+class _Outside(NamedTuple):
+    """An image from outside that the builder asks for by digest. ``docker`` is "" for the builder's own."""
+
+    reference: str
+    digests: tuple[str, ...]
+    docker: str
+
+
+def _from_outside(spec: Spec) -> Iterator[_Outside]:
+    """All that a build takes from outside, the image that reads its Dockerfile included."""
+    for image in spec.images:
+        yield _Outside(
+            image.reference, (image.digest, image.index), image.edge.platform or spec.platform.docker
+        )
+    if spec.frontend:
+        yield _Outside(spec.frontend.reference, (spec.frontend.digest,), "")
 
 
 class _Late:

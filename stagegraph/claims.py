@@ -13,7 +13,7 @@ from .names import final_tags
 from .references import familiar, is_bare, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from .lines import Lines
     from .model import Project
@@ -25,20 +25,21 @@ _STACKED = "name what it comes to in a Dockerfile: FROM STAGE--OTHER"
 def check(project: Project, tables: Mapping[str, Any], lines: Lines) -> None:
     """Raises ``ProjectError`` with the line of a name that two stages claim, or that is taken already."""
     claimed: dict[str, str] = {}
-    for stage, table in tables.get("stages", {}).items():
+    declared = tables.get("stages", {})
+    for stage, table in declared.items():
         for written in table.get("names", ()):
             name, where = familiar(written), lines.where("stages", stage, "names")
             if stage not in project.stages:
                 what = f"stage {stage} is part of a stack, and cannot have names of its own"
                 raise ProjectError(where, what, _STACKED)
-            if what := _taken(project, name) or claimed.get(name, ""):
+            if what := _taken(project, declared, name) or claimed.get(name, ""):
                 what = f"stage {stage}: {written} is {what} already"
                 raise ProjectError(where, what, "remove one of the two")
             claimed[name] = f"a name of stage {stage}"
     for path, contexts in _contexts(tables):
         for written, value in contexts.items():
             where = lines.where(*path, written)
-            if what := _taken(project, familiar(written)) or claimed.get(familiar(written), ""):
+            if what := _taken(project, declared, familiar(written)) or claimed.get(familiar(written), ""):
                 hint = "a stand-in takes the place of an image from outside"
                 raise ProjectError(where, f"{written} is {what}", hint)
             if is_bare(value) and value not in project.stages:
@@ -46,16 +47,20 @@ def check(project: Project, tables: Mapping[str, Any], lines: Lines) -> None:
                 raise ProjectError(where, f"no stage is called {value!r}", hint)
 
 
-def _taken(project: Project, name: str) -> str:
-    """What a name means without being declared; "" for nothing."""
+def _taken(project: Project, declared: Container[str], name: str) -> str:
+    """What a name means without being one of ``names`` or a stand-in; "" for nothing.
+
+    ``declared`` are the stages of the file; those that are stacked are not among the project's.
+    """
     if name in (BASE, "scratch"):
         return "a word of its own"
-    if name in project.stages:
+    if name in project.stages or name in declared:
         return f"the name of stage {name}"
     reference = split(name)
     tags = final_tags(project.images)
-    if reference.repository in project.repositories and reference.tag in tags:
-        return f"the tag of image {tags[reference.tag][0].name}"
+    tag = reference.tag or "latest"
+    if reference.repository in project.repositories and not reference.digest and tag in tags:
+        return f"the tag of image {tags[tag][0].name}"
     return ""
 
 

@@ -125,7 +125,7 @@ class _Builder(Recipes):
             images=images,
             epoch=epoch,
             secrets={name: self.secret(name) for name in self.named(("secrets",), schema.SECRET)},
-            repositories=_repositories(head, settings),
+            repositories=_repositories(head, self.tables.get("ci"), settings),
         )
         claims.check(project, self.tables, self.lines)
         return project
@@ -371,8 +371,12 @@ class _Builder(Recipes):
         return Secret(**table)
 
 
-def _repositories(head: Mapping[str, Any], settings: Settings) -> frozenset[str]:
-    """The names that the repository of final images has, in their short form."""
+def _repositories(head: Mapping[str, Any], ci: object, settings: Settings) -> frozenset[str]:
+    """The names that the repository of final images has, in their short form.
+
+    The registry of ``[ci]`` counts, too: a name must mean here what it means in its jobs.
+    """
     repos = {str(head["repo"]) if "repo" in head else settings.repo, settings.repo}
-    hosts = {str(head.get("registry", "")).removesuffix("/"), settings.registry, ""}
+    own = [table.get("registry", "") for table in (head, ci) if isinstance(table, dict)]
+    hosts = {*(str(host).removesuffix("/") for host in own), settings.registry, ""}
     return frozenset(familiar(f"{host}/{repo}" if host else repo) for repo in repos for host in hosts)

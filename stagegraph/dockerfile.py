@@ -339,7 +339,7 @@ class _Walk:
 
     def _onbuild(self, instruction: Instruction) -> None:
         """A trigger runs in the builds of children, which know only that there is one."""
-        if "from=" in instruction.original:
+        if "from=" in instruction.original.lower():  # keys of mounts have no case
             what = "ONBUILD that takes from another image cannot be keyed"
             raise self._error(instruction, what, "move it into the child")
         words = instruction.original.split(None, 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .errors import (
     BuildError,
     DiskFullError,
+    DockerfileError,
     EmulationError,
     EngineError,
     LoginError,
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from .progress import Tracker
 
 LAST_LINES = 20
+
+#: How messages begin that are of the front end itself, not of a step that it asked for (BuildKit,
+#: frontend/dockerfile/builder/build.go; buildx, build/build.go).
+_OF_FRONTEND = re.compile(r"failed with build-arg:BUILDKIT_SYNTAX = |current frontend does not support ")
 
 
 class _Cause(NamedTuple):
@@ -142,6 +147,13 @@ def explain(spec: Spec, tracker: Tracker, log: Path, status: int, builder: str =
     output = "\n".join(tracker.output)
     kind, hint = cause(output, said)
     line = _line(spec, tracker)
+    if spec.frontend and _OF_FRONTEND.match(tracker.message):
+        line = line or 1
+        reader = f"{spec.frontend.reference} reads this Dockerfile, as its # syntax= line says"
+        own = 'or let the builder\'s own front end read it: frontend = "builder"'
+        if kind is BuildError:
+            kind, hint = DockerfileError, "is it a front end, and one that knows named contexts?"
+        hint = f"{reader}; {hint}\n  {own}"
     where = f"{spec.node}: {spec.dockerfile}:{line}" if line else str(spec.node)
     what = _what(tracker, status)
     if builder and issubclass(kind, EngineError | EmulationError):

@@ -20,7 +20,7 @@ from .dockerfile import analyse, has_onbuild
 from .errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, StagegraphError, nearest
 from .facts import Edge, Facts
 from .instructions import declared_args, parse, without_syntax
-from .model import BASE, Bootstrap, Node, Platform, Project, Recipe
+from .model import BASE, Bootstrap, Image, Node, Platform, Project, Recipe
 from .names import Names, Outside
 from .references import split
 
@@ -221,16 +221,24 @@ class Graph:
         return list(done)
 
     def _cycle(self, path: list[Node]) -> ProjectError:
-        """``blas -> toolchain -> blas``, with the line that each step comes from."""
+        """``blas -> toolchain -> blas``, with the line that each step comes from.
+
+        It begins with the same node whoever asked, so that a cycle is told once.
+        """
+        first = path.index(min(path))
+        path = [*path[first:-1], *path[:first], path[first]]
         one = len({node.platform for node in path}) == 1
         written = " -> ".join(node.stage if one else str(node) for node in path)
-        edges = [
-            f"{self._name(child)}:{parent.edge.line} uses {parent.edge.name}"
+        steps = [
+            (child, parent.edge)
             for child, used in pairwise(path)
             for parent in self._edges(child)
             if parent.node == used
         ]
-        return ProjectError("stages.toml", f"a cycle: {written}", "\n  ".join(dict.fromkeys(edges)))
+        said = [f"{self._name(child)}:{edge.line} uses {edge.name}" for child, edge in steps]
+        if len(path) == 2 and any(edge.name == child.stage for child, edge in steps):
+            said.append(f"for an image from outside, write a tag other than latest: {path[0].stage}:TAG")
+        return ProjectError("stages.toml", f"a cycle: {written}", "\n  ".join(dict.fromkeys(said)))
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -246,7 +254,7 @@ class Graph:
         folder, name = project.root / recipe.context, self._name(node)
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
-        triggered = self._onbuild(parents, images)
+        triggered = self._onbuild(name, parents, images)
         if triggered:
             # what a trigger declares and mounts stands in the parent: everything that there is
             secrets = facts.secrets | self.project.secrets.keys() | {"ca"}
@@ -314,13 +322,7 @@ class Graph:
                 name, what, f"FROM ${{{stacks.ARGUMENT}}}, with ARG {stacks.ARGUMENT} before it"
             )
         if image := self.project.tested_by(node.stage):
-            own = self.project.platforms[node.platform]
-            used = [self.names.meaning(edge, node.stage, recipe, own) for edge in facts.edges]
-            if not any(isinstance(found, Node) and found.stage == image.stage for found in used):
-                what = f"the test of image {image.name} does not use it"
-                raise DockerfileError(name, what, "ARG IMAGE, then FROM ${IMAGE}")
-            if not any(instruction.cmd == "RUN" for instruction in facts.instructions):
-                raise DockerfileError(name, f"the test of image {image.name} has no RUN, so it tests nothing")
+            self._check_test(image, node, facts, name)
         declared = declared_args(facts.instructions)
         if declared is None:
             return
@@ -330,6 +332,18 @@ class Graph:
                 f"stage {node.stage}: {name} declares no argument {arg}",
                 nearest(arg, declared),
             )
+
+    def _check_test(self, image: Image, node: Node, facts: Facts, name: str) -> None:
+        """A test must run something, and use the image of its own platform."""
+        tested, what = Node(image.stage, node.platform), f"the test of image {image.name} "
+        recipe, own = self._recipe_of(node), self.project.platforms[node.platform]
+        used = [self.names.meaning(edge, node.stage, recipe, own) for edge in facts.edges]
+        others = [found for found in used if isinstance(found, Node) and found.stage == tested.stage]
+        if tested not in used:
+            what += f"uses {others[0]}, and not {tested}" if others else "does not use it"
+            raise DockerfileError(name, what, "ARG IMAGE, then FROM ${IMAGE}")
+        if not any(instruction.cmd == "RUN" for instruction in facts.instructions):
+            raise DockerfileError(name, f"{what}has no RUN, so it tests nothing")
 
     def _edges(self, node: Node) -> tuple[Parent, ...]:
         """Edges to other nodes of the project."""
@@ -370,18 +384,23 @@ class Graph:
         written = (facts.args.get("BUILDKIT_SYNTAX") or line).split(maxsplit=1)
         if not written:
             return None
-        reference, options = self.names.frontend(written[0], recipe), " ".join(written[1:])
+        reference = self.names.frontend(written[0], recipe, f"{name}:1")
+        options = " ".join(written[1:])
         if digest := split(reference).digest:
             return Frontend(reference, digest, options)
         try:
-            pin = self.lock.image(reference, host_platform(), f"{name}:1")
+            # the builder's machine takes what it can run; neither it nor this one is part of a key
+            index = self.lock.index(reference, host_platform(), f"{name}:1")
         except UNRESOLVED as error:
             hint = f'{error.hint}\n  or let the builder\'s own front end read it: frontend = "builder"'
             raise type(error)(error.where, error.what, hint) from None
-        return Frontend(reference, pin.index, options)
+        return Frontend(reference, index, options)
 
-    def _onbuild(self, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
-        """Whether a start image leaves triggers that read the context of this build."""
+    def _onbuild(self, child: str, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
+        """Whether a start image leaves triggers that read the context of this build.
+
+        ``child`` is its Dockerfile. Raises ``DockerfileError`` for triggers that cannot be keyed.
+        """
         for parent in parents:
             if parent.edge.whole and self.project.recipe(parent.node) is not None:
                 name = self._name(parent.node)
@@ -390,6 +409,11 @@ class Graph:
                     self._triggers[name] = has_onbuild(_read_text(self.project.root / name, name), name)
                 if self._triggers[name]:
                     return True
+        for image in images:
+            if image.edge.whole and self.lock.has_onbuild_from(image.reference):
+                what = f"triggers (ONBUILD) of {image.reference} take from another image or from the network"
+                hint = "that cannot be keyed: start from another image, with a COPY of your own"
+                raise DockerfileError(f"{child}:{image.edge.line}", what, hint)
         return any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from .errors import UNRESOLVED, LockError, ResolveError, StagegraphError, nearest
 from .files import write_atomically
 from .key import is_digest
-from .references import split
+from .references import familiar, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 FILE = "stages.lock"
 _HEADER = "# Written when something is missing, kept as it is otherwise; commit it.\n"
 _ANEW = "restore it from version control, or delete it to pin anew"
-_NO_PLATFORM = ("index", "onbuild")  # what an entry has besides platforms
+_TRUTHS = ("onbuild", "onbuild_from")
+_NO_PLATFORM = ("index", *_TRUTHS)  # what an entry has besides platforms
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}T\d{6}Z")
 
 
@@ -42,11 +43,16 @@ class Pin:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a reference names now: manifest digests by OCI platform. One entry "" fits every platform."""
+    """What a reference names now: manifest digests by OCI platform. One entry "" fits every platform.
+
+    ``onbuild``: it leaves triggers for those that start from it; ``onbuild_from``: some of them take from
+    another image, or from the network.
+    """
 
     index: str
     manifests: dict[str, str]
     onbuild: bool = False
+    onbuild_from: bool = False
 
 
 class Renewal(NamedTuple):
@@ -101,6 +107,7 @@ class Lock:
         ``where`` is for the message of ``LockError`` or ``ResolveError``.
         """
         with self._guard:
+            reference = self._name(reference)
             entry = self._images().get(reference, {})
             if docker not in entry:
                 self._refuse(f"{reference} for {docker}", where)
@@ -122,9 +129,22 @@ class Lock:
                 self._say(f"{FILE}: {reference} is {entry[docker][:19]} for {docker} from now on; commit it")
             return Pin(entry[docker], entry.get("index", entry[docker]))
 
+    def index(self, reference: str, docker: str, where: str) -> str:
+        """What ``reference`` named when it was pinned, for whichever platform.
+
+        Where it is not, it is pinned for ``docker``. Raises as ``image`` does.
+        """
+        with self._guard:
+            known = self._images().get(self._name(reference), {}).get("index")
+            return str(known or self.image(reference, docker, where).index)
+
     def has_onbuild(self, reference: str) -> bool:
         """Whether the image, once it is pinned, leaves triggers for those that start from it."""
-        return bool(self._images().get(reference, {}).get("onbuild", False))
+        return bool(self._images().get(self._name(reference), {}).get("onbuild", False))
+
+    def has_onbuild_from(self, reference: str) -> bool:
+        """Whether triggers of the image, once it is pinned, take what no key can know."""
+        return bool(self._images().get(self._name(reference), {}).get("onbuild_from", False))
 
     # -- renewing, when it is asked for ------------------------------------------------------------
 
@@ -150,7 +170,7 @@ class Lock:
         with self._guard:
             self._refuse_renewal()
             known = self._images()
-            wanted = list(dict.fromkeys(references)) or sorted(known)
+            wanted = list(dict.fromkeys(map(self._name, references))) or sorted(known)
             for reference in wanted:
                 if reference not in known:
                     raise LockError(FILE, f"no image {reference!r} is pinned", nearest(reference, known))
@@ -173,6 +193,13 @@ class Lock:
     def _refuse_renewal(self) -> None:
         if self._locked:
             raise LockError(FILE, "locked=1 forbids to write it", "run it without locked=1")
+
+    def _name(self, reference: str) -> str:
+        """What the file calls a reference: as it is there already, in whichever way it was written."""
+        if reference in self._images():
+            return reference
+        short = familiar(reference)
+        return next((name for name in self._images() if familiar(name) == short), reference)
 
     def _images(self) -> dict[str, dict[str, Any]]:
         images: dict[str, dict[str, Any]] = self._data.get("images", {})
@@ -247,7 +274,7 @@ def _entry(found: Resolved, reference: str, docker: str, where: str) -> dict[str
         raise ResolveError(where, f"{reference} has no image for {docker}", f"it has {have}")
     if not is_digest(digest) or not is_digest(found.index):
         raise ResolveError(where, f"{reference}: not a digest: {digest!r}, {found.index!r}")
-    return {"index": found.index, docker: digest} | ({"onbuild": True} if found.onbuild else {})
+    return {"index": found.index, docker: digest} | {name: True for name in _TRUTHS if getattr(found, name)}
 
 
 def _today() -> str:
@@ -268,8 +295,8 @@ def _check(data: dict[str, Any]) -> None:
         raise LockError(FILE, "images must be tables", _ANEW)
     for reference, entry in images.items():
         for key, value in entry.items():
-            if not (isinstance(value, bool) if key == "onbuild" else is_digest(value)):
-                kind = "true or false" if key == "onbuild" else "a digest"
+            if not (isinstance(value, bool) if key in _TRUTHS else is_digest(value)):
+                kind = "true or false" if key in _TRUTHS else "a digest"
                 raise LockError(FILE, f"{reference}: {key} is not {kind}: {value!r}", _ANEW)
 
 

@@ -74,9 +74,19 @@ class Names:
             raise self._no_stage(name, use)
         return Outside(name, use.where)
 
-    def frontend(self, reference: str, recipe: Recipe) -> str:
-        """The image that a ``# syntax=`` line means: it, or what stands in for it."""
-        return recipe.contexts.get(familiar(reference), reference)
+    def frontend(self, reference: str, recipe: Recipe, where: str) -> str:
+        """The image that a ``# syntax=`` line means: it, or what stands in for it.
+
+        Raises ``DockerfileError`` for one of this project's own, which would be pinned once and then be old.
+        """
+        meant = recipe.contexts.get(familiar(reference), reference)
+        name = familiar(meant)
+        parts = split(name)
+        tag = parts.repository in self.project.repositories and not parts.digest
+        if tag or name in self.project.stages or name in self._aliases:
+            what = f"# syntax={reference} means {meant} of this project, and no stage can read Dockerfiles"
+            raise DockerfileError(where, what, "push it, and name it by its digest: # syntax=REPO@sha256:...")
+        return meant
 
     # -- one name --------------------------------------------------------------------------------
 
@@ -102,7 +112,7 @@ class Names:
         if reference.repository not in self.project.repositories:
             self._refuse_path(name, reference.repository, use)
             return None
-        image, platform = self._tags.get(reference.tag, (None, ""))
+        image, platform = self._tags.get(reference.tag or "latest", (None, ""))
         if image is None:
             what = f"{name} has this project's repository, but no image of the project gets that tag"
             raise DockerfileError(use.where, what, self._meant(reference.tag))

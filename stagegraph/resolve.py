@@ -5,13 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from .errors import LoginError, RegistryError, ResolveError, StagegraphError
 from .lock import Resolved
+from .references import split
 from .tools import run
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 _TIMEOUT = 60
+#: Questions at once, of an index for many platforms.
+_AT_ONCE = 8
+#: A trigger that takes from another image (newer front ends resolve its name, unpinned), or from the network.
+_FROM_ELSEWHERE = re.compile(
+    r"""[-=,"']from=|^\s*add\b(?!.*--checksum=).*(://|git@)""", re.IGNORECASE | re.DOTALL
+)
 _LOGIN = re.compile(r"401 Unauthorized|unauthorized|authentication required|no basic auth", re.IGNORECASE)
 
 
@@ -46,39 +57,59 @@ def _error(reference: str, message: str) -> StagegraphError:
 
 
 def _from_registry(reference: str, raw: bytes) -> Resolved:
-    try:
-        found: dict[str, Any] = json.loads(raw)
-    except ValueError:
-        raise RegistryError(reference, "the registry's answer is not a manifest") from None
+    found = _parsed(reference, raw)
     digest = "sha256:" + hashlib.sha256(raw).hexdigest()
-    image = _inspect(reference, "{{json .Image}}")
     if "manifests" not in found:
-        return Resolved(digest, {_platform(image): digest}, _onbuild(image))
+        config = _config(reference, found)
+        if not config:
+            raise RegistryError(reference, "the registry's answer is the manifest of no image")
+        return _resolved(digest, {_platform(config): digest}, [config])
     manifests = {
         _platform(item["platform"]): item["digest"]
         for item in found["manifests"]
         if item.get("platform", {}).get("os") not in (None, "unknown")
     }
-    # of one platform the configuration itself is given, of several a table of them
-    return Resolved(digest, manifests, any(map(_onbuild, [image, *image.values()])))
+    linux = {manifest for docker, manifest in manifests.items() if docker.startswith("linux/")}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        configs = list(pool.map(lambda each: _config(reference, _document(reference, each)), sorted(linux)))
+    return _resolved(digest, manifests, configs)
 
 
-def _inspect(reference: str, template: str) -> dict[str, Any]:
-    done = run(
-        ["docker", "buildx", "imagetools", "inspect", "--format", template, reference], timeout=_TIMEOUT
-    )
+def _config(reference: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of an image as it is stored; empty where the manifest names none.
+
+    ``imagetools inspect --format`` would leave out ``OnBuild``, which OCI's specification does not have.
+    """
+    digest = (manifest.get("config") or {}).get("digest", "")
+    return _document(reference, digest) if digest else {}
+
+
+def _document(reference: str, digest: str) -> dict[str, Any]:
+    """A manifest or a configuration of the image's repository: where there is no such manifest, containerd's
+    resolver, which buildx uses, asks for the blob (core/remotes/docker/resolver.go)."""
+    name = f"{split(reference).repository}@{digest}"
+    done = run(["docker", "buildx", "imagetools", "inspect", "--raw", name], timeout=_TIMEOUT)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()[-300:]
+        raise RegistryError(reference, f"{digest} of it could not be read", f"run again; it said: {said}")
+    return _parsed(reference, done.stdout)
+
+
+def _parsed(reference: str, raw: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(done.stdout) if done.returncode == 0 else None
+        value = json.loads(raw)
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        said = done.stderr.decode(errors="replace").strip()[-300:]
-        raise RegistryError(reference, "its configuration could not be read", f"run again; it said: {said}")
+        raise RegistryError(reference, "the registry's answer is not a manifest")
     return value
 
 
-def _onbuild(image: Any) -> bool:
-    return isinstance(image, dict) and bool((image.get("config") or {}).get("OnBuild"))
+def _resolved(index: str, manifests: dict[str, str], images: Iterable[Mapping[str, Any]]) -> Resolved:
+    """With what the images' configurations say of triggers."""
+    configs = [image.get("config") or image.get("Config") or {} for image in images]
+    triggers = [str(each) for config in configs for each in config.get("OnBuild") or ()]
+    return Resolved(index, manifests, bool(triggers), any(map(_FROM_ELSEWHERE.search, triggers)))
 
 
 def _platform(item: dict[str, Any]) -> str:
@@ -97,6 +128,6 @@ def _from_engine(reference: str) -> Resolved | None:
         docker = _platform(
             {"os": image["Os"], "architecture": image["Architecture"], "variant": image.get("Variant", "")}
         )
-        return Resolved(image["Id"], {docker: image["Id"]}, bool((image.get("Config") or {}).get("OnBuild")))
+        return _resolved(image["Id"], {docker: image["Id"]}, [image])
     except (ValueError, KeyError, TypeError):
         return None

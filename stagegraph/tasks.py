@@ -277,8 +277,9 @@ def _wanted() -> list[Node]:
         if names is not None and (found := asked.closure(current.graph, names)) is not None:
             return [node for node in current.graph.nodes if node in found]
         current.graph.order(current.graph.nodes)
-    except ProjectError as error:  # a cycle makes every plan meaningless
-        fail(error)
+    except ProjectError as error:
+        if asked.words is not None:  # doit would go round in a cycle; other commands tell it themselves
+            fail(error)
     except StagegraphError:
         pass  # a broken stage concerns those who ask for it
     return current.graph.nodes

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import plain
 import pytest
-from kit import Project, Registry, header, publish, serving
+from kit import FOREIGN, NATIVE, Project, Registry, header, publish, serving
 
 pytestmark = pytest.mark.engine
 
@@ -113,16 +114,66 @@ def _without_syntax(folder: Path) -> Path:
     return copy
 
 
+@pytest.mark.parametrize("app", ["FROM scratch\nCOPY . /\n", "FROM core\nCOPY . /\n"])
 def test_the_front_end_that_the_dockerfile_names_is_asked_for_by_digest(
-    project: Project, repo: str, registry: Registry
+    project: Project, repo: str, registry: Registry, app: str
 ) -> None:
     """What is there is no front end, so the build fails; BuildKit says which image it took for one."""
     frontend = publish(registry, "some/frontend:1", "x", "x")
-    write(project, repo, "", app=f"# syntax={frontend}\nFROM scratch\nCOPY . /\n")
+    write(project, repo, "", app=f"# syntax={frontend}\n{app}")
     run = project.doit("app:here")
-    assert run.status != 0
+    assert run.status == 11
+    assert f"{frontend} reads this Dockerfile" in run.output
     log = (project.folder / "cache/logs/app--here.log").read_text()
     assert f"{frontend.removesuffix(':1')}@sha256:" in log
+    # a tar could be read only once, and the builder's own front end has read it
+    assert "load remote build context" not in log
+    assert "transferring dockerfile" in log
+
+
+def test_a_front_end_that_only_the_engine_has(project: Project, repo: str) -> None:
+    """BuildKit asks the registry for a digest of a name that it has not met."""
+    frontend = f"{repo}:front"
+    build = ["docker", "buildx", "build", "--provenance=false", "--load", f"--tag={frontend}", "-"]
+    dockerfile = f"FROM scratch\nLABEL of={repo}\n".encode()
+    subprocess.run(build, input=dockerfile, check=True, capture_output=True)
+    write(project, f"{repo}-own", "", app=f"# syntax={frontend}\nFROM scratch\nCOPY . /\n")
+    run = project.doit("app:here")
+    assert (run.status, "exit code: 1" in run.output) == (11, True), run.output
+
+
+@pytest.mark.parametrize(
+    ("where", "docker"), [("registry", NATIVE), ("registry", f"{NATIVE},{FOREIGN}"), ("engine", NATIVE)]
+)
+def test_triggers_of_an_image_from_outside(
+    project: Project, repo: str, registry: Registry, tmp_path: Path, where: str, docker: str
+) -> None:
+    """It copies what the child's Dockerfile does not name; one that takes from elsewhere is refused."""
+    image = f"{registry.host}/{repo}:triggers" if where == "registry" else f"{repo}:triggers"
+    _with_trigger(image, "COPY . .", tmp_path / "a", docker)
+    write(project, f"{repo}-own", "", app=f"FROM {image}\n")
+    project.write({"app/file": "old"})
+    before = held(project)
+    project.write({"app/file": "new"})
+    assert before["w/file"] != held(project)["w/file"]
+    other = image.replace("triggers", "others")
+    _with_trigger(other, "COPY --from=127.0.0.1:1/other:1 / /", tmp_path / "b", docker)
+    project.write({"app/Dockerfile": f"FROM {other}\n"})
+    run = project.doit("app:here")
+    assert run.status == 11
+    assert f"app/Dockerfile:1: triggers (ONBUILD) of {other} take from another image" in run.output
+
+
+def _with_trigger(image: str, trigger: str, layout: Path, docker: str) -> None:
+    """An image with a trigger in a registry, or, without a host in its name, in the engine."""
+    dockerfile = f"FROM scratch\nWORKDIR /w\nONBUILD {trigger}\n".encode()
+    build = ["docker", "buildx", "build", "--provenance=false", f"--platform={docker}", "-"]
+    local = not image.startswith("127.")
+    out = ["--load", f"--tag={image}"] if local else [f"--output=type=oci,dest={layout},tar=false"]
+    subprocess.run([*build, *out], input=dockerfile, check=True, capture_output=True)
+    if not local:
+        push = ["skopeo", "copy", "--all", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{image}"]
+        subprocess.run(push, check=True, capture_output=True)
 
 
 def test_a_check_is_not_green_where_nothing_can_be_looked_at(project: Project, repo: str) -> None:
@@ -143,8 +194,23 @@ def test_one_broken_dockerfile_among_others(project: Project, repo: str) -> None
     assert project.doit("keys").status == 11
     run = project.doit("keys", "--keep-going")
     assert run.status == 11
-    assert (
-        "warning: app:here and 1 based on it are left out: app/Dockerfile:2: unknown instruction"
-        in run.output
-    )
+    assert "warning: app:here and 1 more are left out: app/Dockerfile:2: unknown instruction" in run.output
     assert "core:here" in run.output
+
+
+def test_a_cycle_by_final_tags_concerns_those_who_ask_for_it(project: Project, repo: str) -> None:
+    write(project, repo, "", app=f"FROM {repo}:core\n")
+    project.write(
+        {
+            "stages.toml": (project.folder / "stages.toml").read_text() + '[stages.good]\npath = "good"\n',
+            "core/Dockerfile": f"FROM {repo}:app\n",
+            "good/Dockerfile": "FROM scratch\nCOPY . /\n",
+        }
+    )
+    for words in (("plan",), ("app:here",), ("core:there",)):
+        run = project.doit(*words)
+        assert (run.status, "stages.toml: a cycle: app -> core -> app\n" in run.output) == (10, True)
+    run = project.doit("plan", "--keep-going")
+    assert (run.status, run.output.count("a cycle")) == (10, 1)
+    assert "build  good:here" in run.output
+    assert project.doit("keys", "good:here").status == 0

@@ -78,10 +78,10 @@ class Registry:
         return self.images[reference]
 
 
-def resolved(word: str, *, onbuild: bool = False) -> Resolved:
+def resolved(word: str, *, onbuild: bool = False, onbuild_from: bool = False) -> Resolved:
     """An index for both platforms, with digests made of ``word``."""
     manifests = {"linux/amd64": sha(f"{word} amd64"), "linux/arm64": sha(f"{word} arm64")}
-    return Resolved(sha(f"{word} index"), manifests, onbuild)
+    return Resolved(sha(f"{word} index"), manifests, onbuild, onbuild_from)
 
 
 def graph(root: Path, registry: Registry | None = None, cli: Mapping[str, str] | None = None) -> Graph:

@@ -543,6 +543,7 @@ def test_secrets() -> None:
     [
         "ONBUILD COPY --from=x / /",
         "ONBUILD RUN --mount=type=bind,from=x,target=/x x",
+        "ONBUILD RUN --mount=type=bind,FROM=x,target=/x x",
         "onbuild copy --from=x / /",
     ],
 )

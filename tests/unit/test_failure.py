@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from helpers import facts, ran
 from stagegraph.errors import (
     BuildError,
     DiskFullError,
+    DockerfileError,
     EmulationError,
     EngineError,
     LoginError,
@@ -21,7 +23,7 @@ from stagegraph.errors import (
     ToolError,
 )
 from stagegraph.failure import LAST_LINES, explain
-from stagegraph.graph import Spec
+from stagegraph.graph import Frontend, Spec
 from stagegraph.model import Node, Platform, Recipe
 from stagegraph.progress import Tracker
 
@@ -37,11 +39,11 @@ SPEC = Spec(
 CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
 
 
-def explained(*lines: str | bytes) -> StagegraphError:
+def explained(*lines: str | bytes, spec: Spec = SPEC) -> StagegraphError:
     tracker = Tracker(lambda _: None)
     for line in lines:
         tracker.feed(line if isinstance(line, bytes) else f"{line}\n".encode())
-    return explain(SPEC, tracker, Path("cache/logs/x.log"), 1)
+    return explain(spec, tracker, Path("cache/logs/x.log"), 1)
 
 
 def step(*printed: str, error: str = CODE, name: str = "RUN make all   install") -> StagegraphError:
@@ -163,3 +165,30 @@ def test_a_builder_that_was_named(message: str, named: bool) -> None:
     error = str(explain(SPEC, tracker, Path("x.log"), 1, "farm"))
     assert ("on builder farm, for linux/amd64: " in error) == named
     assert ("docker buildx inspect farm" in error) == named
+
+
+READER = Frontend("some/reader:1", "sha256:" + "a" * 64)
+READ = replace(SPEC, frontend=READER)
+SYNTAX = f"failed to solve: failed with build-arg:BUILDKIT_SYNTAX = {READER.pinned}: "
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        # an image that is no front end: without named contexts, and with some
+        (f"{SYNTAX}exit code: 1", DockerfileError),
+        ("current frontend does not support --build-context. Named contexts are ...", DockerfileError),
+        (f"{SYNTAX}failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),
+        (f"{SYNTAX}failed to resolve source metadata for some/reader", RegistryError),
+    ],
+)
+def test_what_the_image_that_reads_the_dockerfile_comes_to(message: str, kind: type[StagegraphError]) -> None:
+    error = explained(f"ERROR: {message}", spec=READ)
+    assert (type(error), error.where) == (kind, "x:amd64: x/Dockerfile:1")
+    assert error.hint.startswith("some/reader:1 reads this Dockerfile, as its # syntax= line says; ")
+    assert 'frontend = "builder"' in error.hint
+
+
+def test_a_step_fails_as_it_does_without_a_front_end_of_its_own() -> None:
+    lines = ("#5 [build 3/3] RUN make all   install", f"#5 ERROR: {CODE}", f"ERROR: failed to solve: {CODE}")
+    assert str(explained(*lines, spec=READ)) == str(explained(*lines))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import HEAD, Registry, graph, resolved, sha, stages, write
 
-from stagegraph import dockerfile
+from stagegraph import dockerfile, resolve
 from stagegraph import graph as graphs
 from stagegraph.errors import ContextError, DockerfileError, ProjectError, StagegraphError
 from stagegraph.model import Node
@@ -111,7 +112,12 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
             "stages.toml: a cycle: a -> b -> c -> a\n"
             "  a/Dockerfile:3 uses b\n  b/Dockerfile:1 uses c\n  c/Dockerfile:2 uses a",
         ),
-        ({"a": "FROM a\n"}, "a", "stages.toml: a cycle: a -> a\n  a/Dockerfile:1 uses a"),
+        (
+            {"a": "FROM docker.io/library/a\n"},
+            "a",
+            "stages.toml: a cycle: a -> a\n  a/Dockerfile:1 uses a\n"
+            "  for an image from outside, write a tag other than latest: a:TAG",
+        ),
         (
             {"top": "FROM a\n", "a": "FROM b\n", "b": "FROM a\n"},
             "top",
@@ -120,7 +126,8 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
         (
             {"a": "FROM b\n", "b": "FROM b\nONBUILD COPY x /\n"},
             "a",
-            "stages.toml: a cycle: b -> b\n  b/Dockerfile:1 uses b",
+            "stages.toml: a cycle: b -> b\n  b/Dockerfile:1 uses b\n"
+            "  for an image from outside, write a tag other than latest: b:TAG",
         ),
     ],
 )
@@ -266,6 +273,38 @@ def test_trigger_of_an_image_from_outside(tmp_path: Path) -> None:
     root = write(stages(tmp_path, {"a": "FROM node:onbuild\n"}), {"a/f": "x"})
     spec = graph(root, Registry({"node:onbuild": resolved("x", onbuild=True)})).spec(Node("a", "amd64"))
     assert [entry.path for entry in spec.entries] == ["Dockerfile", "f"]
+
+
+def test_trigger_of_an_image_from_outside_that_takes_from_another(tmp_path: Path) -> None:
+    """BuildKit resolves the other name when it builds, unpinned."""
+    use = "FROM scratch\nCOPY --from=node:onbuild / /\n"
+    root = stages(tmp_path, {"a": "FROM scratch\nFROM node:onbuild\n", "b": use})
+    registry = Registry({"node:onbuild": resolved("x", onbuild=True, onbuild_from=True)})
+    assert fault(root, DockerfileError, "a", registry=registry).startswith(
+        "a/Dockerfile:2: triggers (ONBUILD) of node:onbuild take from another image"
+    )
+    assert graph(root, registry).key(Node("b", "amd64"))  # its files alone
+
+
+@pytest.mark.parametrize(
+    ("trigger", "elsewhere"),
+    [
+        ("COPY --from=debian /a /b", True),
+        ("RUN --mount=type=bind,from=debian,target=/x x", True),
+        ("RUN --mount=FROM=debian,target=/x x", True),
+        ("ADD https://example.org/a /", True),
+        ("add git@example.org:a/b.git /", True),
+        (f"ADD --checksum={sha('a')} https://example.org/a /", False),
+        ("ADD a /", False),
+        ("COPY . /from=x", False),
+        ("RUN curl https://example.org", False),
+    ],
+)
+def test_which_triggers_take_from_elsewhere(trigger: str, elsewhere: bool) -> None:
+    config = {"OnBuild": ["USER 1", trigger]}
+    images: list[dict[str, Any]] = [{}, {"config": None}, {"Config": {"OnBuild": None}}, {"config": config}]
+    found = resolve._resolved(sha("a"), {}, images)
+    assert (found.onbuild, found.onbuild_from) == (True, elsewhere)
 
 
 # -- reading -----------------------------------------------------------------------------------------

@@ -96,6 +96,27 @@ def test_references_survive_being_written(tmp_path: Path, reference: str) -> Non
     assert registry.asked == [reference]
 
 
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("docker.io/library/debian:12", "debian:12"),
+        ("redis:latest", "redis"),
+        ("redis", "docker.io/library/redis:latest"),
+        ("quay.io/a/b:latest", "quay.io/a/b"),
+    ],
+)
+def test_one_entry_for_all_ways_to_write_a_reference(tmp_path: Path, written: str, asked: str) -> None:
+    """What an earlier version pinned as a Dockerfile wrote it stays pinned."""
+    registry = Registry({written: resolved("then", onbuild=True), asked: resolved("now")})
+    pinned = pin(tmp_path, written, registry=registry)
+    lock = Lock(tmp_path, registry, locked=True)
+    assert lock.image(asked, LINUX, "w") == pinned
+    assert (lock.index(asked, "linux/arm64", "w"), lock.has_onbuild(asked)) == (pinned.index, True)
+    assert pin(tmp_path, asked, "linux/arm64", registry) == Pin(sha("then arm64"), pinned.index)
+    assert list(tomllib.loads((tmp_path / "stages.lock").read_text())["images"]) == [written]
+    assert [item.reference for item in Lock(tmp_path, registry).renew_images([asked])] == [written]
+
+
 def test_one_image_for_every_platform(tmp_path: Path) -> None:
     registry = Registry({"one": Resolved(sha("m"), {"": sha("m")})})
     assert pin(tmp_path, "one", registry=registry) == Pin(sha("m"), sha("m"))
@@ -108,6 +129,15 @@ def test_triggers_are_kept(tmp_path: Path) -> None:
     lock.image("node", LINUX, "w")
     assert lock.has_onbuild("node")
     assert Lock(tmp_path, registry).has_onbuild("node")
+
+
+def test_triggers_that_take_from_elsewhere_are_kept(tmp_path: Path) -> None:
+    registry = Registry({"node": resolved("n", onbuild=True, onbuild_from=True)})
+    lock = Lock(tmp_path, registry)
+    lock.image("node", LINUX, "w")
+    assert lock.has_onbuild_from("node")
+    assert Lock(tmp_path, registry).has_onbuild_from("node")
+    assert [item.moved for item in lock.renew_images()] == [False]
 
 
 def test_no_image_for_the_platform(tmp_path: Path) -> None:

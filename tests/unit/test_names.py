@@ -10,6 +10,7 @@ from helpers import HEAD, Registry, graph, resolved, sha, stages
 from stagegraph import config
 from stagegraph.errors import DockerfileError, ProjectError, ResolveError
 from stagegraph.graph import Graph
+from stagegraph.lock import Lock
 from stagegraph.model import Node
 
 pytestmark = pytest.mark.unit
@@ -83,9 +84,38 @@ def test_the_tag_in_the_registry(tmp_path: Path, registry: str) -> None:
         other(Node("app", "amd64"))
 
 
+def test_the_registry_of_ci_counts_here_too(tmp_path: Path) -> None:
+    """Its jobs have it as their registry; here the name would be an image that is pinned once."""
+    root = family(
+        tmp_path, "FROM ci.example/example/atom:core-amd64\n", IMAGES + '[ci]\nregistry = "ci.example/"\n'
+    )
+    assert parents(root) == ["core:amd64"]
+
+
+def test_an_image_called_latest(tmp_path: Path) -> None:
+    head = HEAD.replace("example/atom", "atom")
+    dockerfiles = {"latest": CORE, "app": "FROM atom:latest\n"}
+    root = stages(tmp_path, dockerfiles, head=head, more="[images.latest]\n")
+    assert parents(root) == ["latest:amd64"]
+    (root / "stages.toml").write_text((root / "stages.toml").read_text() + '[contexts]\natom = "x:1"\n')
+    with pytest.raises(ProjectError, match="atom is the tag of image latest"):
+        config.load(root, {}, {})
+
+
 def test_the_declared_repository_counts_whatever_the_call_says(tmp_path: Path) -> None:
     root = family(tmp_path, "FROM example/atom:core-amd64\nCOPY --from=me/mine:core-amd64 / /\n")
     assert parents(root, cli={"repo": "me/mine", "tag": "x"}) == ["core:amd64"]
+
+
+def test_a_test_of_another_platform_is_none(tmp_path: Path) -> None:
+    head = HEAD + '[platforms.jetson]\ndocker = "linux/arm64"\n'
+    dockerfiles = {"core": CORE, "t": "FROM example/atom:core-aarch64\nRUN x\n"}
+    more = '[images.core]\nplatforms = ["aarch64", "jetson"]\ntest = "t"\n'
+    nodes = graph(stages(tmp_path, dockerfiles, head=head, more=more))
+    assert nodes.key(Node("core-test", "aarch64"))
+    with pytest.raises(DockerfileError) as error:
+        nodes.key(Node("core-test", "jetson"))
+    assert error.value.what == "the test of image core uses core:aarch64, and not core:jetson"
 
 
 def test_another_platform_of_the_same_kind(tmp_path: Path) -> None:
@@ -191,6 +221,10 @@ def test_another_tag_of_a_further_name_is_from_outside(tmp_path: Path) -> None:
         ('[stages.x]\npath = "core"\nnames = [1]\n', "stages.toml:15: stage x: 1 is not an image"),
         ('[stages.x]\npath = "top"\nnames = ["a:1"]\n[images.both]\nstack = ["core", "x"]\n',
          "stages.toml:15: stage x is part of a stack, and cannot have names of its own"),
+        ('names = ["x"]\n[stages.x]\npath = "top"\n[images.both]\nstack = ["core", "x"]\n',
+         "stages.toml:13: stage app: x is the name of stage x already"),
+        ('[contexts]\nx = "y:1"\n[stages.x]\npath = "top"\n[images.both]\nstack = ["core", "x"]\n',
+         "stages.toml:14: x is the name of stage x"),
     ],
 )  # fmt: skip
 def test_names_that_cannot_be_given(tmp_path: Path, more: str, said: str) -> None:
@@ -362,6 +396,33 @@ def test_the_builders_own_front_end(tmp_path: Path, more: str) -> None:
     node = Node("app", "amd64")
     assert graph(root).key(node) == graph(plain).key(node)
     assert graph(root).spec(node).sent_text == "#\nFROM scratch\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("example/atom:core-amd64", IMAGES),
+        ("docker.io/example/atom:core", IMAGES),
+        ("core", ""),
+        ("docker.io/library/core:latest", ""),
+        ("own/reader:1", 'names = ["own/reader:1"]\n'),
+        ("docker/dockerfile:1", '[contexts]\n"docker/dockerfile:1" = "core"\n'),
+    ],
+)
+def test_a_front_end_of_this_project_would_be_pinned_once(tmp_path: Path, line: str, more: str) -> None:
+    said = fault(family(tmp_path, f"# syntax={line}\nFROM scratch\n", more))
+    assert said.startswith(f"app/Dockerfile:1: # syntax={line} means ")
+
+
+def test_a_front_end_is_pinned_for_machines_of_all_kinds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key has no platform: who has pinned it on one machine needs no lock for another."""
+    root = family(tmp_path, SYNTAX)
+    node = Node("app", "amd64")
+    before = graph(root, Registry({"docker/dockerfile:1": resolved("front end")})).key(node)
+    monkeypatch.setattr("stagegraph.graph.host_platform", lambda: "linux/riscv64")
+    assert Graph(config.load(root, {}, {}), Lock(root, Registry(), locked=True)).key(node) == before
 
 
 def test_a_front_end_that_cannot_be_asked_for(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
     assert goals.status == 0  # the others can be looked at
     assert registry.asked.count("registry.example.org/far:1") == 1
     said = capsys.readouterr().err
-    assert said.startswith("warning: far:amd64 and 5 based on it are left out: far/Dockerfile:1: registry")
+    assert said.startswith("warning: far:amd64 and 5 more are left out: far/Dockerfile:1: registry")
     assert said.count("warning") == 1
     with pytest.raises(kind):  # who asks for it by name is told
         tasks.resolve_goals(["far:amd64"])
@@ -126,7 +126,7 @@ def test_the_first_node_of_a_cause_is_named_though_a_leaf_is_declared_first(tmp_
     _, result = goals(tmp_path, dockerfiles)
     (out,) = result.left_out
     assert out.first == "low:amd64"
-    assert str(out).startswith("low:amd64 and 5 based on it are left out: low/Dockerfile:1: far:1")
+    assert str(out).startswith("low:amd64 and 5 more are left out: low/Dockerfile:1: far:1")
 
 
 BROKEN = {
@@ -151,6 +151,20 @@ def test_keep_going_leaves_out_what_is_broken(tmp_path: Path, names: tuple[str, 
         ("broken:amd64", "unknown instruction RUNN"),
         ("slip:amd64", "no stage is called 'gone'"),
     ]
+
+
+def test_the_same_slip_in_two_dockerfiles_is_two_causes(tmp_path: Path) -> None:
+    slip = "FROM base\nRUNN x\n"
+    dockerfiles = {"one": slip, "two": slip, "above": "FROM two\n"}
+    _, result = goals(tmp_path, dockerfiles, keep_going=True)
+    assert [(out.first, len(out.nodes)) for out in result.left_out] == [("one:amd64", 2), ("two:amd64", 4)]
+
+
+def test_a_cycle_is_one_cause(tmp_path: Path) -> None:
+    dockerfiles = {"b": "FROM a\n", "a": "FROM b\n", "above": "FROM b\n", "good": "FROM base\n"}
+    _, result = goals(tmp_path, dockerfiles, keep_going=True)
+    (out,) = result.left_out
+    assert (len(out.nodes), out.error.what) == (6, "a cycle: a -> b -> a")
 
 
 def test_keep_going_with_what_cannot_be_asked_for(tmp_path: Path) -> None:
