@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Literal
 
 from .errors import ContextError
-from .patterns import Ignore, has_wildcard, path_match
+from .patterns import Ignore, crosses, has_wildcard, path_match
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
@@ -57,11 +58,50 @@ class Entry:
 
 
 def ignore_file(folder: Path, dockerfile: str) -> Path | None:
-    """The ignore file in force: ``<Dockerfile>.dockerignore`` before ``.dockerignore``."""
+    """The ignore file in force: ``<Dockerfile>.dockerignore`` before ``.dockerignore``.
+
+    Links are followed as BuildKit does, inside the folder: "/" is the folder. One that leaves it is no ignore
+    file for BuildKit, which then sends what people take for hidden. Raises ``ContextError`` for such a link.
+    """
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
-        if (folder / name).is_file():
-            return folder / name
+        path = _followed(folder, name)
+        if path is not None and (folder / path).is_file():
+            return folder / path
     return None
+
+
+def _followed(folder: Path, name: str) -> str | None:
+    """Where a path leads below the folder; None for a loop of links."""
+    done: list[str] = []
+    rest = name.split("/")
+    for _ in range(MAX_LINKS):
+        while rest and not (folder / "/".join([*done, rest[0]])).is_symlink():
+            done.append(rest.pop(0))
+        if not rest:
+            return "/".join(done)
+        target = os.fsdecode((folder / "/".join([*done, rest.pop(0)])).readlink())
+        led = _led(done, target)
+        if led is None:
+            what = f"the link leaves the stage's folder ({target}), so BuildKit takes no notice of it"
+            raise ContextError(f"{folder.name}/{name}", what, "put a copy of the file here")
+        done, rest = [], [*led, *rest]
+    return None
+
+
+def _led(folder: Iterable[str], target: str) -> list[str] | None:
+    """Components of the path that a link in ``folder`` leads to; None where it leaves the context.
+
+    As for BuildKit, an absolute target starts at the context.
+    """
+    path = [] if target.startswith("/") else list(folder)
+    for part in target.split("/"):
+        if part == "..":
+            if not path:
+                return None
+            path.pop()
+        elif part not in ("", "."):
+            path.append(part)
+    return path
 
 
 class Selection:
@@ -102,7 +142,11 @@ class Selection:
 
     def _source(self, source: str, where: str) -> None:
         found = shown = False
-        for path in self._expand((), _components(source, where), where):
+        parts = _components(source, where)
+        if parts and parts[0].startswith("!"):
+            # buildx sends what sources name as patterns, of which this one hides
+            raise ContextError(where, f"{source}: BuildKit does not find what begins with !", "rename it")
+        for path in self._meant(parts, where):
             found = True
             self._reached.add(path)
             shown |= self._tree(path, where)
@@ -115,29 +159,46 @@ class Selection:
         hint = "sources are relative to the stage's folder"
         raise ContextError(where, f"{source}: no such file in {self.folder.name}/", hint)
 
-    def _expand(self, done: tuple[str, ...], rest: list[str], where: str, links: int = 0) -> Iterator[str]:
-        """Paths that ``rest`` means below ``done``, each link on the way recorded and followed."""
+    def _meant(self, parts: list[str], where: str) -> Iterator[str]:
+        """Paths that a source means, links resolved.
+
+        As in BuildKit (tonistiigi/fsutil, ``copy.ResolveWildcards``): links are followed in what stands
+        before the first pattern; from there on the folder is walked, which enters no link, and a path that
+        matches is not entered; then what matches is followed to its end.
+        """
+        first = next((place for place, part in enumerate(parts) if has_wildcard(part)), len(parts))
+        for base in self._resolve((), parts[:first], where):
+            if first == len(parts):
+                yield base
+                continue
+            deep = len(parts) - first
+            pattern = "/".join(parts[first:])
+            for path in self._matches(base, "", path_match(pattern), 0 if crosses(pattern) else deep):
+                folder = tuple(filter(None, base.split("/")))
+                yield from self._resolve(folder, path.split("/"), where)
+
+    def _matches(self, base: str, below: str, pattern: re.Pattern[str], depth: int) -> Iterator[str]:
+        """Paths relative to ``base`` that match, at most ``depth`` folders down; 0 for any depth."""
+        for name in self._names("/".join(filter(None, (base, below)))):
+            path = f"{below}/{name}" if below else name
+            full = f"{base}/{path}" if base else path
+            if pattern.fullmatch(path):
+                yield path
+            elif depth != 1 and self._is_folder(full) and self._may_show(full):
+                yield from self._matches(base, path, pattern, depth and depth - 1)
+
+    def _resolve(self, done: tuple[str, ...], rest: list[str], where: str, links: int = 0) -> Iterator[str]:
+        """The path that ``rest`` means below ``done``, each link on the way recorded and followed."""
         if not rest:
             yield "/".join(done)
             return
-        head, tail = rest[0], rest[1:]
-        names = [head]
-        if has_wildcard(head):
-            match = path_match(head)
-            names = [name for name in self._names("/".join(done)) if match.fullmatch(name)]
-        for name in names:
-            yield from self._step(done, name, tail, where, links)
-
-    def _step(
-        self, done: tuple[str, ...], name: str, tail: list[str], where: str, links: int
-    ) -> Iterator[str]:
-        path = "/".join((*done, name))
+        path = "/".join((*done, rest[0]))
         try:
             mode = os.lstat(self._full(path)).st_mode
         except (FileNotFoundError, NotADirectoryError):
             return
         if not stat.S_ISLNK(mode):
-            yield from self._expand((*done, name), tail, where, links)
+            yield from self._resolve((*done, rest[0]), rest[1:], where, links)
             return
         if links >= MAX_LINKS:
             raise ContextError(where, f"{path}: too many links, or a loop of links")
@@ -145,17 +206,11 @@ class Selection:
             return
         self._add(path, where)
         target = self._entries[path].link
-        # As BuildKit, an absolute target starts at the folder.
-        base = [] if target.startswith("/") else list(done)
-        for part in target.split("/"):
-            if part == "..":
-                if not base:
-                    what = f"{path} -> {target}: the link leaves the stage's folder"
-                    raise ContextError(where, what, "copy the file into the folder")
-                base.pop()
-            elif part not in ("", "."):
-                base.append(part)
-        yield from self._expand((), [*base, *tail], where, links + 1)
+        led = _led(done, target)
+        if led is None:
+            what = f"{path} -> {target}: the link leaves the stage's folder"
+            raise ContextError(where, what, "copy the file into the folder")
+        yield from self._resolve((), [*led, *rest[1:]], where, links + 1)
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -166,7 +221,7 @@ class Selection:
             if not hidden:
                 self._add(path, where)
             return not hidden
-        if hidden and self._ignore is not None and not self._ignore.may_show_below(path):
+        if hidden and not self._may_show(path):
             return False
         below = [self._tree(f"{path}/{name}" if path else name, where) for name in self._names(path)]
         if path and not hidden:
@@ -205,6 +260,16 @@ class Selection:
 
     def _hidden(self, path: str) -> bool:
         return self._ignore is not None and self._ignore.hides(path)
+
+    def _may_show(self, folder: str) -> bool:
+        """Whether anything in a folder may be seen."""
+        return self._ignore is None or not self._hidden(folder) or self._ignore.may_show_below(folder)
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.lstat(self._full(path)).st_mode)
+        except FileNotFoundError:
+            return False
 
     def _names(self, path: str) -> list[str]:
         try:

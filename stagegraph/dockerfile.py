@@ -1,9 +1,9 @@
 """A Dockerfile -> what it needs: instructions that count, parents, external images, arguments, paths.
 
 Pure: text in, facts out. Knows nothing of projects, stores or files on disk. Parsing is BuildKit's own
-parser (PyPI ``dockerfile``); words are expanded by a port of BuildKit's lexer. Rules follow the Dockerfile
-reference (https://docs.docker.com/reference/dockerfile/). Where a path depends on something that only the
-build knows, the answer is the safe one: the whole context. Where a name does, it is an error.
+parser (PyPI ``dockerfile``). Rules follow BuildKit's source (moby/buildkit, frontend/dockerfile) and the
+Dockerfile reference (https://docs.docker.com/reference/dockerfile/). Where a path depends on something that
+only the build knows, the answer is the safe one: the whole context. Where a name does, it is an error.
 """
 
 from __future__ import annotations
@@ -14,9 +14,20 @@ from typing import TYPE_CHECKING
 
 from .errors import DockerfileError, nearest
 from .facts import Edge, Facts, Part
-from .instructions import Instruction, is_remote, mounts, parse, pinned
+from .instructions import Instruction, is_remote, mounts, parse, pinned, triggered
 from .stacks import ARGUMENT as STACK_ARGUMENT
-from .variables import APART, AUTOMATIC_ARGS, Scope, expand, normal_platform, platform_args, variables
+from .variables import (
+    APART,
+    AUTOMATIC_ARGS,
+    LATER_ARGS,
+    Scope,
+    check,
+    expand,
+    normal_platform,
+    platform_args,
+    variables,
+)
+from .words import EndsBuilderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,9 +70,19 @@ def analyse(
     return _Walk(name, args, docker, build_platform, directives, unpinned).run(instructions, target)
 
 
-def has_onbuild(text: str, name: str) -> bool:
-    """Whether the Dockerfile leaves triggers for those that start from it. Raises ``DockerfileError``."""
-    return any(instruction.cmd == "ONBUILD" for instruction in parse(text, name)[0])
+def triggers(text: str, name: str, target: str = "") -> tuple[Instruction, ...]:
+    """What the part ``target`` (the last by default) makes those do that start from it.
+
+    Reads the text alone: no argument need be known. Raises ``DockerfileError``.
+    """
+    parts: list[tuple[str, list[Instruction]]] = []
+    for instruction in parse(text, name)[0]:
+        if instruction.cmd == "FROM":
+            parts.append((instruction.value[2].lower() if len(instruction.value) == 3 else "", []))
+        elif parts:
+            parts[-1][1].append(instruction)
+    bodies = [body for alias, body in parts if not target or alias == target.lower()]
+    return tuple(triggered(i, name) for body in bodies[-1:] for i in body if i.cmd == "ONBUILD")
 
 
 def _check_syntax(said: str, syntax: str, where: str) -> None:
@@ -89,7 +110,8 @@ class _Walk:
         self.escape = directives.get("escape", "\\")
         self.directives = {key: value for key, value in directives.items() if value != "\\"}
         self.build_args = platform_args("BUILD", build_platform)
-        self.globals = Scope({**platform_args("TARGET", docker), **self.build_args}, closed=True)
+        automatic = {**platform_args("TARGET", docker), **self.build_args}
+        self.globals = Scope(automatic, set(LATER_ARGS), closed=True)
         self.global_args: set[str] = set()
         self.declared: dict[str, str] = {}
         self.edges: dict[tuple[str, str, bool], Edge] = {}
@@ -112,7 +134,7 @@ class _Walk:
         for stage in reached:
             self._visit(stage, stages)
         self._check_aliases(reached)
-        self._check_defaults(reached)
+        self._check_defaults(reached, stages)
         places = {stage.index: place for place, stage in enumerate(reached)}
         body = (i for stage in reached for i in (stage.start, *(_placed(i, places) for i in stage.body)))
         kept = [*head, *body]
@@ -224,10 +246,11 @@ class _Walk:
                     "call this part something else",
                 )
 
-    def _check_defaults(self, reached: list[_Stage]) -> None:
+    def _check_defaults(self, reached: list[_Stage], stages: list[_Stage]) -> None:
         """A default for an argument that is sent would be overridden by what is sent."""
         sent = (self.build_args.keys() & self.declared.keys()) - self.candidates.keys()
-        for instruction in (i for stage in reached for i in stage.body if i.cmd == "ARG"):
+        steps = (step for stage in reached for step in self._steps(stage, stages))
+        for instruction in (step for step in steps if step.cmd == "ARG"):
             names = {word.partition("=")[0] for word in instruction.value if "=" in word}
             if both := names & sent:
                 what = f"ARG {min(both)} has a default here, and what BuildKit sets is taken elsewhere"
@@ -235,16 +258,23 @@ class _Walk:
 
     # -- one part --------------------------------------------------------------------------------
 
+    def _steps(self, stage: _Stage, stages: list[_Stage]) -> list[Instruction]:
+        """What a part does, first the triggers of the part that it starts from; these go no further."""
+        inner = _named(stages[: stage.index], stage.base)
+        triggers = [triggered(i, self.name) for i in inner.body if i.cmd == "ONBUILD"] if inner else []
+        return [*triggers, *stage.body]
+
     def _visit(self, stage: _Stage, stages: list[_Stage]) -> None:
         for word in (*stage.start.value[:1], *stage.start.flags):
             self._note_build_args(variables(word))
         inner = _named(stages[: stage.index], stage.base)
         if inner is None:
             self._edge(stage.base, stage.platform, stage.start.line, whole=True)
-        elif any(i.cmd == "ONBUILD" for i in inner.body):
-            self.everything = True
-        scope = self.scopes[inner.index].copy() if inner else Scope()
-        for instruction in stage.body:
+            scope = Scope.scratch() if stage.base == "scratch" else Scope()
+        else:
+            scope = self.scopes[inner.index].child()
+        for instruction in self._steps(stage, stages):
+            self._check(instruction, scope)
             match instruction.cmd:
                 case "ARG":
                     self._arg(instruction, scope, top=False)
@@ -287,25 +317,36 @@ class _Walk:
             if name in APART:
                 scope.set(name, None)
             elif name in self.candidates:
-                self.declared[name] = self.candidates[name]
-                scope.set(name, self.candidates[name])
-                if name == "BUILDKIT_SYNTAX" and not self.unpinned:
-                    where = f"{self.name}:{instruction.line}"
-                    _check_syntax(f"{name}={self.candidates[name]}", self.candidates[name], where)
+                self._given(name, scope, instruction)
             elif has_default:
                 # whether one word of an ARG sees another's value depends on the version of BuildKit
                 scope.set(name, None if not top and used & own else self._expand(default, scope, instruction))
-            elif top:
-                # what BuildKit then takes of a value that was there before depends on its version
-                sent = name in self.build_args and name not in self.global_args
-                if name in scope.values and not sent:
-                    scope.set(name, None)
             else:
-                self._note_build_args([name])
-                if name in self.globals.unknown or name in self.globals.values:
-                    scope.set(name, self.globals.values.get(name))
+                self._bare(name, scope, top=top)
+            if name != raw_name:  # BuildKit from 0.14 on does not expand names
+                scope.set(name, None)
             if top and has_default:
                 self.global_args.add(name)
+
+    def _given(self, name: str, scope: Scope, instruction: Instruction) -> None:
+        """An ARG that is given a value from outside."""
+        value = self.candidates[name]
+        self.declared[name] = value
+        scope.set(name, value)
+        if name == "BUILDKIT_SYNTAX" and not self.unpinned:
+            _check_syntax(f"{name}={value}", value, f"{self.name}:{instruction.line}")
+
+    def _bare(self, name: str, scope: Scope, *, top: bool) -> None:
+        """An ARG without a value: what the head of the Dockerfile says, or what was there before."""
+        if top:
+            # what BuildKit then takes of a value that was there before depends on its version
+            sent = name in self.build_args and name not in self.global_args
+            if name in scope.values and not sent:
+                scope.set(name, None)
+            return
+        self._note_build_args([name])
+        if name in self.globals.unknown or name in self.globals.values:
+            scope.set(name, self.globals.values.get(name))
 
     def _env(self, instruction: Instruction, scope: Scope) -> None:
         before = scope.copy()  # all words of one ENV see the values from before it
@@ -314,7 +355,9 @@ class _Walk:
             if name is None:
                 self.everything = True
             else:
-                scope.set(name, self._expand(raw, before, instruction))
+                value = self._expand(raw, before, instruction)
+                scope.set(name, value)
+                scope.environment[name] = value
 
     def _copy(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
         for name in _from_names(instruction):
@@ -350,24 +393,21 @@ class _Walk:
             )
 
     def _onbuild(self, instruction: Instruction) -> None:
-        """A trigger runs in the builds of children, which know only that there is one."""
-        if "from=" in instruction.original:
+        """A trigger for those that start from this image, whose variables are not known here."""
+        trigger = triggered(instruction, self.name)
+        if any(_from_names(trigger)):
             what = "ONBUILD that takes from another image cannot be keyed"
             raise self._error(instruction, what, "move it into the child")
-        words = instruction.original.split(None, 1)
-        for trigger in parse(words[1], self.name)[0] if words[1:] else ():
-            for mount in mounts(trigger):
-                if mount.get("type", "").lower() == "secret":
-                    self._secret(mount)  # or nobody would miss a declaration
-            if trigger.cmd != "ADD":
-                continue
-            here = trigger._replace(line=instruction.line)
-            # variables are the child's
-            checksum = self._expand(trigger.flag("checksum") or "", Scope(), here)
+        for mount in mounts(trigger):
+            if mount.get("type", "").lower() == "secret":
+                self._secret(mount)  # or nobody would miss a declaration
+        self._check(trigger, Scope())
+        if trigger.cmd == "ADD":
+            checksum = self._expand(trigger.flag("checksum") or "", Scope(), trigger)
             for raw in trigger.sources:
-                source = self._expand(raw, Scope(), here)
+                source = self._expand(raw, Scope(), trigger)
                 if source is None or is_remote(source):
-                    self._remote(here, source or raw, checksum or "")
+                    self._remote(trigger, source or raw, checksum or "")
 
     def _run(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
         for mount in mounts(instruction):
@@ -393,10 +433,22 @@ class _Walk:
 
     # -- words -----------------------------------------------------------------------------------
 
+    def _check(self, instruction: Instruction, scope: Scope) -> None:
+        try:
+            check(instruction, scope, self.escape)
+        except EndsBuilderError as error:
+            raise self._ends_builder(instruction, error) from None
+
+    def _ends_builder(self, instruction: Instruction, error: EndsBuilderError) -> DockerfileError:
+        what = f"{error}: at a pattern that is empty, as this may be, the builder of Docker 26 ends"
+        return self._error(instruction, what, "double the # or %: the same, unless the pattern has a *")
+
     def _expand(self, word: str, scope: Scope, instruction: Instruction) -> str | None:
         """``word`` with variables and quotes resolved, or None where only the build can tell."""
         try:
             return expand(word, scope, self.escape)
+        except EndsBuilderError as error:
+            raise self._ends_builder(instruction, error) from None
         except ValueError as error:
             raise self._error(instruction, f"{word}: {error}") from None
 

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING
 
 from . import key, stacks
 from .context import Entry, Selection, ignore_file
-from .dockerfile import analyse, has_onbuild
+from .dockerfile import analyse, triggers
 from .errors import ContextError, DockerfileError, ProjectError, nearest
 from .facts import Edge, Facts
 from .instructions import declared_args, parse
 from .model import BASE, Base, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
+from .variables import platform_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from .instructions import Instruction
     from .key import Input
     from .lock import Lock
 
@@ -106,7 +108,7 @@ class Graph:
         self._specs: dict[Node, Spec] = {}
         self._inputs: dict[Node, list[Input]] = {}
         self._keys: dict[Node, str] = {}
-        self._triggers: dict[str, bool] = {}
+        self._triggers: dict[tuple[str, str], tuple[Instruction, ...]] = {}
         self._read_facts: dict[Node, tuple[str, Facts]] = {}
         self._texts: dict[str, str] = {}
         # platforms share what no argument tells apart
@@ -212,12 +214,13 @@ class Graph:
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
         triggered = self._onbuild(parents, images)
-        if triggered:
+        if triggered is not None:
             # what a trigger declares and mounts stands in the parent: everything that there is
             secrets = facts.secrets | self.project.secrets.keys() | {"ca"}
-            facts = replace(facts, args={**recipe.args, **facts.args}, secrets=secrets)
+            machine = _machine_args(triggered, facts, name)
+            facts = replace(facts, args={**machine, **recipe.args, **facts.args}, secrets=secrets)
         selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
-        entries = selection.select(None if triggered else facts.sources)
+        entries = selection.select(facts.sources if triggered is None else None)
         if folder == project.root and any(entry.path.startswith("cache/") for entry in entries):
             what = "the build would read cache/, which every build changes"
             raise ContextError(name, what, "name it in .dockerignore, or copy less than all")
@@ -235,7 +238,9 @@ class Graph:
             parents=parents,
             images=images,
             # a trigger may install packages; what it does stands in the parent
-            archive=self.lock.archive() if facts.uses_archive or recipe.archive or triggered else "",
+            archive=self.lock.archive()
+            if facts.uses_archive or recipe.archive or triggered is not None
+            else "",
             text=text,
             exposed=not file and selection.reaches(recipe.dockerfile),
         )
@@ -365,17 +370,39 @@ class Graph:
             "declare a platform with that docker value in stages.toml",
         )
 
-    def _onbuild(self, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
-        """Whether a start image leaves triggers that read the context of this build."""
+    def _onbuild(self, parents: tuple[Parent, ...], images: tuple[External, ...]) -> set[str] | None:
+        """Arguments that triggers of start images may declare of those that tell what machine builds.
+
+        None where no start image leaves triggers, which read the context of this build.
+        """
+        if any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole):
+            return set(platform_args("BUILD", host_platform()))
+        found: list[Instruction] = []
         for parent in parents:
-            if parent.edge.whole and self.project.recipe(parent.node) is not None:
+            if parent.edge.whole and (recipe := self.project.recipe(parent.node)) is not None:
                 name = self._name(parent.node)
-                if name not in self._triggers:
+                if (name, recipe.target) not in self._triggers:
                     # the text alone, since the parent's own facts may lead back here when there is a cycle
-                    self._triggers[name] = has_onbuild(_read_text(self.project.root / name, name), name)
-                if self._triggers[name]:
-                    return True
-        return any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole)
+                    text = _read_text(self.project.root / name, name)
+                    self._triggers[name, recipe.target] = triggers(text, name, recipe.target)
+                found += self._triggers[name, recipe.target]
+        if not found:
+            return None
+        machine = set(platform_args("BUILD", host_platform()))
+        declared = declared_args(found)
+        return machine if declared is None else machine & declared
+
+
+def _machine_args(names: set[str], facts: Facts, name: str) -> dict[str, str]:
+    """Send what the key holds of the machine that builds, so that another builder changes nothing."""
+    for instruction in (i for i in facts.instructions if i.cmd == "ARG"):
+        defaults = {word.partition("=")[0] for word in instruction.value if "=" in word}
+        if both := names & defaults:
+            what = (
+                f"ARG {min(both)} has a default here, and a trigger of the parent may take what BuildKit sets"
+            )
+            raise DockerfileError(f"{name}:{instruction.line}", what, "call this argument something else")
+    return {name: value for name, value in platform_args("BUILD", host_platform()).items() if name in names}
 
 
 def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str]:

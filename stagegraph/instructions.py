@@ -21,7 +21,7 @@ KNOWN = (
     "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 )  # fmt: skip
 
-_DIRECTIVE = re.compile(r"\s*#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$", re.ASCII)
+_DIRECTIVE = re.compile(r"#[ \t\f\r]*([a-zA-Z][a-zA-Z0-9]*)[ \t\f\r]*=[ \t\f\r]*(.+?)[ \t\f\r]*$")
 _HTTP = re.compile(r"https?://")
 # BuildKit's gitutil.ParseGitRef; a plain github.com/... is a path of the context to ADD
 _GIT = re.compile(r"git://|ssh://|[\w.-]+@[\w.-]+:|https?://[^#?]*\.git([#?]|$)")
@@ -50,6 +50,45 @@ class Instruction(NamedTuple):
         return found[-1] if found else None
 
     @property
+    def logical_line(self) -> str:
+        """Without inline files, which the parser may put behind it."""
+        return self.original.partition("\n")[0]
+
+    @property
+    def heredocs(self) -> tuple[tuple[str, int, str], ...]:
+        """Inline files: name, file descriptor, content."""
+        found = self.canonical[5]
+        assert isinstance(found, tuple)
+        return found
+
+    @property
+    def open_heredocs(self) -> list[str]:
+        """Contents of inline files of COPY and ADD in which variables count: their names have no quotes."""
+        if self.cmd not in ("COPY", "ADD"):
+            return []
+        plain = {word.lstrip("0123456789").removeprefix("<<").removeprefix("-") for word in self.value}
+        return [content for name, _, content in self.heredocs if name in plain]
+
+    @property
+    def expanded(self) -> Iterable[str]:
+        """What BuildKit expands, inline files and the text of RUN apart.
+
+        Each ``Expand`` of frontend/dockerfile/instructions/commands.go; of COPY, ADD and WORKDIR the whole
+        line as well, for the step's name (``processCmdEnv``).
+        """
+        match self.cmd:
+            case "COPY" | "ADD" | "WORKDIR":
+                return self.logical_line, *self.flags, *self.value
+            case "ARG":
+                return [word.partition("=")[2] for word in self.value]
+            case "ENV" | "LABEL" | "EXPOSE" | "VOLUME" | "USER" | "STOPSIGNAL":
+                return self.value
+            case "RUN":
+                return [value for mount in mounts(self) for value in mount.values()]
+            case _:
+                return ()
+
+    @property
     def sources(self) -> list[str]:
         """What COPY and ADD take, inline files apart; not expanded."""
         return [word for word in self.value[:-1] if not (self.has_heredoc and word.startswith("<<"))]
@@ -75,18 +114,54 @@ def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, s
         where = f"{name}:{line[1]}" if line else name
         hint = "see https://docs.docker.com/reference/dockerfile/"
         raise DockerfileError(where, f"does not parse: {error}", hint) from None
-    instructions = tuple(_instruction(command) for command in commands)
+    instructions = tuple(_instruction(_with_heredocs(command, text)) for command in commands)
     for instruction in instructions:
         if instruction.cmd not in KNOWN:
             what = f"unknown instruction {instruction.cmd}"
             raise DockerfileError(f"{name}:{instruction.line}", what, nearest(instruction.cmd, KNOWN))
-    return instructions, _directives(text)
+    return instructions, _directives(text, name)
 
 
 def declared_args(instructions: Iterable[Instruction]) -> set[str] | None:
     """Names of the arguments that ARG declares; None where a name is made of other values."""
-    names = {word.partition("=")[0] for i in instructions if i.cmd == "ARG" for word in i.value}
+    names = {
+        word.partition("=")[0]
+        for i in instructions
+        if i.cmd == "ARG" or (i.cmd == "ONBUILD" and i.canonical[1] == "ARG")
+        for word in i.value
+    }
     return None if any(set(name) & set("$\\\"'") for name in names) else names
+
+
+def _with_heredocs(command: Any, text: str) -> Any:
+    """An ONBUILD with the inline files of the instruction behind it, which the parser leaves out."""
+    if command.cmd.upper() != "ONBUILD" or "<<" not in command.original:
+        return command
+    import dockerfile
+
+    lines = "\n".join(text.split("\n")[command.start_line - 1 : command.end_line])
+    directive = next(
+        (f"# {key}={value}\n" for key, value in _leading(text.split("\n")) if key == "escape"), ""
+    )
+    inner = dockerfile.parse_string(directive + re.sub(r"^\s*ONBUILD\s*", "", lines, flags=re.IGNORECASE))
+    return command._replace(heredocs=inner[0].heredocs)
+
+
+def triggered(instruction: Instruction, name: str) -> Instruction:
+    """What an ONBUILD makes of its child: the instruction behind it, at the line of the ONBUILD.
+
+    As BuildKit keeps and reads it (``parseOnBuild``): the logical line, then the contents of inline files.
+    """
+    text = re.sub(r"^\s*ONBUILD\s*", "", instruction.logical_line, flags=re.IGNORECASE)
+    text += "".join(f"\n{content}{word}" for word, _, content in instruction.heredocs)
+    where = f"{name}:{instruction.line}"
+    try:
+        (trigger,) = parse(text, name)[0]
+    except ValueError:
+        raise DockerfileError(where, "ONBUILD takes one instruction") from None
+    except DockerfileError as error:
+        raise DockerfileError(where, f"ONBUILD: {error.what}", error.hint) from None
+    return trigger._replace(line=instruction.line)
 
 
 def _instruction(command: Any) -> Instruction:
@@ -113,16 +188,32 @@ def _instruction(command: Any) -> Instruction:
     )
 
 
-def _directives(text: str) -> dict[str, str]:
-    """Parser directives: comments of the form ``# name=value`` before anything else but a ``#!`` line."""
-    found: dict[str, str] = {}
+def _directives(text: str, name: str) -> dict[str, str]:
+    """The parser directives ``syntax`` and ``escape``.
+
+    BuildKit searches twice (frontend/dockerfile/parser/directives.go). Its parser takes ``escape`` from the
+    comments that begin the file; whatever is no directive that it knows ends them, a ``#!`` line included.
+    Its search for ``syntax`` passes over a ``#!`` line first.
+    """
     lines = text.removeprefix("\ufeff").split("\n")
-    for line in lines[1:] if lines[0].startswith("#!") else lines:
-        match = _DIRECTIVE.match(line)
-        if not match:
-            break
-        found[match[1].lower()] = match[2]
-    return {name: value for name, value in found.items() if name in ("syntax", "escape")}
+    own = list(_leading(line.lstrip() for line in lines))
+    names = [key for key, _ in own]
+    if "escape" in names and "check" in names[: names.index("escape")]:
+        what = "# escape= behind # check= is a directive for some versions of BuildKit, a comment for others"
+        raise DockerfileError(f"{name}:1", what, "write # escape= first")
+    others = _leading(lines[1:] if lines[0].startswith("#!") else lines)
+    return {
+        **{key: value for key, value in others if key == "syntax"},
+        **{key: value for key, value in own if key == "escape"},
+    }
+
+
+def _leading(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        match = _DIRECTIVE.match(line.rstrip("\r"))
+        if not match or match[1].lower() not in ("syntax", "escape", "check"):
+            return
+        yield match[1].lower(), match[2]
 
 
 def mounts(instruction: Instruction) -> Iterator[dict[str, str]]:

@@ -134,6 +134,15 @@ def test_source_that_cannot_be(root: Path, source: str, said: str) -> None:
     assert fault(root, source) == said
 
 
+@pytest.mark.parametrize("source", ["!a", "./!a*", "/!dir/b"])
+def test_source_that_buildx_takes_for_an_exception(root: Path, source: str) -> None:
+    write(root, {"!a": "", "dir/!a": ""})
+    said = f"x/Dockerfile:2: {source}: BuildKit does not find what begins with !\n  rename it"
+    assert fault(root, source) == said
+    assert paths(root, "dir/!a") == ["dir", "dir/!a"]
+    assert "!a" in paths(root, ".")
+
+
 def test_name_too_long(root: Path) -> None:
     assert "cannot be read: File name too long" in fault(root, "n" * 300)
 
@@ -175,6 +184,40 @@ def test_ignore_file_of_the_dockerfile_comes_first(root: Path) -> None:
     assert ignore_file(root, "sub/My") == root / "sub" / "My.dockerignore"
     assert "a" in paths(root, ".")
     assert "dir" not in paths(root, ".")
+
+
+@pytest.mark.parametrize(
+    ("links", "name"),
+    [
+        ({".dockerignore": "dir/ignore"}, "dir/ignore"),
+        ({".dockerignore": "/dir/ignore"}, "dir/ignore"),
+        ({".dockerignore": "l", "l": "dir/../dir/ignore"}, "dir/ignore"),
+        ({".dockerignore": "d/ignore", "d": "dir"}, "dir/ignore"),
+        ({".dockerignore": "nothing"}, None),
+        ({".dockerignore": ".dockerignore"}, None),
+        ({".dockerignore": "dir"}, None),
+        ({"Dockerfile.dockerignore": "nothing", ".dockerignore": "dir/ignore"}, "dir/ignore"),
+    ],
+)
+def test_ignore_file_that_is_a_link(root: Path, links: dict[str, str], name: str | None) -> None:
+    write(root, {"dir/ignore": "a\n"})
+    for link, target in links.items():
+        (root / link).symlink_to(target)
+    assert ignore_file(root, "Dockerfile") == (root / name if name else None)
+
+
+@pytest.mark.parametrize("target", ["../common", "dir/../../common", "dir/sub/../../../x/a"])
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
+def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, target: str) -> None:
+    """BuildKit takes no notice of it, so what it hides would be in the image."""
+    write(root.parent, {"common": "a\n"})
+    (root / name).symlink_to(target)
+    with pytest.raises(ContextError) as error:
+        ignore_file(root, "Dockerfile")
+    assert str(error.value) == (
+        f"x/{name}: the link leaves the stage's folder ({target}), so BuildKit takes no notice of it\n"
+        "  put a copy of the file here"
+    )
 
 
 @pytest.mark.parametrize(
@@ -233,7 +276,37 @@ def test_reaches_through_a_folder(root: Path) -> None:
             ["dir", "dir/sub", "dir/sub/c.txt", "dir/sub/d.txt", "dir/sub/l"],
         ),
         ("l", ".", "l/a", ["a", "l"]),
-        ("l", "dir", "?/b", ["dir", "dir/b", "l"]),
+        # behind a pattern no link is entered, but what matches is followed
+        ("l", "dir", "?/b", []),
+        ("l", "../outside", "*/b", ["dir", "dir/b"]),
+        (
+            "l",
+            "/nowhere",
+            "*/*",
+            ["[0]", "[0]/e", "dir", "dir/b", "dir/sub", "dir/sub/c.txt", "dir/sub/d.txt"],
+        ),
+        ("dir/l", "../a", "dir/l*", ["a", "dir", "dir/l"]),
+        ("dir/l", "../a", "*/l", ["a", "dir", "dir/l"]),
+        ("l", "dir", "l/s*", ["dir", "dir/sub", "dir/sub/c.txt", "dir/sub/d.txt", "l"]),
+        # a class stands for "/", too
+        ("l", "a", "dir[^a]b", ["dir", "dir/b"]),
+        (
+            "l",
+            "a",
+            "[^.]*",
+            [
+                "Dockerfile",
+                "[0]",
+                "[0]/e",
+                "a",
+                "dir",
+                "dir/b",
+                "dir/sub",
+                "dir/sub/c.txt",
+                "dir/sub/d.txt",
+                "l",
+            ],
+        ),
     ],
 )
 def test_links(root: Path, link: str, target: str, source: str, chosen: list[str]) -> None:
@@ -254,6 +327,11 @@ def test_link_that_leaves(root: Path, target: str) -> None:
         f"x/Dockerfile:2: l -> {target}: the link leaves the stage's folder\n  copy the file into the folder"
     )
     assert fault(root, "l") == said
+
+
+def test_link_that_leaves_and_matches(root: Path) -> None:
+    (root / "dir/l").symlink_to("../../y")
+    assert "dir/l -> ../../y: the link leaves the stage's folder" in fault(root, "*/l")
 
 
 def test_loop_of_links(root: Path) -> None:

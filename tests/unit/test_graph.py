@@ -262,6 +262,39 @@ def test_trigger_of_a_parent_takes_the_whole_context(tmp_path: Path) -> None:
     assert (c.entries, c.archive) == ((), "")
 
 
+def test_triggers_of_a_part_that_is_not_the_parent_s_last(tmp_path: Path) -> None:
+    two = "FROM scratch AS x\nONBUILD COPY . /\nFROM scratch\nONBUILD COPY . /\nFROM scratch\n"
+    root = write(stages(tmp_path, {"a": two, "b": "FROM a\n"}), {"b/f": "x"})
+    assert not graph(root).spec(Node("b", "amd64")).entries
+    root = write(
+        stages(tmp_path, {"a": two, "b": "FROM a\n"}, more='[stages.c]\npath = "a"\ntarget = "X"\n'), {}
+    )
+    write(root, {"b/Dockerfile": "FROM c\n", "stages.lock": 'archive = "2025-01-31"\n'})
+    assert graph(root).spec(Node("b", "amd64")).entries
+
+
+def test_a_trigger_that_depends_on_the_machine_that_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key holds what is sent; where no trigger asks for it, all machines share the key."""
+    root = stages(
+        tmp_path, {"a": "FROM scratch\nONBUILD ARG BUILDARCH\n", "b": "FROM a\n", "c": "FROM n:1\n"}
+    )
+    write(root, {"p/Dockerfile": "FROM scratch\nONBUILD LABEL a=b\n", "q/Dockerfile": "FROM p\n"})
+    with (root / "stages.toml").open("a") as file:
+        file.write('[stages.p]\npath = "p"\n[stages.q]\npath = "q"\n')
+    write(root, {"stages.lock": 'archive = "2025-01-31"\n'})
+    registry = Registry({"n:1": resolved("n", onbuild=True)})
+    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/amd64")
+    one = keys(root, registry)
+    assert dict(graph(root, registry).spec(Node("b", "amd64")).facts.args) == {"BUILDARCH": "amd64"}
+    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/arm64")
+    other = keys(root, registry)
+    assert {node[0] for node in one if one[node] != other[node]} == {"b", "c"}
+    write(root, {"b/Dockerfile": "FROM a\nARG BUILDARCH=x\n"})
+    assert "ARG BUILDARCH has a default here" in fault(root, DockerfileError, "b", registry=registry)
+
+
 def test_trigger_of_an_image_from_outside(tmp_path: Path) -> None:
     root = write(stages(tmp_path, {"a": "FROM node:onbuild\n"}), {"a/f": "x"})
     spec = graph(root, Registry({"node:onbuild": resolved("x", onbuild=True)})).spec(Node("a", "amd64"))
