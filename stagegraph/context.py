@@ -15,7 +15,7 @@ import io
 import os
 import stat
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Literal
 
 from .errors import ContextError
@@ -113,15 +113,23 @@ class Selection:
         self._entries: dict[str, Entry] = {}
         self._reached: set[str] = set()
         self._held = 0
+        self._moded = False
+        self._masked: set[str] = set()
         self._ignore = Ignore.read(ignore) if ignore else None
 
-    def select(self, sources: Iterable[tuple[str, int]] | None) -> tuple[Entry, ...]:
+    def select(
+        self, sources: Iterable[tuple[str, int]] | None, moded: Iterable[tuple[str, int]] = ()
+    ) -> tuple[Entry, ...]:
         """Entries for ``(path or pattern, Dockerfile line)`` pairs, or for everything; sorted by path.
 
+        A file that ``moded`` alone reach has no executable bit, whatever its mode: their instructions give it
+        one (``--chmod=644``, which BuildKit takes for all nine bits: ``copyFileInfo`` of tonistiigi/fsutil).
         Raises ``ContextError`` for a literal source that is missing or hidden, for one that leaves the
         folder, for sockets, devices and FIFOs, and for what cannot be read or vanishes meanwhile.
         """
-        for source, line in [(".", 0)] if sources is None else sources:
+        others = [(".", 0)] if sources is None else sources
+        for source, line, is_moded in [*((*x, True) for x in moded), *((*x, False) for x in others)]:
+            self._moded = is_moded
             where = f"{self.name}:{line}" if line else self.name
             try:
                 self._source(source, where)
@@ -230,6 +238,9 @@ class Selection:
 
     def _add(self, path: str, where: str) -> None:
         if path in self._entries:
+            if path in self._masked and not self._moded:
+                self._masked.discard(path)
+                self._entries[path] = replace(self._entries[path], kind="exec")
             return
         if parent := path.rpartition("/")[0]:
             self._add(parent, where)
@@ -251,6 +262,9 @@ class Selection:
             if not stat.S_ISREG(info.st_mode):
                 raise ContextError(where, f"{path} was replaced while it was read", _AGAIN)
             kind: Kind = "exec" if info.st_mode & stat.S_IXUSR else "file"
+            if kind == "exec" and self._moded:
+                kind = "file"
+                self._masked.add(path)
             if info.st_size <= HELD and self._held + info.st_size <= HELD_IN_ALL:
                 data = file.read()
                 self._held += len(data)

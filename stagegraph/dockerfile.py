@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .errors import DockerfileError, nearest
 from .facts import Edge, Facts, Part
-from .instructions import Instruction, is_remote, mounts, parse, pinned, triggered
+from .instructions import Instruction, is_remote, mount_fields, mounts, parse, pinned, triggered
 from .stacks import ARGUMENT as STACK_ARGUMENT
 from .variables import (
     APART,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
+#: A mode that takes the place of a file's own; others (``u+x``) may add to it.
+_MODE = re.compile(r"[0-7]{1,4}")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
@@ -115,7 +117,9 @@ class _Walk:
         self.global_args: set[str] = set()
         self.declared: dict[str, str] = {}
         self.edges: dict[tuple[str, str, bool], Edge] = {}
+        self.part_args: set[str] = set()
         self.sources: list[tuple[str, int]] = []
+        self.moded: list[tuple[str, int]] = []
         self.everything = False
         self.secrets: set[str] = set()
         self.scopes: dict[int, Scope] = {}
@@ -135,9 +139,8 @@ class _Walk:
             self._visit(stage, stages)
         self._check_aliases(reached)
         self._check_defaults(reached, stages)
-        places = {stage.index: place for place, stage in enumerate(reached)}
-        body = (i for stage in reached for i in (stage.start, *(_placed(i, places) for i in stage.body)))
-        kept = [*head, *body]
+        places = _Places(self.edges, reached, stages, self.docker)
+        kept = [*head, *(placed for stage in reached for placed in places.of(stage))]
         return Facts(
             instructions=tuple(kept),
             edges=tuple(self.edges.values()),
@@ -147,10 +150,30 @@ class _Walk:
             uses_archive=any(map(_uses_archive, kept)),
             secrets=frozenset(self.secrets),
             parts=tuple(self._part(stage, stages) for stage in reached),
+            apart=self._apart(head),
+            moded=() if self.everything else tuple(dict.fromkeys(self.moded)),
+            runs=any(step.cmd == "RUN" for stage in reached for step in self._steps(stage, stages)),
+            target=target or stages[-1].alias or "default",
+            sees_target="TARGETSTAGE" in self.part_args,
         )
 
+    def _apart(self, head: Sequence[Instruction]) -> frozenset[str]:
+        """Arguments that FROM alone sees.
+
+        BuildKit uses what stands before the first FROM for its names and platforms, and for an ARG of the
+        same name in a part (``metaArgs``, later ``globalArgs``, of frontend/dockerfile/dockerfile2llb); the
+        BUILDKIT_ arguments are for BuildKit itself.
+        """
+        needed = set(self.part_args)
+        words = [word.partition("=") for instruction in head for word in instruction.value]
+        for name, _, default in reversed(words):
+            if name in needed:
+                needed.update(variables(default))
+        names = {name for name, _, _ in words} | self.declared.keys()
+        return frozenset(name for name in names - needed if not name.startswith("BUILDKIT_"))
+
     def _part(self, stage: _Stage, stages: list[_Stage]) -> Part:
-        runs = any(instruction.cmd == "RUN" for instruction in stage.body)
+        runs = any(instruction.cmd == "RUN" for instruction in self._steps(stage, stages))
         platform, below = stage.platform, _named(stages[: stage.index], stage.base)
         while below is not None:
             stage, platform = below, platform or below.platform
@@ -312,6 +335,8 @@ class _Walk:
                 what = f"ARG {raw_name}: a name that only the build knows cannot be keyed"
                 raise self._error(instruction, what, "write the name as it is")
             used = set(variables(default))
+            if not top:
+                self.part_args |= {name, raw_name}
             if top:
                 self._note_build_args(used)
             if name in APART:
@@ -374,7 +399,8 @@ class _Walk:
             if source is None:
                 self.everything = True
             elif instruction.cmd == "COPY" or not is_remote(source):
-                self.sources.append((source, instruction.line))
+                moded = _MODE.fullmatch(instruction.flag("chmod") or "")
+                (self.moded if moded else self.sources).append((source, instruction.line))
 
     def _remote(self, instruction: Instruction, source: str, checksum: str) -> None:
         """``ADD`` of a URL must say what it expects, or a changed file would pass for the old one.
@@ -461,14 +487,57 @@ def _named(stages: list[_Stage], name: str) -> _Stage | None:
     return next((stage for stage in reversed(stages) if stage.alias and stage.alias == name.lower()), None)
 
 
-def _placed(instruction: Instruction, places: Mapping[int, int]) -> Instruction:
-    """With ``--from=NUMBER`` by the place among the parts that count; the number itself counts all parts."""
-    if instruction.cmd not in ("COPY", "ADD") or not (number := instruction.flag("from") or "").isdecimal():
-        return instruction
-    cmd, sub, as_json, flags, *rest = instruction.canonical
-    assert isinstance(flags, tuple | list)
-    named = tuple(f"--from={places[int(number)]}" if f.startswith("--from=") else f for f in flags)
-    return instruction._replace(canonical=(cmd, sub, as_json, named, *rest))
+class _Places:
+    """Names in a Dockerfile -> places, by which a key knows them, so that another name makes no other key.
+
+    What leads outside is known by its place among the edges, a part by its place among the parts that count.
+    All that a name of FROM, ``--from`` and ``from=`` does is to choose these; neither it nor an alias is in
+    the image or its history.
+    """
+
+    def __init__(
+        self,
+        edges: Mapping[tuple[str, str, bool], Edge],
+        reached: Sequence[_Stage],
+        stages: list[_Stage],
+        docker: str,
+    ) -> None:
+        self.edges = {key: number for number, key in enumerate(edges)}
+        self.parts = {stage.index: number for number, stage in enumerate(reached)}
+        self.stages, self.docker = stages, docker
+
+    def of(self, stage: _Stage) -> Iterator[Instruction]:
+        """A part's instructions, with their places."""
+        start = self._place(stage.base, stage, whole=True)
+        yield stage.start._replace(placed=("FROM", "", False, (), (start,), (), ""))
+        for step in stage.body:
+            flags = tuple(self._flag(step, flag, stage) for flag in step.flags)
+            if flags == step.flags:
+                yield step
+                continue
+            cmd, sub, as_json, _, *rest = step.canonical
+            yield step._replace(placed=(cmd, sub, as_json, flags, *rest))
+
+    def _flag(self, step: Instruction, flag: str, stage: _Stage) -> object:
+        name, _, value = flag.partition("=")
+        if step.cmd in ("COPY", "ADD") and name == "--from" and value:
+            return f"{name}={self._place(value, stage)}"
+        fields = mount_fields(value) if step.cmd == "RUN" and name == "--mount" else {}
+        if not fields.get("from"):
+            return flag
+        return sorted({**fields, "from": self._place(fields["from"], stage)}.items())
+
+    def _place(self, name: str, stage: _Stage, *, whole: bool = False) -> str:
+        before = self.stages[: stage.index]
+        inner = _named(before, name)
+        if not whole and name.isascii() and name.isdecimal():
+            inner = self.stages[int(name)]
+        if inner is not None:
+            return f"part {self.parts[inner.index]}"
+        if name == "scratch":
+            return name
+        platform = stage.platform if whole and stage.platform != self.docker else ""
+        return f"edge {self.edges[_familiar(name), platform, whole]}"
 
 
 def _from_names(instruction: Instruction) -> Iterator[str]:

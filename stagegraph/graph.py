@@ -94,10 +94,10 @@ class Spec:
         return f"{self.node}{alternative}"
 
 
-def _edge_name(edge: Edge) -> str:
-    """How an edge is written in a key: its name, the platform if it is another, and what of it counts."""
+def _edge_name(edge: Edge, name: str) -> str:
+    """How an edge is written in a key: ``name``, the platform if it is another, and what of it counts."""
     platform = f" {edge.platform}" if edge.platform else ""
-    return f"{edge.name}{platform}{'' if edge.whole else ' files'}"
+    return f"{name}{platform}{'' if edge.whole else ' files'}"
 
 
 class Graph:
@@ -153,15 +153,20 @@ class Graph:
 
     def _recipe(self, node: Node, digest: Callable[[Parent], str], *, content: bool) -> list[Input]:
         spec = self.spec(node)
+        places = {edge: str(place) for place, edge in enumerate(spec.facts.edges)}
+        found = [
+            *(("parent", parent.edge, digest(parent)) for parent in spec.parents),
+            *(("image", image.edge, image.digest) for image in spec.images),
+        ]
         ancestors = [
-            *(
-                key.Ancestor("parent", _edge_name(p.edge), digest(p), f"{spec.dockerfile}:{p.edge.line}")
-                for p in spec.parents
-            ),
-            *(
-                key.Ancestor("image", _edge_name(i.edge), i.digest, f"{spec.dockerfile}:{i.edge.line}")
-                for i in spec.images
-            ),
+            key.Ancestor(
+                role,
+                _edge_name(edge, places[edge]),
+                value,
+                f"{spec.dockerfile}:{edge.line}",
+                _edge_name(edge, edge.name),
+            )
+            for role, edge, value in found
         ]
         return key.inputs(spec, ancestors, content=content)
 
@@ -218,9 +223,10 @@ class Graph:
             # what a trigger declares and mounts stands in the parent: everything that there is
             secrets = facts.secrets | self.project.secrets.keys() | {"ca"}
             machine = _machine_args(triggered, facts, name)
-            facts = replace(facts, args={**machine, **recipe.args, **facts.args}, secrets=secrets)
+            args = {**machine, **recipe.args, **facts.args}
+            facts = replace(facts, args=args, secrets=secrets, apart=frozenset(), runs=True, sees_target=True)
         selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
-        entries = selection.select(facts.sources if triggered is None else None)
+        entries = selection.select(None if triggered is not None else facts.sources, facts.moded)
         if folder == project.root and any(entry.path.startswith("cache/") for entry in entries):
             what = "the build would read cache/, which every build changes"
             raise ContextError(name, what, "name it in .dockerignore, or copy less than all")

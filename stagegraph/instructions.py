@@ -32,7 +32,9 @@ _MOUNT_KEYS = {"src": "source", "dst": "target", "destination": "target"}
 class Instruction(NamedTuple):
     """One instruction as BuildKit parses it. ``line`` is 1-based and for people only.
 
-    ``canonical`` is what counts of it; ``original`` its logical line, without comments and continuations.
+    ``canonical`` is what counts of it as it is written; ``placed`` the same where it names images or parts,
+    with their places in place of the names, else (). ``original`` is its logical line, without comments and
+    continuations.
     """
 
     line: int
@@ -42,6 +44,7 @@ class Instruction(NamedTuple):
     canonical: tuple[object, ...]
     original: str
     has_heredoc: bool
+    placed: tuple[object, ...] = ()
 
     def flag(self, name: str) -> str | None:
         """The value of ``--name=value``; the last counts; None where it is not given."""
@@ -217,17 +220,20 @@ def _leading(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
-    """Each ``RUN --mount=type=bind,from=x`` as a mapping; bare words (``readonly``) map to ""."""
-    if instruction.cmd != "RUN":
-        return
-    for flag in instruction.flags:
+    """The fields of each ``RUN --mount``."""
+    for flag in instruction.flags if instruction.cmd == "RUN" else ():
         if flag.startswith("--mount="):
-            fields: dict[str, str] = {}
-            for part in next(csv.reader([flag.removeprefix("--mount=")]), []):
-                key, _, value = part.partition("=")
-                key = key.strip().lower()
-                fields[_MOUNT_KEYS.get(key, key)] = value
-            yield fields
+            yield mount_fields(flag.removeprefix("--mount="))
+
+
+def mount_fields(text: str) -> dict[str, str]:
+    """``type=bind,from=x`` as a mapping; bare words (``readonly``) map to ""."""
+    fields: dict[str, str] = {}
+    for part in next(csv.reader([text]), []):
+        key, _, value = part.partition("=")
+        key = key.strip().lower()
+        fields[_MOUNT_KEYS.get(key, key)] = value
+    return fields
 
 
 def is_remote(source: str) -> bool:

@@ -244,6 +244,25 @@ def test_reaches_through_a_folder(root: Path) -> None:
     assert not selection.reaches("directory/Dockerfile")
 
 
+@pytest.mark.parametrize(
+    ("moded", "sources", "executable"),
+    [
+        (["dir"], [], []),
+        (["dir"], ["dir/b"], ["dir/b"]),
+        (["dir/b", "a"], ["dir/sub"], ["dir/sub/c.txt"]),
+        (["d*/b"], ["."], ["dir/b", "dir/sub/c.txt"]),
+    ],
+)
+def test_executable_bit_where_the_instruction_says_the_mode(
+    root: Path, moded: list[str], sources: list[str], executable: list[str]
+) -> None:
+    for name in ("dir/b", "dir/sub/c.txt"):
+        (root / name).chmod(0o755)
+    selection = Selection(root, "x/Dockerfile")
+    entries = selection.select([(source, 1) for source in sources], [(source, 2) for source in moded])
+    assert [entry.path for entry in entries if entry.kind == "exec"] == executable
+
+
 # -- links -------------------------------------------------------------------------------------------
 
 

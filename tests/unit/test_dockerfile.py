@@ -251,7 +251,7 @@ def test_a_number_means_a_part_wherever_it_stands() -> None:
     parts = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
 
     def found(text: str) -> list[tuple[object, ...]]:
-        return [step.canonical for step in facts(text).instructions]
+        return [step.placed or step.canonical for step in facts(text).instructions]
 
     whole = found(f"{parts}COPY --from=1 /f /h")
     unused = "FROM scratch AS u\nCOPY u /u\n"
@@ -342,7 +342,7 @@ def test_a_global_argument_that_is_declared_again(head: str) -> None:
     [
         ("COPY a b /x/", ["a", "b"]),
         ('COPY ["a b", "c", "/x/"]', ["a b", "c"]),
-        ("COPY --chmod=755 --link a /x", ["a"]),
+        ("COPY --chmod=u+x --link a /x", ["a"]),
         ("ADD a.tar /", ["a.tar"]),
         ("ADD github.com/a/b /", ["github.com/a/b"]),
         # a backslash does not keep words together, as in BuildKit
@@ -476,6 +476,24 @@ def test_inline_file_of_a_trigger() -> None:
 def test_trigger_that_is_none(line: str, said: str) -> None:
     assert fault(f"FROM a AS x\n\n{line}").startswith(said)
     assert fault(f"FROM a AS x\n\n{line}\nFROM x").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "moded"),
+    [
+        ("COPY --chmod=644 a /", ["a"]),
+        ("ADD --chmod=0755 a b /", ["a", "b"]),
+        ("COPY --chmod=u+x a /", []),
+        ("COPY --chmod=$M a /", []),
+        ("COPY --chmod=644 --from=x a /", []),
+        ("COPY --chown=1 a /", []),
+        ("COPY --chmod=644 $X /", []),
+    ],
+)
+def test_paths_whose_mode_is_said(line: str, moded: list[str]) -> None:
+    found = facts(f"FROM base AS x\nFROM base\n{line}\nCOPY c /")
+    assert [source for source, _ in found.moded] == moded
+    assert found.sources is None or [s for s, _ in found.sources if s in moded] == []
 
 
 def test_lines_of_paths() -> None:
