@@ -294,7 +294,7 @@ class Graph:
                 raise DockerfileError(name, what, "ARG IMAGE, then FROM ${IMAGE}")
             if not any(instruction.cmd == "RUN" for instruction in facts.instructions):
                 raise DockerfileError(name, f"the test of image {image.name} has no RUN, so it tests nothing")
-        declared = declared_args(facts.instructions)
+        declared = declared_args(facts.instructions, name)
         if declared is None:
             return
         for arg in sorted(recipe.own_args - declared):
@@ -395,7 +395,7 @@ class Graph:
         if not found:
             return None
         machine = set(platform_args("BUILD", host_platform()))
-        declared = declared_args(found)
+        declared = declared_args(found, "")
         return machine if declared is None else machine & declared
 
 
@@ -413,7 +413,7 @@ def _machine_args(names: set[str], facts: Facts, name: str) -> dict[str, str]:
 
 def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str]:
     """Those arguments that a Dockerfile can mean; platforms that differ in others share its analysis."""
-    declared = declared_args(parse(text, name)[0])
+    declared = declared_args(parse(text, name)[0], name)
     if declared is None:
         return args
     return {arg: value for arg, value in args.items() if arg in declared or arg == "BUILDKIT_SYNTAX"}

@@ -22,6 +22,7 @@ KNOWN = (
 )  # fmt: skip
 
 _DIRECTIVE = re.compile(r"#[ \t\f\r]*([a-zA-Z][a-zA-Z0-9]*)[ \t\f\r]*=[ \t\f\r]*(.+?)[ \t\f\r]*$")
+_ARG_TRIGGER = re.compile(r"\s*ONBUILD\s+ARG\s", re.IGNORECASE)
 _HTTP = re.compile(r"https?://")
 # BuildKit's gitutil.ParseGitRef; a plain github.com/... is a path of the context to ADD
 _GIT = re.compile(r"git://|ssh://|[\w.-]+@[\w.-]+:|https?://[^#?]*\.git([#?]|$)")
@@ -125,14 +126,10 @@ def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, s
     return instructions, _directives(text, name)
 
 
-def declared_args(instructions: Iterable[Instruction]) -> set[str] | None:
-    """Names of the arguments that ARG declares; None where a name is made of other values."""
-    names = {
-        word.partition("=")[0]
-        for i in instructions
-        if i.cmd == "ARG" or (i.cmd == "ONBUILD" and i.canonical[1] == "ARG")
-        for word in i.value
-    }
+def declared_args(instructions: Iterable[Instruction], name: str) -> set[str] | None:
+    """Names of arguments that ARG declares, here or in a trigger; None where one is made of other values."""
+    own = [triggered(i, name) if _ARG_TRIGGER.match(i.logical_line) else i for i in instructions]
+    names = {word.partition("=")[0] for i in own if i.cmd == "ARG" for word in i.value}
     return None if any(set(name) & set("$\\\"'") for name in names) else names
 
 
