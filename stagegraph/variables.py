@@ -114,6 +114,9 @@ def check(instruction: Instruction, scope: Scope, escape: str) -> None:
 
     All else that is wrong with a word, the builder tells.
     """
+    said = [instruction.logical_line, *(content for _, _, content in instruction.heredocs)]
+    if not any("${" in text and ("#" in text or "%" in text) for text in said):
+        return
     if instruction.cmd == "RUN":
         text = instruction.logical_line
         for _, _, content in instruction.heredocs[:1]:
