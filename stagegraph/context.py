@@ -60,13 +60,15 @@ class Entry:
 def ignore_file(folder: Path, dockerfile: str) -> Path | None:
     """The ignore file in force: ``<Dockerfile>.dockerignore`` before ``.dockerignore``.
 
-    Links are followed as BuildKit does, inside the folder: "/" is the folder. One that leaves it is no ignore
-    file for BuildKit, which then sends what people take for hidden. Raises ``ContextError`` for such a link.
+    Links are followed as BuildKit does, inside the folder (the first file's: inside that of the Dockerfile),
+    which is also what "/" means. One that leaves it is no ignore file for BuildKit, which then sends what
+    people take for hidden. Raises ``ContextError`` for such a link.
     """
-    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
-        path = _followed(folder, name)
-        if path is not None and (folder / path).is_file():
-            return folder / path
+    own = folder / f"{dockerfile}.dockerignore"
+    for root, name in ((own.parent, own.name), (folder, ".dockerignore")):
+        path = _followed(root, name)
+        if path is not None and (root / path).is_file():
+            return root / path
     return None
 
 

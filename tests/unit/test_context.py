@@ -206,6 +206,16 @@ def test_ignore_file_that_is_a_link(root: Path, links: dict[str, str], name: str
     assert ignore_file(root, "Dockerfile") == (root / name if name else None)
 
 
+def test_ignore_file_of_a_dockerfile_in_a_folder(root: Path) -> None:
+    """buildx sends the folder of the Dockerfile apart from the context."""
+    write(root, {"dir/ignore": "", "ignore": ""})
+    (root / "dir/D.dockerignore").symlink_to("/ignore")
+    assert ignore_file(root, "dir/D") == root / "dir/ignore"
+    (root / "dir/E.dockerignore").symlink_to("../ignore")
+    with pytest.raises(ContextError, match=r"dir/E\.dockerignore: the link leaves"):
+        ignore_file(root, "dir/E")
+
+
 @pytest.mark.parametrize("target", ["../common", "dir/../../common", "dir/sub/../../../x/a"])
 @pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
 def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, target: str) -> None:
