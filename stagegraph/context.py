@@ -15,13 +15,14 @@ import io
 import os
 import stat
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Literal
 
 from .errors import ContextError
-from .patterns import Ignore, has_wildcard, path_match
+from .patterns import Ignore, crosses, has_wildcard, path_match
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
@@ -57,11 +58,52 @@ class Entry:
 
 
 def ignore_file(folder: Path, dockerfile: str) -> Path | None:
-    """The ignore file in force: ``<Dockerfile>.dockerignore`` before ``.dockerignore``."""
-    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
-        if (folder / name).is_file():
-            return folder / name
+    """The ignore file in force: ``<Dockerfile>.dockerignore`` before ``.dockerignore``.
+
+    Links are followed as BuildKit does, inside the folder (the first file's: inside that of the Dockerfile),
+    which is also what "/" means. One that leaves it is no ignore file for BuildKit, which then sends what
+    people take for hidden. Raises ``ContextError`` for such a link.
+    """
+    own = folder / f"{dockerfile}.dockerignore"
+    for root, name in ((own.parent, own.name), (folder, ".dockerignore")):
+        path = _followed(root, name)
+        if path is not None and (root / path).is_file():
+            return root / path
     return None
+
+
+def _followed(folder: Path, name: str) -> str | None:
+    """Where a path leads below the folder; None for a loop of links."""
+    done: list[str] = []
+    rest = name.split("/")
+    for _ in range(MAX_LINKS):
+        while rest and not (folder / "/".join([*done, rest[0]])).is_symlink():
+            done.append(rest.pop(0))
+        if not rest:
+            return "/".join(done)
+        target = os.fsdecode((folder / "/".join([*done, rest.pop(0)])).readlink())
+        led = _led(done, target)
+        if led is None:
+            what = f"the link leaves the stage's folder ({target}), so BuildKit takes no notice of it"
+            raise ContextError(f"{folder.name}/{name}", what, "put a copy of the file here")
+        done, rest = [], [*led, *rest]
+    return None
+
+
+def _led(folder: Iterable[str], target: str) -> list[str] | None:
+    """Components of the path that a link in ``folder`` leads to; None where it leaves the context.
+
+    As for BuildKit, an absolute target starts at the context.
+    """
+    path = [] if target.startswith("/") else list(folder)
+    for part in target.split("/"):
+        if part == "..":
+            if not path:
+                return None
+            path.pop()
+        elif part not in ("", "."):
+            path.append(part)
+    return path
 
 
 class Selection:
@@ -73,15 +115,23 @@ class Selection:
         self._entries: dict[str, Entry] = {}
         self._reached: set[str] = set()
         self._held = 0
+        self._moded = False
+        self._masked: set[str] = set()
         self._ignore = Ignore.read(ignore) if ignore else None
 
-    def select(self, sources: Iterable[tuple[str, int]] | None) -> tuple[Entry, ...]:
+    def select(
+        self, sources: Iterable[tuple[str, int]] | None, moded: Iterable[tuple[str, int]] = ()
+    ) -> tuple[Entry, ...]:
         """Entries for ``(path or pattern, Dockerfile line)`` pairs, or for everything; sorted by path.
 
+        A file that ``moded`` alone reach has no executable bit, whatever its mode: their instructions give it
+        one (``--chmod=644``, which BuildKit takes for all nine bits: ``copyFileInfo`` of tonistiigi/fsutil).
         Raises ``ContextError`` for a literal source that is missing or hidden, for one that leaves the
         folder, for sockets, devices and FIFOs, and for what cannot be read or vanishes meanwhile.
         """
-        for source, line in [(".", 0)] if sources is None else sources:
+        others = [(".", 0)] if sources is None else sources
+        for source, line, is_moded in [*((*x, True) for x in moded), *((*x, False) for x in others)]:
+            self._moded = is_moded
             where = f"{self.name}:{line}" if line else self.name
             try:
                 self._source(source, where)
@@ -102,7 +152,11 @@ class Selection:
 
     def _source(self, source: str, where: str) -> None:
         found = shown = False
-        for path in self._expand((), _components(source, where), where):
+        parts = _components(source, where)
+        if parts and parts[0].startswith("!"):
+            # buildx sends what sources name as patterns, of which this one hides
+            raise ContextError(where, f"{source}: BuildKit does not find what begins with !", "rename it")
+        for path in self._meant(parts, where):
             found = True
             self._reached.add(path)
             shown |= self._tree(path, where)
@@ -115,29 +169,46 @@ class Selection:
         hint = "sources are relative to the stage's folder"
         raise ContextError(where, f"{source}: no such file in {self.folder.name}/", hint)
 
-    def _expand(self, done: tuple[str, ...], rest: list[str], where: str, links: int = 0) -> Iterator[str]:
-        """Paths that ``rest`` means below ``done``, each link on the way recorded and followed."""
+    def _meant(self, parts: list[str], where: str) -> Iterator[str]:
+        """Paths that a source means, links resolved.
+
+        As in BuildKit (tonistiigi/fsutil, ``copy.ResolveWildcards``): links are followed in what stands
+        before the first pattern; from there on the folder is walked, which enters no link, and a path that
+        matches is not entered; then what matches is followed to its end.
+        """
+        first = next((place for place, part in enumerate(parts) if has_wildcard(part)), len(parts))
+        for base in self._resolve((), parts[:first], where):
+            if first == len(parts):
+                yield base
+                continue
+            deep = len(parts) - first
+            pattern = "/".join(parts[first:])
+            for path in self._matches(base, "", path_match(pattern), 0 if crosses(pattern) else deep):
+                folder = tuple(filter(None, base.split("/")))
+                yield from self._resolve(folder, path.split("/"), where)
+
+    def _matches(self, base: str, below: str, pattern: re.Pattern[str], depth: int) -> Iterator[str]:
+        """Paths relative to ``base`` that match, at most ``depth`` folders down; 0 for any depth."""
+        for name in self._names("/".join(filter(None, (base, below)))):
+            path = f"{below}/{name}" if below else name
+            full = f"{base}/{path}" if base else path
+            if pattern.fullmatch(path):
+                yield path
+            elif depth != 1 and self._is_folder(full) and self._may_show(full):
+                yield from self._matches(base, path, pattern, depth and depth - 1)
+
+    def _resolve(self, done: tuple[str, ...], rest: list[str], where: str, links: int = 0) -> Iterator[str]:
+        """The path that ``rest`` means below ``done``, each link on the way recorded and followed."""
         if not rest:
             yield "/".join(done)
             return
-        head, tail = rest[0], rest[1:]
-        names = [head]
-        if has_wildcard(head):
-            match = path_match(head)
-            names = [name for name in self._names("/".join(done)) if match.fullmatch(name)]
-        for name in names:
-            yield from self._step(done, name, tail, where, links)
-
-    def _step(
-        self, done: tuple[str, ...], name: str, tail: list[str], where: str, links: int
-    ) -> Iterator[str]:
-        path = "/".join((*done, name))
+        path = "/".join((*done, rest[0]))
         try:
             mode = os.lstat(self._full(path)).st_mode
         except (FileNotFoundError, NotADirectoryError):
             return
         if not stat.S_ISLNK(mode):
-            yield from self._expand((*done, name), tail, where, links)
+            yield from self._resolve((*done, rest[0]), rest[1:], where, links)
             return
         if links >= MAX_LINKS:
             raise ContextError(where, f"{path}: too many links, or a loop of links")
@@ -145,17 +216,11 @@ class Selection:
             return
         self._add(path, where)
         target = self._entries[path].link
-        # As BuildKit, an absolute target starts at the folder.
-        base = [] if target.startswith("/") else list(done)
-        for part in target.split("/"):
-            if part == "..":
-                if not base:
-                    what = f"{path} -> {target}: the link leaves the stage's folder"
-                    raise ContextError(where, what, "copy the file into the folder")
-                base.pop()
-            elif part not in ("", "."):
-                base.append(part)
-        yield from self._expand((), [*base, *tail], where, links + 1)
+        led = _led(done, target)
+        if led is None:
+            what = f"{path} -> {target}: the link leaves the stage's folder"
+            raise ContextError(where, what, "copy the file into the folder")
+        yield from self._resolve((), [*led, *rest[1:]], where, links + 1)
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -166,7 +231,7 @@ class Selection:
             if not hidden:
                 self._add(path, where)
             return not hidden
-        if hidden and self._ignore is not None and not self._ignore.may_show_below(path):
+        if hidden and not self._may_show(path):
             return False
         below = [self._tree(f"{path}/{name}" if path else name, where) for name in self._names(path)]
         if path and not hidden:
@@ -175,6 +240,9 @@ class Selection:
 
     def _add(self, path: str, where: str) -> None:
         if path in self._entries:
+            if path in self._masked and not self._moded:
+                self._masked.discard(path)
+                self._entries[path] = replace(self._entries[path], kind="exec")
             return
         if parent := path.rpartition("/")[0]:
             self._add(parent, where)
@@ -196,6 +264,9 @@ class Selection:
             if not stat.S_ISREG(info.st_mode):
                 raise ContextError(where, f"{path} was replaced while it was read", _AGAIN)
             kind: Kind = "exec" if info.st_mode & stat.S_IXUSR else "file"
+            if kind == "exec" and self._moded:
+                kind = "file"
+                self._masked.add(path)
             if info.st_size <= HELD and self._held + info.st_size <= HELD_IN_ALL:
                 data = file.read()
                 self._held += len(data)
@@ -205,6 +276,16 @@ class Selection:
 
     def _hidden(self, path: str) -> bool:
         return self._ignore is not None and self._ignore.hides(path)
+
+    def _may_show(self, folder: str) -> bool:
+        """Whether anything in a folder may be seen."""
+        return self._ignore is None or not self._hidden(folder) or self._ignore.may_show_below(folder)
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.lstat(self._full(path)).st_mode)
+        except FileNotFoundError:
+            return False
 
     def _names(self, path: str) -> list[str]:
         try:

@@ -1,9 +1,9 @@
 """A Dockerfile -> what it needs: instructions that count, parents, external images, arguments, paths.
 
-Pure: text in, facts out. Knows nothing of projects, stores or files on disk. Parsing and the
-expansion of words are ports of BuildKit's own (PyPI ``e2b-dockerfile-utils``). Rules follow the Dockerfile
-reference (https://docs.docker.com/reference/dockerfile/). Where a path depends on something that only the
-build knows, the answer is the safe one: the whole context. Where a name does, it is an error.
+Pure: text in, facts out. Knows nothing of projects, stores or files on disk. Rules follow BuildKit's source
+(moby/buildkit, frontend/dockerfile) and the Dockerfile reference
+(https://docs.docker.com/reference/dockerfile/). Where a path depends on something that only the build knows,
+the answer is the safe one: the whole context. Where a name does, it is an error.
 """
 
 from __future__ import annotations
@@ -14,15 +14,28 @@ from typing import TYPE_CHECKING
 
 from .errors import DockerfileError, nearest
 from .facts import Edge, Facts, Part
-from .instructions import Instruction, is_remote, mounts, parse, pinned
+from .instructions import Instruction, is_remote, mount_fields, mounts, parse, pinned, triggered
 from .references import familiar, is_bare
 from .stacks import ARGUMENT as STACK_ARGUMENT
-from .variables import APART, AUTOMATIC_ARGS, Scope, expand, normal_platform, platform_args, variables
+from .variables import (
+    APART,
+    AUTOMATIC_ARGS,
+    LATER_ARGS,
+    Scope,
+    check,
+    expand,
+    normal_platform,
+    platform_args,
+    variables,
+)
+from .words import EndsBuilderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
+#: A mode that takes the place of a file's own; others (``u+x``) may add to it.
+_MODE = re.compile(r"[0-7]{1,4}")
 
 
 @dataclass
@@ -57,9 +70,19 @@ def analyse(
     return _Walk(name, args, docker, build_platform, directives, unpinned).run(instructions, target)
 
 
-def has_onbuild(text: str, name: str) -> bool:
-    """Whether the Dockerfile leaves triggers for those that start from it. Raises ``DockerfileError``."""
-    return any(instruction.cmd == "ONBUILD" for instruction in parse(text, name)[0])
+def triggers(text: str, name: str, target: str = "") -> tuple[Instruction, ...]:
+    """What the part ``target`` (the last by default) makes those do that start from it.
+
+    Reads the text alone: no argument need be known. Raises ``DockerfileError``.
+    """
+    parts: list[tuple[str, list[Instruction]]] = []
+    for instruction in parse(text, name)[0]:
+        if instruction.cmd == "FROM":
+            parts.append((instruction.value[2].lower() if len(instruction.value) == 3 else "", []))
+        elif parts:
+            parts[-1][1].append(instruction)
+    bodies = [body for alias, body in parts if not target or alias == target.lower()]
+    return tuple(triggered(i, name) for body in bodies[-1:] for i in body if i.cmd == "ONBUILD")
 
 
 class _Walk:
@@ -78,11 +101,14 @@ class _Walk:
         self.escape = directives.get("escape", "\\")
         self.directives = {key: value for key, value in directives.items() if value != "\\"}
         self.build_args = platform_args("BUILD", build_platform)
-        self.globals = Scope({**platform_args("TARGET", docker), **self.build_args}, closed=True)
+        automatic = {**platform_args("TARGET", docker), **self.build_args}
+        self.globals = Scope(automatic, set(LATER_ARGS), closed=True)
         self.global_args: set[str] = set()
         self.declared: dict[str, str] = {}
         self.edges: dict[tuple[str, str, bool], Edge] = {}
+        self.part_args: set[str] = set()
         self.sources: list[tuple[str, int]] = []
+        self.moded: list[tuple[str, int]] = []
         self.everything = False
         self.secrets: set[str] = set()
         self.scopes: dict[int, Scope] = {}
@@ -101,10 +127,9 @@ class _Walk:
         for stage in reached:
             self._visit(stage, stages)
         self._check_aliases(reached)
-        self._check_defaults(reached)
-        places = {stage.index: place for place, stage in enumerate(reached)}
-        body = (i for stage in reached for i in (stage.start, *(_placed(i, places) for i in stage.body)))
-        kept = [*head, *body]
+        self._check_defaults(reached, stages)
+        places = _Places(self.edges, reached, stages, self.docker)
+        kept = [*head, *(placed for stage in reached for placed in places.of(stage))]
         return Facts(
             instructions=tuple(kept),
             edges=tuple(self.edges.values()),
@@ -114,10 +139,30 @@ class _Walk:
             uses_archive=any(map(_uses_archive, kept)),
             secrets=frozenset(self.secrets),
             parts=tuple(self._part(stage, stages) for stage in reached),
+            apart=self._apart(head),
+            moded=() if self.everything else tuple(dict.fromkeys(self.moded)),
+            runs=any(step.cmd == "RUN" for stage in reached for step in self._steps(stage, stages)),
+            target=target or stages[-1].alias or "default",
+            sees_target="TARGETSTAGE" in self.part_args,
         )
 
+    def _apart(self, head: Sequence[Instruction]) -> frozenset[str]:
+        """Arguments that FROM alone sees.
+
+        BuildKit uses what stands before the first FROM for its names and platforms, and for an ARG of the
+        same name in a part (``metaArgs``, later ``globalArgs``, of frontend/dockerfile/dockerfile2llb); the
+        BUILDKIT_ arguments are for BuildKit itself.
+        """
+        needed = set(self.part_args)
+        words = [word.partition("=") for instruction in head for word in instruction.value]
+        for name, _, default in reversed(words):
+            if name in needed:
+                needed.update(variables(default))
+        names = {name for name, _, _ in words} | self.declared.keys()
+        return frozenset(name for name in names - needed if not name.startswith("BUILDKIT_"))
+
     def _part(self, stage: _Stage, stages: list[_Stage]) -> Part:
-        runs = any(instruction.cmd == "RUN" for instruction in stage.body)
+        runs = any(instruction.cmd == "RUN" for instruction in self._steps(stage, stages))
         platform, below = stage.platform, _named(stages[: stage.index], stage.base)
         while below is not None:
             stage, platform = below, platform or below.platform
@@ -213,10 +258,11 @@ class _Walk:
                     "call this part something else",
                 )
 
-    def _check_defaults(self, reached: list[_Stage]) -> None:
+    def _check_defaults(self, reached: list[_Stage], stages: list[_Stage]) -> None:
         """A default for an argument that is sent would be overridden by what is sent."""
         sent = (self.build_args.keys() & self.declared.keys()) - self.candidates.keys()
-        for instruction in (i for stage in reached for i in stage.body if i.cmd == "ARG"):
+        steps = (step for stage in reached for step in self._steps(stage, stages))
+        for instruction in (step for step in steps if step.cmd == "ARG"):
             names = {word.partition("=")[0] for word in instruction.value if "=" in word}
             if both := names & sent:
                 what = f"ARG {min(both)} has a default here, and what BuildKit sets is taken elsewhere"
@@ -224,16 +270,23 @@ class _Walk:
 
     # -- one part --------------------------------------------------------------------------------
 
+    def _steps(self, stage: _Stage, stages: list[_Stage]) -> list[Instruction]:
+        """What a part does, first the triggers of the part that it starts from; these go no further."""
+        inner = _named(stages[: stage.index], stage.base)
+        triggers = [triggered(i, self.name) for i in inner.body if i.cmd == "ONBUILD"] if inner else []
+        return [*triggers, *stage.body]
+
     def _visit(self, stage: _Stage, stages: list[_Stage]) -> None:
         for word in (*stage.start.value[:1], *stage.start.flags):
             self._note_build_args(variables(word))
         inner = _named(stages[: stage.index], stage.base)
         if inner is None:
             self._edge(stage.base, stage.platform, stage.start.line, whole=True)
-        elif any(i.cmd == "ONBUILD" for i in inner.body):
-            self.everything = True
-        scope = self.scopes[inner.index].copy() if inner else Scope()
-        for instruction in stage.body:
+            scope = Scope.scratch() if stage.base == "scratch" else Scope()
+        else:
+            scope = self.scopes[inner.index].child()
+        for instruction in self._steps(stage, stages):
+            self._check(instruction, scope)
             match instruction.cmd:
                 case "ARG":
                     self._arg(instruction, scope, top=False)
@@ -273,6 +326,8 @@ class _Walk:
                 what = f"ARG {raw_name}: a name that only the build knows cannot be keyed"
                 raise self._error(instruction, what, "write the name as it is")
             used = set(variables(default))
+            if not top:
+                self.part_args |= {name, raw_name}
             if top:
                 self._note_build_args(used)
             if name in APART:
@@ -283,17 +338,24 @@ class _Walk:
             elif has_default:
                 # whether one word of an ARG sees another's value depends on the version of BuildKit
                 scope.set(name, None if not top and used & own else self._expand(default, scope, instruction))
-            elif top:
-                # what BuildKit then takes of a value that was there before depends on its version
-                sent = name in self.build_args and name not in self.global_args
-                if name in scope.values and not sent:
-                    scope.set(name, None)
             else:
-                self._note_build_args([name])
-                if name in self.globals.unknown or name in self.globals.values:
-                    scope.set(name, self.globals.values.get(name))
+                self._bare(name, scope, top=top)
+            if name != raw_name:  # BuildKit from 0.14 on does not expand names
+                scope.set(name, None)
             if top and has_default:
                 self.global_args.add(name)
+
+    def _bare(self, name: str, scope: Scope, *, top: bool) -> None:
+        """An ARG without a value: what the head of the Dockerfile says, or what was there before."""
+        if top:
+            # what BuildKit then takes of a value that was there before depends on its version
+            sent = name in self.build_args and name not in self.global_args
+            if name in scope.values and not sent:
+                scope.set(name, None)
+            return
+        self._note_build_args([name])
+        if name in self.globals.unknown or name in self.globals.values:
+            scope.set(name, self.globals.values.get(name))
 
     def _env(self, instruction: Instruction, scope: Scope) -> None:
         before = scope.copy()  # all words of one ENV see the values from before it
@@ -302,7 +364,9 @@ class _Walk:
             if name is None:
                 self.everything = True
             else:
-                scope.set(name, self._expand(raw, before, instruction))
+                value = self._expand(raw, before, instruction)
+                scope.set(name, value)
+                scope.environment[name] = value
 
     def _copy(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
         for name in _from_names(instruction):
@@ -319,7 +383,8 @@ class _Walk:
             if source is None:
                 self.everything = True
             elif instruction.cmd == "COPY" or not is_remote(source):
-                self.sources.append((source, instruction.line))
+                moded = _MODE.fullmatch(instruction.flag("chmod") or "")
+                (self.moded if moded else self.sources).append((source, instruction.line))
 
     def _remote(self, instruction: Instruction, source: str, checksum: str) -> None:
         """``ADD`` of a URL must say what it expects, or a changed file would pass for the old one.
@@ -338,24 +403,21 @@ class _Walk:
             )
 
     def _onbuild(self, instruction: Instruction) -> None:
-        """A trigger runs in the builds of children, which know only that there is one."""
-        if "from=" in instruction.original.lower():  # keys of mounts have no case
+        """A trigger for those that start from this image, whose variables are not known here."""
+        trigger = triggered(instruction, self.name)
+        if any(_from_names(trigger)):
             what = "ONBUILD that takes from another image cannot be keyed"
             raise self._error(instruction, what, "move it into the child")
-        words = instruction.original.split(None, 1)
-        for trigger in parse(words[1], self.name)[0] if words[1:] else ():
-            for mount in mounts(trigger):
-                if mount.get("type", "").lower() == "secret":
-                    self._secret(mount)  # or nobody would miss a declaration
-            if trigger.cmd != "ADD":
-                continue
-            here = trigger._replace(line=instruction.line)
-            # variables are the child's
-            checksum = self._expand(trigger.flag("checksum") or "", Scope(), here)
+        for mount in mounts(trigger):
+            if mount.get("type", "").lower() == "secret":
+                self._secret(mount)  # or nobody would miss a declaration
+        self._check(trigger, Scope())
+        if trigger.cmd == "ADD":
+            checksum = self._expand(trigger.flag("checksum") or "", Scope(), trigger)
             for raw in trigger.sources:
-                source = self._expand(raw, Scope(), here)
+                source = self._expand(raw, Scope(), trigger)
                 if source is None or is_remote(source):
-                    self._remote(here, source or raw, checksum or "")
+                    self._remote(trigger, source or raw, checksum or "")
 
     def _run(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
         for mount in mounts(instruction):
@@ -381,10 +443,22 @@ class _Walk:
 
     # -- words -----------------------------------------------------------------------------------
 
+    def _check(self, instruction: Instruction, scope: Scope) -> None:
+        try:
+            check(instruction, scope, self.escape)
+        except EndsBuilderError as error:
+            raise self._ends_builder(instruction, error) from None
+
+    def _ends_builder(self, instruction: Instruction, error: EndsBuilderError) -> DockerfileError:
+        what = f"{error}: at a pattern that is empty, as this may be, the builder of Docker 26 ends"
+        return self._error(instruction, what, "double the # or %: the same, unless the pattern has a *")
+
     def _expand(self, word: str, scope: Scope, instruction: Instruction) -> str | None:
         """``word`` with variables and quotes resolved, or None where only the build can tell."""
         try:
             return expand(word, scope, self.escape)
+        except EndsBuilderError as error:
+            raise self._ends_builder(instruction, error) from None
         except ValueError as error:
             raise self._error(instruction, f"{word}: {error}") from None
 
@@ -397,14 +471,57 @@ def _named(stages: list[_Stage], name: str) -> _Stage | None:
     return next((stage for stage in reversed(stages) if stage.alias and stage.alias == name.lower()), None)
 
 
-def _placed(instruction: Instruction, places: Mapping[int, int]) -> Instruction:
-    """With ``--from=NUMBER`` by the place among the parts that count; the number itself counts all parts."""
-    if instruction.cmd not in ("COPY", "ADD") or not (number := instruction.flag("from") or "").isdecimal():
-        return instruction
-    cmd, sub, as_json, flags, *rest = instruction.canonical
-    assert isinstance(flags, tuple | list)
-    named = tuple(f"--from={places[int(number)]}" if f.startswith("--from=") else f for f in flags)
-    return instruction._replace(canonical=(cmd, sub, as_json, named, *rest))
+class _Places:
+    """Names in a Dockerfile -> places, by which a key knows them, so that another name makes no other key.
+
+    What leads outside is known by its place among the edges, a part by its place among the parts that count.
+    All that a name of FROM, ``--from`` and ``from=`` does is to choose these; neither it nor an alias is in
+    the image or its history.
+    """
+
+    def __init__(
+        self,
+        edges: Mapping[tuple[str, str, bool], Edge],
+        reached: Sequence[_Stage],
+        stages: list[_Stage],
+        docker: str,
+    ) -> None:
+        self.edges = {key: number for number, key in enumerate(edges)}
+        self.parts = {stage.index: number for number, stage in enumerate(reached)}
+        self.stages, self.docker = stages, docker
+
+    def of(self, stage: _Stage) -> Iterator[Instruction]:
+        """A part's instructions, with their places."""
+        start = self._place(stage.base, stage, whole=True)
+        yield stage.start._replace(placed=("FROM", "", False, (), (start,), (), ""))
+        for step in stage.body:
+            flags = tuple(self._flag(step, flag, stage) for flag in step.flags)
+            if flags == step.flags:
+                yield step
+                continue
+            cmd, sub, as_json, _, *rest = step.canonical
+            yield step._replace(placed=(cmd, sub, as_json, flags, *rest))
+
+    def _flag(self, step: Instruction, flag: str, stage: _Stage) -> object:
+        name, _, value = flag.partition("=")
+        if step.cmd in ("COPY", "ADD") and name == "--from" and value:
+            return f"{name}={self._place(value, stage)}"
+        fields = mount_fields(value) if step.cmd == "RUN" and name == "--mount" else {}
+        if not fields.get("from"):
+            return flag
+        return sorted({**fields, "from": self._place(fields["from"], stage)}.items())
+
+    def _place(self, name: str, stage: _Stage, *, whole: bool = False) -> str:
+        before = self.stages[: stage.index]
+        inner = _named(before, name)
+        if not whole and name.isascii() and name.isdecimal():
+            inner = self.stages[int(name)]
+        if inner is not None:
+            return f"part {self.parts[inner.index]}"
+        if name == "scratch":
+            return name
+        platform = stage.platform if whole and stage.platform != self.docker else ""
+        return f"edge {self.edges[familiar(name), platform, whole]}"
 
 
 def _from_names(instruction: Instruction) -> Iterator[str]:

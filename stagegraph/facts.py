@@ -43,8 +43,11 @@ class Part(NamedTuple):
 class Facts:
     """What one build of a Dockerfile depends on.
 
-    ``args`` are the build arguments to send. ``sources`` are context paths or patterns as BuildKit would look
-    them up, with their lines, or ``None`` for all of the context. ``uses_archive``: a step runs the package
+    ``args`` are the build arguments to send; ``apart`` those arguments that FROM alone sees, so that all they
+    do is in ``edges``. ``sources`` are context paths or patterns as BuildKit would look
+    them up, with their lines, or ``None`` for all of the context; ``moded`` those of them whose mode the
+    instruction says. ``runs``: a step runs a program. ``target`` is the name of the part that is built, as a
+    step may see it (``sees_target``). ``uses_archive``: a step runs the package
     manager. ``secrets`` are the ids of secrets that steps mount. ``parts`` are those that the result needs.
     """
 
@@ -56,3 +59,8 @@ class Facts:
     uses_archive: bool = False
     secrets: frozenset[str] = frozenset()
     parts: tuple[Part, ...] = ()
+    apart: frozenset[str] = frozenset()
+    moded: tuple[tuple[str, int], ...] = ()
+    runs: bool = False
+    target: str = ""
+    sees_target: bool = False

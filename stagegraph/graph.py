@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING
 
 from . import key, stacks
 from .context import Entry, Selection, ignore_file
-from .dockerfile import analyse, has_onbuild
+from .dockerfile import analyse, triggers
 from .errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, StagegraphError, nearest
 from .facts import Edge, Facts
 from .instructions import declared_args, parse, without_syntax
 from .model import BASE, Bootstrap, Image, Node, Platform, Project, Recipe
 from .names import Names, Outside
 from .references import split
+from .variables import platform_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from .instructions import Instruction
     from .key import Input
     from .lock import Lock
 
@@ -115,10 +117,10 @@ class Spec:
         return f"{self.node}{alternative}"
 
 
-def _edge_name(edge: Edge) -> str:
-    """How an edge is written in a key: its name, the platform if it is another, and what of it counts."""
+def _edge_name(edge: Edge, name: str) -> str:
+    """How an edge is written in a key: ``name``, the platform if it is another, and what of it counts."""
     platform = f" {edge.platform}" if edge.platform else ""
-    return f"{edge.name}{platform}{'' if edge.whole else ' files'}"
+    return f"{name}{platform}{'' if edge.whole else ' files'}"
 
 
 @contextlib.contextmanager
@@ -140,7 +142,7 @@ class Graph:
         self._specs: dict[Node, Spec] = {}
         self._inputs: dict[Node, list[Input]] = {}
         self._keys: dict[Node, str] = {}
-        self._triggers: dict[str, bool] = {}
+        self._triggers: dict[tuple[str, str], tuple[Instruction, ...]] = {}
         self._read_facts: dict[Node, tuple[str, Facts]] = {}
         self._texts: dict[str, str] = {}
         # platforms share what no argument tells apart
@@ -186,15 +188,20 @@ class Graph:
 
     def _recipe(self, node: Node, digest: Callable[[Parent], str], *, content: bool) -> list[Input]:
         spec = self.spec(node)
+        places = {edge: str(place) for place, edge in enumerate(spec.facts.edges)}
+        found = [
+            *(("parent", parent.edge, digest(parent)) for parent in spec.parents),
+            *(("image", image.edge, image.digest) for image in spec.images),
+        ]
         ancestors = [
-            *(
-                key.Ancestor("parent", _edge_name(p.edge), digest(p), f"{spec.dockerfile}:{p.edge.line}")
-                for p in spec.parents
-            ),
-            *(
-                key.Ancestor("image", _edge_name(i.edge), i.digest, f"{spec.dockerfile}:{i.edge.line}")
-                for i in spec.images
-            ),
+            key.Ancestor(
+                role,
+                _edge_name(edge, places[edge]),
+                value,
+                f"{spec.dockerfile}:{edge.line}",
+                _edge_name(edge, edge.name),
+            )
+            for role, edge, value in found
         ]
         return key.inputs(spec, ancestors, content=content)
 
@@ -255,12 +262,14 @@ class Graph:
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
         triggered = self._onbuild(name, parents, images)
-        if triggered:
+        if triggered is not None:
             # what a trigger declares and mounts stands in the parent: everything that there is
             secrets = facts.secrets | self.project.secrets.keys() | {"ca"}
-            facts = replace(facts, args={**recipe.args, **facts.args}, secrets=secrets)
+            machine = _machine_args(triggered, facts, name)
+            args = {**machine, **recipe.args, **facts.args}
+            facts = replace(facts, args=args, secrets=secrets, apart=frozenset(), runs=True, sees_target=True)
         selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
-        entries = selection.select(None if triggered else facts.sources)
+        entries = selection.select(None if triggered is not None else facts.sources, facts.moded)
         if folder == project.root and any(entry.path.startswith("cache/") for entry in entries):
             what = "the build would read cache/, which every build changes"
             raise ContextError(name, what, "name it in .dockerignore, or copy less than all")
@@ -279,7 +288,9 @@ class Graph:
             images=images,
             frontend=self._frontend(recipe, facts, name),
             # a trigger may install packages; what it does stands in the parent
-            archive=self.lock.archive() if facts.uses_archive or recipe.archive or triggered else "",
+            archive=self.lock.archive()
+            if facts.uses_archive or recipe.archive or triggered is not None
+            else "",
             text=text,
             exposed=not file and selection.reaches(recipe.dockerfile),
         )
@@ -323,7 +334,7 @@ class Graph:
             )
         if image := self.project.tested_by(node.stage):
             self._check_test(image, node, facts, name)
-        declared = declared_args(facts.instructions)
+        declared = declared_args(facts.instructions, name)
         if declared is None:
             return
         for arg in sorted(recipe.own_args - declared):
@@ -396,30 +407,52 @@ class Graph:
             raise type(error)(error.where, error.what, hint) from None
         return Frontend(reference, index, options)
 
-    def _onbuild(self, child: str, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
-        """Whether a start image leaves triggers that read the context of this build.
+    def _onbuild(
+        self, child: str, parents: tuple[Parent, ...], images: tuple[External, ...]
+    ) -> set[str] | None:
+        """Arguments that triggers of start images may declare of those that tell what machine builds.
 
-        ``child`` is its Dockerfile. Raises ``DockerfileError`` for triggers that cannot be keyed.
+        None where no start image leaves triggers, which read the context of this build. ``child`` is its
+        Dockerfile. Raises ``DockerfileError`` for triggers that cannot be keyed.
         """
-        for parent in parents:
-            if parent.edge.whole and self.project.recipe(parent.node) is not None:
-                name = self._name(parent.node)
-                if name not in self._triggers:
-                    # the text alone, since the parent's own facts may lead back here when there is a cycle
-                    self._triggers[name] = has_onbuild(_read_text(self.project.root / name, name), name)
-                if self._triggers[name]:
-                    return True
         for image in images:
             if image.edge.whole and self.lock.has_onbuild_from(image.reference):
                 what = f"triggers (ONBUILD) of {image.reference} take from another image or from the network"
                 hint = "that cannot be keyed: start from another image, with a COPY of your own"
                 raise DockerfileError(f"{child}:{image.edge.line}", what, hint)
-        return any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole)
+        if any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole):
+            return set(platform_args("BUILD", host_platform()))
+        found: list[Instruction] = []
+        for parent in parents:
+            if parent.edge.whole and (recipe := self.project.recipe(parent.node)) is not None:
+                name = self._name(parent.node)
+                if (name, recipe.target) not in self._triggers:
+                    # the text alone, since the parent's own facts may lead back here when there is a cycle
+                    text = _read_text(self.project.root / name, name)
+                    self._triggers[name, recipe.target] = triggers(text, name, recipe.target)
+                found += self._triggers[name, recipe.target]
+        if not found:
+            return None
+        machine = set(platform_args("BUILD", host_platform()))
+        declared = declared_args(found, "")
+        return machine if declared is None else machine & declared
+
+
+def _machine_args(names: set[str], facts: Facts, name: str) -> dict[str, str]:
+    """Send what the key holds of the machine that builds, so that another builder changes nothing."""
+    for instruction in (i for i in facts.instructions if i.cmd == "ARG"):
+        defaults = {word.partition("=")[0] for word in instruction.value if "=" in word}
+        if both := names & defaults:
+            what = (
+                f"ARG {min(both)} has a default here, and a trigger of the parent may take what BuildKit sets"
+            )
+            raise DockerfileError(f"{name}:{instruction.line}", what, "call this argument something else")
+    return {name: value for name, value in platform_args("BUILD", host_platform()).items() if name in names}
 
 
 def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str]:
     """Those arguments that a Dockerfile can mean; platforms that differ in others share its analysis."""
-    declared = declared_args(parse(text, name)[0])
+    declared = declared_args(parse(text, name)[0], name)
     if declared is None:
         return args
     return {arg: value for arg, value in args.items() if arg in declared or arg == "BUILDKIT_SYNTAX"}

@@ -26,7 +26,8 @@ KNOWN = (
     "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 )  # fmt: skip
 
-_DIRECTIVE = re.compile(r"\s*#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$", re.ASCII)
+_DIRECTIVE = re.compile(r"#[ \t\f\r]*([a-zA-Z][a-zA-Z0-9]*)[ \t\f\r]*=[ \t\f\r]*(.+?)[ \t\f\r]*$")
+_ARG_TRIGGER = re.compile(r"\s*ONBUILD\s+ARG\s", re.IGNORECASE)
 _HTTP = re.compile(r"https?://")
 # BuildKit's gitutil.ParseGitRef; a plain github.com/... is a path of the context to ADD
 _GIT = re.compile(r"git://|ssh://|[\w.-]+@[\w.-]+:|https?://[^#?]*\.git([#?]|$)")
@@ -47,7 +48,9 @@ _MOUNT_KEYS = {"src": "source", "dst": "target", "destination": "target"}
 class Instruction(NamedTuple):
     """One instruction as BuildKit parses it. ``line`` is 1-based and for people only.
 
-    ``canonical`` is what counts of it; ``original`` its logical line, without comments and continuations.
+    ``canonical`` is what counts of it as it is written; ``placed`` the same where it names images or parts,
+    with their places in place of the names, else (). ``original`` is its logical line, without comments and
+    continuations.
     """
 
     line: int
@@ -57,12 +60,52 @@ class Instruction(NamedTuple):
     canonical: tuple[object, ...]
     original: str
     has_heredoc: bool
+    placed: tuple[object, ...] = ()
 
     def flag(self, name: str) -> str | None:
         """The value of ``--name=value``; the last counts; None where it is not given."""
         prefix = f"--{name}="
         found = [flag.removeprefix(prefix) for flag in self.flags if flag.startswith(prefix)]
         return found[-1] if found else None
+
+    @property
+    def logical_line(self) -> str:
+        """Without inline files, which the parser may put behind it."""
+        return self.original.partition("\n")[0]
+
+    @property
+    def heredocs(self) -> tuple[tuple[str, int, str], ...]:
+        """Inline files: name, file descriptor, content."""
+        found = self.canonical[5]
+        assert isinstance(found, tuple)
+        return found
+
+    @property
+    def open_heredocs(self) -> list[str]:
+        """Contents of inline files of COPY and ADD in which variables count: their names have no quotes."""
+        if self.cmd not in ("COPY", "ADD"):
+            return []
+        plain = {word.lstrip("0123456789").removeprefix("<<").removeprefix("-") for word in self.value}
+        return [content for name, _, content in self.heredocs if name in plain]
+
+    @property
+    def expanded(self) -> Iterable[str]:
+        """What BuildKit expands, inline files and the text of RUN apart.
+
+        Each ``Expand`` of frontend/dockerfile/instructions/commands.go; of COPY, ADD and WORKDIR the whole
+        line as well, for the step's name (``processCmdEnv``).
+        """
+        match self.cmd:
+            case "COPY" | "ADD" | "WORKDIR":
+                return self.logical_line, *self.flags, *self.value
+            case "ARG":
+                return [word.partition("=")[2] for word in self.value]
+            case "ENV" | "LABEL" | "EXPOSE" | "VOLUME" | "USER" | "STOPSIGNAL":
+                return self.value
+            case "RUN":
+                return [value for mount in mounts(self) for value in mount.values()]
+            case _:
+                return ()
 
     @property
     def sources(self) -> list[str]:
@@ -91,7 +134,7 @@ def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, s
         raise DockerfileError(name, "does not parse: JSON is nested too deeply") from None
     if not instructions:
         raise DockerfileError(name, "does not parse: file with no instructions", _REFERENCE)
-    return instructions, _directives(text)
+    return instructions, _directives(text, name)
 
 
 def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
@@ -105,10 +148,28 @@ def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
     return DockerfileError(where, f"does not parse: {what}", _REFERENCE)
 
 
-def declared_args(instructions: Iterable[Instruction]) -> set[str] | None:
-    """Names of the arguments that ARG declares; None where a name is made of other values."""
-    names = {word.partition("=")[0] for i in instructions if i.cmd == "ARG" for word in i.value}
+def declared_args(instructions: Iterable[Instruction], name: str) -> set[str] | None:
+    """Names of arguments that ARG declares, here or in a trigger; None where one is made of other values."""
+    own = [triggered(i, name) if _ARG_TRIGGER.match(i.logical_line) else i for i in instructions]
+    names = {word.partition("=")[0] for i in own if i.cmd == "ARG" for word in i.value}
     return None if any(set(name) & set("$\\\"'") for name in names) else names
+
+
+def triggered(instruction: Instruction, name: str) -> Instruction:
+    """What an ONBUILD makes of its child: the instruction behind it, at the line of the ONBUILD.
+
+    As BuildKit keeps and reads it (``parseOnBuild``): the logical line, then the contents of inline files.
+    """
+    text = re.sub(r"^\s*ONBUILD\s*", "", instruction.logical_line, flags=re.IGNORECASE)
+    text += "".join(f"\n{content}{word}" for word, _, content in instruction.heredocs)
+    where = f"{name}:{instruction.line}"
+    try:
+        (trigger,) = parse(text, name)[0]
+    except ValueError:
+        raise DockerfileError(where, "ONBUILD takes one instruction") from None
+    except DockerfileError as error:
+        raise DockerfileError(where, f"ONBUILD: {error.what}", error.hint) from None
+    return trigger._replace(line=instruction.line)
 
 
 def _instructions(text: str) -> Iterator[Instruction]:
@@ -213,16 +274,32 @@ def _check_array(parsed: DockerfileInstruction) -> None:
     raise DockerfileSyntaxError(what, parsed.start_line)
 
 
-def _directives(text: str) -> dict[str, str]:
-    """Parser directives: comments of the form ``# name=value`` before anything else but a ``#!`` line."""
-    found: dict[str, str] = {}
+def _directives(text: str, name: str) -> dict[str, str]:
+    """The parser directives ``syntax`` and ``escape``.
+
+    BuildKit searches twice (frontend/dockerfile/parser/directives.go). Its parser takes ``escape`` from the
+    comments that begin the file; whatever is no directive that it knows ends them, a ``#!`` line included.
+    Its search for ``syntax`` passes over a ``#!`` line first.
+    """
     lines = text.removeprefix("\ufeff").split("\n")
-    for line in lines[1:] if lines[0].startswith("#!") else lines:
-        match = _DIRECTIVE.match(line)
-        if not match:
-            break
-        found[match[1].lower()] = match[2]
-    return {name: value for name, value in found.items() if name in ("syntax", "escape")}
+    own = list(_leading(line.lstrip() for line in lines))
+    names = [key for key, _ in own]
+    if "escape" in names and "check" in names[: names.index("escape")]:
+        what = "# escape= behind # check= is a directive for some versions of BuildKit, a comment for others"
+        raise DockerfileError(f"{name}:1", what, "write # escape= first")
+    others = _leading(lines[1:] if lines[0].startswith("#!") else lines)
+    return {
+        **{key: value for key, value in others if key == "syntax"},
+        **{key: value for key, value in own if key == "escape"},
+    }
+
+
+def _leading(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        match = _DIRECTIVE.match(line.rstrip("\r"))
+        if not match or match[1].lower() not in ("syntax", "escape", "check"):
+            return
+        yield match[1].lower(), match[2]
 
 
 def without_syntax(text: str) -> str:
@@ -242,17 +319,20 @@ def without_syntax(text: str) -> str:
 
 
 def mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
-    """Each ``RUN --mount=type=bind,from=x`` as a mapping; bare words (``readonly``) map to ""."""
-    if instruction.cmd != "RUN":
-        return
-    for flag in instruction.flags:
+    """The fields of each ``RUN --mount``."""
+    for flag in instruction.flags if instruction.cmd == "RUN" else ():
         if flag.startswith("--mount="):
-            fields: dict[str, str] = {}
-            for part in next(csv.reader([flag.removeprefix("--mount=")]), []):
-                key, _, value = part.partition("=")
-                key = key.strip().lower()
-                fields[_MOUNT_KEYS.get(key, key)] = value
-            yield fields
+            yield mount_fields(flag.removeprefix("--mount="))
+
+
+def mount_fields(text: str) -> dict[str, str]:
+    """``type=bind,from=x`` as a mapping; bare words (``readonly``) map to ""."""
+    fields: dict[str, str] = {}
+    for part in next(csv.reader([text]), []):
+        key, _, value = part.partition("=")
+        key = key.strip().lower()
+        fields[_MOUNT_KEYS.get(key, key)] = value
+    return fields
 
 
 def is_remote(source: str) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .model import Bootstrap
 
 #: Part of every key. A change of the recipe's meaning changes it, and with it every key.
-SCHEMA = "1"
+SCHEMA = "2"
 
 #: Letters of a value that an explanation shows.
 _LIMIT = 160
@@ -52,21 +52,41 @@ def is_digest(text: object) -> bool:
 
 
 class Input(NamedTuple):
-    """One thing that determines a node. ``where`` is for people and is not hashed."""
+    """One thing that determines a node. ``where`` and ``shown`` are for people and are not hashed.
+
+    What leads to another image is hashed by its place in the Dockerfile, so that another name makes no other
+    key. ``shown`` is what stands there: the name of an image, the ``value`` of an instruction as it is
+    written; "" where that is what is hashed.
+    """
 
     role: str
     name: str
     value: str
     where: str = ""
+    shown: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What people know it by."""
+        return self.name if self.role == "instruction" else self.shown or self.name
+
+    @property
+    def written(self) -> str:
+        """The value as people wrote it."""
+        return self.shown or self.value if self.role == "instruction" else self.value
 
 
 class Ancestor(NamedTuple):
-    """What a parent or external image contributes to a key: its name in the Dockerfile and a digest."""
+    """What a parent or external image contributes to a key: its place in the Dockerfile and a digest.
+
+    ``shown`` is its name there.
+    """
 
     role: str
     name: str
     digest: str
     where: str = ""
+    shown: str = ""
 
 
 def digest(inputs: Iterable[Input]) -> str:
@@ -86,7 +106,7 @@ def inputs(spec: Spec, ancestors: Iterable[Ancestor], *, content: bool = False) 
         Input("platform", "", spec.platform.docker),
         Input("option", "epoch", str(spec.epoch)),
         *(_stage(spec) if spec.bootstrap is None else _bootstrapped(spec.bootstrap, spec.platform.docker)),
-        *(Input(a.role, a.name, a.digest, a.where) for a in sorted(ancestors)),
+        *(Input(*a) for a in sorted(ancestors)),
         *([Input("archive", "", spec.archive, "stages.lock")] if spec.archive else []),
     ]
 
@@ -103,18 +123,27 @@ def _bootstrapped(boot: Bootstrap, docker: str) -> Iterator[Input]:
 
 def _stage(spec: Spec) -> Iterator[Input]:
     recipe, facts = spec.recipe, spec.facts
-    yield Input("option", "target", recipe.target, recipe.source)
-    yield Input("option", "network", recipe.network, recipe.source)
+    if facts.sees_target:
+        yield Input("option", "target", facts.target, recipe.source)
+    if facts.runs and recipe.network != "default":
+        yield Input("option", "network", recipe.network, recipe.source)
     for name, value in sorted(facts.directives.items()):
         if name != "syntax":
             yield Input("option", name, value, spec.dockerfile)
     if spec.frontend:
         pinned = f"{spec.frontend.digest} {spec.frontend.options}".rstrip()
         yield Input("option", "syntax", pinned, f"{spec.dockerfile}:1")
+    head = True
     for step in facts.instructions:
-        yield Input("instruction", "", _json(step.canonical), f"{spec.dockerfile}:{step.line}")
+        head = head and step.cmd == "ARG"
+        if head and {word.partition("=")[0] for word in step.value} <= facts.apart:
+            continue
+        value, written = _json(step.placed or step.canonical), _json(step.canonical)
+        shown = written if step.placed else ""
+        yield Input("instruction", "", value, f"{spec.dockerfile}:{step.line}", shown)
     for name, value in sorted(facts.args.items()):
-        yield Input("argument", name, value, recipe.source)
+        if name not in facts.apart:
+            yield Input("argument", name, value, recipe.source)
     for entry in spec.entries:
         yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{recipe.context}/{entry.path}")
 
@@ -145,7 +174,7 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         now = self._now
-        subject = f"{now.role} {now.name}".strip()
+        subject = f"{now.role} {now.subject}".strip()
         if self.new is None:
             what = f"{subject} is gone{_shown(now, ' (was ', ')')}"
         elif self.old is None:
@@ -175,7 +204,7 @@ def _both(old: Input, new: Input) -> tuple[str, str]:
     """Two values for people. Of long instructions that part which differs, with a word before and after."""
     if new.role != "instruction":
         return _readable(old), _readable(new)
-    words = [_instruction(item.value).split() for item in (old, new)]
+    words = [_instruction(item.written).split() for item in (old, new)]
     if max(len(" ".join(part)) for part in words) <= _LIMIT:
         return " ".join(words[0]), " ".join(words[1])
     start = _common(*words)
@@ -202,7 +231,7 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 def _readable(item: Input) -> str:
     """A value for people: an instruction as it is written, a digest short, nothing as such."""
     if item.role == "instruction":
-        return shortened(_instruction(item.value))
+        return shortened(_instruction(item.written))
     if is_digest(item.value):
         return item.value[7:19]
     return shortened(item.value) or '""'
@@ -232,16 +261,20 @@ def printable(text: str) -> str:
 def diff(old: Sequence[Input], new: Sequence[Input]) -> list[Change]:
     """What changed from ``old`` to ``new``, in the order of the recipe.
 
-    Instructions are aligned as a sequence, everything else by role and name.
+    Instructions are aligned as a sequence, everything else by role and name, all as people wrote it: a name
+    more moves the places of those behind it. Where nothing differs by that, places are told.
     """
     changes = [*_named_changes(old, new), *_instruction_changes(old, new)]
+    if not changes:
+        bare = [[item._replace(shown="") for item in items] for items in (old, new)]
+        changes = [*_named_changes(*bare), *_instruction_changes(*bare)]
     order = {role: place for place, role in enumerate(_ROLES)}
     return sorted(changes, key=lambda change: order.get(change.role, len(order)))
 
 
 def _named_changes(old: Sequence[Input], new: Sequence[Input]) -> Iterator[Change]:
-    before = {(i.role, i.name): i for i in old if i.role != "instruction"}
-    after = {(i.role, i.name): i for i in new if i.role != "instruction"}
+    before = {(i.role, i.subject): i for i in old if i.role != "instruction"}
+    after = {(i.role, i.subject): i for i in new if i.role != "instruction"}
     for name in {**after, **before}:
         was, now = before.get(name), after.get(name)
         if was is None or now is None or was.value != now.value:
@@ -251,7 +284,7 @@ def _named_changes(old: Sequence[Input], new: Sequence[Input]) -> Iterator[Chang
 def _instruction_changes(old: Sequence[Input], new: Sequence[Input]) -> Iterator[Change]:
     before = [i for i in old if i.role == "instruction"]
     after = [i for i in new if i.role == "instruction"]
-    matcher = SequenceMatcher(None, [i.value for i in before], [i.value for i in after], autojunk=False)
+    matcher = SequenceMatcher(None, [i.written for i in before], [i.written for i in after], autojunk=False)
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag != "equal":
             for index in range(max(b - a, d - c)):

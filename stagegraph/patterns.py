@@ -50,28 +50,42 @@ def has_wildcard(word: str) -> bool:
 
 
 def path_match(pattern: str) -> re.Pattern[str]:
-    """Go's ``filepath.Match`` for one component of a path; a malformed pattern matches nothing."""
-    out, index = "", 0
+    """Go's ``filepath.Match`` for a path; a malformed pattern matches nothing."""
+    pieces = _pieces(pattern)
+    return _NOTHING if pieces is None else re.compile("".join(pieces), re.DOTALL)
+
+
+def crosses(pattern: str) -> bool:
+    """Whether a class of a pattern stands for "/" too, as ``[^a]`` does in Go's ``filepath.Match``."""
+    pieces = _pieces(pattern) or []
+    return any(piece != "/" and re.fullmatch(piece, "/", re.DOTALL) for piece in pieces)
+
+
+def _pieces(pattern: str) -> list[str] | None:
+    """A pattern as regular expressions, one for each character, class or wildcard; None if malformed."""
+    out: list[str] = []
+    index = 0
     while index < len(pattern):
         char = pattern[index]
         index += 1
         if char == "*":
-            out += "[^/]*"
+            out.append("[^/]*")
         elif char == "?":
-            out += "[^/]"
+            out.append("[^/]")
         elif char == "[":
             found = _class(pattern, index)
             if found is None:
-                return _NOTHING
-            out, index = out + found[0], found[1]
+                return None
+            out.append(found[0])
+            index = found[1]
         elif char == "\\":
             if index == len(pattern):
-                return _NOTHING
-            out += re.escape(pattern[index])
+                return None
+            out.append(re.escape(pattern[index]))
             index += 1
         else:
-            out += re.escape(char)
-    return re.compile(out, re.DOTALL)
+            out.append(re.escape(char))
+    return out
 
 
 def _class(pattern: str, index: int) -> tuple[str, int] | None:
@@ -90,7 +104,7 @@ def _class(pattern: str, index: int) -> tuple[str, int] | None:
         ranges.append(f"{re.escape(low[0])}-{re.escape(high[0])}" if low[0] <= high[0] else "")
     held = "".join(ranges)
     if not held:
-        return ("[^/]" if negated else "(?!)"), index + 1
+        return ("." if negated else "(?!)"), index + 1
     return f"[{'^' if negated else ''}{held}]", index + 1
 
 

@@ -132,7 +132,7 @@ class Record:
             "image": self.image,
             "seconds": f"{self.seconds:.1f}",
             "created": self.created,
-            "inputs": json.dumps([list(i) for i in self.inputs], separators=(",", ":")),
+            "inputs": json.dumps([i if i.shown else i[:-1] for i in self.inputs], separators=(",", ":")),
         }
         for name, words in (("versions", self.packages), ("below", self.below)):
             if words:

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.engine
 CASES = int(os.environ.get("STAGEGRAPH_DIFFERENTIAL_CASES", "50"))
 SEED = int(os.environ.get("STAGEGRAPH_DIFFERENTIAL_SEED", "1"))
 
-NAMES = ("a", "ab", "b", "d/x", "d/y.tmp", "d/e/z")
+NAMES = ("a", "ab", "b", "d/x", "d/y.tmp", "d/e/z", "$S")
 STEPS = (
     "COPY a /",
     "COPY a* /o/",
@@ -63,6 +63,58 @@ STEPS = (
     "COPY a \\\n  # between\n  b /two/",
     "# a comment",
     "",
+    # variables that come from other parts, or from the image below
+    "COPY $S* /v1/",
+    "COPY ${E:-b}* /v2/",
+    "COPY ${V}* $U* /v3/",
+    "ENV S=b",
+    "ARG E=d\nCOPY $E /v4",
+    "ARG E\nCOPY ${E:-a} /v5/",
+    # substitutions; a pattern is never empty
+    "ARG S=d/x\nCOPY ${S%/*} /s1/",
+    "ARG S=xab\nCOPY ${S#?}* /s2/",
+    "COPY ${U/b/a}* /s3/",
+    "COPY ${S//[a]/b}* ${E:+b} /s4/",
+    "ENV W=${S:+b}\nCOPY ${W:-a} /s5/",
+    "COPY \\$S* '$S'* /s6/",
+    # patterns beside links
+    "COPY */* /p1/",
+    "COPY l* /p2/",
+    "COPY link/* /p3/",
+    "COPY d/*/z */x /p4/",
+    "COPY [^a]* /p5/",
+    # triggers
+    "ONBUILD COPY own /t1",
+    "ONBUILD ARG S=own\nONBUILD COPY $S* /t2/",
+    "ONBUILD COPY <<END /t3\n# kept\nEND",
+    "ONBUILD ENV E=own",
+)
+#: Of the parts below the last one.
+BELOW = (
+    "ARG S=a",
+    "ENV S=b",
+    "ARG E=b",
+    "ENV E=d",
+    "ARG U",
+    "ARG V=a\nENV V=$V",
+    "ARG V=b",
+    "COPY $S* /i1/",
+    "ONBUILD COPY a /i2",
+    "ONBUILD ARG S=d",
+    "ONBUILD ENV S=a",
+    "ONBUILD ARG U=b\nONBUILD COPY $U* /i3/",
+    "ONBUILD COPY <<END $S* /i4/\ntext\nEND",
+    "LABEL l=$S",
+    "",
+)
+FIRST_LINES = (
+    "",
+    "",
+    "",
+    "# escape=`\n",
+    "#!/bin/x\n# escape=`\n",
+    "# other=x\n# escape=`\n",
+    "# escape=\\\n",
 )
 IGNORED = (
     "d",
@@ -79,8 +131,17 @@ IGNORED = (
     "!d/e",
     "?",
 )
-TARGETS = ("a", "d/x", "d", "b")
-CHILDREN = ("", "FROM part\nCOPY own /own\n", "FROM scratch\nCOPY --from=part / /p\n")
+TARGETS = ("a", "d/x", "d", "b", "/d/e", "../gone")
+CHILDREN = (
+    "",
+    "FROM part\nCOPY own /own\n",
+    "FROM scratch\nCOPY --from=part / /p\n",
+    "FROM part\nARG S=own\nCOPY $S* /own/\n",
+    "FROM part AS x\nARG E=own\nFROM x\nCOPY ${E}* /own/\n",
+    "ARG P=part\nFROM ${P}\nARG V=own\nCOPY ${V}* /own/\n",
+)
+#: Where a link called .dockerignore leads; "" for a file of that name.
+IGNORE_LINKS = ("", "", "", "", "", "d/ignore", "/ignore", "missing", "../common")
 
 
 @dataclass
@@ -97,10 +158,17 @@ class Variant:
     spare: str = ""
     spare_is_used: bool = False
     numbered: bool = False
+    below: list[list[str]] = field(default_factory=list)
+    alias: str = "lower"
+    name: str = "part"
+    first_line: str = ""
+    ignore_link: str = ""
     args: dict[str, str] = field(default_factory=dict)
 
     def write(self, root: Path) -> None:
-        stages = '[stages.part]\npath = "part"\n' + ('[stages.child]\npath = "child"\n' if self.child else "")
+        stages = f'[stages.{self.name}]\npath = "part"\n' + (
+            '[stages.child]\npath = "child"\n' if self.child else ""
+        )
         part = root / "part"
         part.mkdir(parents=True)
         args = ", ".join(f'{name} = "{value}"' for name, value in self.args.items())
@@ -119,21 +187,32 @@ class Variant:
         use = "COPY --from=spare / /spare\n" if self.spare and self.spare_is_used else ""
         first = "FROM scratch AS first\nCOPY d/x /\n" if self.numbered else ""
         use += "COPY --from=0 / /0/\nCOPY --from=first / /f/\n" if self.numbered else ""
-        text = f"{spare}{first}FROM scratch\n" + "\n".join(self.steps) + "\n" + use
-        (part / "Dockerfile").write_text(text)
+        start, parts = "scratch", ""
+        for number, steps in enumerate(self.below):
+            parts += f"FROM {start} AS {self.alias}{number}\n" + "\n".join(steps) + "\n"
+            start = f"{self.alias}{number}"
+        text = f"{spare}{first}{parts}FROM {start}\n" + "\n".join(self.steps) + "\n" + use
+        (part / "Dockerfile").write_text(self.first_line + text)
         if self.ignore:
-            (part / ".dockerignore").write_text("\n".join(self.ignore) + "\n")
+            ignore = part / ".dockerignore"
+            if self.ignore_link:
+                ignore.symlink_to(self.ignore_link)
+                ignore = (
+                    part / self.ignore_link.lstrip("/") if self.ignore_link != "missing" else part / "other"
+                )
+            ignore.write_text("\n".join(self.ignore) + "\n")
         if self.child:
             (root / "child").mkdir()
-            (root / "child/Dockerfile").write_text(self.child)
-            (root / "child/own").write_text("own")
+            (root / "child/Dockerfile").write_text(self.child.replace("part", self.name))
+            for name in ("own", "a", "b"):
+                (root / "child" / name).write_text(name)
 
 
 variants = st.builds(
     Variant,
     files=st.fixed_dictionaries(
         {name: st.sampled_from(("1", "2")) for name in ("a", "b", "d/x", "d/e/z")},
-        optional={name: st.just("1") for name in ("ab", "d/y.tmp")},
+        optional={name: st.just("1") for name in ("ab", "d/y.tmp", "$S")},
     ),
     link=st.sampled_from(TARGETS),
     steps=st.lists(st.sampled_from(STEPS), min_size=2, max_size=4),
@@ -142,13 +221,16 @@ variants = st.builds(
     child=st.sampled_from(CHILDREN),
     spare=st.sampled_from(("", "", "a")),
     numbered=st.booleans(),
+    below=st.lists(st.lists(st.sampled_from(BELOW), min_size=1, max_size=3), max_size=2),
+    first_line=st.sampled_from(FIRST_LINES),
+    ignore_link=st.sampled_from(IGNORE_LINKS),
     args=st.dictionaries(st.sampled_from(("S", "U", "V")), st.sampled_from(("a", "b", "d")), max_size=2),
 )
 
 #: Kinds of edits; those that more often reach the image stand here twice.
 KINDS = (
     *("content", "mode", "rename", "link", "ignore", "step", "arg") * 2,
-    *("umask", "order", "spare"),
+    *("umask", "order", "spare", "below", "below", "alias", "name"),
 )
 
 
@@ -171,7 +253,15 @@ def edited(variant: Variant, draw: Callable[[Any], Any]) -> tuple[str, Variant, 
         old.spare_is_used = kind == "spare"
         if kind in WAYS:
             old.steps.append(draw(st.sampled_from(WAYS[kind])))
+    if kind == "below":
+        old.below = old.below or [[]]
     new = copy.deepcopy(old)
+    _edit_files(new, kind, draw)
+    _edit_text(new, kind, draw)
+    return kind, old, new
+
+
+def _edit_files(new: Variant, kind: str, draw: Callable[[Any], Any]) -> None:
     name = draw(st.sampled_from(sorted(new.files)))
     match kind:
         case "content":
@@ -186,53 +276,62 @@ def edited(variant: Variant, draw: Callable[[Any], Any]) -> tuple[str, Variant, 
             new.link = draw(st.sampled_from(TARGETS))
         case "ignore":
             new.ignore.insert(draw(st.integers(0, len(new.ignore))), draw(st.sampled_from(IGNORED)))
+
+
+def _edit_text(new: Variant, kind: str, draw: Callable[[Any], Any]) -> None:
+    match kind:
         case "step":
             new.steps.insert(draw(st.integers(0, len(new.steps))), draw(st.sampled_from(STEPS)))
         case "order":
             new.steps = draw(st.permutations(new.steps))
         case "arg":
             declared = [arg for arg in ("S", "U", "V") if any(f"ARG {arg}" in step for step in new.steps)]
-            new.args[draw(st.sampled_from(declared or ("S", "U", "V")))] = draw(
-                st.sampled_from(("a", "b", "d"))
-            )
+            name = draw(st.sampled_from(declared or ("S", "U", "V")))
+            new.args[name] = draw(st.sampled_from(("a", "b", "d")))
         case "spare":
             new.spare = "b" if new.spare else "a"
-    return kind, old, new
+        case "below":
+            steps = draw(st.sampled_from(new.below))
+            steps.insert(draw(st.integers(0, len(steps))), draw(st.sampled_from(BELOW)))
+        case "alias":
+            new.alias = "other"
+        case "name":
+            new.name = "teil"
 
 
 def nothing_outside(reference: str) -> Resolved:
     raise AssertionError(f"{reference} is not part of the test")
 
 
-def keys_of(root: Path, stages: list[str]) -> dict[str, str | None]:
-    """Recipe keys, or None where the program refuses."""
+def keys_of(root: Path, stages: list[str], name: str) -> dict[str, str | None]:
+    """Recipe keys, or None where the program refuses. The stage ``part`` may be called ``name``."""
     found: dict[str, str | None] = {}
     for stage in stages:
         try:
             graph = Graph(config.load(root, {}, {}), Lock(root, nothing_outside))
-            found[stage] = graph.key(Node(stage, "here"))
+            found[stage] = graph.key(Node(name if stage == "part" else stage, "here"))
         except StagegraphError:
             found[stage] = None
     return found
 
 
-def contents_of(root: Path, stages: list[str], args: dict[str, str]) -> dict[str, Content | None]:
+def contents_of(root: Path, stages: list[str], args: dict[str, str], name: str) -> dict[str, Content | None]:
     """What BuildKit makes of the plain folders, or None where it refuses."""
     part, layout = build(root / "part", args)
     found = {"part": part}
     if "child" in stages:
         on = Path(f"{layout}@{digest(layout)}") if part else None
-        found["child"] = build(root / "child", part=on)[0] if on else None
+        found["child"] = build(root / "child", args, **{name: on})[0] if on else None
     return found
 
 
-def made(root: Path, stages: list[str]) -> dict[str, Content]:
+def made(root: Path, stages: list[str], name: str) -> dict[str, Content]:
     """What the program makes of them."""
     session = Session.open(root, {})
-    nodes = [Node(stage, "here") for stage in stages]
-    for node in nodes:
+    nodes = {stage: Node(name if stage == "part" else stage, "here") for stage in stages}
+    for node in nodes.values():
         session.make(node)
-    return {node.stage: read(session.layout.root, session.record(node).digest) for node in nodes}
+    return {stage: read(session.layout.root, session.record(node).digest) for stage, node in nodes.items()}
 
 
 @pytest.fixture(scope="module")
@@ -258,15 +357,18 @@ def _compare(counts: Counter[str], data: st.DataObject) -> None:
         for number, variant in enumerate((before, after)):
             root = Path(folder) / str(number)
             variant.write(root)
-            keys.append(keys_of(root, stages))
-            contents.append(contents_of(root, stages, variant.args))
+            keys.append(keys_of(root, stages, variant.name))
+            contents.append(contents_of(root, stages, variant.args, variant.name))
+            if variant.ignore and variant.ignore_link == "../common":
+                assert keys[-1]["part"] is None, "a link that BuildKit takes no notice of is followed"
+                return
             for stage in stages:
                 refused = keys[-1][stage] is None and contents[-1][stage] is not None
                 assert not refused, f"{stage} is refused, but can be built: {variant}"
         counts["cases"] += 1
         if counts["cases"] % 2 == 0 and None not in contents[-1].values():
             counts["cases compared with what the program builds"] += 1
-            assert made(root, stages) == contents[-1], f"built otherwise: {after}"
+            assert made(root, stages, after.name) == contents[-1], f"built otherwise: {after}"
     for stage in stages:
         same_key, same = keys[0][stage] == keys[1][stage], contents[0][stage] == contents[1][stage]
         if None in (contents[0][stage], contents[1][stage]):

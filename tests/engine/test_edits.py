@@ -47,7 +47,8 @@ FILES = {
     "left/file": "l\n",
     "right/Dockerfile": "FROM scratch\nCOPY --from=part /folder /copied\nCOPY file /right\n",
     "right/file": "r\n",
-    "top/Dockerfile": "FROM left\nCOPY --from=right / /\n",
+    "top/Dockerfile": "FROM left\nCOPY --from=right / /\nCOPY --chmod=644 moded /\n",
+    "top/moded": "m\n",
 }
 
 Edit = Callable[[Path], object]
@@ -88,6 +89,17 @@ def touch_all(folder: Path) -> None:
             path.touch()
 
 
+def renamed(folder: Path) -> None:
+    (folder / "part").rename(folder / "teil")
+    for path in (folder / "stages.toml", *folder.glob("*/Dockerfile")):
+        path.write_text(path.read_text().replace("part", "teil"))
+
+
+def given_as_an_argument(folder: Path) -> None:
+    rewrite("left/Dockerfile", "FROM part", "ARG PARENT\nFROM $PARENT")(folder)
+    rewrite("stages.toml", 'path = "left"', 'path = "left"\nargs = { PARENT = "part" }')(folder)
+
+
 TABLE: dict[str, tuple[Edit, set[str]]] = {
     "nothing": (lambda _: None, set()),
     "times": (touch_all, set()),
@@ -120,6 +132,9 @@ TABLE: dict[str, tuple[Edit, set[str]]] = {
     "instruction": (rewrite("right/Dockerfile", "/right", "/wrong"), {"right", "top"}),
     "sibling": (rewrite("left/file", "l", "m"), {"left", "top"}),
     "last of all": (rewrite("top/Dockerfile", "--from=right / /", "--from=right / /x/"), {"top"}),
+    "another name for a stage, and for a part": (renamed, set()),
+    "name of a stage as an argument": (given_as_an_argument, set()),
+    "executable bit where COPY says the mode": (chmod("top/moded", 0o755), set()),
     # early cutoff: it is built, what comes out is the same, its children are not built
     "parent that gives the same content": (
         rewrite("part/Dockerfile", "ARG COLOUR=none", "ARG COLOUR=some"),

@@ -134,6 +134,15 @@ def test_source_that_cannot_be(root: Path, source: str, said: str) -> None:
     assert fault(root, source) == said
 
 
+@pytest.mark.parametrize("source", ["!a", "./!a*", "/!dir/b"])
+def test_source_that_buildx_takes_for_an_exception(root: Path, source: str) -> None:
+    write(root, {"!a": "", "dir/!a": ""})
+    said = f"x/Dockerfile:2: {source}: BuildKit does not find what begins with !\n  rename it"
+    assert fault(root, source) == said
+    assert paths(root, "dir/!a") == ["dir", "dir/!a"]
+    assert "!a" in paths(root, ".")
+
+
 def test_name_too_long(root: Path) -> None:
     assert "cannot be read: File name too long" in fault(root, "n" * 300)
 
@@ -178,6 +187,50 @@ def test_ignore_file_of_the_dockerfile_comes_first(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("links", "name"),
+    [
+        ({".dockerignore": "dir/ignore"}, "dir/ignore"),
+        ({".dockerignore": "/dir/ignore"}, "dir/ignore"),
+        ({".dockerignore": "l", "l": "dir/../dir/ignore"}, "dir/ignore"),
+        ({".dockerignore": "d/ignore", "d": "dir"}, "dir/ignore"),
+        ({".dockerignore": "nothing"}, None),
+        ({".dockerignore": ".dockerignore"}, None),
+        ({".dockerignore": "dir"}, None),
+        ({"Dockerfile.dockerignore": "nothing", ".dockerignore": "dir/ignore"}, "dir/ignore"),
+    ],
+)
+def test_ignore_file_that_is_a_link(root: Path, links: dict[str, str], name: str | None) -> None:
+    write(root, {"dir/ignore": "a\n"})
+    for link, target in links.items():
+        (root / link).symlink_to(target)
+    assert ignore_file(root, "Dockerfile") == (root / name if name else None)
+
+
+def test_ignore_file_of_a_dockerfile_in_a_folder(root: Path) -> None:
+    """buildx sends the folder of the Dockerfile apart from the context."""
+    write(root, {"dir/ignore": "", "ignore": ""})
+    (root / "dir/D.dockerignore").symlink_to("/ignore")
+    assert ignore_file(root, "dir/D") == root / "dir/ignore"
+    (root / "dir/E.dockerignore").symlink_to("../ignore")
+    with pytest.raises(ContextError, match=r"dir/E\.dockerignore: the link leaves"):
+        ignore_file(root, "dir/E")
+
+
+@pytest.mark.parametrize("target", ["../common", "dir/../../common", "dir/sub/../../../x/a"])
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
+def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, target: str) -> None:
+    """BuildKit takes no notice of it, so what it hides would be in the image."""
+    write(root.parent, {"common": "a\n"})
+    (root / name).symlink_to(target)
+    with pytest.raises(ContextError) as error:
+        ignore_file(root, "Dockerfile")
+    assert str(error.value) == (
+        f"x/{name}: the link leaves the stage's folder ({target}), so BuildKit takes no notice of it\n"
+        "  put a copy of the file here"
+    )
+
+
+@pytest.mark.parametrize(
     ("ignore", "sources", "reached"),
     [
         ("Dockerfile\n", ["."], True),
@@ -199,6 +252,25 @@ def test_reaches_through_a_folder(root: Path) -> None:
     selection.select([("dir", 1)])
     assert selection.reaches("dir/sub/Dockerfile")
     assert not selection.reaches("directory/Dockerfile")
+
+
+@pytest.mark.parametrize(
+    ("moded", "sources", "executable"),
+    [
+        (["dir"], [], []),
+        (["dir"], ["dir/b"], ["dir/b"]),
+        (["dir/b", "a"], ["dir/sub"], ["dir/sub/c.txt"]),
+        (["d*/b"], ["."], ["dir/b", "dir/sub/c.txt"]),
+    ],
+)
+def test_executable_bit_where_the_instruction_says_the_mode(
+    root: Path, moded: list[str], sources: list[str], executable: list[str]
+) -> None:
+    for name in ("dir/b", "dir/sub/c.txt"):
+        (root / name).chmod(0o755)
+    selection = Selection(root, "x/Dockerfile")
+    entries = selection.select([(source, 1) for source in sources], [(source, 2) for source in moded])
+    assert [entry.path for entry in entries if entry.kind == "exec"] == executable
 
 
 # -- links -------------------------------------------------------------------------------------------
@@ -233,7 +305,37 @@ def test_reaches_through_a_folder(root: Path) -> None:
             ["dir", "dir/sub", "dir/sub/c.txt", "dir/sub/d.txt", "dir/sub/l"],
         ),
         ("l", ".", "l/a", ["a", "l"]),
-        ("l", "dir", "?/b", ["dir", "dir/b", "l"]),
+        # behind a pattern no link is entered, but what matches is followed
+        ("l", "dir", "?/b", []),
+        ("l", "../outside", "*/b", ["dir", "dir/b"]),
+        (
+            "l",
+            "/nowhere",
+            "*/*",
+            ["[0]", "[0]/e", "dir", "dir/b", "dir/sub", "dir/sub/c.txt", "dir/sub/d.txt"],
+        ),
+        ("dir/l", "../a", "dir/l*", ["a", "dir", "dir/l"]),
+        ("dir/l", "../a", "*/l", ["a", "dir", "dir/l"]),
+        ("l", "dir", "l/s*", ["dir", "dir/sub", "dir/sub/c.txt", "dir/sub/d.txt", "l"]),
+        # a class stands for "/", too
+        ("l", "a", "dir[^a]b", ["dir", "dir/b"]),
+        (
+            "l",
+            "a",
+            "[^.]*",
+            [
+                "Dockerfile",
+                "[0]",
+                "[0]/e",
+                "a",
+                "dir",
+                "dir/b",
+                "dir/sub",
+                "dir/sub/c.txt",
+                "dir/sub/d.txt",
+                "l",
+            ],
+        ),
     ],
 )
 def test_links(root: Path, link: str, target: str, source: str, chosen: list[str]) -> None:
@@ -254,6 +356,11 @@ def test_link_that_leaves(root: Path, target: str) -> None:
         f"x/Dockerfile:2: l -> {target}: the link leaves the stage's folder\n  copy the file into the folder"
     )
     assert fault(root, "l") == said
+
+
+def test_link_that_leaves_and_matches(root: Path) -> None:
+    (root / "dir/l").symlink_to("../../y")
+    assert "dir/l -> ../../y: the link leaves the stage's folder" in fault(root, "*/l")
 
 
 def test_loop_of_links(root: Path) -> None:

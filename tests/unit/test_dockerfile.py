@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers import facts, sha
 
-from stagegraph.dockerfile import has_onbuild
+from stagegraph.dockerfile import triggers
 from stagegraph.errors import DockerfileError
 from stagegraph.facts import Edge
 from stagegraph.instructions import without_syntax
@@ -252,7 +252,7 @@ def test_a_number_means_a_part_wherever_it_stands() -> None:
     parts = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
 
     def found(text: str) -> list[tuple[object, ...]]:
-        return [step.canonical for step in facts(text).instructions]
+        return [step.placed or step.canonical for step in facts(text).instructions]
 
     whole = found(f"{parts}COPY --from=1 /f /h")
     unused = "FROM scratch AS u\nCOPY u /u\n"
@@ -343,7 +343,7 @@ def test_a_global_argument_that_is_declared_again(head: str) -> None:
     [
         ("COPY a b /x/", ["a", "b"]),
         ('COPY ["a b", "c", "/x/"]', ["a b", "c"]),
-        ("COPY --chmod=755 --link a /x", ["a"]),
+        ("COPY --chmod=u+x --link a /x", ["a"]),
         ("ADD a.tar /", ["a.tar"]),
         ("ADD github.com/a/b /", ["github.com/a/b"]),
         # a backslash does not keep words together, as in BuildKit
@@ -358,7 +358,9 @@ def test_a_global_argument_that_is_declared_again(head: str) -> None:
         ("ENV A=f\nCOPY ${A}.txt /", ["f.txt"]),
         ("COPY $A /", None),
         ("COPY $HOME/x /", None),
-        ("COPY '$A' /", None),
+        ("COPY '$A' /", ["$A"]),
+        ("ARG A=f\nCOPY ${A:-$B} /", ["f"]),
+        ("ARG A=f\nCOPY ${A:+$B} /", None),
         ("ENV A=$PATH\nCOPY $A /", None),
         ("ENV A=f\nENV A=g B=$A\nCOPY $B /", ["f"]),
         ("ARG A=f\nARG A=g B=$A\nCOPY $B /", None),
@@ -393,18 +395,110 @@ def test_argument_of_the_head_in_a_path() -> None:
     assert sources("ARG A=f\nFROM base\nCOPY $A /") is None
 
 
-@pytest.mark.parametrize("line", ["ARG A=f", "ENV A=f"])
-def test_variables_pass_from_part_to_part(line: str) -> None:
-    assert sources(f"FROM base AS one\n{line}\nFROM one\nCOPY $A /") == ["f"]
+SCOPES = [
+    # what a part FROM another sees: its arguments, but its ENV wins, whichever came last
+    ("FROM scratch AS x\nARG A=f\nFROM x\nCOPY $A /", ["f"]),
+    ("FROM base AS x\nENV A=f\nFROM x\nCOPY $A /", ["f"]),
+    ("FROM scratch AS x\nENV A=f\nARG A=g\nCOPY $A /\nFROM x\nCOPY $A /", ["g", "f"]),
+    ("FROM scratch AS x\nARG A=g\nENV A=f\nFROM x\nCOPY $A /", ["f"]),
+    ("FROM scratch AS x\nENV A=f\nFROM x AS y\nARG A=g\nFROM y\nCOPY $A /", ["f"]),
+    ("FROM scratch AS x\nENV A=f\nARG A=g\nFROM x AS y\nENV A=$A\nFROM y\nCOPY $A /", ["f"]),
+    ("FROM scratch AS x\nARG A=f\nENV A=$A\nARG A=g\nFROM x\nCOPY $A /", ["f"]),
+    ("FROM base AS x\nENV A=$B\nARG A=g\nFROM x\nCOPY $A /", None),
+    # the image below may set it, which wins likewise
+    ("FROM base AS x\nARG A=f\nCOPY $A /\nFROM x\nRUN y", ["f"]),
+    ("FROM base AS x\nARG A=f\nFROM x\nCOPY $A /", None),
+    ("FROM base AS x\nARG A=f\nFROM x\nARG A=g\nCOPY $A /", ["g"]),
+    ("ARG A=f\nFROM base AS x\nARG A\nFROM x\nARG A\nCOPY $A /", ["f"]),
+    # from nothing, only PATH is there
+    ("FROM scratch\nARG W\nCOPY ${W:-a} /", ["a"]),
+    ("FROM scratch AS x\nFROM x\nCOPY ${W:-a} /", ["a"]),
+    ("FROM scratch\nCOPY ${PATH:-a} /", None),
+    ("FROM scratch\nENV PATH=a\nCOPY ${PATH} /", ["a"]),
+    ("FROM scratch\nARG HTTP_PROXY\nCOPY a$HTTP_PROXY /", None),
+    # what some versions of BuildKit set
+    ("FROM scratch\nARG TARGETSTAGE\nCOPY ${TARGETSTAGE:-a} /", None),
+    ("FROM scratch\nARG TARGETSTAGE=f\nCOPY $TARGETSTAGE /", ["f"]),
+    ("FROM scratch\nARG BUILDKIT_SBOM_SCAN_STAGE=f\nCOPY ${BUILDKIT_SBOM_SCAN_STAGE:-a} /", None),
+]
+
+
+@pytest.mark.parametrize(("text", "paths"), SCOPES)
+def test_variables_from_part_to_part(text: str, paths: list[str] | None) -> None:
+    assert sources(text) == paths
+
+
+TRIGGERS = [
+    ("FROM base AS x\nONBUILD COPY a /\nFROM x", ["a"]),
+    ("FROM base\nONBUILD COPY a /", []),
+    ("FROM base AS x\nONBUILD COPY a /\nFROM x AS y\nFROM y", ["a"]),
+    ("FROM base AS x\nONBUILD COPY a /\nFROM x AS y\nONBUILD COPY b /\nFROM y", ["a", "b"]),
+    ("FROM base AS x\nONBUILD COPY a /\nFROM scratch\nCOPY --from=x / /", []),
+    ("FROM scratch AS x\nONBUILD ARG V=a\nONBUILD COPY $V* /o/\nFROM x", ["a*"]),
+    ("FROM scratch AS x\nONBUILD ENV V=a\nFROM x\nCOPY $V /", ["a"]),
+    ("FROM scratch AS x\nONBUILD ENV V=a\nFROM x AS y\nARG V=b\nFROM y\nCOPY $V /", ["a"]),
+    ("FROM base AS x\nENV V=a\nONBUILD COPY $V /\nFROM x\nENV V=b", ["a"]),
+    ("FROM base AS x\nONBUILD RUN --mount=type=bind,source=a,target=/a x\nFROM x", ["a"]),
+    ("FROM base AS x\nONBUILD ENV $Q=a\nFROM x", None),
+    ("FROM base AS x\nONBUILD COPY <<E a /o/\nx\nE\nFROM x", ["a"]),
+]
+
+
+@pytest.mark.parametrize(("text", "paths"), TRIGGERS)
+def test_triggers_of_a_part(text: str, paths: list[str] | None) -> None:
+    """They run first in what starts from it, with its variables, and go no further."""
+    assert sources(text) == paths
+
+
+def test_arguments_of_a_trigger_of_a_part() -> None:
+    text = "FROM base AS x\nONBUILD ARG V\nONBUILD ARG BUILDARCH\n"
+    assert dict(facts(f"{text}FROM x", args={"V": "1"}).args) == {"V": "1", "BUILDARCH": "amd64"}
+    assert not facts(text, args={"V": "1"}).args
+    assert "ARG BUILDARCH has a default here" in fault(f"{text}FROM x AS y\nARG BUILDARCH=x\nFROM y")
+    assert facts("FROM a AS x\nONBUILD RUN --mount=type=secret,id=s x\nFROM x").secrets == {"s"}
+
+
+def test_inline_file_of_a_trigger() -> None:
+    one = "FROM scratch\nONBUILD COPY \\\n  <<E <<-'F' /o/\nx\nE\n\ty\nF\n"
+    assert canonical(one) != canonical(one.replace("x\n", "z\n"))
+    assert canonical(one) != canonical(one.replace("y", "z"))
+    assert triggers(one, "x")[0].heredocs == (("E", 0, "x\n"), ("F", 0, "\ty\n"))
+    assert canonical("# escape=`\nFROM scratch\nonbuild RUN `\n  <<E\nx\nE\nCOPY a /")[2][0] == "COPY"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("ONBUILD COPPY a /", "unknown instruction COPPY"),
+        ("ONBUILD", "ONBUILD"),
+        ("ONBUILD RUN <<E", "unterminated heredoc"),
+    ],
+)
+def test_trigger_that_is_none(line: str, said: str) -> None:
+    assert said in fault(f"FROM a AS x\n\n{line}")
+    assert said in fault(f"FROM a AS x\n\n{line}\nFROM x")
+
+
+@pytest.mark.parametrize(
+    ("line", "moded"),
+    [
+        ("COPY --chmod=644 a /", ["a"]),
+        ("ADD --chmod=0755 a b /", ["a", "b"]),
+        ("COPY --chmod=u+x a /", []),
+        ("COPY --chmod=$M a /", []),
+        ("COPY --chmod=644 --from=x a /", []),
+        ("COPY --chown=1 a /", []),
+        ("COPY --chmod=644 $X /", []),
+    ],
+)
+def test_paths_whose_mode_is_said(line: str, moded: list[str]) -> None:
+    found = facts(f"FROM base AS x\nFROM base\n{line}\nCOPY c /")
+    assert [source for source, _ in found.moded] == moded
+    assert found.sources is None or [s for s, _ in found.sources if s in moded] == []
 
 
 def test_lines_of_paths() -> None:
     assert facts("FROM a\nCOPY x /\n\nCOPY y /\n").sources == (("x", 2), ("y", 4))
-
-
-def test_whole_context_where_a_part_has_triggers() -> None:
-    assert sources("FROM base AS one\nONBUILD COPY a /\nFROM one") is None
-    assert sources("FROM base\nONBUILD COPY a /") == []
 
 
 def test_escape() -> None:
@@ -504,7 +598,42 @@ def test_front_end_that_the_dockerfile_names(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["# a comment\n# syntax=a\nFROM a", "\n# syntax=a\nFROM a", "FROM a\n# syntax=a"]
+    ("text", "path"),
+    [
+        ("# escape=`\n{}", "\\f"),
+        ("  # Escape = ` \r\n{}", "\\f"),
+        ("\ufeff# escape=`\n{}", "\\f"),
+        ("#!x\n# escape=`\n{}", "$V"),
+        ("#\n# escape=`\n{}", "$V"),
+        ("\n# escape=`\n{}", "$V"),
+        ("# other=x\n# escape=`\n{}", "$V"),
+    ],
+)
+def test_where_the_directives_end(text: str, path: str) -> None:
+    r"""``\$V``: a backslash and a variable, or a dollar."""
+    text = text.format("FROM scratch\nARG V=f\nCOPY \\$V /\n")
+    assert sources(text) == [path]
+
+
+def test_the_search_for_a_front_end_passes_over_an_interpreter() -> None:
+    syntax = f"docker/dockerfile:1@{sha('x')}"
+    assert dict(facts(f"#!x\n# syntax={syntax}\n# escape=`\nFROM a").directives) == {"syntax": syntax}
+
+
+def test_directive_behind_one_that_only_some_versions_know() -> None:
+    said = fault("# check=skip=all\n# escape=`\nFROM a")
+    assert said.startswith("x/Dockerfile:1: # escape= behind # check= is a directive for some versions")
+    assert facts("# escape=`\n# check=skip=all\nFROM a").directives == {"escape": "`"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a comment\n# syntax=a\nFROM a",
+        "\n# syntax=a\nFROM a",
+        "FROM a\n# syntax=a",
+        "# a=b\n# syntax=a\nFROM a",
+    ],
 )
 def test_comment_that_is_no_directive(text: str) -> None:
     assert dict(facts(text).directives) == {}
@@ -554,15 +683,22 @@ def test_trigger_that_takes_from_another_image(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "has"),
+    ("text", "target", "left"),
     [
-        ("FROM a\nONBUILD RUN x", True),
-        ("FROM a\nonb\\\nuild RUN x", True),
-        ("FROM a\nRUN <<E\nONBUILD x\nE", False),
+        ("FROM a\nONBUILD RUN x", "", ["RUN"]),
+        ("FROM a\nonb\\\nuild RUN x", "", ["RUN"]),
+        ("FROM a\nRUN <<E\nONBUILD x\nE", "", []),
+        ("FROM a AS X\nONBUILD RUN x\nFROM a", "", []),
+        ("FROM a AS X\nONBUILD RUN x\nFROM a", "x", ["RUN"]),
+        ("ARG A\nFROM a\nONBUILD ADD a /\nONBUILD LABEL a=b", "", ["ADD", "LABEL"]),
     ],
 )
-def test_has_onbuild(text: str, has: bool) -> None:
-    assert has_onbuild(text, "x") is has
+def test_triggers_that_an_image_leaves(text: str, target: str, left: list[str]) -> None:
+    assert [trigger.cmd for trigger in triggers(text, "x", target)] == left
+
+
+def test_only_names_of_images_are_refused_in_a_trigger() -> None:
+    assert facts("FROM a\nONBUILD RUN echo from=x\nONBUILD COPY <<E /\n--from=x\nE\n").edges
 
 
 # -- what counts of an instruction -------------------------------------------------------------------
@@ -650,7 +786,7 @@ def test_faults(text: str, said: str) -> None:
 
 def test_name_of_an_argument_made_of_another() -> None:
     text = "FROM scratch\nARG SRC=a\nARG N=SRC\nARG $N=b\nCOPY ${SRC}* /\n"
-    assert sources(text) == ["b*"]
+    assert sources(text) is None  # BuildKit from 0.14 on takes $N as it is
     assert dict(facts("FROM scratch\nARG N=FOO\nARG $N=1\n", args={"FOO": "2"}).args) == {"FOO": "2"}
 
 

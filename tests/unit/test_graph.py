@@ -172,7 +172,8 @@ ALL = {"base", "tool", "part", "other", "app"}
         (edit("part/make", "x", "y"), {"part", "app"}),
         (edit("other/f", "x", "y"), {"other", "app"}),
         (edit("tool/Dockerfile", "gcc", "g++"), {"tool", "part", "app"}),
-        (edit("app/Dockerfile", "FROM", "ARG A\nFROM"), {"app"}),
+        (edit("app/Dockerfile", "FROM base", "FROM base\nARG A"), {"app"}),
+        (edit("app/Dockerfile", "FROM", "ARG A\nFROM"), set()),
         (edit("stages.lock", "2025-01-31", "2025-02-01"), ALL - {"other"}),
         (edit("stages.toml", '"trixie"', '"forky"'), ALL - {"other"}),
         (edit("stages.toml", '"trixie"', '"trixie"\ninclude = ["less"]'), ALL - {"other"}),
@@ -249,7 +250,118 @@ def test_copy_and_from_of_one_parent_are_two_edges(tmp_path: Path) -> None:
     nodes = graph(stages(tmp_path, {"a": "FROM scratch\n", "b": "FROM a\nCOPY --from=a / /\n"}))
     parents = [(i.name, i.value) for i in nodes.inputs(Node("b", "amd64")) if i.role == "parent"]
     key = nodes.key(Node("a", "amd64"))
-    assert parents == [("a", key), ("a files", key)]
+    assert parents == [("0", key), ("1 files", key)]
+
+
+SAME = [
+    ("FROM p1", "FROM p2"),
+    ("FROM p1", "FROM docker.io/library/p2:latest AS x"),
+    ("FROM p1", "FROM --platform=$TARGETPLATFORM p1"),
+    ("FROM p1", "ARG B=p2\nFROM ${B}"),
+    ("ARG A=p B=${A}1\nFROM ${B}", "ARG OTHER=x\nARG B=p2\nFROM ${B}"),
+    ("FROM p1 AS x\nRUN a\nFROM x", "FROM p2 AS y\nRUN a\nFROM y"),
+    ("FROM scratch\nCOPY --from=p1 / /", "FROM scratch\nCOPY --from=p2 / /"),
+    ("FROM p1 AS x\nFROM scratch\nCOPY --from=x / /", "FROM p1 AS y\nFROM scratch\nCOPY --from=0 / /"),
+    (
+        "FROM scratch AS x\nFROM q\nRUN --mount=from=x,target=/x y",
+        "FROM scratch AS y\nFROM q\nRUN --mount=target=/x,from=y y",
+    ),
+    (
+        "FROM q\nRUN --mount=type=bind,from=p1,target=/x y",
+        'FROM q\nRUN --mount=type=bind,"from=p2",dst=/x y',
+    ),
+    ("FROM --platform=linux/arm64 p1", "ARG P=arm64\nFROM --platform=$P p2"),
+    ("FROM p1 AS unused\nFROM q", "FROM q"),
+    ("ARG B=1\nFROM p1", "ARG B=2\nFROM p1"),
+    ("FROM scratch\nCOPY --from=scratch / /", "FROM scratch AS x\nCOPY --from=scratch / /"),
+]
+DIFFERENT = [
+    ("FROM p1", "FROM q"),
+    ("FROM p1\nCOPY --from=q / /", "FROM q\nCOPY --from=p1 / /"),
+    (
+        "FROM scratch\nCOPY --from=p1 / /\nCOPY --from=q / /",
+        "FROM scratch\nCOPY --from=q / /\nCOPY --from=p1 / /",
+    ),
+    ("FROM q\nRUN --mount=from=p1,target=/x y", "FROM q\nRUN --mount=from=q,target=/x y"),
+    ("FROM q\nRUN --mount=from=p1,target=/x y", "FROM q\nRUN --mount=from=p1,target=/z y"),
+    (
+        "FROM p1 AS a\nFROM q AS b\nFROM scratch\nCOPY --from=a / /\nCOPY --from=b / /c",
+        "FROM p1 AS a\nFROM q AS b\nFROM scratch\nCOPY --from=b / /\nCOPY --from=a / /c",
+    ),
+    ("FROM p1", "FROM --platform=linux/arm64 p1"),
+    (
+        "FROM --platform=linux/arm64 p1 AS x\nFROM p1\nCOPY --from=x / /",
+        "FROM p1 AS x\nFROM --platform=linux/arm64 p1\nCOPY --from=x / /",
+    ),
+    ("FROM p1", "FROM scratch\nCOPY --from=p1 / /"),
+    ("FROM scratch\nCOPY --from=p1 / /", "FROM scratch\nCOPY --from=scratch / /"),
+    ("FROM scratch AS x\nFROM scratch\nCOPY --from=x / /", "FROM scratch\nCOPY --from=scratch / /"),
+    ("FROM p1 AS x\nFROM x", "FROM p1 AS x\nFROM p1"),
+    # an argument of the head that a part declares, too
+    ("ARG B=p1\nFROM ${B}\nARG B", "ARG B=p2\nFROM ${B}\nARG B"),
+    ("ARG A=1\nARG B=$A\nFROM p1\nARG B", "ARG A=2\nARG B=$A\nFROM p1\nARG B"),
+    ("ARG B=1\nFROM p1 AS x\nONBUILD ARG B\nFROM x", "ARG B=2\nFROM p1 AS x\nONBUILD ARG B\nFROM x"),
+    ("ARG BUILDKIT_X=1\nFROM p1", "ARG BUILDKIT_X=2\nFROM p1"),
+    # BuildKit from 0.17 on tells a step the name of the target
+    ("FROM p1 AS x\nARG TARGETSTAGE", "FROM p1 AS y\nARG TARGETSTAGE"),
+]
+
+
+def two_keys(root: Path, one: str, other: str) -> tuple[str, str]:
+    """Of two stages; ``p1`` and ``p2`` are the same, ``q`` is another."""
+    files = {"p1": "FROM scratch\n", "q": "FROM scratch\nLABEL a=b\n", "one": one, "other": other}
+    nodes = graph(stages(root, files, more='[stages.p2]\npath = "p1"\n'))
+    return nodes.key(Node("one", "amd64")), nodes.key(Node("other", "amd64"))
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_names_are_no_part_of_a_key(tmp_path: Path, one: str, other: str) -> None:
+    keys = two_keys(tmp_path, one, other)
+    assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_places_tell_apart(tmp_path: Path, one: str, other: str) -> None:
+    keys = two_keys(tmp_path, one, other)
+    assert keys[0] != keys[1]
+
+
+def test_argument_that_names_a_parent_is_sent_and_not_keyed(tmp_path: Path) -> None:
+    more = '[stages.p2]\npath = "p1"\n[stages.c1]\npath = "c"\nargs = { B = "p1" }\n'
+    more += '[stages.c2]\npath = "c"\nargs = { B = "p2" }\n'
+    stages(tmp_path, {"p1": "FROM scratch\n"}, more=more)
+    write(tmp_path, {"c/Dockerfile": "ARG B\nFROM ${B}\n"})
+    nodes = graph(tmp_path)
+    assert nodes.key(Node("c1", "amd64")) == nodes.key(Node("c2", "amd64"))
+    assert dict(nodes.spec(Node("c2", "amd64")).facts.args) == {"B": "p2"}
+    (shown,) = [i.shown for i in nodes.inputs(Node("c2", "amd64")) if i.role == "parent"]
+    assert shown == "p2"
+
+
+def test_a_trigger_may_declare_an_argument_of_the_head(tmp_path: Path) -> None:
+    """It takes the head's value, though nothing in this Dockerfile asks for it."""
+    files = {"a": "FROM scratch\nONBUILD ARG B\n", "one": "ARG B=1\nFROM a\n", "other": "ARG B=2\nFROM a\n"}
+    stages(tmp_path, files)
+    write(tmp_path, {"stages.lock": 'archive = "2025-01-31"\n'})
+    nodes = graph(tmp_path)
+    assert nodes.key(Node("one", "amd64")) != nodes.key(Node("other", "amd64"))
+
+
+def test_network_counts_where_something_runs(tmp_path: Path) -> None:
+    files = {
+        "a": "FROM scratch\nONBUILD LABEL a=b\n",
+        "b": "FROM scratch\n",
+        "c": "FROM b\nRUN x\n",
+        "d": "FROM a\n",
+    }
+    files["e"] = "FROM scratch AS x\nONBUILD RUN y\nFROM x\n"
+    stages(tmp_path, files)
+    write(tmp_path, {"stages.lock": 'archive = "2025-01-31"\n'})
+    before = keys(tmp_path)
+    text = (tmp_path / "stages.toml").read_text()
+    write(tmp_path, {"stages.toml": text + '[defaults]\nnetwork = "none"\n'})
+    after = keys(tmp_path)
+    assert {node[0] for node in after if before[node] != after[node]} == {"c", "d", "e"}
 
 
 # -- triggers ----------------------------------------------------------------------------------------
@@ -267,6 +379,39 @@ def test_trigger_of_a_parent_takes_the_whole_context(tmp_path: Path) -> None:
     # a trigger may run the package manager
     assert b.archive == "2025-01-31"
     assert (c.entries, c.archive) == ((), "")
+
+
+def test_triggers_of_a_part_that_is_not_the_parent_s_last(tmp_path: Path) -> None:
+    two = "FROM scratch AS x\nONBUILD COPY . /\nFROM scratch\nONBUILD COPY . /\nFROM scratch\n"
+    root = write(stages(tmp_path, {"a": two, "b": "FROM a\n"}), {"b/f": "x"})
+    assert not graph(root).spec(Node("b", "amd64")).entries
+    root = write(
+        stages(tmp_path, {"a": two, "b": "FROM a\n"}, more='[stages.c]\npath = "a"\ntarget = "X"\n'), {}
+    )
+    write(root, {"b/Dockerfile": "FROM c\n", "stages.lock": 'archive = "2025-01-31"\n'})
+    assert graph(root).spec(Node("b", "amd64")).entries
+
+
+def test_a_trigger_that_depends_on_the_machine_that_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key holds what is sent; where no trigger asks for it, all machines share the key."""
+    root = stages(
+        tmp_path, {"a": "FROM scratch\nONBUILD ARG BUILDARCH\n", "b": "FROM a\n", "c": "FROM n:1\n"}
+    )
+    write(root, {"p/Dockerfile": "FROM scratch\nONBUILD LABEL a=b\n", "q/Dockerfile": "FROM p\n"})
+    with (root / "stages.toml").open("a") as file:
+        file.write('[stages.p]\npath = "p"\n[stages.q]\npath = "q"\n')
+    write(root, {"stages.lock": 'archive = "2025-01-31"\n'})
+    registry = Registry({"n:1": resolved("n", onbuild=True)})
+    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/amd64")
+    one = keys(root, registry)
+    assert dict(graph(root, registry).spec(Node("b", "amd64")).facts.args) == {"BUILDARCH": "amd64"}
+    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/arm64")
+    other = keys(root, registry)
+    assert {node[0] for node in one if one[node] != other[node]} == {"b", "c"}
+    write(root, {"b/Dockerfile": "FROM a\nARG BUILDARCH=x\n"})
+    assert "ARG BUILDARCH has a default here" in fault(root, DockerfileError, "b", registry=registry)
 
 
 def test_trigger_of_an_image_from_outside(tmp_path: Path) -> None:

@@ -19,20 +19,23 @@ from stagegraph.model import Bootstrap, Node, Platform, Recipe
 pytestmark = pytest.mark.unit
 
 
+SIMPLE = facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1"})
+
+
 def spec(**changes: object) -> Spec:
     node = Spec(
         Node("x", "amd64"),
         Platform("amd64", "linux/amd64"),
         Recipe("x", source="stages.toml:7"),
         5,
-        facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1"}),
+        facts=SIMPLE,
         entries=(Entry("f", "file", sha("f")[7:], 1),),
         archive="2025-01-31",
     )
     return dataclasses.replace(node, **changes)  # type: ignore[arg-type]
 
 
-PARENT = Ancestor("parent", "base", sha("base"), "x/Dockerfile:1")
+PARENT = Ancestor("parent", "0", sha("base"), "x/Dockerfile:1", "base")
 
 
 def of(node: Spec, *ancestors: Ancestor, content: bool = False) -> str:
@@ -66,7 +69,7 @@ def test_digest_is_fixed() -> None:
 
 
 WORDS = st.text(alphabet=st.sampled_from('ab",[]\\ \n\udcff'), max_size=4)
-LISTS = st.lists(st.builds(Input, WORDS, WORDS, WORDS, st.just("")), max_size=4)
+LISTS = st.lists(st.builds(Input, WORDS, WORDS, WORDS, st.just(""), st.just("")), max_size=4)
 
 
 @given(LISTS, LISTS)
@@ -98,8 +101,7 @@ def test_where_is_not_hashed() -> None:
 MOVES = {
     "OCI platform": spec(platform=Platform("amd64", "linux/arm64")),
     "epoch": spec(epoch=6),
-    "target": spec(recipe=Recipe("x", target="t")),
-    "network": spec(recipe=Recipe("x", network="none")),
+    "network": spec(recipe=Recipe("x", network="none"), facts=dataclasses.replace(SIMPLE, runs=True)),
     "argument": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
     "instruction": spec(facts=facts("FROM base\nARG A\nCOPY f /g\n", args={"A": "1"})),
     "order of instructions": spec(facts=facts("FROM base\nCOPY f /\nARG A\n", args={"A": "1"})),
@@ -114,6 +116,12 @@ MOVES = {
     "a base that is bootstrapped": spec(bootstrap=Bootstrap("trixie")),
 }
 STAYS = {
+    "name of the target": spec(recipe=Recipe("x", target="t")),
+    "network where nothing runs": spec(recipe=Recipe("x", network="none")),
+    "name of a parent": spec(facts=facts("FROM other AS x\nARG A\nCOPY f /\n", args={"A": "1"})),
+    "argument of FROM": spec(
+        facts=facts("ARG B=base\nFROM $B\nARG A\nCOPY f /\n", args={"A": "1", "B": "o"})
+    ),
     "name of the node": spec(node=Node("y", "jetson")),
     "name of the platform": spec(platform=Platform("jetson", "linux/amd64", {"B": "1"})),
     "builder": spec(platform=Platform("amd64", "linux/amd64", {}, ("arm-farm", "default"))),
@@ -144,13 +152,17 @@ def test_does_not_move_the_key(name: str) -> None:
 @pytest.mark.parametrize(
     "ancestor",
     [
-        Ancestor("parent", "base", sha("other")),
-        Ancestor("parent", "bass", sha("base")),
-        Ancestor("image", "base", sha("base")),
+        PARENT._replace(digest=sha("other")),
+        PARENT._replace(name="1"),
+        PARENT._replace(role="image"),
     ],
 )
 def test_ancestor_moves_the_key(ancestor: Ancestor) -> None:
     assert of(spec(), ancestor) != of(spec())
+
+
+def test_name_of_an_ancestor_does_not_move_the_key() -> None:
+    assert of(spec(), PARENT._replace(shown="bass")) == of(spec())
 
 
 def test_order_of_ancestors_does_not_count() -> None:
@@ -189,14 +201,12 @@ def test_inputs_are_ordered_by_role_and_know_where_they_come_from() -> None:
         ("schema", "", ""),
         ("platform", "", ""),
         ("option", "epoch", ""),
-        ("option", "target", "stages.toml:7"),
-        ("option", "network", "stages.toml:7"),
         ("instruction", "", "x/Dockerfile:1"),
         ("instruction", "", "x/Dockerfile:2"),
         ("instruction", "", "x/Dockerfile:3"),
         ("argument", "A", "stages.toml:7"),
         ("file", "f", "x/f"),
-        ("parent", "base", "x/Dockerfile:1"),
+        ("parent", "0", "x/Dockerfile:1"),
         ("archive", "", "stages.lock"),
     ]
 
@@ -223,8 +233,11 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
         (spec(), MOVES["OCI platform"], ["platform changed: linux/amd64 -> linux/arm64"]),
         (
             spec(),
-            spec(recipe=Recipe("x", target="t", source="stages.toml:7")),
-            ['stages.toml:7: option target changed: "" -> t'],
+            spec(
+                recipe=Recipe("x", network="none", source="stages.toml:7"),
+                facts=dataclasses.replace(SIMPLE, runs=True),
+            ),
+            ["stages.toml:7: option network is new: none"],
         ),
         (spec(), MOVES["argument"], ["stages.toml:7: argument A changed: 1 -> 2"]),
         (
@@ -296,7 +309,7 @@ def test_sentences(old: Spec, new: Spec, sentences: list[str]) -> None:
             [f"x/Dockerfile:1: parent base changed: {sha('base')[7:19]} -> {sha('new')[7:19]}"],
         ),
         (
-            Ancestor("image", "debian", sha("d"), "x/Dockerfile:1"),
+            Ancestor("image", "0", sha("d"), "x/Dockerfile:1", "debian"),
             [
                 f"parent base is gone (was {sha('base')[7:19]})",
                 f"x/Dockerfile:1: image debian is new: {sha('d')[7:19]}",
@@ -331,6 +344,87 @@ def test_record_of_another_version_is_explained_as_far_as_it_goes() -> None:
         "instruction is gone (was RUN x)",
         "weather today is gone (was rain)",
     ]
+
+
+OLDER = [
+    Input("schema", "", "1"),
+    Input("instruction", "", '["FROM","",false,[],["base"],[],""]'),
+    Input("instruction", "", '["COPY","",false,["--from=b"],["/","/"],[],""]'),
+    Input("parent", "b files", sha("b")),
+    Input("parent", "base", sha("base")),
+]
+
+
+def newer(text: str, **names: str) -> list[Input]:
+    """The inputs of a Dockerfile whose edges, by their names, have digests of these words."""
+    found = facts(text)
+    ancestors = [
+        Ancestor(
+            "parent",
+            f"{place}{'' if edge.whole else ' files'}",
+            sha(names.get(edge.name, edge.name)),
+            "",
+            f"{edge.name}{'' if edge.whole else ' files'}",
+        )
+        for place, edge in enumerate(found.edges)
+    ]
+    bare = Recipe("x", source="stages.toml:7")
+    return [
+        i
+        for i in inputs(spec(facts=found, entries=(), archive="", recipe=bare), ancestors)
+        if i.role not in ("option", "platform")
+    ]
+
+
+TWO = "FROM base\nCOPY --from=b / /\n"
+
+
+def test_a_record_without_places_is_explained_by_names() -> None:
+    assert [str(change) for change in diff(OLDER, newer(TWO))] == ["schema changed: 1 -> 2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        (TWO, []),
+        (
+            "FROM base\nCOPY --from=c / /\n",
+            [
+                "x/Dockerfile:2: instruction changed: COPY --from=b / / -> COPY --from=c / /",
+                f"parent c files is new: {sha('c')[7:19]}",
+                f"parent b files is gone (was {sha('b')[7:19]})",
+            ],
+        ),
+        (
+            "FROM base\nCOPY --from=a /a /\nCOPY --from=b / /\n",
+            [
+                "x/Dockerfile:2: instruction is new: COPY --from=a /a /",
+                f"parent a files is new: {sha('a')[7:19]}",
+            ],
+        ),
+        (
+            "FROM b\nCOPY --from=base / /\n",
+            [
+                "x/Dockerfile:1: instruction changed: FROM base -> FROM b",
+                "x/Dockerfile:2: instruction changed: COPY --from=b / / -> COPY --from=base / /",
+                f"parent b is new: {sha('b')[7:19]}",
+                f"parent base files is new: {sha('base')[7:19]}",
+                f"parent base is gone (was {sha('base')[7:19]})",
+                f"parent b files is gone (was {sha('b')[7:19]})",
+            ],
+        ),
+    ],
+)
+def test_places_are_explained_by_names(text: str, sentences: list[str]) -> None:
+    assert [str(change) for change in diff(newer(TWO), newer(text))] == sentences
+
+
+def test_a_change_of_places_alone_is_told() -> None:
+    one = [Input("parent", "0", sha("a"), "", "a"), Input("parent", "1", sha("b"), "", "b")]
+    other = [Input("parent", "0", sha("b"), "", "b"), Input("parent", "1", sha("a"), "", "a")]
+    assert digest(one) != digest(other)
+    assert len(diff(one, other)) == 2
+    assert not diff(one, one)
 
 
 def test_role_of_a_change() -> None:

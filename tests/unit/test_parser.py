@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 #: Refused although the Go parser takes it: only the build would refuse it, or versions of BuildKit differ.
 REFUSED = re.compile(
     "text behind a JSON array|ONBUILD without an instruction|nothing follows|unknown instruction"
-    "|only one escape|unterminated heredoc"  # these behind ONBUILD, or behind a JSON array
+    "|only one escape|# escape= behind|unterminated heredoc"  # these behind ONBUILD, or behind a JSON array
 )
 #: An inline file whose name has space before it: BuildKit 0.22 and the port read it, the Go parser is older.
 LATER = re.compile(r"<<[\t\r ]+")

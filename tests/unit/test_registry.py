@@ -294,7 +294,7 @@ def test_ahead(tmp_path: Path) -> None:
         "one": "FROM deep\n",
         "two": "FROM scratch\nCOPY --from=deep / /\n",
         "below": "FROM base\n",
-        "here": "FROM below\n",
+        "here": "FROM below\nLABEL here=1\n",
         "broken": "FROM base\nCOPY none /\n",
         "top": "FROM one\nCOPY --from=broken / /\nCOPY --from=two / /\nCOPY --from=here / /\n",
     }

@@ -1,0 +1,102 @@
+"""What a Dockerfile is found to need, proven against BuildKit: it gives what everything gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kit import NATIVE
+from plain import Content, build, digest
+
+from stagegraph.context import Selection, ignore_file
+from stagegraph.dockerfile import analyse
+from stagegraph.errors import StagegraphError
+
+pytestmark = pytest.mark.engine
+
+FILES = ("a", "ax", "b", "bx", "$Ax", "d/a", "d/b", "d/e/a", "e/a")
+
+#: Dockerfile, and what the image ``base`` has as its environment.
+RULES = {
+    "ENV of a part wins over its ARG": "FROM scratch AS x\nENV A=b\nARG A=a\nFROM x\nCOPY $A* /o/",
+    "ARG behind ENV in one part": "FROM scratch\nENV A=b\nARG A=a\nCOPY $A* /o/",
+    "ARG of a part is seen in its child": "FROM scratch AS x\nARG A=b\nFROM x\nCOPY ${A:-a}* /o/",
+    "ENV of a part below": "FROM scratch AS x\nENV A=b\nFROM x AS y\nARG A=a\nFROM y\nCOPY $A* /o/",
+    "ENV from an ARG": "FROM scratch AS x\nARG A=a\nENV A=$A\nARG A=b\nFROM x\nCOPY $A* /o/",
+    "ARG over ENV of an image": "FROM base\nARG B=a\nCOPY $B* /o/",
+    "ENV of an image over ARG of a part": "FROM base AS x\nARG B=a\nFROM x\nCOPY $B* /o/",
+    "ARG of a part that no image has": "FROM base AS x\nARG A=b\nFROM x\nCOPY $A* /o/",
+    "ARG without a value over ENV of an image": "FROM base\nARG B\nCOPY $B* /o/",
+    "ARG without a value": "FROM scratch\nARG A\nCOPY ${A:-b}* /o/",
+    "global ARG": "ARG A=b\nFROM scratch AS x\nARG A\nFROM x\nCOPY $A* /o/",
+    "PATH": "FROM scratch\nCOPY ${PATH:+b}* /o/",
+    "trigger of a part": "FROM scratch AS x\nONBUILD ARG A=b\nONBUILD COPY $A* /o/\nFROM x",
+    "trigger of a part, ENV": "FROM scratch AS x\nONBUILD ENV A=b\nFROM x AS y\nARG A=a\nFROM y\n"
+    "COPY $A* /o/",
+    "triggers go one level": "FROM scratch AS x\nONBUILD COPY a /o/\nFROM x AS y\nFROM y\nCOPY b /o/",
+    "inline file of a trigger": "FROM scratch AS x\nONBUILD COPY <<E b /o/\nx\nE\nFROM x",
+    "escape behind an interpreter": "#!/usr/bin/env docker\n# escape=`\nFROM scratch\nARG V=A\n"
+    "COPY \\$V* /o/\nCOPY \\$Ax /p",
+    "escape": "# escape=`\nFROM scratch\nARG V=d\nCOPY $V/a /o/\nCOPY `$Ax /p",
+    "unknown directive": "# a=b\n# escape=`\nFROM scratch\nCOPY \\$A* /o/",
+    # a is named since buildx sends what d/link leads to only for another reason
+    "pattern of folders": "FROM scratch\nCOPY */* /o/\nCOPY a /p",
+    "pattern of folders below a link": "FROM scratch\nCOPY inside/* /o/",
+    "pattern that matches links": "FROM scratch\nCOPY i* d/l* /o/",
+    "pattern that a class takes further": "FROM scratch\nCOPY d[^x]b /o/",
+    "pattern behind a folder": "FROM scratch\nCOPY d/*/a /o/",
+    "quotes": "FROM scratch\nCOPY '$A'x /o/",
+    "replaced": "FROM scratch\nARG V=a.x\nCOPY ${V/./}* /o/\nCOPY ${V%.*}* /p/\nCOPY ${V//?.x/b}* /q/",
+    "all replaced": "FROM scratch\nARG V=abc\nCOPY ${V//*/b}* /o/",
+    "ignore file by a link": "FROM scratch\nCOPY . /o/",
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "tree"
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    (folder / "inside").symlink_to("d")
+    (folder / "outside").symlink_to("../nowhere")
+    (folder / "d/link").symlink_to("/a")
+    return folder
+
+
+def without_the_rest(tree: Path, text: str) -> bool:
+    """Leave what the program selects; whether it selects anything but everything."""
+    facts = analyse(text, "Dockerfile", args={}, docker=NATIVE, build_platform=NATIVE)
+    selection = Selection(tree, "Dockerfile", ignore_file(tree, "Dockerfile"))
+    chosen = {entry.path for entry in selection.select(facts.sources)}
+    for path in sorted((p for p in tree.rglob("*") if p.name != "Dockerfile"), reverse=True):
+        if path.relative_to(tree).as_posix() not in chosen:
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    return facts.sources is not None
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_is_selected_is_enough(tree: Path, tmp_path: Path, rule: str) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/Dockerfile").write_text("FROM scratch\nENV B=b\nWORKDIR /w\n")
+    _, layout = build(tmp_path / "base")
+    base = Path(f"{layout}@{digest(layout)}")
+    (tree / "Dockerfile").write_text(RULES[rule] + "\n")
+    if rule.startswith("ignore"):
+        (tree / ".dockerignore").symlink_to("/d/e/ignore")
+        (tree / "d/e/ignore").write_text("b*\n")
+    content, _ = build(tree, base=base)
+    assert isinstance(content, Content) and content.files, "nothing is built"
+    without_the_rest(tree, RULES[rule])
+    assert build(tree, base=base)[0] == content
+
+
+def test_ignore_file_that_is_a_link_out_of_the_folder(tree: Path) -> None:
+    """BuildKit sends what it names."""
+    (tree.parent / "common").write_text("b\n")
+    (tree / ".dockerignore").symlink_to("../common")
+    (tree / "Dockerfile").write_text("FROM scratch\nCOPY b /b\n")
+    content, _ = build(tree)
+    assert content is not None and "b" in content.paths
+    with pytest.raises(StagegraphError, match="the link leaves the stage's folder"):
+        ignore_file(tree, "Dockerfile")
