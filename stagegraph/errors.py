@@ -150,10 +150,15 @@ class ToolError(StagegraphError):
     exit_status = 28
 
 
+#: Words that a hint lists.
+_SHOWN = 24
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Sentence naming the nearest known word, or all of them when none is near."""
+    """Sentence naming the nearest known word, or the known ones when none is near; not more than a line."""
     words = sorted(known)
     close = get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known here: {', '.join(words)}" if words else "nothing is known here"
+    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return f"known here: {', '.join(words[:_SHOWN])}{more}" if words else "nothing is known here"

@@ -47,6 +47,8 @@ class Names:
         self.project = project
         self._aliases = {name: stage.name for stage in project.stages.values() for name in stage.names}
         self._tags = final_tags(project.images)
+        #: A further name by its repository: other tags of that are this project's too, or should be declared.
+        self._published = {split(name).repository: name for name in self._aliases if not is_bare(name)}
         self._stacked: dict[str, list[str]] = {}
         for stage in project.stages.values():
             if stage.below:
@@ -65,14 +67,20 @@ class Names:
                 return Node(BASE, self._platform(BASE, use))
             if (stand_in := self._stand_in(familiar(base.image), stage, recipe)) is None:
                 return Outside(base.image, base.source)
-            name, bare = familiar(stand_in), is_bare(stand_in)
-        elif (stand_in := self._stand_in(name, stage, recipe)) is not None:
-            name, bare = familiar(stand_in), is_bare(stand_in)
+            return self._declared(stand_in, use)
+        if (stand_in := self._stand_in(name, stage, recipe)) is not None:
+            return self._declared(stand_in, use)
         if found := self._named(name, use):
             return found
         if bare:
             raise self._no_stage(name, use)
+        if name not in recipe.contexts:
+            self._refuse_near(name, use)
         return Outside(name, use.where)
+
+    def _declared(self, stand_in: str, use: _Use) -> Node | Outside:
+        """What a stand-in leads to: who declares an image means it, however near to one of the project's."""
+        return self._named(familiar(stand_in), use) or Outside(familiar(stand_in), use.where)
 
     def frontend(self, reference: str, recipe: Recipe, where: str) -> str:
         """The image that a ``# syntax=`` line means: it, or what stands in for it.
@@ -105,17 +113,13 @@ class Names:
         return self._image(name, use)
 
     def _image(self, name: str, use: _Use) -> Node | None:
-        """The node whose final tag is ``name``. None for the image of another project, or one by digest."""
+        """The node whose final tag is ``name``; None for any other image, and for one by digest."""
         reference = split(name)
-        if reference.digest:
-            return None
-        if reference.repository not in self.project.repositories:
-            self._refuse_path(name, reference.repository, use)
+        if reference.digest or reference.repository not in self.project.repositories:
             return None
         image, platform = self._tags.get(reference.tag or "latest", (None, ""))
         if image is None:
-            what = f"{name} has this project's repository, but no image of the project gets that tag"
-            raise DockerfileError(use.where, what, self._meant(reference.tag))
+            return None
         if not platform:
             return self._node(image.stage, self._platform(name, use), use)
         if self.project.platforms[platform].docker != use.docker:
@@ -124,22 +128,36 @@ class Names:
             raise DockerfileError(use.where, what, hint)
         return self._node(image.stage, platform, use)
 
-    def _refuse_path(self, name: str, repository: str, use: _Use) -> None:
-        """Raises ``DockerfileError`` for REPO/STAGE: nothing of this project is pushed under such a name."""
+    def _refuse_near(self, name: str, use: _Use) -> None:
+        """Raises ``DockerfileError`` for an image from outside that is nearly one of this project's own.
+
+        It would be pinned once, and stay so whatever becomes of the stage. A digest is never near.
+        """
+        repository, tag, digest = split(name)
+        if digest:
+            return
+        mean = f'to mean that image all the same: [contexts] "{name}" = "{name}"'
+        if repository in self.project.repositories:
+            what = f"{name} has this project's repository, but no image of the project gets that tag"
+            raise DockerfileError(use.where, what, f"{self._meant(tag)}\n  {mean}")
+        if sibling := self._published.get(repository):
+            what = f"{name} has the repository of {sibling}, a name of stage {self._aliases[sibling]}"
+            hint = f'add it to the names of its stage: names = ["{name}"]'
+            raise DockerfileError(use.where, f"{what}, but is no name of a stage", f"{hint}\n  {mean}")
         for own in self.project.repositories:
             last = repository.removeprefix(f"{own}/")
             if last != repository and last in {*self.project.stages, *self.project.images}:
                 stage = self.project.images[last].stage if last in self.project.images else last
                 what = f"{name} looks like stage {stage} of this project, which has no such tag"
-                raise DockerfileError(use.where, what, f"write the stage's name: {stage}")
+                hint = f'write the stage\'s name: {stage}, or give it this one: names = ["{name}"]'
+                raise DockerfileError(use.where, what, f"{hint}\n  {mean}")
 
     def _meant(self, tag: str) -> str:
         """The hint for a tag that no image gets: the nearest one, with the stage that it means."""
         stages = {known: image.stage for known, (image, _) in self._tags.items()}
         stages = {stage: stage for stage in self.project.stages} | stages
         close = get_close_matches(tag, stages, n=1)
-        hint = f"did you mean the stage {stages[close[0]]!r}?" if close else nearest(tag, self._tags)
-        return f"{hint}\n  an image that was pushed earlier is named by its digest: REPO@sha256:..."
+        return f"did you mean the stage {stages[close[0]]!r}?" if close else nearest(tag, self._tags)
 
     def _no_stage(self, name: str, use: _Use) -> DockerfileError:
         known = [*self.project.stages, *(alias for alias in self._aliases if is_bare(alias))]

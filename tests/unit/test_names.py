@@ -150,7 +150,7 @@ def test_a_tag_that_no_image_gets(tmp_path: Path, reference: str, hint: str) -> 
     assert fault(family(tmp_path, f"FROM {reference}\n")) == (
         f"app/Dockerfile:1: {reference} has this project's repository, "
         f"but no image of the project gets that tag\n  {hint}\n"
-        "  an image that was pushed earlier is named by its digest: REPO@sha256:..."
+        f'  to mean that image all the same: [contexts] "{reference}" = "{reference}"'
     )
 
 
@@ -158,7 +158,8 @@ def test_a_tag_that_no_image_gets(tmp_path: Path, reference: str, hint: str) -> 
 def test_a_path_below_the_repository(tmp_path: Path, tail: str) -> None:
     said = fault(family(tmp_path, f"FROM example/atom/{tail}\n"))
     assert "looks like stage core of this project" in said
-    assert said.endswith("write the stage's name: core")
+    written = tail.removesuffix(":latest")
+    assert f'stage\'s name: core, or give it this one: names = ["example/atom/{written}"]' in said
 
 
 def test_a_digest_of_the_own_repository_is_from_outside(tmp_path: Path) -> None:
@@ -200,9 +201,24 @@ def test_a_further_name_made_of_arguments(tmp_path: Path) -> None:
     assert parents(family(tmp_path, text, more)) == ["core2:amd64"]
 
 
-def test_another_tag_of_a_further_name_is_from_outside(tmp_path: Path) -> None:
+def test_another_tag_of_a_further_name_must_be_declared(tmp_path: Path) -> None:
+    """Who forgets a name of a family would get an old image for ever."""
     more = '[stages.core2]\npath = "core"\nnames = ["ros:jazzy"]\n'
-    assert not parents(family(tmp_path, "FROM ros:humble\n", more))
+    assert fault(family(tmp_path, "FROM ros:humble\n", more)) == (
+        "app/Dockerfile:1: ros:humble has the repository of ros:jazzy, a name of stage core2, "
+        'but is no name of a stage\n  add it to the names of its stage: names = ["ros:humble"]\n'
+        '  to mean that image all the same: [contexts] "ros:humble" = "ros:humble"'
+    )
+    declared = family(tmp_path / "b", "FROM ros:humble\n", more + '[contexts]\n"ros:humble" = "ros:humble"\n')
+    assert external(graph(declared, Registry({"ros:humble": resolved("x")}))) == ["ros:humble"]
+    digest = family(tmp_path / "c", f"FROM ros@{sha('x')}\n", more)
+    assert external(graph(digest, Registry({f"ros@{sha('x')}": resolved("x")}))) == [f"ros@{sha('x')}"]
+
+
+def test_an_own_image_of_before_can_be_declared(tmp_path: Path) -> None:
+    more = IMAGES + '[contexts]\n"example/atom:2024" = "example/atom:2024"\n'
+    root = family(tmp_path, "FROM example/atom:2024\n", more)
+    assert external(graph(root, Registry({"example/atom:2024": resolved("x")}))) == ["example/atom:2024"]
 
 
 @pytest.mark.parametrize(
