@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .errors import UNRESOLVED, StagegraphError
 from .model import Node
 
 if TYPE_CHECKING:
@@ -14,6 +16,63 @@ if TYPE_CHECKING:
 
 #: Words of the command line as ``doit run`` was given them; None for other commands, which look at all tasks.
 words: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Nodes that have no key now, for one cause. ``first`` is the node whose own files or images are it."""
+
+    error: StagegraphError
+    first: str
+    nodes: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        others = len(self.nodes) - (self.first in map(str, self.nodes))
+        more = f" and {others} based on it" if others else ""
+        verb = "are" if others else "is"
+        return f"{self.first}{more} {verb} left out: {self.error}"
+
+
+@dataclass(frozen=True)
+class Goals:
+    """Nodes that a command looks at, and those that it cannot look at.
+
+    ``status`` is 0, or the exit status of the cause where the command cannot stand for what was asked for:
+    a node was asked for by name, something is broken, or all nodes are left out.
+    """
+
+    nodes: list[Node]
+    left_out: list[LeftOut]
+    status: int
+
+    def facts(self) -> list[dict[str, object]]:
+        """The nodes that are left out, for JSON."""
+        return [
+            {"node": str(node), "cause": out.first, "error": str(out.error), "status": out.error.exit_status}
+            for out in self.left_out
+            for node in out.nodes
+        ]
+
+
+def keyed(graph: Graph, nodes: Iterable[Node], *, by_name: bool, keep_going: bool) -> Goals:
+    """Those of ``nodes`` that have a key, and the others by cause.
+
+    Without ``keep_going`` only an image from outside that cannot be asked for is a reason to leave out a
+    node, and only where no node was asked for by name (``by_name``). Raises ``StagegraphError`` otherwise.
+    """
+    good, causes = list[Node](), dict[str, tuple[StagegraphError, list[Node]]]()
+    for node in nodes:
+        try:
+            graph.key(node)
+        except StagegraphError as error:
+            if not keep_going and (by_name or not isinstance(error, UNRESOLVED)):
+                raise
+            causes.setdefault(error.what, (error, []))[1].append(node)
+        else:
+            good.append(node)
+    left_out = [LeftOut(error, error.node or str(out[0]), tuple(out)) for error, out in causes.values()]
+    lasting = [out for out in left_out if by_name or not good or not isinstance(out.error, UNRESOLVED)]
+    return Goals(good, left_out, lasting[0].error.exit_status if lasting else 0)
 
 
 def named(graph: Graph, *, tests: bool) -> dict[str, list[Node]]:

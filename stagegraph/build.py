@@ -18,7 +18,7 @@ import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from . import bootstrap, packages
 from . import record as records
@@ -38,6 +38,7 @@ from .errors import (
 from .failure import cause, explain, too_late
 from .files import near, writing
 from .progress import Tracker
+from .references import split
 from .store import engine
 from .tools import environment, lines, popen, run, tail
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from .graph import External, Spec
     from .model import Node, Secret
     from .record import Record
+    from .store.folder import Folder
     from .store.layout import LayoutStore
 
 #: Layers are compressed once and then kept as they are in every store. zstd at its default level costs a
@@ -74,8 +76,8 @@ class Listener(Protocol):
 @dataclass(frozen=True)
 class Result:
     """A finished build: the manifest's digest and size (bytes), what a child can see of it, the versions of
-    its packages where the build installs any, whether a RUN came out of the builder's cache, and the machine
-    (``Record.machine``)."""
+    its packages where the build installs any, whether a RUN came out of the builder's cache, the machine and
+    the builder (``Record.machine``, ``Record.builder``)."""
 
     digest: str
     size: int
@@ -84,6 +86,7 @@ class Result:
     packages: tuple[str, ...]
     cached: bool = False
     machine: str = ""
+    builder: str = ""
 
 
 class Builder:
@@ -96,7 +99,7 @@ class Builder:
         builders: Builders,
         secrets: Mapping[str, Secret],
         listener: Listener,
-        logs: Path | None = None,
+        logs: Folder | None = None,
     ) -> None:
         """``logs`` is the folder for what the builder prints; ``logs`` of the layout by default."""
         self.root, self.layout, self.builders, self.secrets, self.listener = (
@@ -106,7 +109,7 @@ class Builder:
             secrets,
             listener,
         )
-        self.logs = logs or layout.root / "logs"
+        self.logs = logs or layout.folder.below("logs")
         self._introduced: set[str] = set()
 
     def build(self, spec: Spec, parents: Mapping[Node, Record], *, afresh: bool = False) -> Result:
@@ -116,11 +119,13 @@ class Builder:
         the build failed.
         """
         place = self.builders.choose(spec)
-        log = self.logs / f"{spec.kept_as.replace(':', '--')}.log"
-        with writing(log):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.unlink(missing_ok=True)  # it may be another user's
-        with self.layout.view() as view, writing(view), tempfile.TemporaryFile(dir=view) as tar:
+        name = f"{spec.kept_as.replace(':', '--')}.log"
+        with (
+            self.layout.view() as view,
+            _Log(self.logs.path / name, self.logs.create(name)) as log,
+            writing(view),
+            tempfile.TemporaryFile(dir=view) as tar,
+        ):
             if spec.bootstrap is not None:
                 self.listener.step(spec.node, f"mmdebstrap {spec.bootstrap.suite}")
                 root_archive = view / "rootfs.tar"
@@ -146,10 +151,11 @@ class Builder:
             digest = _digest(metadata)
         manifest = self.layout.json(digest)
         files, image = records.visible(self.layout.json(manifest["config"]["digest"]))
-        size = self.layout.blob(digest).stat().st_size
+        size = self.layout.size(digest)
         # where no stamp of the archive counts, packages are the parent's
         versions = packages.installed(self.layout, manifest) if spec.archive else ()
-        return Result(digest, size, files, image, versions, cached, place.machine)
+        who = self.builders.version(place)
+        return Result(digest, size, files, image, versions, cached, place.machine, who)
 
     # -- the call --------------------------------------------------------------------------------
 
@@ -165,9 +171,11 @@ class Builder:
             return "-"
         folder = self.root / spec.recipe.context
         selected = any(entry.path == spec.recipe.dockerfile for entry in spec.entries)
-        extra = {} if selected or spec.exposed else {spec.recipe.dockerfile: spec.text.encode()}
+        # the builder reads another text than COPY may see
+        apart = spec.exposed or (selected and spec.sent_text != spec.text)
+        extra = {} if selected or apart else {spec.recipe.dockerfile: spec.sent_text.encode()}
         write_tar(spec.entries, folder, extra, spec.epoch, tar)
-        if not spec.exposed:
+        if not apart:
             return "-"
         tar.seek(0)
         return _unpack(tar, view, spec)
@@ -187,17 +195,22 @@ class Builder:
             tar="false",
             **{"rewrite-timestamp": "true"},
             compression=COMPRESSION,
+            # the default today; what is not said may change with BuildKit's version, and digests with it
+            **{"oci-mediatypes": "true"},
             name="result",
         )
-        command = [*place.command(), "--progress=plain", "--provenance=false", "--sbom=false"]
+        command = [*place.command(), "--progress=rawjson", "--provenance=false", "--sbom=false"]
         command += [f"--platform={spec.platform.docker}", f"--network={spec.recipe.network}"]
         if context != "-":
             command.append(f"--file={view / 'Dockerfile'}")
         elif spec.bootstrap is None:
             command.append(f"--file={spec.recipe.dockerfile}")
+        if spec.archive:
+            command.append(f"--add-host={_dated(spec.archive)}")
         if spec.recipe.target:
             command.append(f"--target={spec.recipe.target}")
-        for name, value in {**spec.facts.args, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
+        frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
+        for name, value in {**spec.facts.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
             command.append(f"--build-arg={name}={value}")
         for name, source in self._named_contexts(spec, parents).items():
             command.append(f"--build-context={name}={source}")
@@ -222,9 +235,7 @@ class Builder:
             references.setdefault(image.edge.name, set()).add(image.digest)
         for image in spec.images:
             one = len(references[image.edge.name]) == 1
-            repository = image.reference.partition("@")[0]
-            head, _, tail = repository.rpartition("/")
-            repository = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
+            repository = split(image.reference).repository
             contexts[image.edge.name] = f"docker-image://{repository}@{image.digest if one else image.index}"
         return contexts
 
@@ -298,25 +309,36 @@ class Builder:
             return [f"--secret={_fields(id=name, env=secret.env)}"]
         return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
 
-    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: Path, place: Place) -> bool:
+    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: _Log, place: Place) -> bool:
         """Call buildx; whether a RUN came out of the builder's cache."""
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        mode = "ab" if spec.bootstrap else "wb"
         with (
-            log.open(mode, buffering=0) as out,
             popen(command, **pipes, env=environment()) as process,
             _time_limit(process, spec.recipe.timeout) as late,
         ):
             for line in lines(process, late.is_over):
-                out.write(line)
-                tracker.feed(line.decode(errors="replace"))
+                log.file.write(tracker.feed(line))
+            log.file.write(tracker.end())
             status = process.wait()
         if late.begun:
-            raise too_late(spec, tracker, log)
+            raise too_late(spec, tracker, log.path)
         if status != 0:
-            raise explain(spec, tracker, log, status, place.name)
+            raise explain(spec, tracker, log.path, status, place.name)
         return tracker.cached
+
+
+class _Log(NamedTuple):
+    """What the builder prints for one node: a new file, and its path for messages. Closed with the block."""
+
+    path: Path
+    file: BinaryIO
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
 
 
 class _Late:
@@ -352,6 +374,19 @@ def _time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[_Lat
             timer.cancel()
 
 
+def _dated(stamp: str) -> str:
+    """A host for ``--add-host`` that makes BuildKit look at the archive's stamp.
+
+    A new stamp changes nothing else that BuildKit sees: it would take the RUN out of its own cache, with the
+    packages of the old one. A RUN's cache key there has the names of additional hosts, not their addresses
+    (``CacheMap`` in https://github.com/moby/buildkit/blob/master/solver/llbsolver/ops/exec.go). So what was
+    run under this stamp is reused, and nothing else. ``/etc/hosts`` is mounted while a step runs, and in no
+    layer. A front end that ``# syntax=`` names passes hosts on, too: docker/dockerfile does since 1.0. Name
+    and address are reserved and lead nowhere (RFC 2606, RFC 5737).
+    """
+    return f"archive-{stamp}.stagegraph.invalid:192.0.2.1"
+
+
 def _fields(**fields: object) -> str:
     """The value of one of buildx's options that are read as a line of CSV: a path may hold a comma."""
     line = io.StringIO()
@@ -367,13 +402,13 @@ def _unpack(tar: IO[bytes], view: Path, spec: Spec) -> Path:
     with tarfile.open(fileobj=tar) as archive:
         # the tar is this program's own, of files the user asked to send; links may point anywhere
         archive.extractall(folder, filter="fully_trusted", numeric_owner=True)  # noqa: S202
-    (view / "Dockerfile").write_text(spec.text, encoding="utf-8")
+    (view / "Dockerfile").write_text(spec.sent_text, encoding="utf-8")
     # one beside the Dockerfile comes before .dockerignore, which has been applied, or was not in force
     (view / "Dockerfile.dockerignore").write_text("")
     return folder
 
 
-def _rootfs(spec: Spec, out: Path, log: Path) -> None:
+def _rootfs(spec: Spec, out: Path, log: _Log) -> None:
     """Write the root file system of a bootstrapped base as a tar to ``out``.
 
     Raises ``ToolError`` where mmdebstrap is missing and ``BuildError`` with its last lines where it fails.
@@ -387,15 +422,13 @@ def _rootfs(spec: Spec, out: Path, log: Path) -> None:
         )
     command = ["mmdebstrap", *bootstrap.arguments(spec.bootstrap, spec.platform.docker), str(out)]
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(spec.epoch), "DEBIAN_FRONTEND": "noninteractive"}
-    with (
-        log.open("wb") as file,
-        popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, env=env) as process,
-    ):
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": log.file, "stderr": subprocess.STDOUT}
+    with popen(command, **pipes, env=env) as process:
         status = process.wait()
     if status != 0:
-        what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{tail(log)}"
-        kind, hint = cause(log.read_text(errors="replace"))
-        raise kind(str(spec.node), what, f"{hint}\n  full log: {log}")
+        what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{tail(log.path)}"
+        kind, hint = cause(log.path.read_text(errors="replace"))
+        raise kind(str(spec.node), what, f"{hint}\n  full log: {log.path}")
 
 
 def _bootstrap_context(rootfs_tar: IO[bytes], size: int, epoch: int, out: IO[bytes]) -> None:

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import schema, stacks
+from . import claims, schema, stacks
 from .errors import ProjectError, nearest
 from .lines import Lines
 from .model import (
@@ -25,9 +25,11 @@ from .model import (
     Project,
     Recipe,
     Secret,
+    Settings,
     Stage,
 )
 from .recipes import Recipes
+from .references import familiar
 from .settings import Said, check_builder
 
 if TYPE_CHECKING:
@@ -112,9 +114,10 @@ class _Builder(Recipes):
         self.check_tags(images.values())
         tests = {image.test: self.test(image) for image in images.values() if image.test}
         self.check_stacks(tests)
-        return Project(
+        settings = self.said.settings(head, self.lines)
+        project = Project(
             root=self.root,
-            settings=self.said.settings(head, self.lines),
+            settings=settings,
             platforms=self.platforms,
             bases=self.bases(),
             stages=stacks.expand(stages, ((self.stacks[i.name], i.platforms) for i in images.values()))
@@ -122,7 +125,10 @@ class _Builder(Recipes):
             images=images,
             epoch=epoch,
             secrets={name: self.secret(name) for name in self.named(("secrets",), schema.SECRET)},
+            repositories=_repositories(head, settings),
         )
+        claims.check(project, self.tables, self.lines)
+        return project
 
     # -- tables ----------------------------------------------------------------------------------
 
@@ -239,7 +245,18 @@ class _Builder(Recipes):
             where = (*path, "alternatives", key)
             self.check_recipe(self.table(where, "alternative"), where)
         recipes = {platform.name: self.recipe(name, table, platform) for platform in self.platforms.values()}
-        return Stage(name, table.get("description", ""), recipes, self.lines.where(*path))
+        names = tuple(table.get("names", ()))
+        for other in names:
+            if not isinstance(other, str) or not schema.REFERENCE.fullmatch(other):
+                hint = 'a reference, such as "ros:jazzy-ros-core"'
+                raise self.error((*path, "names"), f"stage {name}: {other!r} is not an image", hint)
+        return Stage(
+            name,
+            table.get("description", ""),
+            recipes,
+            self.lines.where(*path),
+            names=tuple(map(familiar, names)),
+        )
 
     def image(self, name: str) -> Image:
         path = ("images", name)
@@ -337,6 +354,8 @@ class _Builder(Recipes):
                 network=self.defaults.get("network", "default"),
                 args=defaults | dict(self.platforms[name].args) | {"IMAGE": image.stage},
                 timeout=timeout,
+                contexts=self.contexts(self.tables, ()),
+                own_frontend=self.defaults.get("frontend") == "builder",
                 source=where,
             )
             for name in image.platforms
@@ -350,3 +369,10 @@ class _Builder(Recipes):
         if "env" in table and not schema.VARIABLE.fullmatch(table["env"]):
             raise self.error(("secrets", name, "env"), f"{table['env']!r} is not the name of a variable")
         return Secret(**table)
+
+
+def _repositories(head: Mapping[str, Any], settings: Settings) -> frozenset[str]:
+    """The names that the repository of final images has, in their short form."""
+    repos = {str(head["repo"]) if "repo" in head else settings.repo, settings.repo}
+    hosts = {str(head.get("registry", "")).removesuffix("/"), settings.registry, ""}
+    return frozenset(familiar(f"{host}/{repo}" if host else repo) for repo in repos for host in hosts)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .errors import DockerfileError, nearest
 from .facts import Edge, Facts, Part
 from .instructions import Instruction, is_remote, mounts, parse, pinned
+from .references import familiar, is_bare
 from .stacks import ARGUMENT as STACK_ARGUMENT
 from .variables import APART, AUTOMATIC_ARGS, Scope, expand, normal_platform, platform_args, variables
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
-_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 @dataclass
@@ -54,23 +54,12 @@ def analyse(
     Raises ``DockerfileError``.
     """
     instructions, directives = parse(text, name)
-    if (syntax := directives.get("syntax")) and not unpinned:
-        _check_syntax(f"# syntax={syntax}", syntax, f"{name}:1")
     return _Walk(name, args, docker, build_platform, directives, unpinned).run(instructions, target)
 
 
 def has_onbuild(text: str, name: str) -> bool:
     """Whether the Dockerfile leaves triggers for those that start from it. Raises ``DockerfileError``."""
     return any(instruction.cmd == "ONBUILD" for instruction in parse(text, name)[0])
-
-
-def _check_syntax(said: str, syntax: str, where: str) -> None:
-    if not _DIGEST.search((syntax.split() or [""])[0]):
-        raise DockerfileError(
-            where,
-            f"'{said}' names a builder front end that can change under the same tag",
-            'remove it (the builder has its own), add its @sha256:..., or set unpinned = "allow"',
-        )
 
 
 class _Walk:
@@ -133,7 +122,7 @@ class _Walk:
         while below is not None:
             stage, platform = below, platform or below.platform
             below = _named(stages[: stage.index], stage.base)
-        return Part(_familiar(stage.base), platform, runs)
+        return Part(familiar(stage.base), platform, runs)
 
     def _first_from(self, instructions: Sequence[Instruction]) -> int:
         for index, instruction in enumerate(instructions):
@@ -263,9 +252,11 @@ class _Walk:
     def _edge(self, name: str, platform: str, line: int, *, whole: bool) -> None:
         if name == "scratch":
             return
-        name = _familiar(name)
+        bare, name = is_bare(name), familiar(name)
         asked = "" if platform == self.docker else platform
-        self.edges.setdefault((name, asked, whole), Edge(name, asked, line, whole))
+        known = self.edges.get((name, asked, whole))
+        if known is None or (bare and not known.bare):
+            self.edges[name, asked, whole] = Edge(name, asked, line, whole, bare)
 
     def _note_build_args(self, names: Iterable[str]) -> None:
         """Send what the key holds for BUILDPLATFORM and its like, so that another builder changes nothing."""
@@ -289,9 +280,6 @@ class _Walk:
             elif name in self.candidates:
                 self.declared[name] = self.candidates[name]
                 scope.set(name, self.candidates[name])
-                if name == "BUILDKIT_SYNTAX" and not self.unpinned:
-                    where = f"{self.name}:{instruction.line}"
-                    _check_syntax(f"{name}={self.candidates[name]}", self.candidates[name], where)
             elif has_default:
                 # whether one word of an ARG sees another's value depends on the version of BuildKit
                 scope.set(name, None if not top and used & own else self._expand(default, scope, instruction))
@@ -432,11 +420,3 @@ def _uses_archive(instruction: Instruction) -> bool:
     if instruction.cmd not in ("RUN", "ONBUILD") or instruction.flag("network") == "none":
         return False
     return _PACKAGE_MANAGER.search(instruction.original) is not None
-
-
-def _familiar(name: str) -> str:
-    """An image's name as BuildKit compares it with a named context's (reference.FamiliarString)."""
-    for prefix in ("docker.io/", "index.docker.io/"):
-        name = name.removeprefix(prefix)
-    short = name.removeprefix("library/")
-    return (name if "/" in short else short).removesuffix(":latest")

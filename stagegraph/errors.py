@@ -17,7 +17,8 @@ class StagegraphError(Exception):
     """Base of all errors shown to a user as one message.
 
     ``where`` is a file with line (``stages.toml:12``), a node (``blas:aarch64``) or a tool; ``what``
-    is the fault; ``hint`` is what to do.
+    is the fault; ``hint`` is what to do. ``node`` is the node whose own files or images are the cause, where
+    the graph found it; "" elsewhere.
     """
 
     exit_status: ClassVar[int] = 1
@@ -25,6 +26,7 @@ class StagegraphError(Exception):
     def __init__(self, where: str, what: str, hint: str = "") -> None:
         super().__init__(where, what, hint)
         self.where, self.what, self.hint = where, what, hint
+        self.node = ""
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
@@ -131,6 +133,10 @@ class StoreError(StagegraphError):
     """A store cannot be read or written."""
 
     exit_status = 27
+
+
+class LinkError(StoreError):
+    """A folder below ``cache/`` is a link, or something else that is no folder."""
 
 
 #: What an image from outside that cannot be resolved now comes to: it is not there, not pinned, or not to be

@@ -19,13 +19,15 @@ class Edge(NamedTuple):
 
     ``name`` is as BuildKit compares names: without ``docker.io/library/`` and ``:latest``. ``platform`` is
     the OCI platform asked for with ``--platform``, or "" for the build's own. ``whole`` says that the image's
-    configuration counts too (``FROM``), not only its files (``COPY --from``).
+    configuration counts too (``FROM``), not only its files (``COPY --from``). ``bare``: the Dockerfile writes
+    one word, with neither path nor tag.
     """
 
     name: str
     platform: str
     line: int
     whole: bool
+    bare: bool = False
 
 
 class Part(NamedTuple):

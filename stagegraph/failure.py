@@ -16,6 +16,7 @@ from .errors import (
     OutOfMemoryError,
     RegistryError,
     StagegraphError,
+    ToolError,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ _CAUSES = (
         r"|unexpected EOF|graceful_stop|no active session|^context deadline exceeded|no valid drivers found",
         EngineError,
         "the engine or builder went away during the build; run again when it is up",
+        printed=False,
+    ),
+    _Cause(
+        r"invalid progress mode",
+        ToolError,
+        "docker buildx 0.13 or later is needed",
         printed=False,
     ),
     _Cause(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from .errors import DiskFullError, StoreError
 
@@ -40,6 +41,20 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"
         raise StoreError(str(path), what, "check whose it is, and its permissions") from error
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """A regular file, to be read; ``FileNotFoundError`` for a link, a FIFO and the like."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise FileNotFoundError(errno.ENOENT, "no regular file", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -5,6 +5,7 @@ Reads Dockerfiles and contexts (through ``context``), each once; everything afte
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform as host
 import threading
@@ -16,13 +17,15 @@ from typing import TYPE_CHECKING
 from . import key, stacks
 from .context import Entry, Selection, ignore_file
 from .dockerfile import analyse, has_onbuild
-from .errors import ContextError, DockerfileError, ProjectError, nearest
+from .errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, StagegraphError, nearest
 from .facts import Edge, Facts
-from .instructions import declared_args, parse
-from .model import BASE, Base, Bootstrap, ExternalBase, Node, Platform, Project, Recipe
+from .instructions import declared_args, parse, without_syntax
+from .model import BASE, Bootstrap, Node, Platform, Project, Recipe
+from .names import Names, Outside
+from .references import split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from .key import Input
@@ -61,6 +64,20 @@ class External:
 
 
 @dataclass(frozen=True)
+class Frontend:
+    """An image that reads the Dockerfile (``# syntax=REFERENCE OPTIONS``), and what it is pinned to."""
+
+    reference: str
+    digest: str
+    options: str = ""
+
+    @property
+    def pinned(self) -> str:
+        """The value of BUILDKIT_SYNTAX, which comes before the Dockerfile's own line."""
+        return f"{split(self.reference).repository}@{self.digest} {self.options}".rstrip()
+
+
+@dataclass(frozen=True)
 class Spec:
     """A node with everything that determines it, parents apart. ``dockerfile`` is relative to the project.
 
@@ -76,6 +93,7 @@ class Spec:
     entries: tuple[Entry, ...] = ()
     parents: tuple[Parent, ...] = ()
     images: tuple[External, ...] = ()
+    frontend: Frontend | None = None
     bootstrap: Bootstrap | None = None
     archive: str = ""
     text: str = ""
@@ -84,6 +102,11 @@ class Spec:
     @property
     def dockerfile(self) -> str:
         return f"{self.recipe.context}/{self.recipe.dockerfile}"
+
+    @property
+    def sent_text(self) -> str:
+        """The Dockerfile as it is sent: the builder's own front end must not see ``# syntax=``."""
+        return without_syntax(self.text) if self.recipe.own_frontend else self.text
 
     @property
     def kept_as(self) -> str:
@@ -98,11 +121,22 @@ def _edge_name(edge: Edge) -> str:
     return f"{edge.name}{platform}{'' if edge.whole else ' files'}"
 
 
+@contextlib.contextmanager
+def _concerning(node: Node) -> Iterator[None]:
+    """Errors of the block name the node, unless they name one that is nearer to the cause."""
+    try:
+        yield
+    except StagegraphError as error:
+        error.node = error.node or str(node)
+        raise
+
+
 class Graph:
     """All nodes of a project. Nothing is read before it is asked for, and then once. Safe for threads."""
 
     def __init__(self, project: Project, lock: Lock) -> None:
         self.project, self.lock = project, lock
+        self.names = Names(project)
         self._specs: dict[Node, Spec] = {}
         self._inputs: dict[Node, list[Input]] = {}
         self._keys: dict[Node, str] = {}
@@ -120,14 +154,15 @@ class Graph:
 
     def spec(self, node: Node) -> Spec:
         """Raises ``DockerfileError``, ``ContextError``, ``LockError``, ``ResolveError``."""
-        with self._lock:
+        with self._lock, _concerning(node):
             if node not in self._specs:
                 self._specs[node] = self._read(node)
             return self._specs[node]
 
     def parents(self, node: Node) -> list[Node]:
         """Distinct parents in the order of the Dockerfile. Reads that alone: no context, no lock."""
-        return list(dict.fromkeys(parent.node for parent in self._edges(node)))
+        with _concerning(node):
+            return list(dict.fromkeys(parent.node for parent in self._edges(node)))
 
     def key(self, node: Node) -> str:
         """The recipe key, ``sha256:...``."""
@@ -234,6 +269,7 @@ class Graph:
             entries=entries,
             parents=parents,
             images=images,
+            frontend=self._frontend(recipe, facts, name),
             # a trigger may install packages; what it does stands in the parent
             archive=self.lock.archive() if facts.uses_archive or recipe.archive or triggered else "",
             text=text,
@@ -278,7 +314,9 @@ class Graph:
                 name, what, f"FROM ${{{stacks.ARGUMENT}}}, with ARG {stacks.ARGUMENT} before it"
             )
         if image := self.project.tested_by(node.stage):
-            if not any(edge.name == image.stage for edge in facts.edges):
+            own = self.project.platforms[node.platform]
+            used = [self.names.meaning(edge, node.stage, recipe, own) for edge in facts.edges]
+            if not any(isinstance(found, Node) and found.stage == image.stage for found in used):
                 what = f"the test of image {image.name} does not use it"
                 raise DockerfileError(name, what, "ARG IMAGE, then FROM ${IMAGE}")
             if not any(instruction.cmd == "RUN" for instruction in facts.instructions):
@@ -293,77 +331,54 @@ class Graph:
                 nearest(arg, declared),
             )
 
-    def _parent(self, edge: Edge, own: Platform, name: str) -> Node | None:
-        """The node that an edge leads to, None where that is an image from outside."""
-        outside = edge.name not in self.project.stages and edge.name != BASE
-        if outside or (edge.name == BASE and isinstance(self._base(edge, own), ExternalBase)):
-            return None
-        node = Node(edge.name, self._platform(edge, own, name))
-        if edge.name != BASE and node.platform not in self.project.stages[edge.name].recipes:
-            images = [i.name for i in self.project.images.values() if i.stage == edge.name] or [edge.name]
-            what = f"{edge.name} is not made for {node.platform}"
-            raise DockerfileError(
-                f"{name}:{edge.line}", what, f"platforms of {', '.join(images)} in stages.toml"
-            )
-        return node
-
-    def _base(self, edge: Edge, own: Platform) -> Base:
-        """The base that an edge means; an image from outside may have platforms that the project has not."""
-        rows = self.project.platforms.values()
-        other = next((p for p in rows if p.docker == edge.platform), own) if edge.platform else own
-        return self.project.bases[other.name]
-
     def _edges(self, node: Node) -> tuple[Parent, ...]:
         """Edges to other nodes of the project."""
-        if self.project.recipe(node) is None:
-            return ()
-        own, name = self.project.platforms[node.platform], self._name(node)
-        _, facts = self._facts(node)
-        for edge in facts.edges:
-            if image := self.project.tested_by(edge.name):
-                what = f"{edge.name} is the test of image {image.name}; nothing can stand on it"
-                raise DockerfileError(f"{name}:{edge.line}", what, f"use {image.name} itself")
-        nodes = ((edge, self._parent(edge, own, name)) for edge in facts.edges)
-        return tuple(Parent(edge, parent) for edge, parent in nodes if parent is not None)
+        return tuple(Parent(edge, found) for edge, found in self._meanings(node) if isinstance(found, Node))
+
+    def _meanings(self, node: Node) -> list[tuple[Edge, Node | Outside]]:
+        """Every edge of a node's Dockerfile and what it leads to."""
+        recipe = self.project.recipe(node)
+        if recipe is None:
+            return []
+        own, (_, facts) = self.project.platforms[node.platform], self._facts(node)
+        return [(edge, self.names.meaning(edge, node.stage, recipe, own)) for edge in facts.edges]
 
     def _externals(self, node: Node) -> tuple[External, ...]:
         """Edges to images from outside, pinned."""
         own, name = self.project.platforms[node.platform], self._name(node)
         images: list[External] = []
-        for edge in self._facts(node)[1].edges:
-            if self._parent(edge, own, name) is not None:
+        for edge, found in self._meanings(node):
+            if not isinstance(found, Outside):
                 continue
-            docker = edge.platform or own.docker
-            reference, where = edge.name, f"{name}:{edge.line}"
-            if on_others := stacks.standing(self.project.stages.values(), edge.name):
-                what = f"{edge.name} stands on another stage wherever it is used"
-                raise DockerfileError(where, what, f"name what it comes to: {' or '.join(on_others)}")
-            if edge.name == BASE:
-                base = self._base(edge, own)
-                assert isinstance(base, ExternalBase)
-                reference, where = base.image, base.source
-            known = () if edge.name == BASE else self.project.stages
-            pin = self.lock.image(reference, docker, where, known)
-            images.append(External(edge, reference, pin.digest, pin.index))
+            pin = self.lock.image(found.reference, edge.platform or own.docker, found.where)
+            images.append(External(edge, found.reference, pin.digest, pin.index))
             others = {i.reference for i in images if i.edge.name == edge.name}
             others |= {"a stage" for parent in self._edges(node) if parent.edge.name == edge.name}
-            if others := others - {reference}:
-                what = f"{edge.name} is {reference} for one platform and {min(others)} for another"
+            if others := others - {found.reference}:
+                what = f"{edge.name} is {found.reference} for one platform and {min(others)} for another"
                 hint = "one Dockerfile can use a base for two platforms only if it is one image of both"
                 raise DockerfileError(f"{name}:{edge.line}", what, hint)
         return tuple(images)
 
-    def _platform(self, edge: Edge, own: Platform, name: str) -> str:
-        if not edge.platform:
-            return own.name
-        for platform in self.project.platforms.values():
-            if platform.docker == edge.platform:
-                return platform.name
-        raise DockerfileError(
-            f"{name}:{edge.line}",
-            f"{edge.name} is wanted for {edge.platform}, which is no platform of this project",
-            "declare a platform with that docker value in stages.toml",
-        )
+    def _frontend(self, recipe: Recipe, facts: Facts, name: str) -> Frontend | None:
+        """What reads the Dockerfile if not the builder's own front end, pinned.
+
+        BUILDKIT_SYNTAX as an argument comes before the Dockerfile's own line (BuildKit,
+        frontend/dockerfile/builder/build.go). An image by digest is fixed already.
+        """
+        line = "" if recipe.own_frontend else facts.directives.get("syntax", "")
+        written = (facts.args.get("BUILDKIT_SYNTAX") or line).split(maxsplit=1)
+        if not written:
+            return None
+        reference, options = self.names.frontend(written[0], recipe), " ".join(written[1:])
+        if digest := split(reference).digest:
+            return Frontend(reference, digest, options)
+        try:
+            pin = self.lock.image(reference, host_platform(), f"{name}:1")
+        except UNRESOLVED as error:
+            hint = f'{error.hint}\n  or let the builder\'s own front end read it: frontend = "builder"'
+            raise type(error)(error.where, error.what, hint) from None
+        return Frontend(reference, pin.index, options)
 
     def _onbuild(self, parents: tuple[Parent, ...], images: tuple[External, ...]) -> bool:
         """Whether a start image leaves triggers that read the context of this build."""

@@ -125,6 +125,22 @@ def _directives(text: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if name in ("syntax", "escape")}
 
 
+def without_syntax(text: str) -> str:
+    """The text without its directive ``syntax``; instructions keep the numbers of their lines.
+
+    An empty comment stands behind the other directives instead: a comment before them would end them
+    (BuildKit, frontend/dockerfile/parser/directives.go).
+    """
+    lines = text.removeprefix("\ufeff").split("\n")
+    first = end = int(lines[0].startswith("#!"))
+    while end < len(lines) and _DIRECTIVE.match(lines[end]):
+        end += 1
+    others = [line for line in lines[first:end] if not re.match(r"\s*#\s*syntax\s*=", line, re.IGNORECASE)]
+    if len(others) == end - first:
+        return text
+    return "\n".join([*lines[:first], *others, *["#"] * (end - first - len(others)), *lines[end:]])
+
+
 def mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
     """Each ``RUN --mount=type=bind,from=x`` as a mapping; bare words (``readonly``) map to ""."""
     if instruction.cmd != "RUN":

@@ -106,7 +106,11 @@ def _stage(spec: Spec) -> Iterator[Input]:
     yield Input("option", "target", recipe.target, recipe.source)
     yield Input("option", "network", recipe.network, recipe.source)
     for name, value in sorted(facts.directives.items()):
-        yield Input("option", name, value, spec.dockerfile)
+        if name != "syntax":
+            yield Input("option", name, value, spec.dockerfile)
+    if spec.frontend:
+        pinned = f"{spec.frontend.digest} {spec.frontend.options}".rstrip()
+        yield Input("option", "syntax", pinned, f"{spec.dockerfile}:1")
     for step in facts.instructions:
         yield Input("instruction", "", _json(step.canonical), f"{spec.dockerfile}:{step.line}")
     for name, value in sorted(facts.args.items()):

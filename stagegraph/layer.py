@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, cast
 
 from .errors import StoreError
+from .files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
 def _plain(path: Path) -> Iterator[IO[bytes]]:
     import zstandard
 
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(4)
         file.seek(0)
         if start == _ZSTD:

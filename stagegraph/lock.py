@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from .errors import UNRESOLVED, LockError, ResolveError, StagegraphError, nearest
 from .files import write_atomically
 from .key import is_digest
+from .references import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -93,17 +94,17 @@ class Lock:
                 self._say(f"{FILE}: the archive's date is {today} from now on; commit it")
             return str(self._data["archive"])
 
-    def image(self, reference: str, docker: str, where: str, stages: Iterable[str] = ()) -> Pin:
+    def image(self, reference: str, docker: str, where: str) -> Pin:
         """The pin of ``reference`` for an OCI platform; resolved and written when missing.
 
         A reference that has a digest already is resolved like any other, since it may name an index.
-        ``where`` and ``stages`` are for the message of ``LockError`` or ``ResolveError``.
+        ``where`` is for the message of ``LockError`` or ``ResolveError``.
         """
         with self._guard:
             entry = self._images().get(reference, {})
             if docker not in entry:
                 self._refuse(f"{reference} for {docker}", where)
-                found = self._look_up(reference, docker, where, stages, entry.get("index"))
+                found = self._look_up(reference, docker, where, entry.get("index"))
 
                 def add(data: dict[str, Any]) -> None:
                     # what another process has pinned meanwhile stays
@@ -164,7 +165,7 @@ class Lock:
         platforms = [name for name in old if name not in _NO_PLATFORM]
         if "@" in reference or not platforms:
             return old
-        found, new = self._ask(reference, FILE, ()), dict[str, Any]()
+        found, new = self._ask(reference, FILE), dict[str, Any]()
         for docker in platforms:
             new |= _entry(found, reference, docker, FILE)
         return new
@@ -179,13 +180,11 @@ class Lock:
 
     # -- asking ----------------------------------------------------------------------------------
 
-    def _look_up(
-        self, reference: str, docker: str, where: str, stages: Iterable[str], index: str | None
-    ) -> dict[str, Any]:
+    def _look_up(self, reference: str, docker: str, where: str, index: str | None) -> dict[str, Any]:
         """The entry's new values, out of ``index`` if other platforms are pinned already."""
-        found = self._ask(reference, where, stages)
+        found = self._ask(reference, where)
         if index and found.index != index:
-            repository = _repository(reference)
+            repository = split(reference).repository
             try:
                 found = self._resolve(f"{repository}@{index}")
             except ResolveError as error:
@@ -197,17 +196,14 @@ class Lock:
                 ) from None
         return _entry(found, reference, docker, where)
 
-    def _ask(self, reference: str, where: str, stages: Iterable[str]) -> Resolved:
+    def _ask(self, reference: str, where: str) -> Resolved:
         try:
             if reference in self._unresolved:
                 raise self._unresolved[reference]
             return self._resolve(reference)
         except UNRESOLVED as error:
             self._unresolved[reference] = error
-            hint = error.hint
-            if stages and re.fullmatch(r"[a-z0-9._-]+", reference):
-                hint = f"no stage of this name either: {nearest(reference, stages)}\n  {hint}"
-            raise type(error)(where, f"{reference}: {error.what}", hint) from None
+            raise type(error)(where, f"{reference}: {error.what}", error.hint) from None
 
     # -- file ------------------------------------------------------------------------------------
 
@@ -275,13 +271,6 @@ def _check(data: dict[str, Any]) -> None:
             if not (isinstance(value, bool) if key == "onbuild" else is_digest(value)):
                 kind = "true or false" if key == "onbuild" else "a digest"
                 raise LockError(FILE, f"{reference}: {key} is not {kind}: {value!r}", _ANEW)
-
-
-def _repository(reference: str) -> str:
-    """A reference without tag and digest."""
-    name = reference.partition("@")[0]
-    head, slash, tail = name.rpartition("/")
-    return head + slash + tail.partition(":")[0]
 
 
 @contextlib.contextmanager

@@ -55,9 +55,11 @@ class Recipe:
     ``context`` is the stage's folder relative to the project; ``args`` are candidates: only those that
     the Dockerfile declares are sent. ``own_args`` names those given for this stage itself, which must be
     declared. ``timeout`` is how many seconds a build may take, 0 for as long as it likes. ``native`` is the
-    OCI platform at whose speed its programs run, "" for its own. Neither is part of the key. ``alternative``
-    is the name of the one in force. ``source`` is where in ``stages.toml`` the stage is written
-    (``stages.toml:7``).
+    OCI platform at whose speed its programs run, "" for its own. Neither is part of the key. ``contexts`` are
+    stand-ins: what takes the place of a reference from outside, by the reference in its short form.
+    ``own_frontend``: the builder's own front end reads the Dockerfile, whatever its ``# syntax=`` line names.
+    ``alternative`` is the name of the one in force. ``source`` is where in ``stages.toml`` the stage is
+    written (``stages.toml:7``).
     """
 
     context: str
@@ -70,6 +72,8 @@ class Recipe:
     archive: bool = False
     timeout: int = 0
     native: str = ""
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    own_frontend: bool = False
     alternative: str = ""
     source: str = ""
 
@@ -102,7 +106,8 @@ class Stage:
     ``recipes`` is by platform name: all of the project's, or those of the images that a stacked stage or a
     test is for.
 
-    ``below`` is the stage that it stands on in a stack, "" where it is part of none.
+    ``below`` is the stage that it stands on in a stack, "" where it is part of none. ``names`` are further
+    references that mean it, in their short form.
     """
 
     name: str
@@ -110,6 +115,7 @@ class Stage:
     recipes: Mapping[str, Recipe]
     source: str = ""
     below: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Project:
-    """All that ``stages.toml`` and the command line say. ``bases`` is by platform name."""
+    """All that ``stages.toml`` and the command line say. ``bases`` is by platform name.
+
+    ``repositories`` are the names of the repository that final images get, with and without the registry, as
+    ``[project]`` declares them and as the call sets them.
+    """
 
     root: Path
     settings: Settings
@@ -165,6 +175,7 @@ class Project:
     images: Mapping[str, Image]
     epoch: int = DEFAULT_EPOCH
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    repositories: frozenset[str] = frozenset()
 
     @property
     def cache(self) -> Path:

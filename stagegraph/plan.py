@@ -130,7 +130,9 @@ def alike(graph: Graph, node: Node) -> Iterator[Node]:
 
 
 def _made_of(recipe: Recipe) -> tuple[object, ...]:
-    return recipe.context, recipe.dockerfile, recipe.target, recipe.network, recipe.args, recipe.archive
+    """What of a recipe its key is made of."""
+    files = recipe.context, recipe.dockerfile, recipe.target, recipe.own_frontend
+    return *files, recipe.network, recipe.args, recipe.contexts, recipe.archive
 
 
 def _build(graph: Graph, node: Node, parents: Iterable[Step], known: Record | None) -> Step:

@@ -8,7 +8,6 @@ explain the next build.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,9 @@ from .key import is_digest
 from .record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable
 
+    from .store.folder import Folder
     from .store.layout import LayoutStore
 
 #: Damaged blobs and logs are for whoever looks into a failure, the rest was left by who was killed.
@@ -31,12 +30,13 @@ _FOLDERS = ("damaged", "logs", "tmp")
 class Selection:
     """What stays and what goes. ``kept`` are records with whole images, ``noted`` those that only explain.
 
-    ``doomed`` are files and folders to remove; sizes are in bytes.
+    ``doomed`` are files and folders to remove, each as a folder of the store and a name in it; sizes are in
+    bytes.
     """
 
     kept: tuple[Record, ...]
     noted: tuple[Record, ...]
-    doomed: tuple[Path, ...]
+    doomed: tuple[tuple[Folder, str], ...]
     kept_bytes: int
     freed_bytes: int
 
@@ -58,37 +58,21 @@ def select(layout: LayoutStore, keys: Iterable[str], unkeyed: Iterable[str] = ()
     newest, whole = layout.newest(), {record.digest for record in kept}
     noted = [record for record in records if record.key in newest and record.digest not in whole]
     names = {record.key for record in (*kept, *noted)}
-    doomed = [path for path in _files(layout.root / "records") if f"sha256:{path.name}" not in names]
+    doomed = [(layout.records, name) for name in layout.records.entries() if f"sha256:{name}" not in names]
     # of a key that is no more; other locks have names that are no digests
-    locks = (path for path in _files(layout.locks.folder) if is_digest(f"sha256:{path.name}"))
-    doomed += [path for path in locks if f"sha256:{path.name}" not in names]
-    doomed += [path for path in _files(layout.blobs) if f"sha256:{path.name}" not in blobs]
-    doomed += [layout.root / folder for folder in _FOLDERS if (layout.root / folder).is_dir()]
-    kept_bytes = sum(_size(layout.blob(digest)) for digest in blobs)
-    return Selection(tuple(kept), tuple(noted), tuple(doomed), kept_bytes, sum(map(_size, doomed)))
+    locks = (name for name in layout.locks.folder.entries() if is_digest(f"sha256:{name}"))
+    doomed += [(layout.locks.folder, name) for name in locks if f"sha256:{name}" not in names]
+    doomed += [(layout.blobs, name) for name in layout.blobs.entries() if f"sha256:{name}" not in blobs]
+    doomed += [(layout.folder, name) for name in _FOLDERS if layout.folder.status(name) is not None]
+    kept_bytes = sum(layout.blobs.size(digest.removeprefix("sha256:")) for digest in blobs)
+    freed_bytes = sum(folder.size(name) for folder, name in doomed)
+    return Selection(tuple(kept), tuple(noted), tuple(doomed), kept_bytes, freed_bytes)
 
 
 def remove(layout: LayoutStore, selection: Selection) -> None:
     """Remove what is doomed. To be called while nobody else uses the store: ``layout.locks.alone()``."""
     # records first: one without its blobs is no harm, but one is not to be believed that had them just now
-    for path in selection.doomed:
-        with writing(path):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    for folder, name in selection.doomed:
+        with writing(folder.path / name):
+            folder.remove(name)
     layout.rebuild_index()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return iter(sorted(folder.iterdir()) if folder.is_dir() else ())
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all below a folder; 0 for what is not there."""
-    paths = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
-    total = 0
-    for each in paths:
-        with contextlib.suppress(OSError):
-            total += each.lstat().st_size
-    return total

@@ -344,7 +344,7 @@ def parameters(session: Session, member: Member) -> dict[str, str]:
 
 
 def dependencies(session: Session, member: Member, pinned: list[contents.Source]) -> list[dict[str, Any]]:
-    """Images of all nodes below, images from outside, and source archives.
+    """Images of all nodes below, images from outside, front ends among them, and source archives.
 
     The record knows what its image was made from; of one that was written before records did, the graph does.
     """
@@ -355,8 +355,11 @@ def dependencies(session: Session, member: Member, pinned: list[contents.Source]
             known = session.find(node, session.graph.key(node))
             if known:
                 below[str(node)] = known.record.digest
-        for image in session.graph.spec(node).images:
-            found.append(statements.dependency(image.reference, image.digest, f"docker://{image.reference}"))
+        spec = session.graph.spec(node)
+        outside = [(image.reference, image.digest) for image in spec.images]
+        outside += [(spec.frontend.reference, spec.frontend.digest)] if spec.frontend else []
+        for reference, digest in outside:
+            found.append(statements.dependency(reference, digest, f"docker://{reference}"))
     found += [statements.dependency(name, digest) for name, digest in sorted(below.items())]
     found += [statements.dependency(source.file, source.sha256) for source in pinned]
     return list({json.dumps(item): item for item in found}.values())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import schema
 from .errors import ProjectError, nearest
 from .model import Platform, Recipe
+from .references import familiar
 from .tables import At, Tables
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from .lines import Lines
     from .settings import Said
+
+
+_FRONTEND_HINT = '"syntax": the image that the # syntax= line names; "builder": the builder\'s own'
+_CONTEXT_HINT = 'write "debian:trixie" = "mirror.example.com/debian:trixie", or the name of a stage'
 
 
 class Recipes(Tables):
@@ -41,6 +46,8 @@ class Recipes(Tables):
         if (native := table.get("native", "")) and native not in schema.DOCKER_PLATFORMS:
             hint = nearest(native, schema.DOCKER_PLATFORMS)
             raise self.error((*path, "native"), f"native = {native!r} is not an OCI platform", hint)
+        if (frontend := table.get("frontend", "syntax")) not in schema.FRONTENDS:
+            raise self.error((*path, "frontend"), f"unknown frontend {frontend!r}", _FRONTEND_HINT)
         self.check_timeout(table, path, "timeout")
         if "path" in table:
             self.folder(table["path"], (*path, "path"))
@@ -63,7 +70,11 @@ class Recipes(Tables):
         self, layers: list[tuple[Mapping[str, Any], At]], platform: Platform, alternative: str = ""
     ) -> Recipe:
         """One recipe out of layers, of which later ones win; one of them has a path."""
-        merged: dict[str, Any] = {"network": self.defaults.get("network", "default")}
+        merged: dict[str, Any] = {
+            "network": self.defaults.get("network", "default"),
+            "frontend": self.defaults.get("frontend", "syntax"),
+        }
+        contexts = self.contexts(self.tables, ())
         args = self.args(self.defaults, ("defaults",)) | dict(platform.args)
         own: set[str] = set()
         where: dict[str, At] = {}
@@ -73,6 +84,7 @@ class Recipes(Tables):
             given = self.args(layer, layer_path)
             args |= given
             own |= set(given)
+            contexts |= self.contexts(layer, layer_path)
         context = self.folder(merged["path"], (*where["path"], "path"))
         dockerfile = merged.get("dockerfile", "Dockerfile")
         self.check_dockerfile(context, dockerfile, where.get("dockerfile", where["path"]))
@@ -88,9 +100,28 @@ class Recipes(Tables):
             archive=merged.get("archive", False),
             timeout=merged.get("timeout", 0),
             native=merged.get("native", ""),
+            contexts=contexts,
+            own_frontend=merged["frontend"] == "builder",
             alternative=alternative,
             source=self.lines.where(*layers[0][1]),
         )
+
+    def contexts(self, table: Mapping[str, Any], path: At) -> dict[str, str]:
+        """The stand-ins of one table, by the reference in its short form."""
+        found: dict[str, str] = {}
+        given = table.get("contexts", {})
+        if not isinstance(given, dict):
+            raise self.error((*path, "contexts"), "contexts must be a table")
+        for reference, value in given.items():
+            where = (*path, "contexts", reference)
+            if not schema.REFERENCE.fullmatch(reference):
+                raise self.error(where, f"{reference!r} is not an image", _CONTEXT_HINT)
+            if not isinstance(value, str) or not schema.REFERENCE.fullmatch(value):
+                raise self.error(where, f"{value!r} is neither an image nor a stage", _CONTEXT_HINT)
+            if familiar(reference) in found:
+                raise self.error(where, f"{reference} has two stand-ins", "remove one of the two")
+            found[familiar(reference)] = value
+        return found
 
     def alternative(self, name: str, layers: list[tuple[Mapping[str, Any], At]]) -> str:
         """The one in force, "" for none: command line, environment, then the last layer that has one."""

@@ -61,8 +61,9 @@ class Record:
     (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any.
     ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``). ``cached``: a
     step came out of the builder's cache, so ``seconds`` are not what a build takes. ``machine`` is the OCI
-    platform of the builder's machine, where that is known. ``recorded``:
-    when the key was given to an image that was there (early cutoff); ``created`` is the image's own time."""
+    platform of the builder's machine and ``builder`` its version (``docker 28.5.2``, ``buildkit v0.29.0``),
+    where these are known. ``recorded``: when the key was given to an image that was there (early cutoff);
+    ``created`` is the image's own time."""
 
     key: str
     node: str
@@ -79,6 +80,7 @@ class Record:
     cached: bool = False
     machine: str = ""
     recorded: str = ""
+    builder: str = ""
 
     def under(self, key: str, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
@@ -137,10 +139,9 @@ class Record:
                 annotations[name] = json.dumps(words, separators=(",", ":"))
         if self.cached:
             annotations["cached"] = "1"
-        if self.machine:
-            annotations["machine"] = self.machine
-        if self.recorded:
-            annotations["recorded"] = self.recorded
+        for name in ("machine", "builder", "recorded"):
+            if word := getattr(self, name):
+                annotations[name] = word
         index = {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -180,6 +181,7 @@ def parse(data: bytes, key: str) -> Record | None:
             cached="cached" in notes,
             machine=notes.get("machine", ""),
             recorded=notes.get("recorded", ""),
+            builder=notes.get("builder", ""),
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -193,8 +195,7 @@ def _plausible(record: Record) -> bool:
         and record.size > 0
         and math.isfinite(record.seconds)
         and isinstance(record.created, str)
-        and isinstance(record.machine, str)
-        and isinstance(record.recorded, str)
+        and all(isinstance(word, str) for word in (record.machine, record.recorded, record.builder))
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
         and all(isinstance(part, str) for item in record.inputs for part in item)

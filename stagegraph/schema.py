@@ -53,7 +53,7 @@ def is_registry(text: str) -> bool:
 
 _RECIPE: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
-    "archive": bool, "timeout": int, "native": str,
+    "archive": bool, "timeout": int, "native": str, "contexts": dict, "frontend": str,
 }  # fmt: skip
 _BASE: dict[str, type] = {"bootstrap": str, "include": list, "image": str}
 _EXECUTOR: dict[str, type] = {"docker": str, "price": float, "speed": float, "emulated": float}
@@ -64,11 +64,13 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {
         "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST, "source_date_epoch": int,
     },
-    "defaults": {"args": dict, "network": str},
+    "defaults": {"args": dict, "network": str, "frontend": str},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
     "base": {**_BASE, "platforms": dict},
     "base on a platform": {**_BASE, **_RECIPE},
-    "stage": {**_RECIPE, "description": str, "needs": list, "platforms": dict, "alternatives": dict},
+    "stage": {
+        **_RECIPE, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
+    },
     "stage on a platform": {**_RECIPE, "alternative": str},
     "alternative": _RECIPE,
     "image": {
@@ -84,7 +86,7 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
     "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
-TOP = ("project", "defaults", "platforms", "base", "stages", "images", "secrets", "ci")
+TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "secrets", "ci")
 TYPE_NAMES: dict[Kind, str] = {
     str: "a string",
     int: "a whole number",
@@ -94,5 +96,7 @@ TYPE_NAMES: dict[Kind, str] = {
     dict: "a table",
     _STRING_OR_LIST: "a string or a list",
 }
+#: Who reads a Dockerfile: the image that its ``# syntax=`` line names, or the builder's own front end.
+FRONTENDS = ("syntax", "builder")
 PUSH = ("never", "nodes", "built", "all")
 TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

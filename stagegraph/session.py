@@ -21,6 +21,7 @@ from .errors import (
     BuilderError,
     BuildError,
     EngineError,
+    LinkError,
     LostCacheError,
     StagegraphError,
     StoreError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .builders import Builders
     from .model import Project
     from .sharing import Sharing
+    from .store.folder import Folder
     from .store.registry import RegistryStore
 
 
@@ -102,17 +104,24 @@ class Session:
     def builder(self) -> Builder:
         return self.builder_into(self.layout)
 
-    def builder_into(self, layout: LayoutStore, logs: Path | None = None) -> Builder:
+    def builder_into(self, layout: LayoutStore, logs: Folder | None = None) -> Builder:
         """A builder that makes images in a store, such as another than this run's."""
         from .build import Builder
 
         return Builder(self.project.root, layout, self.builders, self.project.secrets, self.report, logs)
 
     def begin(self) -> None:
-        """For a run that makes or delivers: nobody removes anything from ``cache/`` until it ends."""
-        with contextlib.suppress(StoreError):  # what cannot be written to is told where it matters
+        """For a run that makes or delivers: nobody removes anything from ``cache/`` until it ends.
+
+        Raises ``LinkError``.
+        """
+        try:
             self.layout.prepare()
             self.layout.locks.hold()
+        except LinkError:
+            raise
+        except StoreError:
+            pass  # what cannot be written to is told where it matters
         _ = self.registry  # what threads share is made before there are any
 
     # -- look-ups --------------------------------------------------------------------------------
@@ -293,6 +302,7 @@ class Session:
             packages=result.packages,
             cached=result.cached,
             machine=result.machine,
+            builder=result.builder,
             below=tuple(sorted({word for p, r in parents.items() for word in (*r.below, f"{p}={r.digest}")})),
         )
         self.layout.put(record)

@@ -136,12 +136,18 @@ def provenance(
                 "resolvedDependencies": resolved,
             },
             "runDetails": {
-                "builder": {"id": "urn:stagegraph:builder", "version": {"stagegraph": __version__}},
+                "builder": {"id": "urn:stagegraph:builder", "version": _versions(record)},
                 "metadata": {"finishedOn": record.created.replace("+00:00", "Z")} if record.made else {},
             },
         },
     }
     return json.dumps(statement, indent=1).encode()
+
+
+def _versions(record: Record) -> dict[str, str]:
+    """Of what built the image; records of before have no ``builder``."""
+    who, _, version = record.builder.partition(" ")
+    return {**({who: version} if version else {}), "stagegraph": __version__}
 
 
 def dependency(name: str, digest: str, uri: str = "") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
 from . import asked, stacks
-from .errors import UNRESOLVED, ProjectError, StagegraphError, nearest
+from .errors import ProjectError, StagegraphError, nearest
 from .graph import host_platform
 from .model import BASE, Bootstrap, ExternalBase, Node
 from .session import Session
@@ -26,7 +26,7 @@ from .tools import arm_signals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .graph import Graph
+    from .asked import Goals
 
 __all__ = ["DOIT_CONFIG", "task_images", "task_stages"]
 
@@ -73,7 +73,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """Nothing to say before the first node."""
-        session().begin()
+        try:
+            session().begin()
+        except StagegraphError as error:
+            fail(error)
         if not selected_tasks:
             print(
                 f"no image is for this machine's platform, {host_platform()}: see doit list",
@@ -306,36 +309,25 @@ def _image_task(current: Session, image: str, node: Node) -> dict[str, Any]:
     }
 
 
-def resolve_goals(names: list[str], *, tests: bool = False) -> list[Node]:
+def resolve_goals(names: list[str], *, tests: bool = False, keep_going: bool = False) -> Goals:
     """Nodes for words of a command line: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, or a stage or image alone.
 
     Without words: every node that can be keyed. An image from outside that this machine cannot ask for is no
-    reason to say nothing of the others. ``tests``: an image's test is a goal too. Raises ``ProjectError``
-    with the nearest known word.
+    reason to say nothing of the others; nor, with ``keep_going``, is anything else. Who is left out is told
+    on stderr, once a cause. ``tests``: an image's test is a goal too. Raises ``ProjectError`` with the
+    nearest known word.
     """
     graph = session().graph
-    if not names:
-        return list(_keyed(graph))
-    known, goals = asked.named(graph, tests=tests), list[Node]()
+    wanted = graph.nodes if not names else list[Node]()
+    known = asked.named(graph, tests=tests)
     for name in names:
         if name not in known:
             raise unknown_goal(name, (word for word in known if not word.startswith("_")))
-        goals += known[name]
-    return list(dict.fromkeys(goals))
-
-
-def _keyed(graph: Graph) -> Iterator[Node]:
-    """Nodes whose images from outside are pinned or can be; the others are said on stderr, once an image."""
-    said: set[str] = set()
-    for node in graph.nodes:
-        try:
-            graph.key(node)
-        except UNRESOLVED as error:
-            if error.what not in said:
-                print(f"warning: {node} and what stands on it are left out: {error}", file=sys.stderr)
-            said.add(error.what)
-        else:
-            yield node
+        wanted += known[name]
+    goals = asked.keyed(graph, dict.fromkeys(wanted), by_name=bool(names), keep_going=keep_going)
+    for out in goals.left_out:
+        print(f"warning: {out}", file=sys.stderr)
+    return goals
 
 
 def unknown_goal(name: str, words: Iterable[str], commands: Iterable[str] = ()) -> ProjectError:

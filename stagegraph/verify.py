@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from . import packages, plan
 from .errors import BuildError
 from .imagediff import Difference, compare
+from .key import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,7 @@ def rebuild(session: Session, goals: list[Node]) -> Iterator[Finding]:
 def again(session: Session, node: Node, record: Record, parents: dict[Node, Record]) -> Finding:
     """Build one node on these parents, without the builder's cache, and compare it with its record."""
     session.report.start(node, record.seconds)
-    logs = session.layout.root / "logs" / "verify"
+    logs = session.layout.folder.below("logs", "verify")
     with session.layout.scratch([record, *parents.values()]) as scratch:
         try:
             result = session.builder_into(scratch, logs).build(session.graph.spec(node), parents, afresh=True)
@@ -117,6 +118,9 @@ def again(session: Session, node: Node, record: Record, parents: dict[Node, Reco
         differences = compare(session.layout, record.digest, scratch, result.digest)
     alike = (result.files, result.image) == (record.files, record.image)
     notes = ["what stands on it cannot see the difference"] if alike else []
+    if "" not in (record.builder, result.builder) and record.builder != result.builder:
+        built = printable(f"built by {record.builder}, rebuilt by {result.builder}")
+        notes.append(f"{built}: two versions may compress the same files to other bytes")
     if record.packages and (changes := packages.moved(record.packages, result.packages)):
         notes.append(f"the archive has moved on: {'; '.join(changes)}")
     return Finding(

@@ -27,6 +27,7 @@ def option(name: str, help_text: str) -> dict[str, Any]:
 
 
 OPT_JSON = flag("json", "print JSON")
+OPT_KEEP_GOING = flag("keep-going", "leave out what cannot be keyed, say so, and end with its exit status")
 
 
 class Command(Manners, DoitCmdBase):  # type: ignore[misc]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import OPT_JSON, Command, flag, print_json
+from .base import OPT_JSON, OPT_KEEP_GOING, Command, flag, print_json
 
 if TYPE_CHECKING:
     from ..model import Node
@@ -21,44 +21,55 @@ class Plan(Command):
     doc_description = (
         "For every node in the order of work: reuse, pull or build, and the first input that differs "
         "from the node's last known build. Without arguments: for every node. Needs no engine.\n\n"
+        "--keep-going leaves out nodes whose Dockerfile or files are broken; without it these end it.\n\n"
         "--sizes adds how large each known image is, compressed as it is stored: its own layers, and all "
         "with those that it has from its FROM."
     )
-    cmd_options = (OPT_JSON, flag("sizes", "show the size of each image and of its own layers"))
+    cmd_options = (
+        OPT_JSON,
+        OPT_KEEP_GOING,
+        flag("sizes", "show the size of each image and of its own layers"),
+    )
 
-    def _execute(self, json: bool, sizes: bool, pos_args: list[str] | None = None) -> int:
-        return self.run(pos_args, json=json, sizes=sizes)
+    def _execute(self, json: bool, keep_going: bool, sizes: bool, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json, keep_going=keep_going, sizes=sizes)
 
     def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
         from .. import tasks
 
-        steps = session.plan(tasks.resolve_goals(words, tests=True))
+        goals = tasks.resolve_goals(words, tests=True, keep_going="keep_going" in flags)
+        steps = session.plan(goals.nodes)
         sizes: dict[Node, Size] | None = None
         if "sizes" in flags:
             from ..sizes import sizes as measured
 
             sizes = measured(session, steps)
         if "json" in flags:
-            print_json({"schema": 1, "nodes": [_facts(step, sizes) for step in steps]})
-            return 0
+            nodes = [_facts(step, sizes) for step in steps]
+            print_json({"schema": 1, "nodes": nodes, "left_out": goals.facts()})
+            return goals.status
         width = max((len(str(step.node)) for step in steps), default=0)
         for step in steps:
             usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
             print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
             for change in step.changes[1:]:
                 print(f"{'':<{width + 9}}also {change}")
-        print(total(steps))
-        return 0
+        print(total(steps, len(goals.facts())))
+        return goals.status
 
 
-def total(steps: list[Step]) -> str:
-    """How many images there are to build, pull and reuse: platforms may share a key, which is made once."""
+def total(steps: list[Step], left_out: int = 0) -> str:
+    """How many images there are to build, pull and reuse: platforms may share a key, which is made once.
+
+    ``left_out`` is how many nodes cannot be looked at.
+    """
     from ..report import human_time
 
     made: dict[str, list[Step]] = {"build": [], "pull": [], "reuse": []}
     for step in {step.key: step for step in reversed(steps)}.values():
         made[step.decision].append(step)
     said = ", ".join(f"{len(made[decision])} to {decision}" for decision in made)
+    said += f", {left_out} left out" if left_out else ""
     known = [step.seconds for step in made["build"] if step.seconds]
     if not known:
         return said

@@ -87,7 +87,7 @@ class Prune(Command):
         days = self.values["days"] or str(DAYS)
         if not (days.isascii() and days.isdecimal() and len(days) < 6):
             raise ProjectError("command line", f"--days {days} is no number of days", "--days 30")
-        keys = {session.graph.key(node) for node in tasks.resolve_goals([])}
+        keys = {session.graph.key(node) for node in tasks.resolve_goals([]).nodes}
         keys |= retention.declared(root)
         commits = retention.revisions(root, self.values["revisions"].split())
         for number, commit in enumerate(dict.fromkeys(commits.values()), 1):
@@ -114,7 +114,7 @@ class Prune(Command):
 def _prune_cache(session: Session, words: list[str], *, dry: bool) -> Selection:
     from .. import prune, tasks
 
-    goals = tasks.resolve_goals(words, tests=True)
+    goals = tasks.resolve_goals(words, tests=True).nodes
     keys = [session.graph.key(node) for node in session.graph.order(goals)]
     # what was left out of "all" for an image that cannot be asked for is needed when it can
     unkeyed = set[str]() if words else {*map(str, session.graph.nodes)} - {*map(str, goals)}

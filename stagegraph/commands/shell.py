@@ -31,7 +31,7 @@ class Shell(Command):
         from ..builders import unregistered
         from ..store import engine
 
-        nodes = tasks.resolve_goals(words) if len(words) == 1 else []
+        nodes = tasks.resolve_goals(words).nodes if len(words) == 1 else []
         if len(nodes) != 1:
             raise ProjectError("command line", "shell takes one node", "doit shell stock:amd64")
         docker = session.project.platforms[nodes[0].platform].docker

@@ -39,7 +39,7 @@ class Verify(Command):
         look = verify.rebuild if "rebuild" in flags else verify.check
         findings: list[Finding] = []
         try:
-            for finding in look(session, goals):
+            for finding in look(session, goals.nodes):
                 session.report.close()  # the live display takes standard output too
                 findings.append(finding)
                 if "json" not in flags:
@@ -49,7 +49,8 @@ class Verify(Command):
             if "json" in flags:
                 print_json({"schema": 1, "nodes": [facts(finding) for finding in findings]})
         print(_total(findings), file=sys.stderr)
-        return 0 if verify.passed(findings, set(goals) if words else set()) else 1
+        passed = verify.passed(findings, set(goals.nodes) if words else set())
+        return goals.status or (0 if passed else 1)
 
 
 def text(finding: Finding) -> str:

@@ -283,10 +283,9 @@ def _archive(layout: LayoutStore, record: Record, reference: str) -> Iterator[by
         ]
     )
     for digest in digests:
-        path = layout.blob(digest)
-        size = path.stat().st_size
-        yield _header(f"blobs/sha256/{path.name}", size)
-        with path.open("rb") as file:
+        with layout.open_blob(digest) as file:
+            size = os.fstat(file.fileno()).st_size
+            yield _header(f"blobs/sha256/{digest.removeprefix('sha256:')}", size)
             yield from _read(file)
         yield b"\0" * (-size % tarfile.BLOCKSIZE)
     yield b"\0" * 2 * tarfile.BLOCKSIZE

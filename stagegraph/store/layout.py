@@ -9,13 +9,17 @@
     cache/tmp/, cache/locks/, cache/logs/
     cache/credential-helper.json                     for skopeo: whose helper knows the registry's login
 
-Blobs are synced before the record that names them is written, so any prefix of a crash is a valid store.
+Blobs are synced before the record that names them is written, so any prefix of a crash is a valid store. No
+link below ``cache/`` is followed (``folder``), but for those in temporary folders that are made here. Tools
+that write a layout get such a folder by its path, and look at ``cache/blobs`` through it: what they could
+mistake for a blob has been checked, or set aside, before.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import threading
@@ -24,9 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import record as records
-from ..errors import StagegraphError, StoreError
-from ..files import reading, sync_folder, write_atomically, writing
+from ..errors import LinkError, StagegraphError, StoreError
+from ..files import reading, writing
 from ..key import is_digest
+from .folder import Folder
 from .locks import Locks
 
 if TYPE_CHECKING:
@@ -47,9 +52,12 @@ _Marks = dict[str, _Mark]  # size, times and inode of blobs that have been read,
 class LayoutStore:
     """The store in one folder. Safe for several threads and processes at once."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.blobs = root / "blobs" / "sha256"
+    def __init__(self, root: Path, origin: LayoutStore | None = None) -> None:
+        """``origin`` is the store whose blobs this one has by links that this program made."""
+        self.root, self._origin = root, origin
+        self.folder, self.blobs = Folder(root), Folder(root, "blobs", "sha256")
+        self.records, self._latest = Folder(root, "records"), Folder(root, "latest")
+        self._damaged = Folder(root, "damaged")
         self.locks = Locks(root)
         self._verified: _Marks | None = None
         self._lock = threading.Lock()  # around _verified
@@ -63,11 +71,12 @@ class LayoutStore:
     def read(self, key: str) -> Record | None:
         """The record alone, its blobs not looked at; for explanations."""
         try:
-            data = self._record_path(key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            data = self.records.read(_name(key))
+        except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(str(self._record_path(key)), f"cannot be read: {error.strerror}") from None
+            path = self.records.path / _name(key)
+            raise StoreError(str(path), f"cannot be read: {error.strerror}") from None
         return records.parse(data, key)
 
     def put(self, record: Record) -> None:
@@ -75,15 +84,15 @@ class LayoutStore:
         self.prepare()
         with contextlib.suppress(StoreError):
             for digest in self.blobs_of(record):
-                _make_common(self.blob(digest))
+                self._make_common(digest)
         if not self.check(record):
             raise StoreError(str(self.root), f"the image of {record.node} did not arrive whole", "run again")
         for digest, _ in self._image_blobs(record):
-            with writing(self.blob(digest)):
-                _sync(self.blob(digest))
-        with writing(self.blobs):
-            sync_folder(self.blobs)
-        write_atomically(self._record_path(record.key), self.document(record))
+            with writing(self.blob(digest)), self.open_blob(digest) as file:
+                os.fsync(file.fileno())
+        with writing(self.blobs.path):
+            self.blobs.sync()
+        self.records.write(_name(record.key), self.document(record))
         self.rebuild_index()
 
     def document(self, record: Record) -> bytes:
@@ -92,63 +101,85 @@ class LayoutStore:
 
     def remember(self, node: str, key: str) -> None:
         """Note that ``key`` is the newest of a node (``STAGE:PLATFORM``)."""
-        path = self.root / "latest" / node.replace(":", "--")
+        name = node.replace(":", "--")
         with contextlib.suppress(OSError):
-            if path.read_bytes() == key.encode():
+            if self._latest.read(name) == key.encode():
                 return
-        with contextlib.suppress(StagegraphError):  # only explanations want it
-            write_atomically(path, key.encode())
+        try:
+            self._latest.write(name, key.encode())
+        except LinkError:
+            raise
+        except StagegraphError:
+            pass  # only explanations want it
 
     def latest(self, node: str) -> Record | None:
         """The last record of a node on this machine, whatever its key."""
         try:
-            key = (self.root / "latest" / node.replace(":", "--")).read_text().strip()
+            key = self._latest.read(node.replace(":", "--")).decode().strip()
         except (OSError, UnicodeDecodeError):
             return None
         return self.read(key) if is_digest(key) else None
 
     def list(self) -> Iterator[Record]:
-        for path in _sorted(self.root / "records"):
-            key = f"sha256:{path.name}"
+        for name in _entries(self.records):
+            key = f"sha256:{name}"
             if is_digest(key) and (record := self.read(key)):
                 yield record
 
     def newest(self) -> set[str]:
         """Keys of the newest builds of all nodes that were made here."""
         keys = set[str]()
-        for path in _sorted(self.root / "latest"):
+        for name in _entries(self._latest):
             with contextlib.suppress(OSError, UnicodeDecodeError):
-                keys.add(path.read_text().strip())
+                keys.add(self._latest.read(name).decode().strip())
         return keys
 
     def delete(self, key: str) -> None:
         """Forget a record; ``rebuild_index`` is for the caller to call once, after the last."""
-        with writing(self._record_path(key)):
-            self._record_path(key).unlink(missing_ok=True)
-
-    def _record_path(self, key: str) -> Path:
-        return self.root / "records" / key.removeprefix("sha256:")
+        with writing(self.records.path / _name(key)):
+            self.records.remove(_name(key))
 
     def lacks(self, digest: str) -> bool:
         """Whether a blob is not here, and was not set aside as a bad one either."""
-        path = self.blob(digest)
-        return not path.exists() and not (self.root / "damaged" / path.name).exists()
+        name = _name(digest)
+        return not self.blobs.has_file(name) and self._damaged.status(name) is None
 
     # -- blobs -----------------------------------------------------------------------------------
 
     def blob(self, digest: str) -> Path:
-        return self.blobs / digest.removeprefix("sha256:")
+        """The blob's path, for messages and for tools that take one."""
+        if self._origin is not None and not self.blobs.has_file(_name(digest)):
+            return self._origin.blob(digest)
+        return self.blobs.path / _name(digest)
+
+    def open_blob(self, digest: str) -> io.BufferedReader:
+        """A blob, to be read. Raises ``FileNotFoundError`` where there is none, or no regular file."""
+        try:
+            return self.blobs.open(_name(digest))
+        except FileNotFoundError:
+            if self._origin is None:
+                raise
+            return self._origin.open_blob(digest)
+
+    def size(self, digest: str) -> int:
+        """Bytes of a blob."""
+        with self.open_blob(digest) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def _is_here(self, digest: str) -> bool:
+        here = self.blobs.has_file(_name(digest))
+        return here or (self._origin is not None and self._origin._is_here(digest))
 
     def json(self, digest: str) -> dict[str, Any]:
         """A manifest or configuration. Raises ``StoreError`` if it is not there or not a JSON object."""
-        path = self.blob(digest)
         try:
-            value = json.loads(data := path.read_bytes())
+            with self.open_blob(digest) as file:
+                value = json.loads(data := file.read())
         except OSError as error:
-            raise self._unreadable(digest, str(error)) from None
+            raise self._unreadable(digest, error.strerror or str(error)) from None
         except (ValueError, RecursionError) as error:
-            if hashlib.sha256(data).hexdigest() != path.name:
-                self._set_aside(path)
+            if _digest(data) != digest:
+                self._set_aside(digest)
             raise self._unreadable(digest, str(error)) from None
         if not isinstance(value, dict):
             raise self._unreadable(digest, "not an object")
@@ -195,14 +226,16 @@ class LayoutStore:
         return found
 
     def _fault(self, digest: str, size: int) -> str:
-        path = self.blob(digest)
         try:
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != path.name:
-                    self._set_aside(path)
+            with self.open_blob(digest) as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != _name(digest):
+                    self._set_aside(digest)
                     return "has other content than its digest says (set aside in cache/damaged/)"
                 actual = os.fstat(file.fileno()).st_size
         except FileNotFoundError:
+            if self.blobs.status(_name(digest)) is not None:
+                self._set_aside(digest)
+                return "is a link, or no regular file (set aside in cache/damaged/)"
             return "is not there"
         except OSError as error:
             return f"cannot be read: {error.strerror}"
@@ -210,9 +243,8 @@ class LayoutStore:
 
     def has_record(self, key: str) -> bool:
         """Whether there is a record of this key, to be believed or not."""
-        path = self._record_path(key)
-        with reading(path):
-            return path.exists()
+        with reading(self.records.path):
+            return self.records.has_file(_name(key))
 
     def config(self, record: Record) -> dict[str, Any]:
         """The image's configuration. Raises ``StoreError``."""
@@ -249,17 +281,20 @@ class LayoutStore:
 
     def _intact(self, digest: str, size: int, new: _Marks) -> bool:
         """Whether a blob has this digest and size; adds it to ``new`` if that need not be looked at again."""
-        path = self.blob(digest)
         try:
-            with path.open("rb") as file:
+            with self.open_blob(digest) as file:
                 info = os.fstat(file.fileno())
                 mark = [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
                 if not self._is_verified(digest, mark):
-                    if hashlib.file_digest(file, "sha256").hexdigest() != path.name:
-                        self._set_aside(path)
+                    if hashlib.file_digest(file, "sha256").hexdigest() != _name(digest):
+                        self._set_aside(digest)
                         return False
                     if abs(time.time_ns() - max(info.st_mtime_ns, info.st_ctime_ns)) > _TICK:
                         new[digest] = mark
+        except FileNotFoundError:
+            if self.blobs.status(_name(digest)) is not None:
+                self._set_aside(digest)  # a link, which a tool would take for the blob
+            return False
         except OSError:
             return False
         # a blob that is itself but has another size than was claimed is no damage; the claim is
@@ -271,8 +306,8 @@ class LayoutStore:
         What is known as verified is not read again.
         """
         new: _Marks = {}
-        for path in _sorted(self.blobs):
-            if is_digest(digest := f"sha256:{path.name}"):  # else somebody is writing it
+        for name in _entries(self.blobs):
+            if is_digest(digest := f"sha256:{name}"):  # else somebody is writing it
                 self._intact(digest, 0, new)
         self._remember_verified(new)
 
@@ -284,7 +319,7 @@ class LayoutStore:
 
     def _load_verified(self) -> _Marks:
         try:
-            value = json.loads((self.root / "verified.json").read_bytes())
+            value = json.loads(self.folder.read("verified.json"))
         except (OSError, ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
@@ -295,34 +330,44 @@ class LayoutStore:
         with self._lock:
             # what other processes have verified meanwhile stays
             known = self._load_verified() | (self._verified or {}) | new
-            self._verified = {digest: mark for digest, mark in known.items() if self.blob(digest).exists()}
+            self._verified = {digest: mark for digest, mark in known.items() if self._is_here(digest)}
             data = json.dumps(self._verified).encode()
             with contextlib.suppress(StagegraphError):  # a cache that cannot be written is only slower
-                write_atomically(self.root / "verified.json", data)
+                self.folder.write("verified.json", data)
 
-    def _set_aside(self, path: Path) -> None:
-        with contextlib.suppress(OSError):
-            (self.root / "damaged").mkdir(exist_ok=True)
-            path.replace(self.root / "damaged" / path.name)
+    def _set_aside(self, digest: str) -> None:
+        """Move a bad blob out of the way, a link as itself. An older one of that name goes."""
+        if self._origin is not None and not self.blobs.has_file(_name(digest)):
+            self._origin._set_aside(digest)
+            return
+        with contextlib.suppress(OSError, LinkError):
+            self._damaged.remove(_name(digest))
+            self.blobs.move(_name(digest), self._damaged)
+
+    def _make_common(self, digest: str) -> None:
+        """Give a blob the mode of other files: nobody but root could copy over those of BuildKit, 0444."""
+        with contextlib.suppress(OSError), self.open_blob(digest) as file:
+            if os.fstat(file.fileno()).st_mode & 0o777 != 0o644:
+                os.fchmod(file.fileno(), 0o644)
 
     def add_blob(self, data: bytes) -> tuple[str, int]:
         """Store small data (an index); its digest and size."""
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        digest = _digest(data)
         if not self._intact(digest, len(data), {}):
             self.prepare()
-            write_atomically(self.blob(digest), data)
+            self.blobs.write(_name(digest), data)
         return digest, len(data)
 
     # -- layout ----------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Make the folders; harmless when repeated."""
+        """Make the folders; harmless when repeated. Raises ``LinkError`` where one is a link."""
         with writing(self.root / "oci-layout"):
-            self.blobs.mkdir(parents=True, exist_ok=True)
+            self.blobs.make()
         with contextlib.suppress(OSError), (self.root / ".gitignore").open("x") as file:
             file.write("*\n")
-        if not (self.root / "oci-layout").exists():
-            write_atomically(self.root / "oci-layout", _LAYOUT)
+        if not self.folder.has_file("oci-layout"):
+            self.folder.write("oci-layout", _LAYOUT)
 
     @contextlib.contextmanager
     def view(self, entries: Sequence[Mapping[str, Any]] = ()) -> Iterator[Path]:
@@ -353,23 +398,24 @@ class LayoutStore:
             with writing(folder):
                 blobs.mkdir(parents=True)
                 (folder / "oci-layout").write_bytes(_LAYOUT)
-                for blob in self.blobs.iterdir():
-                    if not _is_json(blob):
-                        (blobs / blob.name).symlink_to(blob.resolve())
+                here = self.blobs.path.absolute()
+                for name in self.blobs.entries():
+                    if self.blobs.has_file(name) and not _is_json(self.blobs, name):
+                        (blobs / name).symlink_to(here / name)
             try:
                 yield folder
             finally:
-                with writing(self.blobs):
-                    for path in blobs.iterdir():
-                        self._take(path)
+                came = Folder(self.root, *folder.relative_to(self.root).parts, "blobs", "sha256")
+                with writing(self.blobs.path):
+                    for name in came.entries():
+                        self._take(came, name)
 
-    def _take(self, path: Path) -> None:
+    def _take(self, came: Folder, name: str) -> None:
         """Move in a blob that is not here. A layer has been read by the tool, but a manifest may be half."""
-        there = self.blobs / path.name
-        if path.is_symlink() or there.exists() or not is_digest(f"sha256:{path.name}"):
+        if not is_digest(f"sha256:{name}") or not came.has_file(name) or self.blobs.has_file(name):
             return
-        if not _is_json(path) or hashlib.sha256(path.read_bytes()).hexdigest() == path.name:
-            path.replace(there)
+        if not _is_json(came, name) or _digest(came.read(name)) == f"sha256:{name}":
+            came.move(name, self.blobs)
 
     @contextlib.contextmanager
     def scratch(self, images: Iterable[Record]) -> Iterator[LayoutStore]:
@@ -380,52 +426,45 @@ class LayoutStore:
         """
         self.prepare()
         with self.locks.temporary() as folder:
-            store = LayoutStore(folder)
+            store = LayoutStore(folder, origin=self)
             store.prepare()
             with writing(folder):
                 for digest in {digest for record in images for digest, _ in self._image_blobs(record)}:
-                    store.blob(digest).symlink_to(self.blob(digest).resolve())
+                    (store.blobs.path / _name(digest)).symlink_to(self.blob(digest).absolute())
             yield store
 
     def rebuild_index(self) -> None:
         """Write ``index.json`` from the records whose manifests are here, under a lock."""
         with self.locks.named("index"):
-            entries = [_index_entry(record) for record in self.list() if self.blob(record.digest).exists()]
+            entries = [_index_entry(record) for record in self.list() if self._is_here(record.digest)]
             index = {"schemaVersion": 2, "mediaType": records.INDEX, "manifests": entries}
-            write_atomically(self.root / "index.json", json.dumps(index, indent=1).encode())
+            self.folder.write("index.json", json.dumps(index, indent=1).encode())
 
     def sizes(self, record: Record) -> int:
         """Bytes of the image's layers as stored."""
         return sum(layer["size"] for layer in (self.json(record.digest)["layers"] or ()))
 
 
-def _sorted(folder: Path) -> list[Path]:
-    """What is in a folder; nothing where there is none."""
-    with reading(folder):
-        return sorted(folder.iterdir()) if folder.is_dir() else []
+def _name(digest: str) -> str:
+    """The file's name of a blob, or of a record by its key."""
+    return digest.removeprefix("sha256:")
+
+
+def _entries(folder: Folder) -> list[str]:
+    with reading(folder.path):
+        return folder.entries()
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def _index_entry(record: Record) -> dict[str, Any]:
     return {**record.descriptor, "annotations": {"org.opencontainers.image.ref.name": record.tag}}
 
 
-def _is_json(path: Path) -> bool:
+def _is_json(folder: Folder, name: str) -> bool:
     """Whether a blob is a manifest, an index or a configuration, and no layer; False for what is gone."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
+    with contextlib.suppress(OSError), folder.open(name) as file:
         return file.read(1) == b"{"
     return False
-
-
-def _make_common(path: Path) -> None:
-    """Give a blob the mode of other files: nobody but root could copy over those of BuildKit, 0444."""
-    with contextlib.suppress(OSError):
-        if path.stat().st_mode & 0o777 != 0o644:
-            path.chmod(0o644)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

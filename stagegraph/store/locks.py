@@ -9,20 +9,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 import threading
 import weakref
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import StoreError
+from ..errors import LinkError, StoreError
 from ..files import writing
+from .folder import Folder, flock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from filelock import FileLock
+    from pathlib import Path
 
 #: Mode of lock files: users who take turns in one store must not lock one another out.
 _ANYBODY = 0o666
@@ -32,8 +32,8 @@ class Locks:
     """The locks of the store in one folder."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.folder = root, root / "locks"
-        self._held: IO[bytes] | None = None
+        self.root, self.folder, self._temporary = root, Folder(root, "locks"), Folder(root, "tmp")
+        self._held: BinaryIO | None = None
         self._lock = threading.Lock()  # around _held
 
     # -- use of the whole store ------------------------------------------------------------------
@@ -42,9 +42,9 @@ class Locks:
         """Let nobody remove anything from here on, until this object is no more.
 
         For a run: what it has found or made must be there when it comes back to it. Does nothing where the
-        store cannot be written to, since nobody removes anything there.
+        store cannot be written to, since nobody removes anything there. Raises ``LinkError``.
         """
-        with self._lock, contextlib.suppress(OSError, StoreError):
+        with self._lock, contextlib.suppress(OSError):
             if self._held is None:
                 self._held = self._use(fcntl.LOCK_SH)
                 weakref.finalize(self, self._held.close)
@@ -55,7 +55,7 @@ class Locks:
 
         Raises ``StoreError`` where somebody does: blobs that a run has just brought have no record yet.
         """
-        with writing(self.folder):
+        with writing(self.folder.path):
             try:
                 file = self._use(fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -63,70 +63,58 @@ class Locks:
         with file:
             yield
 
-    def _use(self, how: int) -> IO[bytes]:
+    def _use(self, how: int) -> BinaryIO:
         """The file whose lock stands for the store; closing it ends the lock."""
-        self._prepare()
-        path = self.folder / "use"
-        try:
-            file: IO[bytes] = path.open("ab")
-        except PermissionError:  # another user's; a lock does not need more
-            file = path.open("rb")
-        with contextlib.suppress(OSError):
-            os.fchmod(file.fileno(), _ANYBODY)
-        try:
-            fcntl.flock(file, how)
-        except BaseException:
-            file.close()
-            raise
-        return file
+        return self.folder.lock("use", how, _ANYBODY)
 
     # -- parts of it -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def named(self, name: str) -> Iterator[None]:
-        """No other process is in a block of this name; waits as long as one is."""
-        from filelock import FileLock
-
-        self._prepare()
-        with writing(self.folder / name):
-            lock = FileLock(self.folder / name, mode=_ANYBODY)
-            lock.acquire()
-        try:
+        """No other process or thread is in a block of this name; waits as long as one is."""
+        with writing(self.folder.path / name):
+            lock = self.folder.lock(name, fcntl.LOCK_EX, _ANYBODY)
+        with lock:
             yield
-        finally:
-            lock.release()
 
     @contextlib.contextmanager
     def temporary(self) -> Iterator[Path]:
         """A folder below ``tmp/`` for the time of the block, in which the store is not removed from."""
-        with writing(self.folder):
+        with writing(self.folder.path):
             use = self._use(fcntl.LOCK_SH)
         with use:
-            folder, lock = self._new_temporary()
+            name, lock = self._new_temporary()
             try:
-                yield folder
+                yield self._temporary.path / name
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
-                lock.release()
-                Path(lock.lock_file).unlink(missing_ok=True)
+                with contextlib.suppress(OSError, LinkError), self._temporary.opened() as parent:
+                    shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+                os.close(lock)
 
-    def _new_temporary(self) -> tuple[Path, FileLock]:
-        """A new folder below ``tmp/`` and the lock of who uses it; what killed processes left goes."""
-        from filelock import FileLock, Timeout
+    def _new_temporary(self) -> tuple[str, int]:
+        """A new folder below ``tmp/`` and its descriptor, which holds a lock of it.
 
-        parent = self.root / "tmp"
-        with writing(parent), self.named("tmp"):
-            parent.mkdir(exist_ok=True)
-            for left in parent.iterdir():
-                lock = FileLock(self.folder / f"tmp-{left.name}", mode=_ANYBODY)
-                with contextlib.suppress(Timeout, OSError), lock.acquire(blocking=False):
-                    shutil.rmtree(left, ignore_errors=True)
-                    Path(lock.lock_file).unlink(missing_ok=True)
-            folder = Path(tempfile.mkdtemp(dir=parent))
-            lock = FileLock(self.folder / f"tmp-{folder.name}", mode=_ANYBODY)
-            lock.acquire()
-        return folder, lock
+        What killed processes left goes: nobody has a lock of it any more.
+        """
+        with writing(self._temporary.path), self.named("tmp"), self._temporary.opened(make=True) as parent:
+            for left in os.listdir(parent):  # noqa: PTH208 - a descriptor
+                _remove_left(parent, left)
+            name = secrets.token_hex(6)
+            os.mkdir(name, 0o700, dir_fd=parent)
+            handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            flock(handle, fcntl.LOCK_EX)
+        return name, handle
 
-    def _prepare(self) -> None:
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+
+def _remove_left(parent: int, name: str) -> None:
+    """Remove an entry of ``tmp/`` that nobody uses; a link as itself."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=parent)
+            return
+        handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+        finally:
+            os.close(handle)

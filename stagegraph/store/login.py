@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..files import write_atomically
+from .folder import Folder
 
 
 def environment(host: str, folder: Path) -> dict[str, str]:
@@ -22,11 +22,15 @@ def environment(host: str, folder: Path) -> dict[str, str]:
     store = _store(host)
     if not store:
         return {}
-    path = (folder / "credential-helper.json").absolute()
-    data = json.dumps({"credHelpers": {host: store}}).encode()
-    if not path.exists() or path.read_bytes() != data:
-        write_atomically(path, data)
-    return {"REGISTRY_AUTH_FILE": str(path)}
+    name, data = "credential-helper.json", json.dumps({"credHelpers": {host: store}}).encode()
+    cache = Folder(folder)
+    try:
+        there = cache.read(name)
+    except FileNotFoundError:
+        there = b""
+    if there != data:
+        cache.write(name, data)
+    return {"REGISTRY_AUTH_FILE": str((folder / name).absolute())}
 
 
 def _store(host: str) -> str:

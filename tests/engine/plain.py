@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import zstandard
 from kit import NATIVE
 
 
@@ -58,7 +59,7 @@ def digest(layout: Path) -> str:
 
 
 def read(layout: Path, image: str) -> Content:
-    """Content of one image of a layout; its layers are not compressed with zstd."""
+    """Content of one image of a layout."""
 
     def blob(name: str) -> bytes:
         return (layout / "blobs/sha256" / name.removeprefix("sha256:")).read_bytes()
@@ -66,12 +67,19 @@ def read(layout: Path, image: str) -> Content:
     manifest: dict[str, Any] = json.loads(blob(image))
     files: dict[str, tuple[str, str]] = {}
     for layer in manifest["layers"] or ():
-        with tarfile.open(fileobj=io.BytesIO(blob(layer["digest"]))) as archive:
+        with tarfile.open(fileobj=io.BytesIO(_plain(blob(layer["digest"])))) as archive:
             for item in archive:
                 files[item.name.rstrip("/")] = _entry(archive, item)
     config = json.loads(blob(manifest["config"]["digest"])).get("config", {})
     entries = tuple((path, *entry) for path, entry in sorted(files.items()))
     return Content(entries, json.dumps(config, sort_keys=True))
+
+
+def _plain(layer: bytes) -> bytes:
+    """A layer without its compression, if that is zstd; tarfile knows gzip by itself."""
+    if not layer.startswith(zstandard.FRAME_HEADER):
+        return layer
+    return zstandard.ZstdDecompressor().stream_reader(layer, read_across_frames=True).read()
 
 
 def _entry(archive: tarfile.TarFile, item: tarfile.TarInfo) -> tuple[str, str]:

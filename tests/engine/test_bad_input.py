@@ -109,9 +109,10 @@ LOSES_A_SNAPSHOT = r"""#!/bin/bash
 echo "$*" >>"$CALLS"
 if [[ $* == "buildx build"* && ! -e $CALLS.lost ]]; then
   touch "$CALLS.lost"
-  echo '#7 [1/1] COPY file /' >&2
-  echo '#8 exporting to oci image format' >&2
-  echo '#8 ERROR: failed to stat active key during commit: snapshot abc does not exist: not found' >&2
+  lost='failed to stat active key during commit: snapshot abc does not exist: not found'
+  step='"digest": "sha256:8", "name": "exporting to oci image format", "started": "2026-01-31T12:00:00Z"'
+  printf '{"vertexes": [{%s, "completed": "2026-01-31T12:00:01Z", "error": "%s"}]}\n' "$step" "$lost" >&2
+  echo "ERROR: failed to solve: $lost" >&2
   exit 1
 fi
 exec "$DOCKER" "$@"

@@ -6,6 +6,7 @@ It starts empty and has a data root of its own; nothing but what buildx sends ge
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -123,6 +124,18 @@ def test_a_parent_of_another_builder_and_early_cutoff(two: Project, farm: Farm) 
     run = two.built("builder=plain", "high:there")
     assert run.built == {"low:there"} and run.digests["low:there"] == low
     assert run.nodes("reuse") == {"high:there"}
+
+
+def test_a_new_stamp_of_the_archive(two: Project) -> None:
+    """It reaches the cache of a builder elsewhere, too."""
+    text = (two.folder / "high/Dockerfile").read_text()
+    two.write({"high/Dockerfile": f'{text}RUN ["/again", "stamp", "/o", "apt-get"]\n'})
+    digests = []
+    for date in ("2026-01-31", "2026-01-31", "2026-02-28"):
+        two.write({"stages.lock": f'archive = "{date}"\n'})
+        shutil.rmtree(two.folder / "cache", ignore_errors=True)
+        digests.append(two.built("builder=plain", "high:here").digests["high:here"])
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_native_first_then_what_can(two: Project, farm: Farm) -> None:

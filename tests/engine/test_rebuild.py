@@ -100,6 +100,13 @@ def test_rebuild_as_json_and_same_is_success(built: Project) -> None:
     assert node["recorded"] == node["rebuilt"]
 
 
+def test_records_name_the_engine(built: Project) -> None:
+    version = ["docker", "version", "--format={{.Server.Version}}"]
+    engine = subprocess.run(version, capture_output=True, text=True, check=True).stdout.strip()
+    records = [json.loads(path.read_bytes()) for path in (built.folder / "cache/records").iterdir()]
+    assert {record["annotations"]["stagegraph.builder"] for record in records} == {f"docker {engine}"}
+
+
 def test_changed_recipe_has_no_record_to_compare_with(built: Project) -> None:
     (built.folder / "noisy/Dockerfile").write_text('FROM even\nCOPY noise /\nRUN ["/noise"]\n')
     run = built.doit("verify", "--rebuild", "noisy:here")

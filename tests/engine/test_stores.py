@@ -435,7 +435,7 @@ def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, reg
         other = LayoutStore(tmp_path / "other")
 
         def put(record: Record) -> None:
-            shutil.copytree(layout.blobs, other.blobs, dirs_exist_ok=True)
+            shutil.copytree(layout.blobs.path, other.blobs.path, dirs_exist_ok=True)
             other.put(record)
 
         return Contract(other.find, put, other.list, other.delete)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -154,3 +155,36 @@ def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LA
         created="",
         inputs=inputs,
     )
+
+
+# -- what buildx says with --progress=rawjson --------------------------------------------------------
+
+
+def at(seconds: float) -> str:
+    """A time as BuildKit writes it, with nanoseconds."""
+    return f"2026-01-31T12:00:{seconds:012.9f}Z"
+
+
+def vertex(name: str, **more: object) -> dict[str, Any]:
+    """A step, found by its name; begun at second 0 unless ``started`` says else."""
+    return {"digest": sha(name), "name": name, "started": at(0), **more}
+
+
+def printed(name: str, text: str | bytes, seconds: float = 0.1) -> dict[str, Any]:
+    data = base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+    return {"vertex": sha(name), "stream": 1, "data": data, "timestamp": at(seconds)}
+
+
+def status(**kinds: object) -> bytes:
+    """One document as buildx prints it since 0.15: ``vertexes``, ``statuses``, ``warnings``, ``logs``."""
+    return json.dumps(kinds).encode() + b"\n"
+
+
+def ran(name: str, *lines: str, error: str = "") -> list[bytes]:
+    """A step that runs, prints lines and ends, or fails with ``error``."""
+    end = {"completed": at(2), **({"error": error} if error else {})}
+    return [
+        status(vertexes=[vertex(name)]),
+        *(status(logs=[printed(name, f"{line}\n", 0.1)]) for line in lines),
+        status(vertexes=[vertex(name, **end)]),
+    ]

@@ -41,15 +41,17 @@ class Buildx:
     """Stands in for docker: what each builder's inspection prints, and which were asked."""
 
     def __init__(self, **answers: str) -> None:
-        self.answers, self.listed = answers, ""
+        self.answers, self.listed, self.engine = answers, "", "28.5.2\n"
         self.asked: list[str] = []
 
     def __call__(
         self, command: Sequence[str], *, timeout: float | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         assert timeout
-        words = " ".join(command[3:])
+        words = " ".join(command[1 if "version" in command else 3 :])
         self.asked.append(words)
+        if "version" in command:
+            return subprocess.CompletedProcess(command, 0 if self.engine else 1, self.engine.encode(), b"")
         if command[2] == "ls":
             return subprocess.CompletedProcess(command, 0, self.listed.encode(), b"")
         if words not in self.answers:
@@ -286,6 +288,36 @@ def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch)
     found.forget()
     buildx.answers[""] = answer(driver="", error="no such host")
     assert found.choose(spec()).machine == ""
+
+
+VERSION = "version --format={{.Server.Version}}"
+
+
+@pytest.mark.parametrize(
+    ("named", "who", "asked"),
+    [
+        ("", "docker 28.5.2", [VERSION]),
+        ("arm", "buildkit v0.13.0", ["arm"]),
+        ("context", "docker 28.5.2", ["context", f"--context=context {VERSION}"]),
+        ("nameless", "", ["nameless"]),
+        ("two", "buildkit v0.29.0", ["two"]),
+    ],
+)
+def test_who_built_it(buildx: Buildx, named: str, who: str, asked: list[str]) -> None:
+    """It stands in records; asked for once a run, and by nobody who only looks for a place."""
+    buildx.answers["nameless"] = answer(node("a", ARM64).replace("v0.13.0", "v0.0.0+unknown"))
+    arm = node("b", ARM64).replace("BuildKit version: v0.13.0", "Buildkit: v0.29.0")
+    buildx.answers["two"] = answer(node("a", AMD64), arm)
+    found = of(spec(named) if named else spec())
+    place = found.choose(spec(named) if named else spec())
+    assert VERSION not in " ".join(buildx.asked)
+    assert [found.version(place) for _ in range(2)] == [who, who]
+    assert buildx.asked == asked
+
+
+def test_an_engine_that_does_not_say_its_version(buildx: Buildx) -> None:
+    buildx.engine = ""
+    assert of(spec()).version(HERE) == ""
 
 
 def test_what_buildx_prints() -> None:

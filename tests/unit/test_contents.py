@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from helpers import layer
 
+import stagegraph
 from stagegraph import contents, statements
 from stagegraph.contents import Contents, Debian, PythonPackage, Source
 from stagegraph.instructions import parse
@@ -132,3 +134,17 @@ def test_provenance_names_the_commit(commit: str, annotations: object) -> None:
     assert source.get("annotations") == annotations
     assert parent == {"name": "blas:here", "digest": {"sha256": "5" * 64}}
     assert made["subject"] == [{"name": "team/app", "digest": {"sha256": "2" * 64}}]
+
+
+@pytest.mark.parametrize(
+    ("builder", "versions"),
+    [("", {}), ("docker 28.5.2", {"docker": "28.5.2"}), ("buildkit v0.29.0", {"buildkit": "v0.29.0"})],
+)
+def test_provenance_names_who_built_it(builder: str, versions: dict[str, str]) -> None:
+    """That of a record from before, which has no builder, keeps its bytes."""
+    record = dataclasses.replace(RECORD, builder=builder)
+    made = json.loads(statements.provenance(record, "team/app", {}, [], statements.Revision("", "")))
+    assert made["predicate"]["runDetails"]["builder"] == {
+        "id": "urn:stagegraph:builder",
+        "version": {**versions, "stagegraph": stagegraph.__version__},
+    }

@@ -8,6 +8,7 @@ from helpers import facts, sha
 from stagegraph.dockerfile import has_onbuild
 from stagegraph.errors import DockerfileError
 from stagegraph.facts import Edge
+from stagegraph.instructions import without_syntax
 
 pytestmark = pytest.mark.unit
 
@@ -74,7 +75,7 @@ def test_edges(text: str, edges: list[tuple[str, str, bool]]) -> None:
 
 def test_edges_know_their_lines() -> None:
     found = facts("# one\nFROM base\n\nCOPY --from=blas \\\n  /a \\\n  /b\n").edges
-    assert found == (Edge("base", "", 2, True), Edge("blas", "", 4, False))
+    assert found == (Edge("base", "", 2, True, bare=True), Edge("blas", "", 4, False, bare=True))
 
 
 @pytest.mark.parametrize(
@@ -494,10 +495,12 @@ def test_argument_that_could_be_a_url() -> None:
         "# syntax=docker/dockerfile:1\r\nFROM a",
     ],
 )
-def test_unpinned_front_end(text: str) -> None:
-    said = fault(text)
-    assert said.startswith("x/Dockerfile:1: '# syntax=docker/dockerfile:1' names a builder front end")
-    assert dict(facts(text, unpinned=True).directives)["syntax"] == "docker/dockerfile:1"
+def test_front_end_that_the_dockerfile_names(text: str) -> None:
+    assert dict(facts(text).directives)["syntax"] == "docker/dockerfile:1"
+    plain = without_syntax(text)
+    assert "syntax" not in facts(plain).directives
+    assert facts(plain).directives.get("escape") == facts(text).directives.get("escape")
+    assert [i.line for i in facts(plain).instructions] == [i.line for i in facts(text).instructions]
 
 
 @pytest.mark.parametrize(
@@ -507,14 +510,9 @@ def test_comment_that_is_no_directive(text: str) -> None:
     assert dict(facts(text).directives) == {}
 
 
-def test_pinned_front_end() -> None:
-    syntax = f"docker/dockerfile:1@{sha('x')}"
-    assert dict(facts(f"# syntax={syntax}\nFROM a").directives) == {"syntax": syntax}
-
-
-def test_front_end_as_an_argument() -> None:
-    said = fault("FROM a\nARG BUILDKIT_SYNTAX", args={"BUILDKIT_SYNTAX": "x:1"})
-    assert "'BUILDKIT_SYNTAX=x:1' names a builder front end" in said
+def test_text_that_only_looks_like_a_front_end_stays() -> None:
+    for text in ("FROM a\n# syntax=b\n", "FROM a\nCOPY <<E /\n# syntax=b\nE\n", "#\n# syntax=a\nFROM b\n"):
+        assert without_syntax(text) == text
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers import facts
+from helpers import facts, ran
 
 from stagegraph.errors import (
     BuildError,
@@ -18,6 +18,7 @@ from stagegraph.errors import (
     OutOfMemoryError,
     RegistryError,
     StagegraphError,
+    ToolError,
 )
 from stagegraph.failure import LAST_LINES, explain
 from stagegraph.graph import Spec
@@ -36,18 +37,15 @@ SPEC = Spec(
 CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
 
 
-def explained(*lines: str) -> StagegraphError:
+def explained(*lines: str | bytes) -> StagegraphError:
     tracker = Tracker(lambda _: None)
     for line in lines:
-        tracker.feed(line + "\n")
+        tracker.feed(line if isinstance(line, bytes) else f"{line}\n".encode())
     return explain(SPEC, tracker, Path("cache/logs/x.log"), 1)
 
 
 def step(*printed: str, error: str = CODE, name: str = "RUN make all   install") -> StagegraphError:
-    output = [f"#5 0.{number} {text}" for number, text in enumerate(printed)]
-    return explained(
-        f"#5 [build 3/3] {name}", *output, f"#5 ERROR: {error}", f"ERROR: failed to solve: {error}"
-    )
+    return explained(*ran(f"[build 3/3] {name}", *printed, error=error), f"ERROR: failed to solve: {error}")
 
 
 def test_step_that_fails() -> None:
@@ -63,7 +61,7 @@ def test_step_that_fails() -> None:
 
 
 def test_line_that_buildx_names_comes_first() -> None:
-    error = explained("#5 [2/3] COPY a b", '#5 ERROR: "/a": not found', "Dockerfile:2")
+    error = explained(*ran("[2/3] COPY a b", error='"/a": not found'), "Dockerfile:2")
     assert error.where == "x:amd64: x/Dockerfile:2"
     assert error.what.startswith('"/a": not found at: COPY a b')
 
@@ -77,10 +75,7 @@ def test_failure_without_a_step() -> None:
 def test_an_error_of_several_lines() -> None:
     lost = "\t* failed to stat lower snapshot abc: snapshot abc does not exist: not found"
     error = explained(
-        "#5 [2/3] COPY a b",
-        "#5 ERROR: failed to apply diffs: 1 error occurred:",
-        lost,
-        "------",
+        *ran("[2/3] COPY a b", error=f"failed to apply diffs: 1 error occurred:\n{lost}"),
         "ERROR: failed to solve: failed to compute cache key: failed to apply diffs: 1 error occurred:",
         lost,
     )
@@ -131,6 +126,7 @@ def test_what_a_step_prints(printed: str, kind: type[StagegraphError]) -> None:
         ("failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),
         ("context deadline exceeded", EngineError),
         ("no valid drivers found: Cannot connect", EngineError),
+        ("invalid progress mode rawjson", ToolError),
         (
             "failed to resolve source metadata for example.org/x: unexpected status from HEAD: 500",
             RegistryError,
@@ -144,8 +140,7 @@ def test_what_the_builder_says(message: str, kind: type[StagegraphError]) -> Non
 
 def test_engine_that_goes_away_in_the_middle() -> None:
     error = explained(
-        "#5 [2/2] RUN make",
-        "#5 0.1 compiling",
+        *ran("[2/2] RUN make", "compiling")[:2],
         "ERROR: rpc error: code = Unavailable desc = transport is closing",
     )
     assert type(error) is EngineError
@@ -153,7 +148,7 @@ def test_engine_that_goes_away_in_the_middle() -> None:
 
 def test_what_a_step_printed_before_the_engine_went_away_does_not_count() -> None:
     error = explained(
-        "#5 [2/2] RUN make", "#5 0.1 No space left on device, retrying", "ERROR: no active session for x"
+        *ran("[2/2] RUN make", "No space left on device, retrying")[:2], "ERROR: no active session for x"
     )
     assert type(error) is EngineError
 
@@ -164,7 +159,7 @@ def test_what_a_step_printed_before_the_engine_went_away_does_not_count() -> Non
 )
 def test_a_builder_that_was_named(message: str, named: bool) -> None:
     tracker = Tracker(lambda _: None)
-    tracker.feed(f"ERROR: failed to solve: {message}")
+    tracker.feed(f"ERROR: failed to solve: {message}\n".encode())
     error = str(explain(SPEC, tracker, Path("x.log"), 1, "farm"))
     assert ("on builder farm, for linux/amd64: " in error) == named
     assert ("docker buildx inspect farm" in error) == named

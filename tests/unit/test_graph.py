@@ -11,7 +11,7 @@ from helpers import HEAD, Registry, graph, resolved, sha, stages, write
 
 from stagegraph import dockerfile
 from stagegraph import graph as graphs
-from stagegraph.errors import ContextError, DockerfileError, ProjectError, ResolveError, StagegraphError
+from stagegraph.errors import ContextError, DockerfileError, ProjectError, StagegraphError
 from stagegraph.model import Node
 
 pytestmark = pytest.mark.unit
@@ -369,13 +369,6 @@ def test_dockerfile_that_is_not_utf8(tmp_path: Path) -> None:
     root = stages(tmp_path, {"a": "FROM scratch\n"})
     write(root, {"a/Dockerfile": b"FROM \xff\n"})
     assert fault(root, DockerfileError, "a").startswith("a/Dockerfile: is not UTF-8: ")
-
-
-def test_name_that_is_neither_stage_nor_image(tmp_path: Path) -> None:
-    root = stages(tmp_path, {"blas": "FROM scratch\n", "b": "FROM scratch\nCOPY --from=blass / /\n"})
-    assert fault(root, ResolveError, "b").startswith(
-        "b/Dockerfile:2: blass: no such image\n  no stage of this name either: did you mean 'blas'?"
-    )
 
 
 def test_folders_with_odd_names(tmp_path: Path) -> None:

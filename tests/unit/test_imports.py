@@ -9,6 +9,10 @@ import pytest
 
 pytestmark = pytest.mark.unit
 
+CORE = (
+    *("model", "config", "references", "names", "dockerfile", "graph", "key", "plan", "record"),
+    "programs",
+)
 FORBIDDEN = (
     "subprocess",
     "doit",
@@ -23,9 +27,7 @@ FORBIDDEN = (
 )
 
 
-@pytest.mark.parametrize(
-    "module", ["model", "dockerfile", "key", "plan", "graph", "record", "config", "programs"]
-)
+@pytest.mark.parametrize("module", CORE)
 def test_core(module: str) -> None:
     code = f"import sys; old = set(sys.modules); import stagegraph.{module}; print(*set(sys.modules) - old)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)

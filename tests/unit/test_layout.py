@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import multiprocessing
 import os
 import shutil
 import stat
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock, Timeout
 from helpers import LAYERS, blob, image, sha
 
 from stagegraph import key as keys
 from stagegraph.errors import DiskFullError, StoreError
-from stagegraph.files import write_atomically
 from stagegraph.key import Input
 from stagegraph.record import INDEX, MANIFEST, Record
 from stagegraph.store import layout
+from stagegraph.store.folder import Folder
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.unit
 
 def old(store: LayoutStore) -> None:
     """Give all blobs times of long ago, as after a day; only then are they remembered as verified."""
-    for path in store.blobs.iterdir():
+    for path in store.blobs.path.iterdir():
         os.utime(path, (1, 1))
 
 
@@ -55,7 +54,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     real = hashlib.file_digest
 
     def digest(file: Any, kind: str) -> Any:
-        names.append(Path(file.name).name)
+        names.append(Path(f"/proc/self/fd/{file.fileno()}").readlink().name)
         return real(file, kind)
 
     monkeypatch.setattr(hashlib, "file_digest", digest)
@@ -69,7 +68,7 @@ def test_a_sweep_sets_aside_what_is_bad_and_leaves_what_is_being_written(store: 
     good, _ = store.add_blob(b"good")
     bad, _ = store.add_blob(b"bad")
     store.blob(bad).write_bytes(b"ba")
-    begun = store.blobs / f".{store.blob(good).name}.x1"  # as write_atomically calls it
+    begun = store.blobs.path / f".{store.blob(good).name}.x1"  # as write_atomically calls it
     begun.write_bytes(b"go")
     store.sweep()
     assert store.blob(good).exists() and begun.exists() and not store.blob(bad).exists()
@@ -87,14 +86,13 @@ def test_what_is_no_manifest_is_set_aside_if_it_is_not_itself(store: LayoutStore
 
 
 def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object) -> None:
+    def denied(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     store.prepare()
     for name in ("records", "latest"):
         (store.root / name).mkdir()
-    for name in ("iterdir", "exists"):  # root would be let in
-        monkeypatch.setattr(Path, name, denied)
+    monkeypatch.setattr(os, "open", denied)  # root would be let in
     for call in (lambda: list(store.list()), store.newest, lambda: store.has_record(sha("x"))):
         with pytest.raises(StoreError, match="cannot be read"):
             call()
@@ -104,7 +102,7 @@ def test_locks_are_everybodys(store: LayoutStore) -> None:
     """Users who take turns in a store must not lock one another out."""
     store.locks.hold()
     with store.locks.named("x"):
-        modes = {path.name: path.stat().st_mode & 0o777 for path in store.locks.folder.iterdir()}
+        modes = {path.name: path.stat().st_mode & 0o777 for path in store.locks.folder.path.iterdir()}
     assert modes == {"use": 0o666, "x": 0o666}
 
 
@@ -435,16 +433,26 @@ def test_index_leaves_out_what_has_no_manifest(store: LayoutStore) -> None:
 
 
 def test_index_is_written_under_a_lock(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(path: Path, data: bytes) -> None:
-        if path.name == "index.json":
-            with pytest.raises(Timeout), FileLock(store.root / "locks" / "index", timeout=0):
-                pass
-        write_atomically(path, data)
+    write = Folder.write
+    free: list[bool] = []
 
-    monkeypatch.setattr(layout, "write_atomically", write)
+    def lock_and_write(folder: Folder, name: str, data: bytes) -> None:
+        if name == "index.json":
+            free.append(_is_free(store, "index"))
+        write(folder, name, data)
+
+    monkeypatch.setattr(Folder, "write", lock_and_write)
     store.put(image(store))
-    with FileLock(store.root / "locks" / "index", timeout=0):
-        assert names(store)
+    assert (free, _is_free(store, "index")) == ([False], True)
+
+
+def _is_free(store: LayoutStore, name: str) -> bool:
+    """Whether nobody has the lock of that name."""
+    try:
+        store.locks.folder.lock(name, fcntl.LOCK_EX | fcntl.LOCK_NB, 0o666).close()
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_view_shares_blobs_and_leaves_nothing(store: LayoutStore) -> None:
@@ -456,7 +464,7 @@ def test_view_shares_blobs_and_leaves_nothing(store: LayoutStore) -> None:
         assert json.loads((view / "index.json").read_bytes())["manifests"] == [{"digest": record.digest}]
         assert json.loads((view / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
         (view / "blobs" / "sha256" / "new").write_text("x")
-    assert (store.blobs / "new").exists()
+    assert (store.blobs.path / "new").exists()
     assert list((store.root / "tmp").iterdir()) == []
     assert index(store) == before
 
@@ -579,14 +587,18 @@ def test_blobs_are_synced_before_the_record_is_written(
 
     monkeypatch.setattr(os, "fsync", fsync)
 
-    def write(path: Path, data: bytes) -> None:
-        if path.parent.name == "records":
-            inodes = {store.blob(digest).stat().st_ino for digest in parts(store, record)}
-            assert inodes | {store.blobs.stat().st_ino} <= synced
-        write_atomically(path, data)
+    plain, looked = Folder.write, list[str]()
 
-    monkeypatch.setattr(layout, "write_atomically", write)
+    def write(folder: Folder, name: str, data: bytes) -> None:
+        if folder.names == ("records",):
+            inodes = {store.blob(digest).stat().st_ino for digest in parts(store, record)}
+            assert inodes | {store.blobs.path.stat().st_ino} <= synced
+            looked.append(name)
+        plain(folder, name, data)
+
+    monkeypatch.setattr(Folder, "write", write)
     store.put(record)
+    assert looked == [record.key[7:]]
     assert store.find(record.key)
 
 
@@ -652,8 +664,16 @@ def test_read_only_cache(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    for owner, name in ((Path, "replace"), (Path, "mkdir"), (Path, "unlink"), (tempfile, "mkstemp")):
+    for owner, name in ((Path, "mkdir"), (os, "mkdir"), (os, "rename"), (os, "unlink")):
         monkeypatch.setattr(owner, name, refuse)
+    _open = os.open
+
+    def open_to_read(path: str, flags: int, *more: int, **options: int) -> int:
+        if flags & os.O_CREAT:
+            refuse()
+        return _open(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", open_to_read)
     reader = LayoutStore(store.root)
     assert reader.find(record.key) == record
     assert reader.find(damaged.key) is None
@@ -672,7 +692,7 @@ def test_records_that_may_not_be_read(store: LayoutStore, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Folder, "open", refuse)
     with pytest.raises(StoreError, match="cannot be read: Permission denied"):
         store.find(record.key)
 
@@ -708,7 +728,7 @@ def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> No
     """A reader must not see a manifest half written; layers that are here need not come again."""
     record = image(store)
     store.put(record)
-    before = {path.name: path.stat().st_ino for path in store.blobs.iterdir()}
+    before = {path.name: path.stat().st_ino for path in store.blobs.path.iterdir()}
     with store.inlet() as folder:
         blobs = folder / "blobs/sha256"
         assert {path.name for path in blobs.iterdir()} == {sha(layer)[7:] for layer in LAYERS}
@@ -717,7 +737,7 @@ def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> No
         (blobs / sha(b"{cut}")[7:]).write_bytes(b"{cu")
         (blobs / sha(b"layer")[7:]).write_bytes(b"layer")
         (blobs / "oci-put-blob1234").write_bytes(b"part")
-    after = {path.name: path.stat().st_ino for path in store.blobs.iterdir()}
+    after = {path.name: path.stat().st_ino for path in store.blobs.path.iterdir()}
     assert after.items() >= before.items()
     assert set(after) - set(before) == {sha(b'{"new": 1}')[7:], sha(b"layer")[7:]}
     assert store.check(record)
@@ -725,7 +745,7 @@ def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> No
 
 def test_blobs_have_the_mode_of_other_files(store: LayoutStore) -> None:
     record = image(store)
-    for path in store.blobs.iterdir():
+    for path in store.blobs.path.iterdir():
         path.chmod(0o444)  # as BuildKit writes them
     store.put(record)
-    assert {path.stat().st_mode & 0o777 for path in store.blobs.iterdir()} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in store.blobs.path.iterdir()} == {0o644}

@@ -54,7 +54,7 @@ def test_what_explains_the_next_build_stays_without_its_image(store: LayoutStore
     pruned(store)
     assert store.latest(old.node) == old
     assert store.find(old.key) is None
-    assert not list(store.blobs.iterdir())
+    assert not list(store.blobs.path.iterdir())
 
 
 def test_a_record_that_is_nobodys_newest_goes(store: LayoutStore) -> None:
@@ -96,7 +96,7 @@ def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
     ):
         pass
     pruned(store, new)
-    left = {path.name for path in store.locks.folder.iterdir()}
+    left = {path.name for path in store.locks.folder.path.iterdir()}
     assert {new.key[7:], old.key[7:], "use", "index"} <= left  # old's record explains its next build
     assert sha("nobody's")[7:] not in left
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from helpers import Registry, graph, resolved, sha, stages
 
 from stagegraph import publish
+from stagegraph.model import Node
 
 pytestmark = pytest.mark.unit
 
@@ -38,3 +43,17 @@ def test_a_list_means_what_it_lists() -> None:
     assert not means(listing, other, {digest: "a", other: "a"})
     for junk in (b"{}", b"[]", b"no json", b'{"manifests": [1]}', None):
         assert not means(junk, other, {digest: "a"})
+
+
+def test_an_image_depends_on_what_read_its_dockerfile(tmp_path: Path) -> None:
+    text = "# syntax=docker/dockerfile:1\nFROM debian:12\n"
+    registry = Registry({"docker/dockerfile:1": resolved("front end"), "debian:12": resolved("debian")})
+    nodes = graph(stages(tmp_path, {"a": text}), registry)
+    session: Any = SimpleNamespace(graph=nodes)
+    member: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(below=()))
+    found = publish.dependencies(session, member, [])
+    digests = {item["name"]: item["digest"]["sha256"] for item in found}
+    assert digests == {
+        "debian:12": sha("debian amd64").removeprefix("sha256:"),
+        "docker/dockerfile:1": sha("front end index").removeprefix("sha256:"),
+    }

@@ -53,6 +53,9 @@ def test_round_trip() -> None:
         "packages": ("adduser:all=1:3.152", "libc6:arm64=2.41 12"),
         "below": (f"base:amd64={sha('base')}",),
         "cached": True,
+        "machine": "linux/amd64",
+        "builder": "buildkit v0.29.0",
+        "recorded": "2026-01-01T00:00:00+00:00",
     }
     assert parse(record(**more).to_bytes(MANIFEST), record().key) == record(**more)
 

@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 from helpers import Registry, graph, stages
 
-from stagegraph import tasks
-from stagegraph.errors import LoginError, ProjectError, RegistryError, ResolveError, StagegraphError
+from stagegraph import asked, tasks
+from stagegraph.errors import (
+    DockerfileError,
+    LoginError,
+    ProjectError,
+    RegistryError,
+    ResolveError,
+    StagegraphError,
+)
 from stagegraph.memory import MemoryDB
 from stagegraph.model import Bootstrap, ExternalBase, Node, Platform, Stage
 
@@ -85,13 +92,71 @@ def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
     registry = Registry(kind=kind)
     nodes = graph(stages(tmp_path, dockerfiles), registry)
     monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=nodes.project, graph=nodes))
-    assert [str(node) for node in tasks.resolve_goals([])] == ["here:amd64", "here:aarch64"]
+    goals = tasks.resolve_goals([])
+    assert [str(node) for node in goals.nodes] == ["here:amd64", "here:aarch64"]
+    assert goals.status == 0  # the others can be looked at
     assert registry.asked.count("registry.example.org/far:1") == 1
     said = capsys.readouterr().err
+    assert said.startswith("warning: far:amd64 and 5 based on it are left out: far/Dockerfile:1: registry")
     assert said.count("warning") == 1
-    assert "far:amd64" in said
-    # who asks for it is told when its key is wanted
-    assert [str(node) for node in tasks.resolve_goals(["far:amd64"])] == ["far:amd64"]
+    with pytest.raises(kind):  # who asks for it by name is told
+        tasks.resolve_goals(["far:amd64"])
+
+
+def goals(root: Path, dockerfiles: dict[str, str], *names: str, **options: bool) -> tuple[list[str], Any]:
+    nodes = graph(stages(root, dockerfiles))
+    wanted = [node for node in nodes.nodes if not names or node.stage in names]
+    options = {"by_name": bool(names), "keep_going": False, **options}
+    found = asked.keyed(nodes, wanted, **options)
+    return [str(node) for node in found.nodes], found
+
+
+def test_all_left_out_is_no_success(tmp_path: Path) -> None:
+    found, result = goals(tmp_path, {"far": "FROM far:1\n", "above": "FROM far\n"})
+    assert (found, result.status) == ([], ResolveError.exit_status)
+    assert [(fact["node"], fact["cause"], fact["status"]) for fact in result.facts()] == [
+        (f"{stage}:{platform}", "far:amd64", 14)
+        for platform in ("amd64", "aarch64")
+        for stage in ("far", "above")
+    ]
+
+
+def test_the_first_node_of_a_cause_is_named_though_a_leaf_is_declared_first(tmp_path: Path) -> None:
+    dockerfiles = {"leaf": "FROM mid\n", "mid": "FROM low\n", "low": "FROM far:1\n", "good": "FROM base\n"}
+    _, result = goals(tmp_path, dockerfiles)
+    (out,) = result.left_out
+    assert out.first == "low:amd64"
+    assert str(out).startswith("low:amd64 and 5 based on it are left out: low/Dockerfile:1: far:1")
+
+
+BROKEN = {
+    "broken": "FROM base\nRUNN x\n",
+    "above": "FROM broken\n",
+    "slip": "FROM gone\n",
+    "good": "FROM base\n",
+}
+
+
+def test_what_is_broken_ends_the_command(tmp_path: Path) -> None:
+    with pytest.raises(DockerfileError, match="unknown instruction RUNN"):
+        goals(tmp_path, BROKEN)
+
+
+@pytest.mark.parametrize("names", [(), ("good", "slip", "above")])
+def test_keep_going_leaves_out_what_is_broken(tmp_path: Path, names: tuple[str, ...]) -> None:
+    found, result = goals(tmp_path, BROKEN, *names, keep_going=True)
+    assert found == ["good:amd64", "good:aarch64"]
+    assert result.status == DockerfileError.exit_status
+    assert sorted((out.first, out.error.what.partition("\n")[0]) for out in result.left_out) == [
+        ("broken:amd64", "unknown instruction RUNN"),
+        ("slip:amd64", "no stage is called 'gone'"),
+    ]
+
+
+def test_keep_going_with_what_cannot_be_asked_for(tmp_path: Path) -> None:
+    dockerfiles = {"far": "FROM far:1\n", "good": "FROM base\n"}
+    assert goals(tmp_path, dockerfiles, keep_going=True)[1].status == 0
+    assert goals(tmp_path, dockerfiles, "far", "good", keep_going=True)[1].status == ResolveError.exit_status
 
 
 def test_images_that_want_to_be_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -147,12 +148,12 @@ def test_record_that_claims_other_files(session: Session) -> None:
 
 def test_scratch_leaves_nothing_and_marks_hold(session: Session) -> None:
     made = keep(session, LOW)
-    before = {p: p.stat().st_ctime_ns for p in session.layout.blobs.iterdir()}
+    before = {p: p.stat().st_ctime_ns for p in session.layout.blobs.path.iterdir()}
     with session.layout.scratch([made, made]) as scratch:
         assert scratch.check(made)
         scratch.add_blob(b"new")
         scratch.put(made)
-    assert {p: p.stat().st_ctime_ns for p in session.layout.blobs.iterdir()} == before
+    assert {p: p.stat().st_ctime_ns for p in session.layout.blobs.path.iterdir()} == before
     assert not list((session.layout.root / "tmp").iterdir())
 
 
@@ -214,7 +215,7 @@ class Builder:
         if self.layer is None:
             raise BuildError(str(spec.node), "exit code 7", "the log is there")
         digest, size, details = image(self.store, self.layer)
-        return Result(digest, size, *record.visible(details), ("libc6:amd64=2",))
+        return Result(digest, size, *record.visible(details), ("libc6:amd64=2",), builder="buildkit v2")
 
 
 @pytest.mark.parametrize(
@@ -242,3 +243,17 @@ def kept(cache: Path) -> dict[Path, bytes]:
     """Records, blobs and index."""
     files = [cache / "index.json", *(cache / "records").iterdir(), *(cache / "blobs/sha256").iterdir()]
     return {path: path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(("builder", "told"), [("", False), ("buildkit v2", False), ("docker 1", True)])
+def test_rebuild_by_another_version(
+    session: Session, monkeypatch: pytest.MonkeyPatch, builder: str, told: bool
+) -> None:
+    made = keep(session, LOW, layer_of(b"was"))
+    session.layout.put(dataclasses.replace(made, builder=builder))
+    monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer_of(b"now")))
+    (found,) = verify.rebuild(session, [LOW])
+    note = (
+        "built by docker 1, rebuilt by buildkit v2: two versions may compress the same files to other bytes"
+    )
+    assert (note in found.notes) == told

@@ -1,0 +1,243 @@
+"""A folder below ``cache/``, reached without following a link.
+
+CI services restore ``cache/``, colleagues copy and share it: what lies there may be anybody's. So each folder
+on the way is opened by its own descriptor and must be a folder, a file must be a regular file, and every call
+works on these descriptors (``openat(2)`` and its like with ``O_NOFOLLOW``). No check comes before a use, so
+nothing can be put in between. ``cache/`` itself may be a link: people keep it on another disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import io
+import os
+import secrets
+import shutil
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..errors import LinkError
+from ..files import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# opening never waits for the other end of a FIFO
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: File systems without locks answer so.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+
+
+class Folder:
+    """The folder ``root/NAME/NAME``; it need not be there. Raises ``LinkError`` where a name is no folder.
+
+    What the system says otherwise comes as ``OSError``. A file that is not a regular one is not there:
+    ``FileNotFoundError``; writing a file of that name takes its place.
+    """
+
+    def __init__(self, root: Path, *names: str) -> None:
+        self.root, self.names = root, names
+
+    @property
+    def path(self) -> Path:
+        """For messages, and for tools that take a path."""
+        return self.root.joinpath(*self.names)
+
+    def below(self, *names: str) -> Folder:
+        return Folder(self.root, *self.names, *names)
+
+    @contextlib.contextmanager
+    def opened(self, *, make: bool = False) -> Iterator[int]:
+        """Its descriptor for the time of the block. ``make``: also of a folder that is not there yet."""
+        if make:
+            self.root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.root, _FOLDER)
+        try:
+            for place, name in enumerate(self.names):
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=handle)
+                handle = self._step(handle, place, name)
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _step(self, handle: int, place: int, name: str) -> int:
+        """The descriptor of a folder in the one of ``handle``, which is closed if it is found."""
+        try:
+            inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            path = self.root.joinpath(*self.names[: place + 1])
+            raise LinkError(
+                str(path),
+                "is a link, or not a folder; links below cache/ are not followed",
+                f"remove it (rm {path}) and run again; cache/ itself may be a link to another place",
+            ) from None
+        os.close(handle)
+        return inner
+
+    def make(self) -> None:
+        """Make it, and the folders around it; harmless when repeated."""
+        with self.opened(make=True):
+            pass
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def entries(self) -> list[str]:
+        """Names of what is in it, sorted; none where it is not there."""
+        try:
+            with self.opened() as handle:
+                return sorted(os.listdir(handle))  # noqa: PTH208 - a descriptor
+        except FileNotFoundError:
+            return []
+
+    def status(self, name: str) -> os.stat_result | None:
+        """Of an entry, of a link itself; None where there is none."""
+        with contextlib.suppress(FileNotFoundError), self.opened() as handle:
+            return os.stat(name, dir_fd=handle, follow_symlinks=False)
+        return None
+
+    def has_file(self, name: str) -> bool:
+        found = self.status(name)
+        return found is not None and stat.S_ISREG(found.st_mode)
+
+    def open(self, name: str) -> io.BufferedReader:
+        """A regular file, to be read."""
+        with self.opened() as handle:
+            try:
+                file = os.open(name, os.O_RDONLY | _FILE, dir_fd=handle)
+            except OSError as error:
+                if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+                    raise FileNotFoundError(errno.ENOENT, "no regular file", name) from None
+                raise
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise FileNotFoundError(errno.ENOENT, "no regular file", name)
+        return os.fdopen(file, "rb")
+
+    def read(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return file.read()
+
+    def size(self, name: str) -> int:
+        """Bytes of an entry, or of all below it; 0 for what is not there. Links count as themselves."""
+        found = self.status(name)
+        if found is None or not stat.S_ISDIR(found.st_mode):
+            return found.st_size if found else 0
+        total = 0
+        with contextlib.suppress(OSError), self.opened() as handle:
+            for _, _, files, inner in os.fwalk(name, dir_fd=handle):
+                for file in files:
+                    with contextlib.suppress(OSError):
+                        total += os.stat(file, dir_fd=inner, follow_symlinks=False).st_size
+        return total
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def create(self, name: str) -> BinaryIO:
+        """A new file in the place of an entry of that name, written without a buffer."""
+        with writing(self.path / name), self.opened(make=True) as handle:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=handle)
+            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o644, dir_fd=handle)
+            return os.fdopen(file, "wb", buffering=0)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write under a temporary name, sync, rename: readers see the old file or the whole new one.
+
+        Raises ``DiskFullError`` or ``StoreError``.
+        """
+        temporary = f".{name}.{secrets.token_hex(4)}"
+        with writing(self.path / name), self.opened(make=True) as handle:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
+            try:
+                with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=handle), "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fchmod(file.fileno(), 0o644)
+                    os.fsync(file.fileno())
+                os.rename(temporary, name, src_dir_fd=handle, dst_dir_fd=handle)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=handle)
+                raise
+            _sync(handle)
+
+    def sync(self) -> None:
+        """Make renames in it survive a crash of the machine."""
+        with self.opened() as handle:
+            _sync(handle)
+
+    def move(self, name: str, to: Folder) -> None:
+        """Move an entry, a link as itself."""
+        with self.opened() as source, to.opened(make=True) as target:
+            os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+
+    def remove(self, name: str) -> None:
+        """Remove an entry and all below it, a link as itself; harmless where there is none."""
+        with contextlib.suppress(FileNotFoundError), self.opened() as handle:
+            if stat.S_ISDIR(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                shutil.rmtree(name, dir_fd=handle)
+            else:
+                os.unlink(name, dir_fd=handle)
+
+    # -- locks -----------------------------------------------------------------------------------
+
+    def lock(self, name: str, how: int, mode: int) -> BinaryIO:
+        """The file ``name`` with a lock of ``flock(2)``, which ends when it is closed.
+
+        A file that is made for it has ``mode``; anything else of that name is removed. Raises
+        ``BlockingIOError`` where ``how`` has LOCK_NB and somebody else has it.
+        """
+        with self.opened(make=True) as handle:
+            file = _lock_file(handle, name)
+        try:
+            with contextlib.suppress(OSError):  # another user's
+                os.fchmod(file, mode)
+            flock(file, how)
+        except BaseException:
+            os.close(file)
+            raise
+        return os.fdopen(file, "rb")
+
+
+def flock(handle: int, how: int) -> None:
+    """As ``fcntl.flock``; does nothing where the file system has no locks."""
+    try:
+        fcntl.flock(handle, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def _lock_file(folder: int, name: str) -> int:
+    """A descriptor of a regular file; another user's may only be read, which is enough for a lock."""
+    for _ in range(100):
+        try:
+            try:
+                file = os.open(name, os.O_RDWR | os.O_CREAT | _FILE, 0o666, dir_fd=folder)
+            except PermissionError:
+                file = os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                return file
+            os.close(file)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO, errno.ENOENT):
+                raise
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)  # a link, a FIFO, a socket
+    raise OSError(errno.EBUSY, "something else is put in its place all the time", name)
+
+
+def _sync(handle: int) -> None:
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot sync a folder
+            raise

@@ -1,0 +1,150 @@
+"""Names that mean a stage of the project: what they bring is never old, and never somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import plain
+import pytest
+from kit import Project, Registry, header, publish, serving
+
+pytestmark = pytest.mark.engine
+
+APP = "FROM {name} AS start\nFROM scratch\nCOPY --from=start / /from\nCOPY --from={name} / /copy\n"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with serving(tmp_path_factory.mktemp("registry") / "data") as registry:
+        yield registry
+
+
+def write(project: Project, repo: str, name: str, *, more: str = "", app: str = APP) -> None:
+    project.write(
+        {
+            "stages.toml": f'{header(repo)}[stages.core]\npath = "core"\n{more}[stages.app]\npath = "app"\n'
+            "[images.core]\n[images.app]\n",
+            "core/Dockerfile": "FROM scratch\nCOPY file /\n",
+            "core/file": "old",
+            "app/Dockerfile": app.format(name=name),
+        }
+    )
+
+
+def held(project: Project, node: str = "app:here") -> dict[str, str]:
+    """Files of a node's image and the digests of their content."""
+    run = project.built(node)
+    files = plain.read(project.folder / "cache", run.digests[node]).files
+    return {path: said for path, _, said in files}
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("{repo}:core-here", ""),
+        ("docker.io/{repo}:core", ""),
+        ("ros:humble-core", 'names = ["ros:humble-core"]\n'),
+        ("registry.example/x/y:tag", 'names = ["registry.example/x/y:tag"]\n'),
+        ("registry.example/x/y", 'names = ["registry.example/x/y:latest"]\n'),
+        ("quay.io/other/thing:1", '[contexts]\n"quay.io/other/thing:1" = "core"\n'),
+    ],
+)
+def test_an_edited_parent_is_never_stale(project: Project, repo: str, name: str, more: str) -> None:
+    write(project, repo, name.format(repo=repo), more=more)
+    before = held(project)
+    project.write({"core/file": "new"})
+    run = project.built("core:here", "app:here")
+    assert run.built == {"core:here", "app:here"}
+    after = held(project)
+    for path in ("from/file", "copy/file"):
+        assert before[path] != after[path]
+    assert after["from/file"] == held(project, "core:here")["file"]
+
+
+def test_a_name_with_an_argument_inside(project: Project, repo: str) -> None:
+    app = "ARG REPO\nARG OS=noble\nFROM $REPO:8.0-$OS\n"
+    more = 'names = ["mcr.example/dotnet:8.0-noble"]\n'
+    write(project, repo, "", more=more, app=app)
+    text = (project.folder / "stages.toml").read_text()
+    project.write(
+        {"stages.toml": text.replace('path = "app"\n', 'path = "app"\nargs.REPO = "mcr.example/dotnet"\n')}
+    )
+    before = held(project)
+    project.write({"core/file": "new"})
+    assert before != held(project) == held(project, "core:here")
+
+
+def test_a_mirror(project: Project, repo: str, registry: Registry) -> None:
+    mirror = publish(registry, "mirror/thing:1", "mirrored", "mirrored")
+    more = f'[contexts]\n"nowhere.example/thing:1" = "{mirror}"\n'
+    write(project, repo, "nowhere.example/thing:1", more=more)
+    assert "from/base" in held(project)
+    assert mirror in (project.folder / "stages.lock").read_text()
+
+
+def test_a_slip_is_no_image_of_the_public_registry(project: Project, repo: str) -> None:
+    write(project, repo, "cores")
+    run = project.doit("app:here")
+    assert run.status == 11
+    assert "app/Dockerfile:1: no stage is called 'cores'\n  did you mean 'core'?" in run.output
+
+
+def test_the_builders_own_front_end(project: Project, repo: str) -> None:
+    """The named one cannot be had; what COPY takes is the file as it is."""
+    app = "# syntax=nowhere.example/frontend:1\n# escape=`\nFROM scratch\nLABEL a=b `\n  c=d\nCOPY . /\n"
+    write(project, repo, "", app=app)
+    assert project.doit("app:here").status == 14
+    text = (project.folder / "stages.toml").read_text()
+    project.write({"stages.toml": text.replace('path = "app"\n', 'path = "app"\nfrontend = "builder"\n')})
+    run = project.built("app:here")
+    built, _ = plain.build(_without_syntax(project.folder / "app"))
+    assert built is not None
+    own = plain.read(project.folder / "cache", run.digests["app:here"])
+    assert [f for f in own.files if f[0] != "Dockerfile"] == [f for f in built.files if f[0] != "Dockerfile"]
+    assert own.config == built.config
+    assert "Dockerfile" in own.paths
+
+
+def _without_syntax(folder: Path) -> Path:
+    copy = folder.parent.parent / "plain"
+    copy.mkdir()
+    (copy / "Dockerfile").write_text((folder / "Dockerfile").read_text().partition("\n")[2])
+    return copy
+
+
+def test_the_front_end_that_the_dockerfile_names_is_asked_for_by_digest(
+    project: Project, repo: str, registry: Registry
+) -> None:
+    """What is there is no front end, so the build fails; BuildKit says which image it took for one."""
+    frontend = publish(registry, "some/frontend:1", "x", "x")
+    write(project, repo, "", app=f"# syntax={frontend}\nFROM scratch\nCOPY . /\n")
+    run = project.doit("app:here")
+    assert run.status != 0
+    log = (project.folder / "cache/logs/app--here.log").read_text()
+    assert f"{frontend.removesuffix(':1')}@sha256:" in log
+
+
+def test_a_check_is_not_green_where_nothing_can_be_looked_at(project: Project, repo: str) -> None:
+    write(project, repo, "", app="FROM base\nUSER 1\n")
+    text = (project.folder / "stages.toml").read_text()
+    project.write(
+        {"stages.toml": text.replace('[stages.core]\npath = "core"\n', "").replace("[images.core]\n", "")}
+    )
+    run = project.doit("plan")
+    assert run.status == 14
+    assert run.output.endswith("0 to build, 0 to pull, 0 to reuse, 2 left out\n")
+    assert project.doit("keys", "--json").status == 14
+    assert '"left_out"' in project.doit("plan", "--json").output
+
+
+def test_one_broken_dockerfile_among_others(project: Project, repo: str) -> None:
+    write(project, repo, "", app="FROM scratch\nRUNN x\n")
+    assert project.doit("keys").status == 11
+    run = project.doit("keys", "--keep-going")
+    assert run.status == 11
+    assert (
+        "warning: app:here and 1 based on it are left out: app/Dockerfile:2: unknown instruction"
+        in run.output
+    )
+    assert "core:here" in run.output
