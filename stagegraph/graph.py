@@ -26,7 +26,7 @@ from .references import split
 from .variables import platform_args
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from .instructions import Instruction
@@ -261,15 +261,12 @@ class Graph:
         folder, name = project.root / recipe.context, self._name(node)
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
-        triggered = self._onbuild(name, parents, images)
-        if triggered is not None:
-            # what a trigger declares and mounts stands in the parent: everything that there is
-            secrets = facts.secrets | self.project.secrets.keys() | {"ca"}
-            machine = _machine_args(triggered, facts, name)
-            args = {**machine, **recipe.args, **facts.args}
-            facts = replace(facts, args=args, secrets=secrets, apart=frozenset(), runs=True, sees_target=True)
+        declares = self._onbuild(name, parents, images)
+        triggered = declares is not None
+        if declares is not None:
+            facts = _with_triggers(facts, recipe.args, self.project.secrets, declares, name)
         selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
-        entries = selection.select(None if triggered is not None else facts.sources, facts.moded)
+        entries = selection.select(None if triggered else facts.sources, facts.moded)
         if folder == project.root and any(entry.path.startswith("cache/") for entry in entries):
             what = "the build would read cache/, which every build changes"
             raise ContextError(name, what, "name it in .dockerignore, or copy less than all")
@@ -288,9 +285,7 @@ class Graph:
             images=images,
             frontend=self._frontend(recipe, facts, name),
             # a trigger may install packages; what it does stands in the parent
-            archive=self.lock.archive()
-            if facts.uses_archive or recipe.archive or triggered is not None
-            else "",
+            archive=self.lock.archive() if facts.uses_archive or recipe.archive or triggered else "",
             text=text,
             exposed=not file and selection.reaches(recipe.dockerfile),
         )
@@ -409,8 +404,8 @@ class Graph:
 
     def _onbuild(
         self, child: str, parents: tuple[Parent, ...], images: tuple[External, ...]
-    ) -> set[str] | None:
-        """Arguments that triggers of start images may declare of those that tell what machine builds.
+    ) -> Callable[[str], bool] | None:
+        """What tells of an argument whether a trigger of a start image may declare it.
 
         None where no start image leaves triggers, which read the context of this build. ``child`` is its
         Dockerfile. Raises ``DockerfileError`` for triggers that cannot be keyed.
@@ -421,7 +416,7 @@ class Graph:
                 hint = "that cannot be keyed: start from another image, with a COPY of your own"
                 raise DockerfileError(f"{child}:{image.edge.line}", what, hint)
         if any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole):
-            return set(platform_args("BUILD", host_platform()))
+            return lambda _: True
         found: list[Instruction] = []
         for parent in parents:
             if parent.edge.whole and (recipe := self.project.recipe(parent.node)) is not None:
@@ -431,23 +426,38 @@ class Graph:
                     text = _read_text(self.project.root / name, name)
                     self._triggers[name, recipe.target] = triggers(text, name, recipe.target)
                 found += self._triggers[name, recipe.target]
+        declared = declared_args(found, "")
         if not found:
             return None
-        machine = set(platform_args("BUILD", host_platform()))
-        declared = declared_args(found, "")
-        return machine if declared is None else machine & declared
+        return (lambda _: True) if declared is None else declared.__contains__
 
 
-def _machine_args(names: set[str], facts: Facts, name: str) -> dict[str, str]:
-    """Send what the key holds of the machine that builds, so that another builder changes nothing."""
+def _with_triggers(
+    facts: Facts,
+    candidates: Mapping[str, str],
+    secrets: Iterable[str],
+    declares: Callable[[str], bool],
+    name: str,
+) -> Facts:
+    """What triggers of a parent may use besides: secrets, arguments, and those that BuildKit sets.
+
+    What tells which machine builds is sent as the key holds it, so that another builder changes nothing.
+    """
+    machine = {key: value for key, value in platform_args("BUILD", host_platform()).items() if declares(key)}
     for instruction in (i for i in facts.instructions if i.cmd == "ARG"):
         defaults = {word.partition("=")[0] for word in instruction.value if "=" in word}
-        if both := names & defaults:
-            what = (
-                f"ARG {min(both)} has a default here, and a trigger of the parent may take what BuildKit sets"
-            )
+        if both := machine.keys() & defaults:
+            what = f"ARG {min(both)} has a default here, and a trigger of the parent may take BuildKit's"
             raise DockerfileError(f"{name}:{instruction.line}", what, "call this argument something else")
-    return {name: value for name, value in platform_args("BUILD", host_platform()).items() if name in names}
+    given = {key: value for key, value in candidates.items() if declares(key)}
+    return replace(
+        facts,
+        args={**machine, **given, **facts.args},
+        secrets=facts.secrets.union(secrets, ["ca"]),
+        apart=frozenset(),
+        runs=True,
+        sees_target=True,
+    )
 
 
 def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str]:

@@ -14,14 +14,14 @@ pytestmark = pytest.mark.engine
 STAGES = '[stages.low]\npath = "low"\n[stages.high]\npath = "high"\n'
 LOW = "FROM scratch\nCOPY program mark /\n"
 #: A step that comes out otherwise each time that it runs, as one that asks the archive does some day.
-ASKS = 'RUN ["/program", "stamp", "/packages", "apt-get"]\n'
+ASKS = 'RUN ["/program", "noise", "/packages", "apt-get"]\n'
 
 
 @pytest.fixture
 def asking(project: Project, repo: str, program: Path) -> Project:
     """low <- high; the tests say which step asks the archive."""
     project.write({"stages.toml": header(repo) + STAGES, "low/Dockerfile": LOW, "low/mark": repo})
-    shutil.copy(program, project.folder / "low/program")
+    shutil.copytree(program, project.folder / "low/program")
     stamp(project, "2026-01-31")
     return project
 

@@ -85,7 +85,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterator[Ho
                 """,
         }
     )
-    shutil.copy(program, project.folder / "test/program")
+    shutil.copytree(program, project.folder / "test/program")
     assert project.built("leaf:here").built == here(*NODES)
     with serving(folder / "registry") as registry:
         project.env["STAGEGRAPH_REGISTRY"] = registry.host

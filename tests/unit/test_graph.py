@@ -573,12 +573,14 @@ def test_nothing_stands_on_a_test(tmp_path: Path) -> None:
     assert "b/Dockerfile:1: a-test is the test of image a; nothing can stand on it" in said
 
 
-def test_a_trigger_of_a_parent_may_use_every_argument_and_secret(tmp_path: Path) -> None:
-    more = '[defaults]\nargs = { FOO = "2" }\n[secrets.token]\nenv = "TOKEN"\n'
+def test_a_trigger_of_a_parent_may_use_its_arguments_and_every_secret(tmp_path: Path) -> None:
+    more = '[defaults]\nargs = { FOO = "2", BAR = "3" }\n[secrets.token]\nenv = "TOKEN"\n'
     stages(tmp_path, {"par": "FROM base\nONBUILD ARG FOO=1\n", "kid": "FROM par\n"}, more=more)
     facts = graph(tmp_path).spec(Node("kid", "amd64")).facts
     assert dict(facts.args) == {"FOO": "2"} and facts.secrets == {"token", "ca"}
     assert graph(tmp_path).spec(Node("par", "amd64")).facts.secrets == frozenset()
+    write(tmp_path, {"par/Dockerfile": "FROM base\nONBUILD ARG $X=1\n"})
+    assert dict(graph(tmp_path).spec(Node("kid", "amd64")).facts.args).keys() > {"FOO", "BAR"}
 
 
 def test_a_secret_of_a_trigger_is_known_where_it_stands(tmp_path: Path) -> None:
