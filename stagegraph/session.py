@@ -413,9 +413,8 @@ class Session:
             return
         if lost and registry.trouble is None:
             names = ", ".join(map(str, lost))
-            self.report.note(
-                f"   push=all: neither cache/ nor the registry has {names}; a change above builds them again"
-            )
+            what = "whoever changes what is based on them builds them again"
+            self.report.note(f"   push=all: neither cache/ nor the registry has {names}; {what}")
 
     @property
     def owed(self) -> int:
