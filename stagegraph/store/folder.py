@@ -74,11 +74,11 @@ class Folder:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 raise
             path = self.root.joinpath(*self.names[: place + 1])
-            raise LinkError(
-                str(path),
-                "is a link, or not a folder; links below cache/ are not followed",
-                f"remove it (rm {path}) and run again; cache/ itself may be a link to another place",
-            ) from None
+            with contextlib.suppress(OSError):
+                if not stat.S_ISLNK(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                    raise LinkError(str(path), "is not a folder", f"rm {path}, and run again") from None
+            hint = f"rm {path}, and run again; cache/ itself may be a link to another place"
+            raise LinkError(str(path), "is a link; links below cache/ are not followed", hint) from None
         os.close(handle)
         return inner
 
@@ -199,7 +199,8 @@ class Folder:
             file = _lock_file(handle, name)
         try:
             with contextlib.suppress(OSError):  # another user's
-                os.fchmod(file, mode)
+                if os.fstat(file).st_nlink == 1:  # else it may be somebody's file, by a hard link
+                    os.fchmod(file, mode)
             flock(file, how)
         except BaseException:
             os.close(file)

@@ -345,9 +345,13 @@ class LayoutStore:
             self.blobs.move(_name(digest), self._damaged)
 
     def _make_common(self, digest: str) -> None:
-        """Give a blob the mode of other files: nobody but root could copy over those of BuildKit, 0444."""
+        """Give a blob the mode of other files: nobody but root could copy over those of BuildKit, 0444.
+
+        One that has another name (a hard link) may be somebody's file, and keeps its mode.
+        """
         with contextlib.suppress(OSError), self.open_blob(digest) as file:
-            if os.fstat(file.fileno()).st_mode & 0o777 != 0o644:
+            found = os.fstat(file.fileno())
+            if found.st_mode & 0o777 != 0o644 and found.st_nlink == 1:
                 os.fchmod(file.fileno(), 0o644)
 
     def add_blob(self, data: bytes) -> tuple[str, int]:

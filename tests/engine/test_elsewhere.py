@@ -215,6 +215,10 @@ def test_an_image_that_only_the_engine_has(two: Project, farm: Farm, repo: str, 
     farm.docker("import", f"--platform={FOREIGN}", str(tmp_path / "empty.tar"), reference)
     two.write({"low/Dockerfile": f"FROM {reference}\nCOPY program /\n"})
     run = two.doit("low:there")
+    assert run.status == 11 and "no image of the project gets that tag" in run.output
+    text = (two.folder / "stages.toml").read_text()
+    two.write({"stages.toml": f'{text}[contexts]\n"{reference}" = "{reference}"\n'})
+    run = two.doit("low:there")
     assert run.status == 14, run.output
     assert f"{reference} is in this machine's engine, which builder farm cannot see" in run.output
     assert "builder=there:default" in run.output

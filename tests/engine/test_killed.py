@@ -107,20 +107,19 @@ def test_while_the_engine_loads(slow: Project, repo: str) -> None:
 
 DIE = """
 import os, sys
-from stagegraph import files, record
-import stagegraph.store.layout as layout
+from stagegraph.store.folder import Folder
 count = int(sys.argv.pop(1))
-write = layout.write_atomically
-def dying(path, data):
+write = Folder.write
+def dying(folder, name, data):
     global count
     count -= 1
     if count == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.path.mkdir(parents=True, exist_ok=True)
         # half of a file, under the temporary name that it would have
-        (path.parent / f".{path.name}.half").write_bytes(data[: len(data) // 2])
+        (folder.path / f".{name}.half").write_bytes(data[: len(data) // 2])
         os._exit(9)
-    write(path, data)
-layout.write_atomically = dying
+    write(folder, name, data)
+Folder.write = dying
 from doit.doit_cmd import DoitMain
 sys.exit(DoitMain().run(sys.argv[1:]))
 """

@@ -171,7 +171,7 @@ def test_a_folder_that_is_a_link_is_told(
                 call()
             except StagegraphError as error:
                 seen.append(str(error))
-    said = f"{path}: is a link, or not a folder; links below cache/ are not followed\n  remove it (rm {path})"
+    said = f"{path}: is a link; links below cache/ are not followed\n  rm {path}, and"
     assert any(text.startswith(said) for text in seen)
 
 
@@ -196,6 +196,20 @@ def test_a_link_to_the_very_blob_is_one_too(filled: tuple[LayoutStore, Record], 
     store.blob(layer).symlink_to(tmp_path / "layer")
     assert LayoutStore(store.root).find(record.key) is None
     assert (tmp_path / "layer").exists()
+
+
+def test_a_hard_link_keeps_its_mode(filled: tuple[LayoutStore, Record], precious: Path) -> None:
+    store, record = filled
+    layer = store.blobs_of(record)[-1]
+    (precious / "layer").hardlink_to(store.blob(layer))
+    (precious / "layer").chmod(0o600)
+    (store.root / "locks/use").unlink()
+    (store.root / "locks/use").hardlink_to(precious / "id_rsa")
+    before = state(precious)
+    fresh = LayoutStore(store.root)
+    fresh.locks.hold()
+    fresh.put(record)
+    assert state(precious) == before
 
 
 def test_cache_itself_may_be_a_link(tmp_path: Path) -> None:
