@@ -255,7 +255,7 @@ class _Builder(Recipes):
             table.get("description", ""),
             recipes,
             self.lines.where(*path),
-            names=tuple(map(familiar, names)),
+            names=names,
         )
 
     def image(self, name: str) -> Image:

@@ -129,6 +129,7 @@ class _Walk:
         self._check_aliases(reached)
         self._check_defaults(reached, stages)
         places = _Places(self.edges, reached, stages, self.docker)
+        seen = self._seen(head)
         kept = [*head, *(placed for stage in reached for placed in places.of(stage))]
         return Facts(
             instructions=tuple(kept),
@@ -139,33 +140,37 @@ class _Walk:
             uses_archive=any(map(_uses_archive, kept)),
             secrets=frozenset(self.secrets),
             parts=tuple(self._part(stage, stages) for stage in reached),
-            apart=self._apart(head),
+            apart=self._apart(head, seen),
             moded=() if self.everything else tuple(dict.fromkeys(self.moded)),
             runs=any(step.cmd == "RUN" for stage in reached for step in self._steps(stage, stages)),
             target=target or stages[-1].alias or "default",
-            sees_target="TARGETSTAGE" in self.part_args,
+            sees_target="TARGETSTAGE" in seen,
         )
 
-    def _apart(self, head: Sequence[Instruction]) -> frozenset[str]:
+    def _seen(self, head: Sequence[Instruction]) -> set[str]:
+        """Arguments that parts declare, and those of the head that defaults of these are made of."""
+        seen = set(self.part_args)
+        for name, _, default in reversed(_words(head)):
+            if name in seen:
+                seen.update(variables(default))
+        return seen
+
+    def _apart(self, head: Sequence[Instruction], seen: set[str]) -> frozenset[str]:
         """Arguments that FROM alone sees.
 
         BuildKit uses what stands before the first FROM for its names and platforms, and for an ARG of the
         same name in a part (``metaArgs``, later ``globalArgs``, of frontend/dockerfile/dockerfile2llb); the
         BUILDKIT_ arguments are for BuildKit itself.
         """
-        needed = set(self.part_args)
-        words = [word.partition("=") for instruction in head for word in instruction.value]
-        for name, _, default in reversed(words):
-            if name in needed:
-                needed.update(variables(default))
-        names = {name for name, _, _ in words} | self.declared.keys()
-        return frozenset(name for name in names - needed if not name.startswith("BUILDKIT_"))
+        names = {name for name, _, _ in _words(head)} | self.declared.keys()
+        return frozenset(name for name in names - seen if not name.startswith("BUILDKIT_"))
 
     def _part(self, stage: _Stage, stages: list[_Stage]) -> Part:
         runs = any(instruction.cmd == "RUN" for instruction in self._steps(stage, stages))
         platform, below = stage.platform, _named(stages[: stage.index], stage.base)
         while below is not None:
-            stage, platform = below, platform or below.platform
+            # BuildKit takes that of the part which it starts from (d.platform = d.base.platform)
+            stage, platform = below, below.platform
             below = _named(stages[: stage.index], stage.base)
         return Part(familiar(stage.base), platform, runs)
 
@@ -522,6 +527,11 @@ class _Places:
             return name
         platform = stage.platform if whole and stage.platform != self.docker else ""
         return f"edge {self.edges[familiar(name), platform, whole]}"
+
+
+def _words(head: Sequence[Instruction]) -> list[tuple[str, str, str]]:
+    """Names and defaults of the ARGs before the first FROM."""
+    return [word.partition("=") for instruction in head for word in instruction.value]
 
 
 def _from_names(instruction: Instruction) -> Iterator[str]:

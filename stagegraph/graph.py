@@ -262,6 +262,7 @@ class Graph:
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
         declares = self._onbuild(name, parents, images)
+        _check_args(node, recipe, facts, declares, name)
         triggered = declares is not None
         if declares is not None:
             facts = _with_triggers(facts, recipe.args, self.project.secrets, declares, name)
@@ -305,9 +306,7 @@ class Graph:
         with self._lock:
             if node not in self._read_facts:
                 recipe, name = self._recipe_of(node), self._name(node)
-                if name not in self._texts:
-                    self._texts[name] = _read_text(self.project.root / name, name)
-                text = self._texts[name]
+                text = self._text(name)
                 facts = self._analyse(
                     text,
                     name,
@@ -316,11 +315,17 @@ class Graph:
                     recipe.target,
                     recipe.unpinned,
                 )
-                self._check(node, recipe, facts, name)
+                self._check(node, facts, name)
                 self._read_facts[node] = text, facts
             return self._read_facts[node]
 
-    def _check(self, node: Node, recipe: Recipe, facts: Facts, name: str) -> None:
+    def _text(self, name: str) -> str:
+        """The text of a Dockerfile, read once: a key and its children's triggers are of the same."""
+        if name not in self._texts:
+            self._texts[name] = _read_text(self.project.root / name, name)
+        return self._texts[name]
+
+    def _check(self, node: Node, facts: Facts, name: str) -> None:
         below = "" if node.stage == BASE else self.project.stages[node.stage].below
         if below and not any(edge.whole and edge.name == below for edge in facts.edges):
             what = f"it stands on {below} in a stack, but does not start from it"
@@ -329,15 +334,6 @@ class Graph:
             )
         if image := self.project.tested_by(node.stage):
             self._check_test(image, node, facts, name)
-        declared = declared_args(facts.instructions, name)
-        if declared is None:
-            return
-        for arg in sorted(recipe.own_args - declared):
-            raise ProjectError(
-                recipe.source,
-                f"stage {node.stage}: {name} declares no argument {arg}",
-                nearest(arg, declared),
-            )
 
     def _check_test(self, image: Image, node: Node, facts: Facts, name: str) -> None:
         """A test must run something, and use the image of its own platform."""
@@ -423,13 +419,24 @@ class Graph:
                 name = self._name(parent.node)
                 if (name, recipe.target) not in self._triggers:
                     # the text alone, since the parent's own facts may lead back here when there is a cycle
-                    text = _read_text(self.project.root / name, name)
+                    text = self._text(name)
                     self._triggers[name, recipe.target] = triggers(text, name, recipe.target)
                 found += self._triggers[name, recipe.target]
         declared = declared_args(found, "")
         if not found:
             return None
         return (lambda _: True) if declared is None else declared.__contains__
+
+
+def _check_args(
+    node: Node, recipe: Recipe, facts: Facts, declares: Callable[[str], bool] | None, name: str
+) -> None:
+    """Arguments given for a stage must be declared, by its Dockerfile or by a trigger of its parent."""
+    declared = declared_args(facts.instructions, name)
+    for arg in sorted(recipe.own_args - declared) if declared is not None else ():
+        if declares is None or not declares(arg):
+            what = f"stage {node.stage}: {name} declares no argument {arg}"
+            raise ProjectError(recipe.source, what, nearest(arg, declared or ()))
 
 
 def _with_triggers(
@@ -457,6 +464,7 @@ def _with_triggers(
         apart=frozenset(),
         runs=True,
         sees_target=True,
+        parts=(*facts.parts[:-1], facts.parts[-1]._replace(runs=True)),
     )
 
 
@@ -465,7 +473,7 @@ def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str
     declared = declared_args(parse(text, name)[0], name)
     if declared is None:
         return args
-    return {arg: value for arg, value in args.items() if arg in declared or arg == "BUILDKIT_SYNTAX"}
+    return {arg: value for arg, value in args.items() if arg in declared}
 
 
 def _analyse(

@@ -107,7 +107,7 @@ class Stage:
     test is for.
 
     ``below`` is the stage that it stands on in a stack, "" where it is part of none. ``names`` are further
-    references that mean it, in their short form.
+    references that mean it, as they are written.
     """
 
     name: str

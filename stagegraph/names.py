@@ -1,9 +1,9 @@
 """A name in a Dockerfile -> a node of this project, or an image from outside.
 
-Pure. In this order a name is: the base, a stage, a stand-in (``contexts`` of ``stages.toml``), one of the
-further ``names`` of a stage, the final tag of an image of this project. Everything else is an image from
-outside, if it looks like one: a bare word is a slip, since it would silently become somebody else's image on
-the public registry, and so is a reference that is nearly one of this project's own.
+Pure. A name is the base, a stand-in (``contexts`` of ``stages.toml``), a stage, one of the further ``names``
+of a stage, or the final tag of an image of this project; ``claims`` sees to it that no name is two of these.
+Everything else is an image from outside, if it looks like one. A bare word does not: it would silently become
+somebody else's image on the public registry. Nor does a reference that is nearly one of this project's own.
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ class Names:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._aliases = {name: stage.name for stage in project.stages.values() for name in stage.names}
+        names = [(name, stage.name) for stage in project.stages.values() for name in stage.names]
+        self._aliases = {familiar(name): stage for name, stage in names}
         self._tags = final_tags(project.images)
         #: A further name by its repository: other tags of that are this project's too, or should be declared.
-        self._published = {split(name).repository: name for name in self._aliases if not is_bare(name)}
+        self._published = {
+            split(familiar(name)).repository: familiar(name) for name, _ in names if not is_bare(name)
+        }
         self._stacked: dict[str, list[str]] = {}
         for stage in project.stages.values():
             if stage.below:
@@ -65,22 +68,17 @@ class Names:
             base = self._base(edge, own)
             if not isinstance(base, ExternalBase):
                 return Node(BASE, self._platform(BASE, use))
-            if (stand_in := self._stand_in(familiar(base.image), stage, recipe)) is None:
-                return Outside(base.image, base.source)
-            return self._declared(stand_in, use)
-        if (stand_in := self._stand_in(name, stage, recipe)) is not None:
-            return self._declared(stand_in, use)
+            stand_in = self._stand_in(familiar(base.image), stage, recipe, use)
+            return stand_in or Outside(base.image, base.source)
+        if stand_in := self._stand_in(name, stage, recipe, use):
+            return stand_in
         if found := self._named(name, use):
             return found
-        if bare:
-            raise self._no_stage(name, use)
         if name not in recipe.contexts:
+            if bare:
+                raise self._no_stage(name, use)
             self._refuse_near(name, use)
         return Outside(name, use.where)
-
-    def _declared(self, stand_in: str, use: _Use) -> Node | Outside:
-        """What a stand-in leads to: who declares an image means it, however near to one of the project's."""
-        return self._named(familiar(stand_in), use) or Outside(familiar(stand_in), use.where)
 
     def frontend(self, reference: str, recipe: Recipe, where: str) -> str:
         """The image that a ``# syntax=`` line means: it, or what stands in for it.
@@ -98,18 +96,25 @@ class Names:
 
     # -- one name --------------------------------------------------------------------------------
 
-    def _stand_in(self, name: str, stage: str, recipe: Recipe) -> str | None:
-        """What takes the place of a reference; a stage is not put in its own place."""
-        value = recipe.contexts.get(name)
-        return None if value == stage else value
+    def _stand_in(self, name: str, stage: str, recipe: Recipe, use: _Use) -> Node | Outside | None:
+        """What takes the place of a reference; a stage is not put in its own place.
+
+        Who declares an image means it, however near it is to one of the project's own.
+        """
+        if (value := recipe.contexts.get(name)) is None:
+            return None
+        found = self._named(familiar(value), use)
+        if found is None:
+            return Outside(familiar(value), use.where)
+        return None if found.stage == stage else found
 
     def _named(self, name: str, use: _Use) -> Node | None:
         """The node that a name means; None for an image from outside."""
         if stage := name if name in self.project.stages else self._aliases.get(name):
             return self._node(stage, self._platform(name, use), use)
         if on_others := self._stacked.get(name):
-            what = f"{name} stands on another stage wherever it is used"
-            raise DockerfileError(use.where, what, f"name what it comes to: {' or '.join(on_others)}")
+            what = f"{name} is only part of stacks"
+            raise DockerfileError(use.where, what, f"name the stacked stage: {' or '.join(on_others)}")
         return self._image(name, use)
 
     def _image(self, name: str, use: _Use) -> Node | None:
@@ -144,7 +149,12 @@ class Names:
             what = f"{name} has the repository of {sibling}, a name of stage {self._aliases[sibling]}"
             hint = f'add it to the names of its stage: names = ["{name}"]'
             raise DockerfileError(use.where, f"{what}, but is no name of a stage", f"{hint}\n  {mean}")
-        for own in self.project.repositories:
+        for own in sorted(self.project.repositories):
+            if repository.endswith(f"/{own}"):
+                what = f"{name} has this project's repository, in a registry that the project does not name"
+                host = repository.removesuffix(f"/{own}")
+                hint = f'to mean the project\'s own image, declare it: [project] registry = "{host}"'
+                raise DockerfileError(use.where, what, f"{hint}\n  {mean}")
             last = repository.removeprefix(f"{own}/")
             if last != repository and last in {*self.project.stages, *self.project.images}:
                 stage = self.project.images[last].stage if last in self.project.images else last
@@ -172,7 +182,7 @@ class Names:
     def _node(self, stage: str, platform: str, use: _Use) -> Node:
         """The stage on a platform. Raises ``DockerfileError`` where it is not made for it, or is a test."""
         if image := self.project.tested_by(stage):
-            what = f"{stage} is the test of image {image.name}; nothing can stand on it"
+            what = f"{stage} is the test of image {image.name}; nothing can be based on it"
             raise DockerfileError(use.where, what, f"use {image.name} itself")
         if platform not in self.project.stages[stage].recipes:
             images = [i.name for i in self.project.images.values() if i.stage == stage] or [stage]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import StoreError
-from .files import writing
+from .files import reading, writing
 from .key import is_digest
 from .record import Record
 
@@ -46,7 +46,11 @@ def select(layout: LayoutStore, keys: Iterable[str], unkeyed: Iterable[str] = ()
 
     ``unkeyed`` are nodes (``STAGE:PLATFORM``) whose keys cannot be known now: all there is of them stays.
     """
-    wanted, unkeyed = set(keys), set(unkeyed)
+    with reading(layout.root):
+        return _select(layout, set(keys), set(unkeyed))
+
+
+def _select(layout: LayoutStore, wanted: set[str], unkeyed: set[str]) -> Selection:
     records = list(layout.list())
     digests = {record.digest for record in records if record.key in wanted or record.node in unkeyed}
     kept, blobs = list[Record](), set[str]()

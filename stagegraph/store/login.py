@@ -26,7 +26,7 @@ def environment(host: str, folder: Path) -> dict[str, str]:
     cache = Folder(folder)
     try:
         there = cache.read(name)
-    except FileNotFoundError:
+    except OSError:
         there = b""
     if there != data:
         cache.write(name, data)

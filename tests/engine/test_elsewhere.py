@@ -127,8 +127,8 @@ def test_a_parent_of_another_builder_and_early_cutoff(two: Project, farm: Farm) 
 
 def test_a_new_stamp_of_the_archive(two: Project) -> None:
     """It reaches the cache of a builder elsewhere, too."""
-    text = (two.folder / "high/Dockerfile").read_text()
-    two.write({"high/Dockerfile": f'{text}RUN ["/again", "noise", "/o", "apt-get"]\n'})
+    run = 'RUN ["/program", "noise", "/o", "apt-get"]\n'
+    two.write({"high/Dockerfile": f"FROM scratch\nCOPY program /\n{run}"})
     digests = []
     for date in ("2026-01-31", "2026-01-31", "2026-02-28"):
         two.write({"stages.lock": f'archive = "{date}"\n'})

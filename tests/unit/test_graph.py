@@ -570,7 +570,7 @@ def test_nothing_stands_on_a_test(tmp_path: Path) -> None:
     more = '[images.a]\ntest = "t"\n'
     stages(tmp_path, {"a": "FROM base\n", "b": "FROM a-test\n"}, more=more)
     said = fault(tmp_path, DockerfileError, "b")
-    assert "b/Dockerfile:1: a-test is the test of image a; nothing can stand on it" in said
+    assert "b/Dockerfile:1: a-test is the test of image a; nothing can be based on it" in said
 
 
 def test_a_trigger_of_a_parent_may_use_its_arguments_and_every_secret(tmp_path: Path) -> None:
@@ -674,7 +674,7 @@ def test_a_stacked_stage_is_named_with_what_it_stands_on(tmp_path: Path) -> None
     files = {"low": "FROM base\n", "mid": ON, "top": ON, "user": "FROM low\nCOPY --from=top / /\n"}
     stages(tmp_path, files, more=STACK)
     said = fault(tmp_path, DockerfileError, "user")
-    assert "user/Dockerfile:2: top stands on another stage wherever it is used" in said
+    assert "user/Dockerfile:2: top is only part of stacks" in said
     assert "low--top" in said
 
 
@@ -711,3 +711,19 @@ def test_an_unknown_instruction(tmp_path: Path) -> None:
     stages(tmp_path, {"a": "FROM base\nCOPPY x /\n"})
     said = fault(tmp_path, DockerfileError, "a")
     assert said == "a/Dockerfile:2: unknown instruction COPPY\n  did you mean 'COPY'?"
+
+
+def test_the_name_of_the_part_counts_where_a_default_of_the_head_has_it(tmp_path: Path) -> None:
+    text = "ARG WHO=$TARGETSTAGE\nFROM scratch AS one\nARG WHO\nLABEL a=$WHO\n"
+    one = keys(stages(tmp_path / "a", {"x": text}))
+    assert one != keys(stages(tmp_path / "b", {"x": text.replace("one", "two")}))
+
+
+def test_an_argument_may_be_declared_by_a_trigger_of_the_parent(tmp_path: Path) -> None:
+    dockerfiles = {"a": "FROM scratch\nONBUILD ARG V\n", "b": "FROM a\n"}
+    root = stages(tmp_path / "x", dockerfiles, more='args = { V = "1" }\n')
+    other = stages(tmp_path / "y", dockerfiles, more='args = { V = "2" }\n')
+    assert graph(root).spec(Node("b", "amd64")).facts.args["V"] == "1"
+    assert keys(root)["b:amd64"] != keys(other)["b:amd64"]
+    slip = stages(tmp_path / "z", dockerfiles, more='args = { W = "1" }\n')
+    assert "declares no argument W" in fault(slip, ProjectError, "b")

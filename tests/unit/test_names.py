@@ -79,9 +79,9 @@ def test_the_tag_of_a_stack(tmp_path: Path) -> None:
 def test_the_tag_in_the_registry(tmp_path: Path, registry: str) -> None:
     root = family(tmp_path, f"FROM {registry}/example/atom:core-amd64\n")
     assert parents(root, cli={"registry": registry}) == ["core:amd64"]
-    other = graph(root).spec
-    with pytest.raises(ResolveError):  # without that registry it is somebody else's
-        other(Node("app", "amd64"))
+    said = fault(root)  # without that registry it would be pinned once
+    assert "in a registry that the project does not name" in said
+    assert f'[project] registry = "{registry}"' in said
 
 
 def test_the_registry_of_ci_counts_here_too(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_digest_of_the_own_repository_is_from_outside(tmp_path: Path) -> None:
 
 
 def test_other_repositories_are_from_outside(tmp_path: Path) -> None:
-    for name in ("example/atoms:core-amd64", "example/atom/other:1", "quay.io/example/atom:core-amd64"):
+    for name in ("example/atoms:core-amd64", "example/atom/other:1", "quay.io/another/atom:core-amd64"):
         root = family(tmp_path, f"FROM {name}\n")
         assert graph(root, Registry({name: resolved("x")})).spec(Node("app", "amd64")).images
 
@@ -302,6 +302,32 @@ def test_a_stage_in_the_place_of_an_image(tmp_path: Path) -> None:
     )
     assert parents(root) == ["patched:amd64"]
     assert external(graph(root, registry), "patched") == ["debian:12"]
+
+
+@pytest.mark.parametrize("value", ["patched", "patched:latest", "example/atom:patched-amd64", "own/name:1"])
+def test_a_stage_is_never_put_in_its_own_place(tmp_path: Path, value: str) -> None:
+    registry = Registry({"debian:12": resolved("hub")})
+    root = stages(
+        tmp_path,
+        {"app": "FROM debian:12\n", "patched": "FROM debian:12\n"},
+        more=f'names = ["own/name:1"]\n[images.patched]\n[contexts]\n"debian:12" = "{value}"\n',
+    )
+    assert parents(root) == ["patched:amd64"]
+    assert external(graph(root, registry), "patched") == ["debian:12"]
+
+
+def test_a_bare_name_that_a_stage_takes_the_place_of(tmp_path: Path) -> None:
+    registry = Registry({"redis": resolved("redis")})
+    root = stages(
+        tmp_path, {"app": "FROM redis\n", "own": "FROM redis\n"}, more='[contexts]\nredis = "own"\n'
+    )
+    assert parents(root) == ["own:amd64"]
+    assert external(graph(root, registry), "own") == ["redis"]
+
+
+def test_another_tag_of_a_name_that_ends_in_latest(tmp_path: Path) -> None:
+    more = '[stages.core2]\npath = "core"\nnames = ["ros:latest"]\n'
+    assert "ros:humble has the repository of ros" in fault(family(tmp_path, "FROM ros:humble\n", more))
 
 
 def test_a_stand_in_for_the_base(tmp_path: Path) -> None:
