@@ -1,6 +1,6 @@
 """A small project from nothing, as a user goes: bases, both platforms, a registry, another clone, publish.
 
-It is what ``.ci/fresh-root`` runs in a bare machine of another Debian release, so it needs the network.
+It is what ``.ci/bare-root`` runs in a bare machine of another Debian release, so it needs the network.
 """
 
 from __future__ import annotations

@@ -866,3 +866,21 @@ def test_an_engine_takes_addresses_that_no_other_has(project: Project) -> None:
     result = project.shell('bridge=sg-1; rules() { echo "$*"; }; make_bridge')
     assert (result.returncode, result.stdout) == (0, "add 10.199.2.0/24\n"), result.stderr
     assert "ip addr add 10.199.2.1/24 dev sg-1" in project.calls
+
+
+@pytest.mark.parametrize(
+    "line", ["10.199.0.0/24 via 192.0.2.1 dev eth0", "blackhole 10.199.0.0/24", "10.199.0.7 dev tun0"]
+)
+def test_a_route_takes_its_addresses_wherever_it_names_them(project: Project, line: str) -> None:
+    project.stub("ip", f"[[ $* != '-4 route show' ]] || echo '{line}'\n[[ $* != *'show dev'* ]] || exit 1")
+    result = project.shell('bridge=sg-1; rules() { echo "$*"; }; make_bridge')
+    assert (result.returncode, result.stdout) == (0, "add 10.199.1.0/24\n"), result.stderr
+
+
+def test_an_engine_for_which_no_addresses_are_left_is_an_error(project: Project) -> None:
+    taken = "for n in {0..255}; do echo 10.199.$n.0/24 via 192.0.2.1 dev eth0; done"
+    project.stub("ip", f'[[ $* != "-4 route show" ]] || {taken}\necho "ip $*" >>"$CALLS"')
+    result = project.shell('bridge=sg-1; rules() { echo "$*"; }; make_bridge')
+    assert (result.returncode, result.stdout) == (70, "")
+    assert "no addresses are left" in result.stderr
+    assert not any(call.startswith("ip link add") for call in project.calls)
