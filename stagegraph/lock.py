@@ -13,7 +13,7 @@ import fcntl
 import os
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .errors import UNRESOLVED, LockError, ResolveError, StagegraphError, nearest
@@ -22,7 +22,7 @@ from .key import is_digest
 from .references import familiar, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 FILE = "stages.lock"
@@ -45,14 +45,16 @@ class Pin:
 class Resolved:
     """What a reference names now: manifest digests by OCI platform. One entry "" fits every platform.
 
-    ``onbuild``: it leaves triggers for those that start from it; ``onbuild_from``: some of them take from
-    another image, or from the network.
+    ``onbuild``: its image for a platform that was asked for leaves triggers for those that start from it;
+    ``onbuild_from``: some of them take from another image, or from the network. ``unread``: why the image of
+    a platform that was asked for could not be read; a mirror of an index may hold the others alone.
     """
 
     index: str
     manifests: dict[str, str]
     onbuild: bool = False
     onbuild_from: bool = False
+    unread: Mapping[str, StagegraphError] = field(default_factory=dict)
 
 
 class Renewal(NamedTuple):
@@ -68,9 +70,12 @@ class Renewal(NamedTuple):
 
 
 class Resolver(Protocol):
-    """Asks registry or engine what a reference names. Raises ``ResolveError``."""
+    """Asks registry or engine what a reference names. Raises one of ``UNRESOLVED``.
 
-    def __call__(self, reference: str) -> Resolved: ...
+    All platforms come back; triggers are those of ``platforms``, as far as there are images for them.
+    """
+
+    def __call__(self, reference: str, platforms: Collection[str]) -> Resolved: ...
 
 
 class Lock:
@@ -88,6 +93,7 @@ class Lock:
         self.path, self._resolve, self._locked, self._say = root / FILE, resolve, locked, say
         self._guard = threading.RLock()
         self._unresolved: dict[str, StagegraphError] = {}  # one question a run
+        self._unread: dict[tuple[str, frozenset[str]], Resolved] = {}  # the same
         self._data = self._read()
 
     def archive(self) -> str:
@@ -104,14 +110,14 @@ class Lock:
         """The pin of ``reference`` for an OCI platform; resolved and written when missing.
 
         A reference that has a digest already is resolved like any other, since it may name an index.
-        ``where`` is for the message of ``LockError`` or ``ResolveError``.
+        ``where`` is for the message of the error, one of ``UNRESOLVED``.
         """
         with self._guard:
             reference = self._name(reference)
             entry = self._images().get(reference, {})
             if docker not in entry:
                 self._refuse(f"{reference} for {docker}", where)
-                found = self._look_up(reference, docker, where, entry.get("index"))
+                found = self._look_up(reference, docker, where, entry)
 
                 def add(data: dict[str, Any]) -> None:
                     # what another process has pinned meanwhile stays
@@ -122,7 +128,7 @@ class Lock:
                     if other.get("index", found["index"]) != found["index"]:
                         what = f"{reference} moved while another process pinned it"
                         raise LockError(where, what, "run again; what that process pinned is taken")
-                    images[reference] = found | other
+                    images[reference] = other | found
 
                 self._add(add)
                 entry = self._images()[reference]
@@ -163,9 +169,10 @@ class Lock:
     def renew_images(self, references: Iterable[str] = ()) -> list[Renewal]:
         """Resolve pinned references again, all of them by default, and pin what they name now.
 
-        All are resolved before anything is written. An entry keeps its platforms; a reference by digest
-        cannot move and is not asked for. Raises ``LockError`` with ``locked`` or for a reference that is not
-        pinned; ``ResolveError`` for one that cannot be resolved for each of its platforms.
+        All are resolved before anything is written. An entry keeps its platforms. A reference by digest
+        cannot move, but triggers that an earlier version did not look for can become known. Raises
+        ``LockError`` with ``locked`` or for a reference that is not pinned; one of ``UNRESOLVED`` for one
+        that cannot be resolved for each of its platforms.
         """
         with self._guard:
             self._refuse_renewal()
@@ -182,10 +189,10 @@ class Lock:
 
     def _again(self, reference: str, old: dict[str, Any]) -> dict[str, Any]:
         """What an entry says when its reference is resolved now."""
-        platforms = [name for name in old if name not in _NO_PLATFORM]
-        if "@" in reference or not platforms:
+        platforms = _platforms(old)
+        if not platforms:
             return old
-        found, new = self._ask(reference, FILE), dict[str, Any]()
+        found, new = self._ask(reference, FILE, platforms), dict[str, Any]()
         for docker in platforms:
             new |= _entry(found, reference, docker, FILE)
         return new
@@ -207,13 +214,13 @@ class Lock:
 
     # -- asking ----------------------------------------------------------------------------------
 
-    def _look_up(self, reference: str, docker: str, where: str, index: str | None) -> dict[str, Any]:
-        """The entry's new values, out of ``index`` if other platforms are pinned already."""
-        found = self._ask(reference, where)
+    def _look_up(self, reference: str, docker: str, where: str, entry: dict[str, Any]) -> dict[str, Any]:
+        """The entry's new values, out of its index if other platforms are pinned already."""
+        platforms, index = [docker, *_platforms(entry)], entry.get("index")
+        found = self._ask(reference, where, platforms)
         if index and found.index != index:
-            repository = split(reference).repository
             try:
-                found = self._resolve(f"{repository}@{index}")
+                found = self._ask(f"{split(reference).repository}@{index}", where, platforms)
             except ResolveError as error:
                 what = (
                     f"{reference} has moved since it was pinned for other platforms, and what it was is gone"
@@ -223,14 +230,18 @@ class Lock:
                 ) from None
         return _entry(found, reference, docker, where)
 
-    def _ask(self, reference: str, where: str) -> Resolved:
+    def _ask(self, reference: str, where: str, platforms: Collection[str]) -> Resolved:
+        question = reference, frozenset(platforms)
         try:
             if reference in self._unresolved:
                 raise self._unresolved[reference]
-            return self._resolve(reference)
+            found = self._unread.get(question) or self._resolve(reference, platforms)
         except UNRESOLVED as error:
             self._unresolved[reference] = error
             raise type(error)(where, f"{reference}: {error.what}", error.hint) from None
+        if found.unread:
+            self._unread[question] = found
+        return found
 
     # -- file ------------------------------------------------------------------------------------
 
@@ -266,8 +277,14 @@ class Lock:
         self._data = data
 
 
+def _platforms(entry: dict[str, Any]) -> list[str]:
+    return [name for name in entry if name not in _NO_PLATFORM]
+
+
 def _entry(found: Resolved, reference: str, docker: str, where: str) -> dict[str, Any]:
-    """What the file says of a reference for one platform. Raises ``ResolveError``."""
+    """What the file says of a reference for one platform. Raises one of ``UNRESOLVED``."""
+    if error := found.unread.get(docker):
+        raise type(error)(where, f"{reference}: {error.what}", error.hint)
     digest = found.manifests.get(docker) or found.manifests.get("")
     if not digest:
         have = ", ".join(sorted(found.manifests)) or "none"

@@ -8,7 +8,8 @@ import io
 import json
 import tarfile
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,19 @@ class Registry:
         self.kind = kind
         self.images = {"debian:trixie": resolved("debian"), **(images or {})}
         self.asked: list[str] = []
+        self.platforms: list[set[str]] = []  # of each question
+        self.triggers: dict[str, set[str]] = {}  # platforms that leave any, where not all do
 
-    def __call__(self, reference: str) -> Resolved:
+    def __call__(self, reference: str, platforms: Collection[str]) -> Resolved:
         self.asked.append(reference)
+        self.platforms.append(set(platforms))
         if reference not in self.images:
             raise self.kind(reference, "no such image")
-        return self.images[reference]
+        found = self.images[reference]
+        looked_at = set(platforms) & self.triggers.get(reference, found.manifests.keys() | {*platforms})
+        unread = {docker: why for docker, why in found.unread.items() if docker in platforms}
+        onbuild = found.onbuild and bool(looked_at)
+        return replace(found, onbuild=onbuild, onbuild_from=found.onbuild_from and onbuild, unread=unread)
 
 
 def resolved(word: str, *, onbuild: bool = False, onbuild_from: bool = False) -> Resolved:

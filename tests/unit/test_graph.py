@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers import HEAD, Registry, graph, resolved, sha, stages, write
 
-from stagegraph import dockerfile, resolve
+from stagegraph import dockerfile
 from stagegraph import graph as graphs
 from stagegraph.errors import ContextError, DockerfileError, ProjectError, StagegraphError
 from stagegraph.model import Node
@@ -429,27 +428,6 @@ def test_trigger_of_an_image_from_outside_that_takes_from_another(tmp_path: Path
         "a/Dockerfile:2: triggers (ONBUILD) of node:onbuild take from another image"
     )
     assert graph(root, registry).key(Node("b", "amd64"))  # its files alone
-
-
-@pytest.mark.parametrize(
-    ("trigger", "elsewhere"),
-    [
-        ("COPY --from=debian /a /b", True),
-        ("RUN --mount=type=bind,from=debian,target=/x x", True),
-        ("RUN --mount=FROM=debian,target=/x x", True),
-        ("ADD https://example.org/a /", True),
-        ("add git@example.org:a/b.git /", True),
-        (f"ADD --checksum={sha('a')} https://example.org/a /", False),
-        ("ADD a /", False),
-        ("COPY . /from=x", False),
-        ("RUN curl https://example.org", False),
-    ],
-)
-def test_which_triggers_take_from_elsewhere(trigger: str, elsewhere: bool) -> None:
-    config = {"OnBuild": ["USER 1", trigger]}
-    images: list[dict[str, Any]] = [{}, {"config": None}, {"Config": {"OnBuild": None}}, {"config": config}]
-    found = resolve._resolved(sha("a"), {}, images)
-    assert (found.onbuild, found.onbuild_from) == (True, elsewhere)
 
 
 # -- reading -----------------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ import multiprocessing
 import re
 import threading
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers import Registry, resolved, sha
 
 from stagegraph.commands.lock import text as shown
-from stagegraph.errors import LockError, ResolveError
+from stagegraph.errors import LockError, LoginError, RegistryError, ResolveError, StagegraphError
 from stagegraph.lock import Lock, Pin, Resolved
 
 pytestmark = pytest.mark.unit
@@ -82,8 +83,50 @@ def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
     assert str(error.value) == (
         "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and what "
         "it was is gone\n"
-        "  to pin it anew: doit lock images debian:trixie\n  no such image"
+        "  to pin it anew: doit lock images debian:trixie\n"
+        f"  debian@{sha('debian index')}: no such image"
     )
+
+
+@pytest.mark.parametrize("kind", [RegistryError, LoginError])
+def test_another_platform_of_an_index_that_cannot_be_read(
+    tmp_path: Path, kind: type[StagegraphError]
+) -> None:
+    pin(tmp_path)
+    registry = Registry({"debian:trixie": resolved("moved")}, kind)
+    with pytest.raises(kind) as error:
+        pin(tmp_path, docker="linux/arm64", registry=registry)
+    assert str(error.value) == f"x/Dockerfile:1: debian@{sha('debian index')}: no such image"
+
+
+def test_a_platform_that_the_registry_has_not_fails_alone(tmp_path: Path) -> None:
+    """A mirror of an index may hold the images of some platforms."""
+    arm, unread = "linux/arm64", {"linux/arm64": RegistryError("x", "not mirrored")}
+    registry = Registry({"debian:trixie": replace(resolved("debian"), unread=unread)})
+    lock = Lock(tmp_path, registry)
+    for _ in range(2):
+        with pytest.raises(RegistryError, match=r"^w: debian:trixie: not mirrored$"):
+            lock.image("debian:trixie", arm, "w")
+    assert lock.image("debian:trixie", LINUX, "w").digest == sha("debian amd64")
+    assert registry.platforms == [{arm}, {LINUX}]
+
+
+def test_renewal_wants_all_platforms(tmp_path: Path) -> None:
+    pinned(tmp_path)
+    before = content(tmp_path)
+    unread = {"linux/arm64": RegistryError("x", "not mirrored")}
+    registry = Registry({"debian:trixie": replace(resolved("moved"), unread=unread)})
+    with pytest.raises(RegistryError, match=r"^stages.lock: debian:trixie: not mirrored$"):
+        Lock(tmp_path, registry).renew_images(["debian:trixie"])
+    assert content(tmp_path) == before
+
+
+def test_a_name_that_nothing_has_is_asked_for_once(tmp_path: Path) -> None:
+    lock = Lock(tmp_path, registry := Registry())
+    for docker in (LINUX, "linux/arm64"):
+        with pytest.raises(ResolveError):
+            lock.image("blas:1", docker, "w")
+    assert registry.asked == ["blas:1"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +172,40 @@ def test_triggers_are_kept(tmp_path: Path) -> None:
     lock.image("node", LINUX, "w")
     assert lock.has_onbuild("node")
     assert Lock(tmp_path, registry).has_onbuild("node")
+
+
+def test_triggers_of_platforms_that_are_pinned(tmp_path: Path) -> None:
+    """Others are not asked for; one that is added is."""
+    registry = Registry({"node": resolved("n", onbuild=True, onbuild_from=True)})
+    registry.triggers["node"] = {"linux/arm64"}
+    lock = Lock(tmp_path, registry)
+    lock.image("node", LINUX, "w")
+    assert (lock.has_onbuild("node"), lock.has_onbuild_from("node")) == (False, False)
+    lock.image("node", "linux/arm64", "w")
+    assert (lock.has_onbuild("node"), lock.has_onbuild_from("node")) == (True, True)
+    lock.renew_images()
+    assert lock.has_onbuild("node")
+    both = {LINUX, "linux/arm64"}
+    assert registry.platforms == [{LINUX}, both, both]
+
+
+def test_a_platform_without_triggers_leaves_those_of_others(tmp_path: Path) -> None:
+    registry = Registry({"node": resolved("n", onbuild=True)})
+    pin(tmp_path, "node", registry=registry)
+    registry.triggers["node"] = set()
+    lock = Lock(tmp_path, registry)
+    lock.image("node", "linux/arm64", "w")
+    assert lock.has_onbuild("node")
+
+
+def test_triggers_of_an_added_platform_count_more_than_what_a_file_denies(tmp_path: Path) -> None:
+    entry = (
+        f'[images.node]\nindex = "{sha("n index")}"\n"linux/arm64" = "{sha("n arm64")}"\nonbuild = false\n'
+    )
+    (tmp_path / "stages.lock").write_text(entry)
+    lock = Lock(tmp_path, Registry({"node": resolved("n", onbuild=True)}))
+    lock.image("node", LINUX, "w")
+    assert lock.has_onbuild("node")
 
 
 def test_triggers_that_take_from_elsewhere_are_kept(tmp_path: Path) -> None:
@@ -299,7 +376,13 @@ def test_renewed_archive_is_today_and_nothing_else_changes(tmp_path: Path) -> No
 
 def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
     pinned(tmp_path)
-    registry = Registry({"debian:trixie": resolved("moved", onbuild=True), "other:1": resolved("other")})
+    registry = Registry(
+        {
+            "debian:trixie": resolved("moved", onbuild=True),
+            "other:1": resolved("other"),
+            f"x@{sha('d')}": resolved("x"),
+        }
+    )
     lock = Lock(tmp_path, registry)
     debian, other, digest = lock.renew_images()
     assert [item.reference for item in (debian, other, digest)] == [
@@ -315,7 +398,7 @@ def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
         "linux/arm64": sha("moved arm64"),
         "onbuild": True,
     }
-    assert registry.asked == ["debian:trixie", "other:1"]  # a digest does not move
+    assert registry.platforms == [{LINUX, "linux/arm64"}, {LINUX}, {LINUX}]
     assert lock.image("debian:trixie", LINUX, "w") == Pin(sha("moved amd64"), sha("moved index"))
     # only the platforms that it was pinned for, and the stamp as it was
     assert set(content(tmp_path)["images"]["other:1"]) == {"index", LINUX}  # type: ignore[index]
@@ -325,6 +408,17 @@ def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
     assert f"       index        {sha('debian index')} -> {sha('moved index')}" in text
     assert "       onbuild      none -> True" in text
     assert shown(other) == f"same   other:1  {sha('other index')}"
+
+
+def test_triggers_of_a_digest_become_known(tmp_path: Path) -> None:
+    """An earlier version did not look for them."""
+    name = f"x@{sha('d')}"
+    pinned(tmp_path)
+    registry = Registry({name: resolved("x", onbuild=True, onbuild_from=True)})
+    lock = Lock(tmp_path, registry)
+    (item,) = lock.renew_images([name])
+    assert item.new == {**item.old, "onbuild": True, "onbuild_from": True}
+    assert (lock.has_onbuild(name), lock.has_onbuild_from(name)) == (True, True)
 
 
 def test_only_images_that_are_named(tmp_path: Path) -> None:
@@ -345,6 +439,12 @@ def test_only_images_that_are_named(tmp_path: Path) -> None:
             (),
             ResolveError,
             "debian:trixie has no image for linux/arm64",
+        ),
+        (
+            Registry({"debian:trixie": resolved("moved"), "other:1": resolved("moved")}),
+            (),
+            ResolveError,
+            f"x@{sha('d')}: no such image",
         ),
         (Registry(), ("debian:trixy",), LockError, "did you mean 'debian:trixie'?"),
     ],
