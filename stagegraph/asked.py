@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 words: list[str] | None = None
 
 
+#: Nodes that a warning lists; JSON has all.
+_LISTED = 12
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """Nodes that have no key now, for one cause. ``first`` is the node whose own files or images are it."""
@@ -27,10 +31,9 @@ class LeftOut:
     nodes: tuple[Node, ...]
 
     def __str__(self) -> str:
-        others = len(self.nodes) - (self.first in map(str, self.nodes))
-        more = f" and {others} more" if others else ""
-        verb = "are" if others else "is"
-        return f"{self.first}{more} {verb} left out: {self.error}"
+        listed = ", ".join(map(str, self.nodes[:_LISTED]))
+        more = f" and {len(self.nodes) - _LISTED} more" if len(self.nodes) > _LISTED else ""
+        return f"{self.first} has no key: {self.error}\n  left out: {listed}{more}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .graph import Spec
     from .model import Bootstrap
@@ -261,30 +261,46 @@ def printable(text: str) -> str:
 def diff(old: Sequence[Input], new: Sequence[Input]) -> list[Change]:
     """What changed from ``old`` to ``new``, in the order of the recipe.
 
-    Instructions are aligned as a sequence, everything else by role and name, all as people wrote it: a name
-    more moves the places of those behind it. Where nothing differs by that, places are told.
+    Instructions are aligned as a sequence, everything else by role and name. Names of parents and parts may
+    be compared as people wrote them, or by their places, as the key has them. A name more moves the places
+    of those behind it, so names explain more; but where all that is taken from elsewhere is the same, another
+    name for it is no reason.
     """
-    changes = [*_named_changes(old, new), *_instruction_changes(old, new)]
-    if not changes:
-        bare = [[item._replace(shown="") for item in items] for items in (old, new)]
-        changes = [*_named_changes(*bare), *_instruction_changes(*bare)]
+    written = _changes(old, new, lambda item: item.subject, lambda item: item.written)
+    placed = _changes(old, new, lambda item: item.name, lambda item: item.value)
+    same = not any(change.role in ("parent", "image") for change in placed)
+    changes = placed if same or not written else written
     order = {role: place for place, role in enumerate(_ROLES)}
     return sorted(changes, key=lambda change: order.get(change.role, len(order)))
 
 
-def _named_changes(old: Sequence[Input], new: Sequence[Input]) -> Iterator[Change]:
-    before = {(i.role, i.subject): i for i in old if i.role != "instruction"}
-    after = {(i.role, i.subject): i for i in new if i.role != "instruction"}
-    for name in {**after, **before}:
-        was, now = before.get(name), after.get(name)
+def _changes(
+    old: Sequence[Input],
+    new: Sequence[Input],
+    name: Callable[[Input], str],
+    text: Callable[[Input], str],
+) -> list[Change]:
+    """``name`` tells inputs of one role apart, ``text`` is what of an instruction counts."""
+    return [*_named_changes(old, new, name), *_instruction_changes(old, new, text)]
+
+
+def _named_changes(
+    old: Sequence[Input], new: Sequence[Input], name: Callable[[Input], str]
+) -> Iterator[Change]:
+    before = {(i.role, name(i)): i for i in old if i.role != "instruction"}
+    after = {(i.role, name(i)): i for i in new if i.role != "instruction"}
+    for key in {**after, **before}:
+        was, now = before.get(key), after.get(key)
         if was is None or now is None or was.value != now.value:
             yield Change(was, now)
 
 
-def _instruction_changes(old: Sequence[Input], new: Sequence[Input]) -> Iterator[Change]:
+def _instruction_changes(
+    old: Sequence[Input], new: Sequence[Input], text: Callable[[Input], str]
+) -> Iterator[Change]:
     before = [i for i in old if i.role == "instruction"]
     after = [i for i in new if i.role == "instruction"]
-    matcher = SequenceMatcher(None, [i.written for i in before], [i.written for i in after], autojunk=False)
+    matcher = SequenceMatcher(None, list(map(text, before)), list(map(text, after)), autojunk=False)
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag != "equal":
             for index in range(max(b - a, d - c)):

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import DockerfileError, LoginError, RegistryError, ResolveError, StagegraphError
@@ -71,6 +70,8 @@ def _from_registry(reference: str, raw: bytes, platforms: Collection[str]) -> Re
         if not config:
             raise RegistryError(reference, "the registry's answer is the manifest of no image")
         return _resolved(digest, {_platform(reference, config): digest}, _triggers(reference, config))
+    from concurrent.futures import ThreadPoolExecutor
+
     manifests = _manifests(reference, found)
     wanted = sorted(manifests.keys() & set(platforms))
     with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -255,8 +255,8 @@ class Session:
         parents = {parent: self.record(parent) for parent in self.graph.parents(node)}
         try:
             return self._build(node, parents)
-        except BuilderError:
-            raise  # it was asked, and will say the same
+        except (BuilderError, LinkError):
+            raise  # the next try would come to the same
         except (EngineError, StoreError) as error:
             afresh = isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")

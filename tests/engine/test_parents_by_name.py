@@ -194,7 +194,8 @@ def test_one_broken_dockerfile_among_others(project: Project, repo: str) -> None
     assert project.doit("keys").status == 11
     run = project.doit("keys", "--keep-going")
     assert run.status == 11
-    assert "warning: app:here and 1 more are left out: app/Dockerfile:2: unknown instruction" in run.output
+    assert "warning: app:here has no key: app/Dockerfile:2: unknown instruction" in run.output
+    assert "left out: app:here, app:there\n" in run.output
     assert "core:here" in run.output
 
 

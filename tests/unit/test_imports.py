@@ -50,7 +50,8 @@ def test_a_run_pays_for_no_command_that_it_does_not_use() -> None:
     # doit comes first: it imports pdb, and from Python 3.14 on that imports asyncio and concurrent.futures
     code = (
         "import sys, doit.doit_cmd; old = set(sys.modules)\n"
-        "import stagegraph.tasks, stagegraph.session, stagegraph.build; print(*set(sys.modules) - old)"
+        "import stagegraph.tasks, stagegraph.session, stagegraph.build, stagegraph.resolve\n"
+        "print(*set(sys.modules) - old)"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     unwanted = {

@@ -435,3 +435,22 @@ def test_role_of_a_change() -> None:
 def test_instructions_are_stored_readably() -> None:
     stored = [i.value for i in inputs(spec(), []) if i.role == "instruction"]
     assert json.loads(stored[2])[:5] == ["COPY", "", False, [], ["f", "/"]]
+
+
+def test_a_parent_by_another_name_is_no_reason() -> None:
+    """Where it is the same parent; another parent is told by its name."""
+
+    def inputs(name: str, content: str) -> list[Input]:
+        start = json.dumps(["FROM", "", False, [], ["edge 0"], [], ""])
+        written = json.dumps(["FROM", "", False, [], [name], [], ""])
+        return [
+            Input("instruction", "", start, "x/Dockerfile:1", written),
+            Input("parent", "0", sha(content), "x/Dockerfile:1", name),
+        ]
+
+    assert diff(inputs("old", "a"), inputs("new", "a")) == []
+    (change,) = diff(
+        [*inputs("old", "a"), Input("archive", "", "1")], [*inputs("new", "a"), Input("archive", "", "2")]
+    )
+    assert change.role == "archive"
+    assert diff(inputs("old", "a"), inputs("new", "b"))[0].role == "instruction"
