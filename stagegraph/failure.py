@@ -30,7 +30,11 @@ LAST_LINES = 20
 
 #: How messages begin that are of the front end itself, not of a step that it asked for (BuildKit,
 #: frontend/dockerfile/builder/build.go; buildx, build/build.go).
-_OF_FRONTEND = re.compile(r"failed with build-arg:BUILDKIT_SYNTAX = |current frontend does not support ")
+#: Newer builders only give its exit status; of a step, other words stand before that.
+_OF_FRONTEND = re.compile(
+    r"failed with build-arg:BUILDKIT_SYNTAX = |current frontend does not support |exit code: \d+$"
+    r"|frontend grpc server closed unexpectedly"
+)
 
 
 class _Cause(NamedTuple):

@@ -126,9 +126,8 @@ def test_the_front_end_that_the_dockerfile_names_is_asked_for_by_digest(
     assert f"{frontend} reads this Dockerfile" in run.output
     log = (project.folder / "cache/logs/app--here.log").read_text()
     assert f"{frontend.removesuffix(':1')}@sha256:" in log
-    # a tar could be read only once, and the builder's own front end has read it
+    # a tar could be read only once, and the own front end of an older builder has read it
     assert "load remote build context" not in log
-    assert "transferring dockerfile" in log
 
 
 def test_a_front_end_that_only_the_engine_has(project: Project, repo: str) -> None:

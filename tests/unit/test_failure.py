@@ -178,6 +178,8 @@ SYNTAX = f"failed to solve: failed with build-arg:BUILDKIT_SYNTAX = {READER.pinn
         # an image that is no front end: without named contexts, and with some
         (f"{SYNTAX}exit code: 1", DockerfileError),
         ("current frontend does not support --build-context. Named contexts are ...", DockerfileError),
+        ("exit code: 1", DockerfileError),
+        ("frontend grpc server closed unexpectedly", DockerfileError),
         (f"{SYNTAX}failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),
         (f"{SYNTAX}failed to resolve source metadata for some/reader", RegistryError),
     ],
