@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from .errors import DiskFullError, StoreError
 
@@ -43,12 +44,16 @@ def reading(path: Path) -> Iterator[None]:
         raise StoreError(str(path), what, "check whose it is, and its permissions") from error
 
 
-def open_regular(path: Path) -> IO[bytes]:
-    """A regular file, to be read; ``FileNotFoundError`` for a link, a FIFO and the like."""
+def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedReader:
+    """A regular file, to be read; ``FileNotFoundError`` for a link, a FIFO and the like.
+
+    ``folder`` is the descriptor of the folder that a relative path starts from.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # never waits for a FIFO's other end
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, flags, dir_fd=folder)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
             raise FileNotFoundError(errno.ENOENT, "no regular file", str(path)) from None
         raise
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -80,12 +85,18 @@ def sync_folder(folder: Path) -> None:
     """Make renames in ``folder`` survive a crash of the machine."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        sync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync(folder: int) -> None:
+    """The same for a folder's descriptor."""
+    try:
+        os.fsync(folder)
     except OSError as error:
         if error.errno != errno.EINVAL:  # some file systems cannot sync a folder
             raise
-    finally:
-        os.close(handle)
 
 
 def near(path: Path) -> str:

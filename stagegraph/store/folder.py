@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError
-from ..files import writing
+from ..files import open_regular, sync, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,16 +110,7 @@ class Folder:
     def open(self, name: str) -> io.BufferedReader:
         """A regular file, to be read."""
         with self.opened() as handle:
-            try:
-                file = os.open(name, os.O_RDONLY | _FILE, dir_fd=handle)
-            except OSError as error:
-                if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
-                    raise FileNotFoundError(errno.ENOENT, "no regular file", name) from None
-                raise
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            os.close(file)
-            raise FileNotFoundError(errno.ENOENT, "no regular file", name)
-        return os.fdopen(file, "rb")
+            return open_regular(name, handle)
 
     def read(self, name: str) -> bytes:
         with self.open(name) as file:
@@ -167,12 +158,12 @@ class Folder:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary, dir_fd=handle)
                 raise
-            _sync(handle)
+            sync(handle)
 
     def sync(self) -> None:
         """Make renames in it survive a crash of the machine."""
         with self.opened() as handle:
-            _sync(handle)
+            sync(handle)
 
     def move(self, name: str, to: Folder) -> None:
         """Move an entry, a link as itself."""
@@ -234,11 +225,3 @@ def _lock_file(folder: int, name: str) -> int:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)  # a link, a FIFO, a socket
     raise OSError(errno.EBUSY, "something else is put in its place all the time", name)
-
-
-def _sync(handle: int) -> None:
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems cannot sync a folder
-            raise
