@@ -31,12 +31,12 @@ class Content:
 
 
 def build(
-    folder: Path, args: Mapping[str, str] | None = None, **contexts: Path
+    folder: Path, args: Mapping[str, str] | None = None, *, no_cache: bool = False, **contexts: Path
 ) -> tuple[Content | None, Path]:
     """Content of an image built from a folder, or None where BuildKit refuses; and its OCI layout.
 
     The folder is copied to a name never used before: BuildKit takes a file of the same path, size and time
-    for the one that it had.
+    for the one that it had. With ``no_cache`` BuildKit runs every step again.
     """
     fresh = folder.parent / uuid.uuid4().hex
     shutil.copytree(folder, fresh, symlinks=True)
@@ -44,6 +44,7 @@ def build(
     command = ["docker", "buildx", "build", "--provenance=false", f"--platform={NATIVE}", "--progress=plain"]
     command += [f"--build-context={name}=oci-layout://{path}" for name, path in contexts.items()]
     command += [f"--build-arg={name}={value}" for name, value in (args or {}).items()]
+    command += ["--no-cache"] * no_cache
     command += [f"--output=type=oci,dest={layout},tar=false,rewrite-timestamp=true"]
     command += ["--build-arg=SOURCE_DATE_EPOCH=1735689600", str(fresh)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -316,14 +316,21 @@ def keys_of(root: Path, stages: list[str], name: str) -> dict[str, str | None]:
     return found
 
 
-def contents_of(root: Path, stages: list[str], args: dict[str, str], name: str) -> dict[str, Content | None]:
-    """What BuildKit makes of the plain folders, or None where it refuses."""
-    part, layout = build(root / "part", args)
+def contents_of(
+    root: Path, stages: list[str], args: dict[str, str], name: str, *, no_cache: bool = False
+) -> dict[str, Content | None]:
+    """Build the plain folders with BuildKit. A stage that BuildKit refuses is None."""
+    part, layout = build(root / "part", args, no_cache=no_cache)
     found = {"part": part}
     if "child" in stages:
-        on = Path(f"{layout}@{digest(layout)}") if part else None
-        found["child"] = build(root / "child", args, **{name: on})[0] if on else None
+        base = {name: Path(f"{layout}@{digest(layout)}")}
+        found["child"] = build(root / "child", args, no_cache=no_cache, **base)[0] if part else None
     return found
+
+
+def refused_alone(keys: dict[str, str | None], contents: dict[str, Content | None]) -> bool:
+    """Report whether the program refuses a stage that BuildKit builds."""
+    return any(key is None and contents[stage] is not None for stage, key in keys.items())
 
 
 def made(root: Path, stages: list[str], name: str) -> dict[str, Content]:
@@ -363,9 +370,12 @@ def _compare(counts: Counter[str], data: st.DataObject) -> None:
             if variant.ignore and variant.ignore_link == "../common":
                 assert keys[-1]["part"] is None, "a link that BuildKit takes no notice of is followed"
                 return
-            for stage in stages:
-                refused = keys[-1][stage] is None and contents[-1][stage] is not None
-                assert not refused, f"{stage} is refused, but can be built: {variant}"
+            if refused_alone(keys[-1], contents[-1]):
+                # BuildKit may have reused a step of another build. COPY link/* has the same cache key when
+                # link leads to a file as when it leads nowhere. Without the cache it refuses the latter.
+                contents[-1] = contents_of(root, stages, variant.args, variant.name, no_cache=True)
+                counts["stages that BuildKit refuses without its cache"] += 1
+            assert not refused_alone(keys[-1], contents[-1]), f"refused, but can be built: {variant}"
         counts["cases"] += 1
         if counts["cases"] % 2 == 0 and None not in contents[-1].values():
             counts["cases compared with what the program builds"] += 1

@@ -100,3 +100,13 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(tree: Path) -> None:
     assert content is not None and "b" in content.paths
     with pytest.raises(StagegraphError, match="the link leaves the stage's folder"):
         ignore_file(tree, "Dockerfile")
+
+
+@pytest.mark.parametrize("source", ["link", "link/*", "l*"])
+def test_link_that_leaves_and_leads_nowhere(tree: Path, source: str) -> None:
+    """BuildKit starts such a link at the folder's root, finds nothing there, and refuses it too."""
+    (tree / "link").symlink_to("../gone")
+    (tree / "Dockerfile").write_text(f"FROM scratch\nCOPY {source} /o/\n")
+    assert build(tree, no_cache=True)[0] is None
+    with pytest.raises(StagegraphError, match="the link leaves"):
+        without_the_rest(tree, f"FROM scratch\nCOPY {source} /o/\n")
