@@ -322,9 +322,11 @@ def contents_of(
     """Build the plain folders with BuildKit. A stage that BuildKit refuses is None."""
     part, layout = build(root / "part", args, no_cache=no_cache)
     found = {"part": part}
-    if "child" in stages:
+    if "child" in stages and part is None:
+        found["child"] = None
+    elif "child" in stages:
         base = {name: Path(f"{layout}@{digest(layout)}")}
-        found["child"] = build(root / "child", args, no_cache=no_cache, **base)[0] if part else None
+        found["child"] = build(root / "child", args, no_cache=no_cache, **base)[0]
     return found
 
 
