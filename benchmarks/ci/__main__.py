@@ -30,8 +30,8 @@ from common import DOIT, PLATFORMS, REPOSITORY, call, engine, registry, rows
 
 from stagegraph.ci.model import MINUTE, PRICE, Executor, Pipeline
 from stagegraph.ci.pipelines import Plans
-from stagegraph.model import Node
-from stagegraph.session import Session
+from stagegraph.execution.workspace import Session
+from stagegraph.project.model import Node
 
 SCENARIOS = ("nothing built", "{stage} changed", "everything there")
 

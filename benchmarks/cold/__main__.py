@@ -14,10 +14,10 @@ import sys
 import time
 from pathlib import Path
 
+from stagegraph.audit.verify import again
 from stagegraph.errors import StagegraphError
-from stagegraph.model import Node
-from stagegraph.session import Session
-from stagegraph.verify import again
+from stagegraph.execution.workspace import Session
+from stagegraph.project.model import Node
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -27,12 +27,13 @@ from hypothesis import strategies as st
 from kit import SUMMARY, header
 from plain import Content, build, digest, read
 
-from stagegraph import config
 from stagegraph.errors import StagegraphError
-from stagegraph.graph import Graph
-from stagegraph.lock import Lock, Resolved
-from stagegraph.model import Node
-from stagegraph.session import Session
+from stagegraph.execution.workspace import Session
+from stagegraph.graph.graph import Graph
+from stagegraph.graph.lock import Lock
+from stagegraph.oci.reference import Resolved
+from stagegraph.project import loader
+from stagegraph.project.model import Node
 
 pytestmark = pytest.mark.engine
 
@@ -309,7 +310,7 @@ def keys_of(root: Path, stages: list[str], name: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for stage in stages:
         try:
-            graph = Graph(config.load(root, {}, {}), Lock(root, nothing_outside))
+            graph = Graph(loader.load(root, {}, {}), Lock(root, nothing_outside))
             found[stage] = graph.key(Node(name if stage == "part" else stage, "here"))
         except StagegraphError:
             found[stage] = None
@@ -397,7 +398,7 @@ def _compare(counts: Counter[str], data: st.DataObject) -> None:
 def test_no_edit_is_missed(
     counts: Counter[str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stagegraph.build.COMPRESSION", "gzip")  # which this Python reads
+    monkeypatch.setattr("stagegraph.build.builder.COMPRESSION", "gzip")  # which this Python reads
     lines = request.config.stash.setdefault(SUMMARY, [])
     try:
         _compare(counts)

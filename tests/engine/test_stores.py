@@ -17,12 +17,13 @@ import pytest
 import zstandard
 from kit import NATIVE, Project, Registry, header, image_id
 
-from stagegraph import key as keys
-from stagegraph import retention
-from stagegraph.key import Input
-from stagegraph.model import Node
-from stagegraph.record import MANIFEST, Record, visible
+from stagegraph.keys import inputs as keys
+from stagegraph.keys.inputs import Input
+from stagegraph.oci.documents import MANIFEST
+from stagegraph.project.model import Node
+from stagegraph.prune import registry as retention
 from stagegraph.store.layout import LayoutStore
+from stagegraph.store.record import Record, visible
 from stagegraph.store.registry import RegistryStore
 
 pytestmark = pytest.mark.engine
@@ -411,7 +412,7 @@ def test_a_record_that_says_something_else_of_its_image_is_not_believed(chain: P
     first = chain.built("light:here")
     for path in (chain.folder / "cache/records").iterdir():
         record = json.loads(path.read_text())
-        record["annotations"]["stagegraph.files"] = "sha256:" + "0" * 64
+        record["annotations"]["stagegraph.system.files"] = "sha256:" + "0" * 64
         path.write_text(json.dumps(record))
     run = chain.built("light:here")
     assert run.built == {"heavy:here", "light:here"} and run.last["images"] == first.last["images"]

@@ -11,9 +11,10 @@ import pytest
 from images import MACHINE, OCI, ROOT, build, doit
 from kit import Registry
 
-from stagegraph.model import Node
-from stagegraph.session import Session
-from stagegraph.store import engine
+from stagegraph.docker import engine
+from stagegraph.execution.workspace import Session
+from stagegraph.project.model import Node
+from stagegraph.store import export
 
 pytestmark = pytest.mark.stock
 
@@ -28,7 +29,7 @@ def programs(platform: str, folder: Path) -> Path:
     record = session.layout.find(session.graph.key(node))
     assert record is not None
     tag = f"stagegraph-test/programs:{platform}"
-    engine.load(session.layout, record, tag)
+    engine.load(export.image_tar(session.layout, record, tag), export.image_ids(session.layout, record), tag)
     where = f"--platform=linux/{OCI[platform]}"
     made = run("docker", "create", "--pull=never", where, tag, "none").strip()
     run("docker", "cp", "--quiet", f"{made}:/test", str(folder))
