@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..execution.plan import Step
-    from ..execution.workspace import Session
+    from ..execution.workspace import Workspace
     from ..project.model import Node
     from ..store.record import Record
 
@@ -41,7 +41,7 @@ def _shared(layers: Sequence[Layer], parent: Sequence[Layer]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def sizes(session: Session, steps: Iterable[Step]) -> dict[Node, Size]:
+def sizes(session: Workspace, steps: Iterable[Step]) -> dict[Node, Size]:
     """Sizes of the nodes of a plan whose images are known. Asks the registry for manifests of what it has."""
     records = {step.node: step.record for step in steps if step.record}
     manifests: dict[str, list[Layer] | None] = {}
@@ -61,7 +61,7 @@ def sizes(session: Session, steps: Iterable[Step]) -> dict[Node, Size]:
     return found
 
 
-def _parents(session: Session, node: Node, records: Mapping[Node, Record]) -> tuple[list[Record], bool]:
+def _parents(session: Workspace, node: Node, records: Mapping[Node, Record]) -> tuple[list[Record], bool]:
     """Images of the project that a node's Dockerfile has in ``FROM``; whether these are all that it has."""
     spec = session.graph.spec(node)
     found: list[Record] = []

@@ -18,7 +18,7 @@ from ..system.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..execution.workspace import Session
+    from ..execution.workspace import Workspace
     from ..project.model import Node
     from ..store.record import Record
 
@@ -41,7 +41,7 @@ class Finding:
     differences: tuple[Difference, ...] = field(default=(), repr=False)
 
 
-def check(session: Session, goals: list[Node]) -> Iterator[Finding]:
+def check(session: Workspace, goals: list[Node]) -> Iterator[Finding]:
     """Every blob and record of the goals and their ancestors, parents first. Bad blobs are set aside."""
     records: dict[Node, Record] = {}
     blobs: dict[str, str] = {}
@@ -67,14 +67,14 @@ def check(session: Session, goals: list[Node]) -> Iterator[Finding]:
         yield Finding(node, key, "bad" if notes else "good", tuple(dict.fromkeys(notes)), recorded)
 
 
-def _content_key(session: Session, node: Node, records: dict[Node, Record]) -> str:
+def _content_key(session: Workspace, node: Node, records: dict[Node, Record]) -> str:
     """The other key that the node's image is found by; "" where a parent has no record."""
     if any(parent not in records for parent in session.graph.parents(node)):
         return ""
     return plan.content_key(session.graph, node, records.__getitem__)[0]
 
 
-def rebuild(session: Session, goals: list[Node]) -> Iterator[Finding]:
+def rebuild(session: Workspace, goals: list[Node]) -> Iterator[Finding]:
     """Build the goals and their ancestors again, each on its recorded parents, and compare.
 
     A build that fails is a finding; what fails around it (engine, disk, network) is raised.
@@ -103,7 +103,7 @@ def rebuild(session: Session, goals: list[Node]) -> Iterator[Finding]:
             yield again(session, node, record, parents)
 
 
-def again(session: Session, node: Node, record: Record, parents: dict[Node, Record]) -> Finding:
+def again(session: Workspace, node: Node, record: Record, parents: dict[Node, Record]) -> Finding:
     """Build one node on these parents, without the builder's cache, and compare it with its record."""
     session.report.start(node, record.seconds)
     logs = session.layout.folder.below("logs", "verify")

@@ -46,12 +46,12 @@ from .rootfs import bootstrap_context, rootfs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..keys.spec import Spec
+    from ..keys.spec import NodeSpec
     from ..project.model import Node, Secret
     from ..store.folder import Folder
     from ..store.layout import LayoutStore
     from ..store.record import Record
-    from .placement import Builders, Place
+    from .placement import BuilderSelector, Placement
 
 #: Layers are compressed once and then kept as they are in every store. zstd at its default level costs a
 #: fraction of gzip's time; engines read it since Docker 20.10 and containerd 1.5.
@@ -87,14 +87,14 @@ class Result:
     builder: str = ""
 
 
-class Builder:
+class NodeBuilder:
     """Runs buildx for one project."""
 
     def __init__(
         self,
         root: Path,
         layout: LayoutStore,
-        builders: Builders,
+        builders: BuilderSelector,
         secrets: Mapping[str, Secret],
         listener: Listener,
         logs: Folder | None = None,
@@ -110,14 +110,14 @@ class Builder:
         self.logs = logs or layout.folder.below("logs")
         self._introduced: set[str] = set()
 
-    def build(self, spec: Spec, parents: Mapping[Node, Record], *, afresh: bool = False) -> Result:
+    def build(self, spec: NodeSpec, parents: Mapping[Node, Record], *, afresh: bool = False) -> Result:
         """Build one node; its blobs are in the layout afterwards, its record is not yet written.
 
         ``afresh``: without the builder's own cache. Raises ``BuildError`` or an error that names what around
         the build failed.
         """
         place = self.builders.choose(spec)
-        name = f"{spec.kept_as.replace(':', '--')}.log"
+        name = f"{spec.history_name.replace(':', '--')}.log"
         with (
             self.layout.view() as view,
             Log(self.logs.path / name, self.logs.create(name)) as log,
@@ -148,7 +148,7 @@ class Builder:
                 raise
             digest = _digest(metadata)
         manifest = self.layout.json(digest)
-        files, image = records.visible(self.layout.json(manifest["config"]["digest"]))
+        files, image = records.content_digests(self.layout.json(manifest["config"]["digest"]))
         size = self.layout.size(digest)
         # where no stamp of the archive counts, packages are the parent's
         versions = dpkg.installed(self.layout, manifest) if spec.archive else ()
@@ -157,7 +157,7 @@ class Builder:
 
     # -- the call --------------------------------------------------------------------------------
 
-    def _context(self, spec: Spec, view: Path, tar: IO[bytes]) -> str | Path:
+    def _context(self, spec: NodeSpec, view: Path, tar: IO[bytes]) -> str | Path:
         """Write what is sent: "-" for the tar on standard input, or a folder.
 
         BuildKit does not let COPY see a Dockerfile that ``.dockerignore`` hides, yet in a tar it must lie
@@ -183,12 +183,12 @@ class Builder:
 
     def _command(
         self,
-        spec: Spec,
+        spec: NodeSpec,
         parents: Mapping[Node, Record],
         view: Path,
         metadata: Path,
         context: str | Path,
-        place: Place,
+        place: Placement,
     ) -> list[str]:
         output = _fields(
             type="oci",
@@ -219,7 +219,7 @@ class Builder:
             command += self._secret(name, spec.node)
         return [*command, f"--output={output}", f"--metadata-file={metadata}", str(context)]
 
-    def _named_contexts(self, spec: Spec, parents: Mapping[Node, Record]) -> dict[str, str]:
+    def _named_contexts(self, spec: NodeSpec, parents: Mapping[Node, Record]) -> dict[str, str]:
         """Parents out of the layout and pinned external images, by the names that the Dockerfile uses."""
         own = spec.platform.docker
         used: dict[str, dict[str, Record]] = {}
@@ -240,7 +240,7 @@ class Builder:
             contexts[image.edge.name] = f"docker-image://{repository}@{image.digest if one else image.index}"
         return contexts
 
-    def _introduce(self, image: _Outside, place: Place) -> None:
+    def _introduce(self, image: _Outside, place: Placement) -> None:
         """Let the engine's own builder find by its digest an image that only the engine has.
 
         BuildKit looks for ``name@digest`` in the registry unless it has met the name before (seen with 0.12).
@@ -258,7 +258,7 @@ class Builder:
                 dockerfile.seek(0)
                 run(command, stdin=dockerfile)  # if it fails, so will the build, which says why
 
-    def _unseen(self, spec: Spec, place: Place) -> StagegraphError | None:
+    def _unseen(self, spec: NodeSpec, place: Placement) -> StagegraphError | None:
         """The error for an image that this machine's engine has and a builder elsewhere could not get."""
         with suppress(EngineError):
             for image in _from_outside(spec):
@@ -310,7 +310,9 @@ class Builder:
             return [f"--secret={_fields(id=name, env=secret.env)}"]
         return [f"--secret={_fields(id=name, src=self.root / Path(secret.file).expanduser())}"]
 
-    def _run(self, command: Sequence[str], stdin: IO[bytes], spec: Spec, log: Log, place: Place) -> bool:
+    def _run(
+        self, command: Sequence[str], stdin: IO[bytes], spec: NodeSpec, log: Log, place: Placement
+    ) -> bool:
         """Call buildx; whether a RUN came out of the builder's cache."""
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -337,7 +339,7 @@ class _Outside(NamedTuple):
     docker: str
 
 
-def _from_outside(spec: Spec) -> Iterator[_Outside]:
+def _from_outside(spec: NodeSpec) -> Iterator[_Outside]:
     """All that a build takes from outside, the image that reads its Dockerfile included."""
     for image in spec.images:
         yield _Outside(
@@ -367,7 +369,7 @@ def _fields(**fields: object) -> str:
     return line.getvalue()
 
 
-def _unpack(tar: IO[bytes], view: Path, spec: Spec) -> Path:
+def _unpack(tar: IO[bytes], view: Path, spec: NodeSpec) -> Path:
     import tarfile
 
     folder = view / uuid.uuid4().hex

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..docker.progress import Tracker
-    from ..keys.spec import Spec
+    from ..keys.spec import NodeSpec
 
 LAST_LINES = 20
 
@@ -144,7 +144,7 @@ _CAUSES = (
 )
 
 
-def explain(spec: Spec, tracker: Tracker, log: Path, status: int, builder: str = "") -> StagegraphError:
+def explain(spec: NodeSpec, tracker: Tracker, log: Path, status: int, builder: str = "") -> StagegraphError:
     """The error for a buildx call that ended with ``status``; ``builder`` was named for it, or none."""
     printed = tracker.output[-LAST_LINES:] or [line for line in tracker.all if line.strip()][-LAST_LINES:]
     said = "\n".join([tracker.message, *(() if tracker.failed else tracker.said)])
@@ -175,7 +175,7 @@ def cause(printed: str, said: str = "") -> tuple[type[StagegraphError], str]:
     return BuildError, "fix the step and run again: what is finished is kept"
 
 
-def too_late(spec: Spec, tracker: Tracker, log: Path) -> BuildError:
+def too_late(spec: NodeSpec, tracker: Tracker, log: Path) -> BuildError:
     """The error for a build that was ended because it took too long."""
     last = [line for line in tracker.all if line.strip()][-LAST_LINES:]
     quoted = "\n".join(f"    {text}" for text in last)
@@ -196,7 +196,7 @@ def _what(tracker: Tracker, status: int) -> str:
     return tracker.message or f"buildx ended with status {status}"
 
 
-def _line(spec: Spec, tracker: Tracker) -> int:
+def _line(spec: NodeSpec, tracker: Tracker) -> int:
     """Line of the failing instruction: as buildx says it, or by its text."""
     if tracker.line:
         return tracker.line

@@ -21,7 +21,7 @@ from ..system.processes import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..keys.spec import Spec
+    from ..keys.spec import NodeSpec
     from ..project.model import Node
 
 #: Seconds. buildx itself waits 20 for an address that does not answer; a pod may have to be pulled first.
@@ -39,7 +39,7 @@ _QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/riscv64": "ri
 _FIELD = re.compile(r"([A-Z][A-Za-z ]*):(?:\s+(.*))?$")
 
 
-class Machine(NamedTuple):
+class BuilderNode(NamedTuple):
     """One node of a builder. ``declared`` are the platforms that ``buildx create --platform`` gave it,
     ``version`` is its BuildKit's, "" where it does not say one."""
 
@@ -56,12 +56,12 @@ class Machine(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Described:
+class BuilderInfo:
     """A builder as buildx describes it. ``error``: what keeps it from being used, "" for nothing."""
 
     name: str
     driver: str = ""
-    machines: tuple[Machine, ...] = field(default=(), repr=False)
+    machines: tuple[BuilderNode, ...] = field(default=(), repr=False)
     error: str = ""
 
     @property
@@ -92,7 +92,7 @@ class Described:
         return list(dict.fromkeys(p for m in self.machines for p in (*m.declared, *m.platforms)))
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Where a node is built. ``name`` is "" for buildx's current builder, ``own``: it is this engine's.
 
     ``machine`` is the OCI platform of the machine that does it; "" where that is not known.
@@ -112,12 +112,12 @@ class Place(NamedTuple):
 class _Work(NamedTuple):
     """A node to be built: whose ``programs`` do its work, and which platforms' it ``runs`` at all."""
 
-    spec: Spec
+    spec: NodeSpec
     programs: frozenset[str]
     runs: frozenset[str]
 
 
-class Builders:
+class BuilderSelector:
     """Chooses builders for one run; each is asked about once. Safe for threads."""
 
     def __init__(
@@ -128,12 +128,12 @@ class Builders:
     ) -> None:
         """``programs`` tells the OCI platforms at whose speed a node's RUNs run."""
         self.programs, self.say, self.warn = programs, say, warn
-        self._known: dict[str, Described] = {}
+        self._known: dict[str, BuilderInfo] = {}
         self._engines: dict[str, str] = {}
         self._told: set[str] = set()
         self._lock = threading.Lock()
 
-    def choose(self, spec: Spec) -> Place:
+    def choose(self, spec: NodeSpec) -> Placement:
         """The builder for a node.
 
         Raises ``BuilderError`` where none that is named can be used, ``EmulationError`` where none runs what
@@ -148,14 +148,14 @@ class Builders:
         with self._lock:
             return self._named(work) if spec.platform.builders else self._current(work)
 
-    def elsewhere(self, place: Place) -> bool:
+    def elsewhere(self, place: Placement) -> bool:
         """Whether a builder is another than this machine's engine; asks buildx where none was named."""
         if place.name:
             return not place.own
         with self._lock:
             return self._look("").driver not in ("docker", "")
 
-    def version(self, place: Place) -> str:
+    def version(self, place: Placement) -> str:
         """Who builds there: ``docker 28.5.2``, ``buildkit v0.29.0``; "" where it does not say its version.
 
         An engine has a BuildKit built in, whose own version it often does not know. To ask it costs 25 ms.
@@ -184,7 +184,7 @@ class Builders:
 
     # -- one or several are named ----------------------------------------------------------------
 
-    def _named(self, work: _Work) -> Place:
+    def _named(self, work: _Work) -> Placement:
         usable, faults = [], []
         for name in work.spec.platform.builders:
             described = self._look(name)
@@ -200,7 +200,7 @@ class Builders:
                 return self._place(work, described, faults)
         raise _cannot_run(work, usable) if usable else _unusable(work.spec, faults)
 
-    def _place(self, work: _Work, described: Described, faults: list[Described]) -> Place:
+    def _place(self, work: _Work, described: BuilderInfo, faults: list[BuilderInfo]) -> Placement:
         for fault in faults:
             self._tell(
                 self.warn,
@@ -209,16 +209,16 @@ class Builders:
             )
         own = described.driver == "docker" and described.name == config.context()
         machine = host_platform() if own else _machine(work, described)
-        return Place(described.name, described.driver, own, machine)
+        return Placement(described.name, described.driver, own, machine)
 
-    def _look(self, name: str) -> Described:
+    def _look(self, name: str) -> BuilderInfo:
         if name not in self._known:
             found = _inspect(name)
             if not found.error and not found.running and found.driver in _STARTED and name:
                 self.say(f"starting builder {name}")
                 found = _inspect(name, boot=True)
             if not found.error and not found.running:
-                found = Described(name, found.driver, found.machines, _why(found))
+                found = BuilderInfo(name, found.driver, found.machines, _why(found))
             self._known[name] = found
         return self._known[name]
 
@@ -229,7 +229,7 @@ class Builders:
 
     # -- none is named ---------------------------------------------------------------------------
 
-    def _current(self, work: _Work) -> Place:
+    def _current(self, work: _Work) -> Placement:
         """buildx's current builder, which is this machine's engine unless ``docker buildx use`` said else."""
         foreign = [docker for docker in sorted(work.runs) if _kind(docker) != _kind(host_platform())]
         if foreign and config.host() == config.DEFAULT:
@@ -240,11 +240,11 @@ class Builders:
         if foreign and _others_are_known():
             self._hint(work.spec, foreign)
         if config.host().startswith("unix:") and not _others_are_known():
-            return Place(machine=host_platform())
+            return Placement(machine=host_platform())
         current = self._look("")
-        return Place(machine="" if current.error else _machine(work, current))
+        return Placement(machine="" if current.error else _machine(work, current))
 
-    def _hint(self, spec: Spec, foreign: list[str]) -> None:
+    def _hint(self, spec: NodeSpec, foreign: list[str]) -> None:
         """Say once that a builder which nobody named is native for what is emulated; it is not taken."""
         wanted = f"list {' '.join(foreign)}"
         if wanted in self._told:
@@ -262,7 +262,7 @@ class Builders:
                 return
 
 
-def _machine(work: _Work, described: Described) -> str:
+def _machine(work: _Work, described: BuilderInfo) -> str:
     """The OCI platform of a builder's machine that does the work, as that machine calls itself."""
     kinds = {_kind(docker) for docker in work.programs}
     own = [machine.own for machine in described.machines if machine.own]
@@ -281,7 +281,7 @@ def unregistered(platforms: Iterable[str]) -> list[str]:
     ]
 
 
-def parse(name: str, text: str) -> Described:
+def parse(name: str, text: str) -> BuilderInfo:
     """What ``docker buildx inspect`` prints; unknown lines are passed over."""
     head, _, nodes = text.partition("\nNodes:")
     about = dict(_fields(head))
@@ -293,8 +293,10 @@ def parse(name: str, text: str) -> Described:
         platforms = tuple(word for word in words if not word.endswith("*"))
         version = said.get("BuildKit version", said.get("Buildkit", ""))  # the second before buildx 0.13
         known = version if not version.endswith("+unknown") else ""
-        machines.append(Machine(said.get("Status", ""), platforms, declared, said.get("Error", ""), known))
-    return Described(
+        machines.append(
+            BuilderNode(said.get("Status", ""), platforms, declared, said.get("Error", ""), known)
+        )
+    return BuilderInfo(
         name or about.get("Name", ""), about.get("Driver", ""), tuple(machines), about.get("Error", "")
     )
 
@@ -305,16 +307,16 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
             yield match[1], (match[2] or "").strip()
 
 
-def _inspect(name: str, *, boot: bool = False) -> Described:
+def _inspect(name: str, *, boot: bool = False) -> BuilderInfo:
     command = ["docker", "buildx", "inspect", *(["--bootstrap"] if boot else []), *([name] if name else [])]
     done = run(command, timeout=_BOOT if boot else _ASK)
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["buildx does not say why"]
-        return Described(name, error=said[-1].removeprefix("ERROR: "))
+        return BuilderInfo(name, error=said[-1].removeprefix("ERROR: "))
     return parse(name, done.stdout.decode(errors="replace"))
 
 
-def _why(described: Described) -> str:
+def _why(described: BuilderInfo) -> str:
     """Why no machine of a builder runs."""
     errors = [machine.error for machine in described.machines if machine.error]
     states = ", ".join(dict.fromkeys(m.status for m in described.machines if m.status)) or "without a state"
@@ -327,7 +329,7 @@ def _others_are_known() -> bool:
     return any(any(folder.glob(pattern)) for pattern in ("buildx/instances/*", "contexts/meta/*"))
 
 
-def _listed() -> Iterator[Described]:
+def _listed() -> Iterator[BuilderInfo]:
     """All builders that buildx knows. Nothing is marked as declared there: what is, comes first."""
     done = run(["docker", "buildx", "ls", "--format=json"], timeout=_LIST)
     for line in dict.fromkeys(
@@ -335,8 +337,10 @@ def _listed() -> Iterator[Described]:
     ):
         try:
             found = json.loads(line)
-            machines = [Machine(n.get("Status", ""), tuple(n.get("Platforms") or ())) for n in found["Nodes"]]
-            yield Described(found["Name"], found["Driver"], tuple(machines))
+            machines = [
+                BuilderNode(n.get("Status", ""), tuple(n.get("Platforms") or ())) for n in found["Nodes"]
+            ]
+            yield BuilderInfo(found["Name"], found["Driver"], tuple(machines))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
 
@@ -347,7 +351,7 @@ def _kind(docker: str) -> str:
     return {"386": "amd64", "arm": "arm64"}.get(arch, arch)
 
 
-def _unusable(spec: Spec, faults: list[Described]) -> StagegraphError:
+def _unusable(spec: NodeSpec, faults: list[BuilderInfo]) -> StagegraphError:
     docker = spec.platform.docker
     said = "\n  ".join(f"builder {one.name}, named for {docker}: {one.error}" for one in faults)
     name = faults[0].name
@@ -361,7 +365,7 @@ def _unusable(spec: Spec, faults: list[Described]) -> StagegraphError:
     return BuilderError(str(spec.node), said, f"{mend} (docs/scale.md); or name another: builder=NAME")
 
 
-def _cannot_run(work: _Work, usable: list[Described]) -> EmulationError:
+def _cannot_run(work: _Work, usable: list[BuilderInfo]) -> EmulationError:
     spec, wanted = work.spec, " and ".join(sorted(work.runs))
     said = "\n  ".join(
         f"builder {one.name} does not run programs for {wanted}; it has {', '.join(one.all_listed())}"
@@ -374,7 +378,7 @@ def _cannot_run(work: _Work, usable: list[Described]) -> EmulationError:
     return EmulationError(str(spec.node), said, hint)
 
 
-def _no_qemu(spec: Spec, docker: str) -> EmulationError:
+def _no_qemu(spec: NodeSpec, docker: str) -> EmulationError:
     what = f"this machine does not run programs for {docker}: QEMU is not registered"
     hint = "./run doctor has the command that registers it"
     if spec.bootstrap is None:

@@ -15,11 +15,11 @@ from ..system.processes import popen, tail
 from .failure import cause
 
 if TYPE_CHECKING:
-    from ..keys.spec import Spec
+    from ..keys.spec import NodeSpec
     from .log import Log
 
 
-def rootfs(spec: Spec, out: Path, log: Log) -> None:
+def rootfs(spec: NodeSpec, out: Path, log: Log) -> None:
     """Write the root file system of a bootstrapped base as a tar to ``out``.
 
     Raises ``ToolError`` where mmdebstrap is missing and ``BuildError`` with its last lines where it fails.

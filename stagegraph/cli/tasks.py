@@ -17,7 +17,7 @@ from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
 from ..errors import ProjectError, StagegraphError, nearest
-from ..execution.workspace import Session
+from ..execution.workspace import Workspace
 from ..graph import goals as asked
 from ..oci.platform import host_platform
 from ..project import stacks
@@ -48,16 +48,16 @@ def given() -> dict[str, str]:
     return dict(doit.doit_cmd._CMDLINE_VARS or {})
 
 
-_session: Session | None = None
+_session: Workspace | None = None
 
 
-def session() -> Session:
+def session() -> Workspace:
     """The one session of this process."""
     global _session
     if _session is None:
         try:
             arm_signals()
-            _session = Session.open(root(), given())
+            _session = Workspace.open(root(), given())
         except StagegraphError as error:
             fail(error)
     return _session
@@ -298,7 +298,7 @@ def task_images() -> Iterator[dict[str, Any]]:
                 yield _image_task(current, image.name, Node(image.stage, platform))
 
 
-def _image_task(current: Session, image: str, node: Node) -> dict[str, Any]:
+def _image_task(current: Workspace, image: str, node: Node) -> dict[str, Any]:
     name = f"{image}:{node.platform}"
     test = current.project.test(image, node.platform)
     return {

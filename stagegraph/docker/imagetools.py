@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..dockerfile.instructions import is_remote, mounts, parse, pinned
 from ..dockerfile.variables import Scope, expand
 from ..errors import DockerfileError, LoginError, RegistryError, ResolveError, StagegraphError
-from ..oci.reference import Resolved, split
+from ..oci.reference import ResolvedReference, split
 from ..system.processes import run
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ _AT_ONCE = 8
 _LOGIN = re.compile(r"401 Unauthorized|unauthorized|authentication required|no basic auth", re.IGNORECASE)
 
 
-def resolve(reference: str, platforms: Collection[str]) -> Resolved:
+def resolve(reference: str, platforms: Collection[str]) -> ResolvedReference:
     """Digests by OCI platform; triggers of ``platforms`` alone, those of others are not looked at.
 
     Docker Hub counts each manifest that is read, and a mirror may hold an index without the images of all
-    its platforms: one of ``platforms`` that cannot be read is no error for the others (``Resolved.unread``).
+    its platforms: one of ``platforms`` that cannot be read is no error for the others
+    (``ResolvedReference.unread``).
     Raises ``ResolveError``, ``LoginError`` where the registry wants one, or ``RegistryError`` where its
     answer cannot be used.
     """
@@ -63,7 +64,7 @@ def _error(reference: str, message: str) -> StagegraphError:
     )
 
 
-def _from_registry(reference: str, raw: bytes, platforms: Collection[str]) -> Resolved:
+def _from_registry(reference: str, raw: bytes, platforms: Collection[str]) -> ResolvedReference:
     found = _parsed(reference, raw)
     digest = "sha256:" + hashlib.sha256(raw).hexdigest()
     if "manifests" not in found:
@@ -171,8 +172,10 @@ def _resolved(
     manifests: dict[str, str],
     triggers: Collection[str],
     unread: Mapping[str, StagegraphError] | None = None,
-) -> Resolved:
-    return Resolved(index, manifests, bool(triggers), any(map(_takes_from_elsewhere, triggers)), unread or {})
+) -> ResolvedReference:
+    return ResolvedReference(
+        index, manifests, bool(triggers), any(map(_takes_from_elsewhere, triggers)), unread or {}
+    )
 
 
 def _takes_from_elsewhere(text: str) -> bool:
@@ -208,7 +211,7 @@ def _platform(reference: str, item: Mapping[str, Any]) -> str:
     return "/".join(filter(None, parts))
 
 
-def _from_engine(reference: str) -> Resolved | None:
+def _from_engine(reference: str) -> ResolvedReference | None:
     """An image that only the engine has: usable by the engine's own builder, by its digest."""
     done = run(["docker", "image", "inspect", reference], timeout=_TIMEOUT)
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import DockerfileError, nearest
 from ..oci.platform import normal_platform, platform_args
 from ..oci.reference import familiar, is_bare
-from .dependencies import Edge, Facts, Part
+from .dependencies import DockerfileAnalysis, Edge, Part
 from .instructions import Instruction, is_remote, mount_fields, mounts, parse, pinned, triggered
 from .variables import APART, AUTOMATIC_ARGS, LATER_ARGS, Scope, check, expand, variables
 from .words import EndsBuilderError
@@ -51,11 +51,11 @@ def analyse(  # noqa: PLR0913 - each is a setting of one build
     target: str = "",
     unpinned: bool = False,
     hints: Mapping[str, str] | None = None,
-) -> Facts:
+) -> DockerfileAnalysis:
     """What a build of ``text`` with these arguments for the OCI platform ``docker`` depends on.
 
-    ``args`` are candidates; those that a reachable part declares come back in ``Facts.args``, and of
-    BUILDPLATFORM and its like, those that are used. ``name`` is the Dockerfile's path, for messages.
+    ``args`` are candidates; those that a reachable part declares come back in ``DockerfileAnalysis.args``,
+    and of BUILDPLATFORM and its like, those that are used. ``name`` is the Dockerfile's path, for messages.
     ``hints`` tells, by variable, what to do where FROM uses one that has no value.
     Raises ``DockerfileError``.
     """
@@ -112,7 +112,7 @@ class _Walk:
 
     # -- structure -------------------------------------------------------------------------------
 
-    def run(self, instructions: Sequence[Instruction], target: str) -> Facts:
+    def run(self, instructions: Sequence[Instruction], target: str) -> DockerfileAnalysis:
         first = self._first_from(instructions)
         head = instructions[:first]
         for instruction in head:
@@ -128,13 +128,13 @@ class _Walk:
         places = _Places(self.edges, reached, stages, self.docker)
         seen = self._seen(head)
         kept = [*head, *(placed for stage in reached for placed in places.of(stage))]
-        return Facts(
+        return DockerfileAnalysis(
             instructions=tuple(kept),
             edges=tuple(self.edges.values()),
             args={key: self.declared[key] for key in sorted(self.declared)},
             sources=None if self.everything else tuple(dict.fromkeys(self.sources)),
             directives=self.directives,
-            uses_archive=any(map(_uses_archive, kept)),
+            installs_packages=any(map(_uses_archive, kept)),
             secrets=frozenset(self.secrets),
             parts=tuple(self._part(stage, stages) for stage in reached),
             apart=self._apart(head, seen),

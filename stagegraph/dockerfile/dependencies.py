@@ -40,14 +40,14 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Facts:
+class DockerfileAnalysis:
     """What one build of a Dockerfile depends on.
 
     ``args`` are the build arguments to send; ``apart`` those arguments that FROM alone sees, so that all they
     do is in ``edges``. ``sources`` are context paths or patterns as BuildKit would look
     them up, with their lines, or ``None`` for all of the context; ``moded`` those of them whose mode the
     instruction says. ``runs``: a step runs a program. ``target`` is the name of the part that is built, as a
-    step may see it (``sees_target``). ``uses_archive``: a step runs the package
+    step may see it (``sees_target``). ``installs_packages``: a step runs the package
     manager. ``secrets`` are the ids of secrets that steps mount. ``parts`` are those that the result needs.
     """
 
@@ -56,7 +56,7 @@ class Facts:
     args: Mapping[str, str]
     sources: tuple[tuple[str, int], ...] | None
     directives: Mapping[str, str] = field(default_factory=dict)
-    uses_archive: bool = False
+    installs_packages: bool = False
     secrets: frozenset[str] = frozenset()
     parts: tuple[Part, ...] = ()
     apart: frozenset[str] = frozenset()

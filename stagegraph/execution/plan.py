@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..graph.graph import Graph
     from ..keys.explain import Change
     from ..keys.spec import Parent
-    from ..project.model import Recipe
+    from ..project.model import StageConfig
     from ..store.record import Record
 
 Decision = Literal["reuse", "pull", "build"]
@@ -132,7 +132,7 @@ def alike(graph: Graph, node: Node) -> Iterator[Node]:
                         yield other
 
 
-def _made_of(recipe: Recipe) -> tuple[object, ...]:
+def _made_of(recipe: StageConfig) -> tuple[object, ...]:
     """What of a recipe its key is made of."""
     files = recipe.context, recipe.dockerfile, recipe.target, recipe.own_frontend
     return *files, recipe.network, recipe.args, recipe.contexts, recipe.archive

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ..build.builder import Builder
-    from ..build.placement import Builders
+    from ..build.builder import NodeBuilder
+    from ..build.placement import BuilderSelector
     from ..project.model import Project
     from ..store.folder import Folder
     from ..store.registry import RegistryStore
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Session:
+class Workspace:
     """State of one run. Thread-safe where doit's threads meet: nodes are made by one thread each."""
 
     project: Project
@@ -62,7 +62,7 @@ class Session:
     _first: threading.Lock = field(default_factory=threading.Lock)  # around the making of the builder
 
     @classmethod
-    def open(cls, root: Path, cli: Mapping[str, str]) -> Session:
+    def open(cls, root: Path, cli: Mapping[str, str]) -> Workspace:
         return cls(loader.load(root, cli))
 
     @cached_property
@@ -97,21 +97,21 @@ class Session:
         return Sharing(self.graph, self.layout, self.registry)
 
     @cached_property
-    def builders(self) -> Builders:
-        from ..build.placement import Builders
+    def builders(self) -> BuilderSelector:
+        from ..build.placement import BuilderSelector
         from ..graph.native import runs
 
-        return Builders(lambda node: runs(self.graph, node), self.report.note, self.report.warn)
+        return BuilderSelector(lambda node: runs(self.graph, node), self.report.note, self.report.warn)
 
     @cached_property
-    def builder(self) -> Builder:
+    def builder(self) -> NodeBuilder:
         return self.builder_into(self.layout)
 
-    def builder_into(self, layout: LayoutStore, logs: Folder | None = None) -> Builder:
+    def builder_into(self, layout: LayoutStore, logs: Folder | None = None) -> NodeBuilder:
         """A builder that makes images in a store, such as another than this run's."""
-        from ..build.builder import Builder
+        from ..build.builder import NodeBuilder
 
-        return Builder(self.project.root, layout, self.builders, self.project.secrets, self.report, logs)
+        return NodeBuilder(self.project.root, layout, self.builders, self.project.secrets, self.report, logs)
 
     def begin(self) -> None:
         """For a run that makes or delivers: nobody removes anything from ``cache/`` until it ends.
@@ -200,11 +200,11 @@ class Session:
     def _note(self, node: Node, record: Record) -> None:
         """Hold the record for this run, and as the node's newest for later explanations."""
         self._records[node] = record
-        self.layout.remember(self.graph.spec(node).kept_as, record.key)
+        self.layout.remember(self.graph.spec(node).history_name, record.key)
 
     def _latest(self, node: Node) -> Record | None:
         """The node's last build with the alternative in force: what another was made of explains nothing."""
-        return self.layout.latest(self.graph.spec(node).kept_as)
+        return self.layout.latest(self.graph.spec(node).history_name)
 
     def _obtain(self, node: Node, key: str) -> tuple[Record, str] | None:
         """A record with its blobs in ``cache/``, and where it was found."""

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from ..context.selection import Selection, ignore_file
 from ..dockerfile.analysis import analyse, triggers
-from ..dockerfile.dependencies import Edge, Facts
+from ..dockerfile.dependencies import DockerfileAnalysis, Edge
 from ..dockerfile.instructions import declared_args, parse
 from ..errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, StagegraphError, nearest
 from ..keys import inputs as key
-from ..keys.spec import External, Frontend, Parent, Spec
+from ..keys.spec import ExternalImage, Frontend, NodeSpec, Parent
 from ..oci.platform import host_platform, platform_args
 from ..oci.reference import split
 from ..project import stacks
-from ..project.model import BASE, Bootstrap, Image, Node, Project, Recipe
+from ..project.model import BASE, Bootstrap, Image, Node, Project, StageConfig
 from .names import Names, Outside
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ class Graph:
     def __init__(self, project: Project, lock: Lock) -> None:
         self.project, self.lock = project, lock
         self.names = Names(project)
-        self._specs: dict[Node, Spec] = {}
+        self._specs: dict[Node, NodeSpec] = {}
         self._inputs: dict[Node, list[Input]] = {}
         self._keys: dict[Node, str] = {}
         self._triggers: dict[tuple[str, str], tuple[Instruction, ...]] = {}
-        self._read_facts: dict[Node, tuple[str, Facts]] = {}
+        self._read_facts: dict[Node, tuple[str, DockerfileAnalysis]] = {}
         self._texts: dict[str, str] = {}
         # platforms share what no argument tells apart
         self._analyse = cache(_analyse)
@@ -75,7 +75,7 @@ class Graph:
     def nodes(self) -> list[Node]:
         return self.project.nodes()
 
-    def spec(self, node: Node) -> Spec:
+    def spec(self, node: Node) -> NodeSpec:
         """Raises ``DockerfileError``, ``ContextError``, ``LockError``, ``ResolveError``."""
         with self._lock, _concerning(node):
             if node not in self._specs:
@@ -170,15 +170,15 @@ class Graph:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _read(self, node: Node) -> Spec:
+    def _read(self, node: Node) -> NodeSpec:
         project = self.project
         platform = project.platforms[node.platform]
         recipe = project.recipe(node)
         if recipe is None:
             base = project.bases[node.platform]
             assert isinstance(base, Bootstrap)
-            empty = Recipe(context="", source=base.source)
-            return Spec(node, platform, empty, project.epoch, bootstrap=base, archive=self.lock.archive())
+            empty = StageConfig(context="", source=base.source)
+            return NodeSpec(node, platform, empty, project.epoch, bootstrap=base, archive=self.lock.archive())
         folder, name = project.root / recipe.context, self._name(node)
         text, facts = self._facts(node)
         parents, images = self._edges(node), self._externals(node)
@@ -196,7 +196,7 @@ class Graph:
         file = own is not None and own.kind in ("file", "exec")
         if own is not None and file and own.digest != hashlib.sha256(text.encode()).hexdigest():
             raise ContextError(name, "changed while it was read", "run again when nothing changes the folder")
-        return Spec(
+        return NodeSpec(
             node,
             platform,
             recipe,
@@ -207,12 +207,12 @@ class Graph:
             images=images,
             frontend=self._frontend(recipe, facts, name),
             # a trigger may install packages; what it does stands in the parent
-            archive=self.lock.archive() if facts.uses_archive or recipe.archive or triggered else "",
+            archive=self.lock.archive() if facts.installs_packages or recipe.archive or triggered else "",
             text=text,
             exposed=not file and selection.reaches(recipe.dockerfile),
         )
 
-    def _recipe_of(self, node: Node) -> Recipe:
+    def _recipe_of(self, node: Node) -> StageConfig:
         recipe = self.project.recipe(node)
         assert recipe is not None
         return recipe
@@ -222,7 +222,7 @@ class Graph:
         recipe = self._recipe_of(node)
         return f"{recipe.context}/{recipe.dockerfile}"
 
-    def _facts(self, node: Node) -> tuple[str, Facts]:
+    def _facts(self, node: Node) -> tuple[str, DockerfileAnalysis]:
         """Text of a node's Dockerfile and what it says."""
         with self._lock:
             if node not in self._read_facts:
@@ -246,7 +246,7 @@ class Graph:
             self._texts[name] = _read_text(self.project.root / name, name)
         return self._texts[name]
 
-    def _check(self, node: Node, facts: Facts, name: str) -> None:
+    def _check(self, node: Node, facts: DockerfileAnalysis, name: str) -> None:
         below = "" if node.stage == BASE else self.project.stages[node.stage].below
         if below and not any(edge.whole and edge.name == below for edge in facts.edges):
             what = f"it stands on {below} in a stack, but does not start from it"
@@ -256,7 +256,7 @@ class Graph:
         if image := self.project.tested_by(node.stage):
             self._check_test(image, node, facts, name)
 
-    def _check_test(self, image: Image, node: Node, facts: Facts, name: str) -> None:
+    def _check_test(self, image: Image, node: Node, facts: DockerfileAnalysis, name: str) -> None:
         """A test must run something, and use the image of its own platform."""
         tested, what = Node(image.stage, node.platform), f"the test of image {image.name} "
         recipe, own = self._recipe_of(node), self.project.platforms[node.platform]
@@ -280,15 +280,15 @@ class Graph:
         own, (_, facts) = self.project.platforms[node.platform], self._facts(node)
         return [(edge, self.names.meaning(edge, node.stage, recipe, own)) for edge in facts.edges]
 
-    def _externals(self, node: Node) -> tuple[External, ...]:
+    def _externals(self, node: Node) -> tuple[ExternalImage, ...]:
         """Edges to images from outside, pinned."""
         own, name = self.project.platforms[node.platform], self._name(node)
-        images: list[External] = []
+        images: list[ExternalImage] = []
         for edge, found in self._meanings(node):
             if not isinstance(found, Outside):
                 continue
             pin = self.lock.image(found.reference, edge.platform or own.docker, found.where)
-            images.append(External(edge, found.reference, pin.digest, pin.index))
+            images.append(ExternalImage(edge, found.reference, pin.digest, pin.index))
             others = {i.reference for i in images if i.edge.name == edge.name}
             others |= {"a stage" for parent in self._edges(node) if parent.edge.name == edge.name}
             if others := others - {found.reference}:
@@ -297,7 +297,7 @@ class Graph:
                 raise DockerfileError(f"{name}:{edge.line}", what, hint)
         return tuple(images)
 
-    def _frontend(self, recipe: Recipe, facts: Facts, name: str) -> Frontend | None:
+    def _frontend(self, recipe: StageConfig, facts: DockerfileAnalysis, name: str) -> Frontend | None:
         """What reads the Dockerfile if not the builder's own front end, pinned.
 
         BUILDKIT_SYNTAX as an argument comes before the Dockerfile's own line (BuildKit,
@@ -320,7 +320,7 @@ class Graph:
         return Frontend(reference, index, options)
 
     def _onbuild(
-        self, child: str, parents: tuple[Parent, ...], images: tuple[External, ...]
+        self, child: str, parents: tuple[Parent, ...], images: tuple[ExternalImage, ...]
     ) -> Callable[[str], bool] | None:
         """What tells of an argument whether a trigger of a start image may declare it.
 
@@ -350,7 +350,11 @@ class Graph:
 
 
 def _check_args(
-    node: Node, recipe: Recipe, facts: Facts, declares: Callable[[str], bool] | None, name: str
+    node: Node,
+    recipe: StageConfig,
+    facts: DockerfileAnalysis,
+    declares: Callable[[str], bool] | None,
+    name: str,
 ) -> None:
     """Arguments given for a stage must be declared, by its Dockerfile or by a trigger of its parent."""
     declared = declared_args(facts.instructions, name)
@@ -361,12 +365,12 @@ def _check_args(
 
 
 def _with_triggers(
-    facts: Facts,
+    facts: DockerfileAnalysis,
     candidates: Mapping[str, str],
     secrets: Iterable[str],
     declares: Callable[[str], bool],
     name: str,
-) -> Facts:
+) -> DockerfileAnalysis:
     """What triggers of a parent may use besides: secrets, arguments, and those that BuildKit sets.
 
     What tells which machine builds is sent as the key holds it, so that another builder changes nothing.
@@ -399,7 +403,7 @@ def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str
 
 def _analyse(
     text: str, name: str, args: tuple[tuple[str, str], ...], docker: str, target: str, unpinned: bool
-) -> Facts:
+) -> DockerfileAnalysis:
     return analyse(
         text,
         name,

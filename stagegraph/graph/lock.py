@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
-    from ..oci.reference import Resolved
+    from ..oci.reference import ResolvedReference
 
 FILE = "stages.lock"
 
@@ -66,7 +66,7 @@ class Resolver(Protocol):
     All platforms come back; triggers are those of ``platforms``, as far as there are images for them.
     """
 
-    def __call__(self, reference: str, platforms: Collection[str]) -> Resolved: ...
+    def __call__(self, reference: str, platforms: Collection[str]) -> ResolvedReference: ...
 
 
 class Lock:
@@ -84,7 +84,7 @@ class Lock:
         self.path, self._resolve, self._locked, self._say = root / FILE, resolve, locked, say
         self._guard = threading.RLock()
         self._unresolved: dict[str, StagegraphError] = {}  # one question a run
-        self._unread: dict[tuple[str, frozenset[str]], Resolved] = {}  # the same
+        self._unread: dict[tuple[str, frozenset[str]], ResolvedReference] = {}  # the same
         self._data = self._read()
 
     def archive(self) -> str:
@@ -221,7 +221,7 @@ class Lock:
                 ) from None
         return _entry(found, reference, docker, where)
 
-    def _ask(self, reference: str, where: str, platforms: Collection[str]) -> Resolved:
+    def _ask(self, reference: str, where: str, platforms: Collection[str]) -> ResolvedReference:
         question = reference, frozenset(platforms)
         try:
             if reference in self._unresolved:
@@ -272,7 +272,7 @@ def _platforms(entry: dict[str, Any]) -> list[str]:
     return [name for name in entry if name not in _NO_PLATFORM]
 
 
-def _entry(found: Resolved, reference: str, docker: str, where: str) -> dict[str, Any]:
+def _entry(found: ResolvedReference, reference: str, docker: str, where: str) -> dict[str, Any]:
     """What the file says of a reference for one platform. Raises one of ``UNRESOLVED``."""
     if error := found.unread.get(docker):
         raise type(error)(where, f"{reference}: {error.what}", error.hint)

@@ -18,7 +18,7 @@ from ..project.model import BASE, ExternalBase, Node, final_tags
 
 if TYPE_CHECKING:
     from ..dockerfile.dependencies import Edge
-    from ..project.model import Base, Platform, Project, Recipe
+    from ..project.model import Base, Platform, Project, StageConfig
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Names:
             if stage.below:
                 self._stacked.setdefault(stage.name.removeprefix(f"{stage.below}--"), []).append(stage.name)
 
-    def meaning(self, edge: Edge, stage: str, recipe: Recipe, own: Platform) -> Node | Outside:
+    def meaning(self, edge: Edge, stage: str, recipe: StageConfig, own: Platform) -> Node | Outside:
         """What an edge of a stage's Dockerfile leads to when it is built for the platform ``own``.
 
         Raises ``DockerfileError`` with the line for a name that means nothing, or not what it seems to.
@@ -78,7 +78,7 @@ class Names:
             self._refuse_near(name, use)
         return Outside(name, use.where)
 
-    def frontend(self, reference: str, recipe: Recipe, where: str) -> str:
+    def frontend(self, reference: str, recipe: StageConfig, where: str) -> str:
         """The image that a ``# syntax=`` line means: it, or what stands in for it.
 
         Raises ``DockerfileError`` for one of this project's own, which would be pinned once and then be old.
@@ -94,7 +94,7 @@ class Names:
 
     # -- one name --------------------------------------------------------------------------------
 
-    def _stand_in(self, name: str, stage: str, recipe: Recipe, use: _Use) -> Node | Outside | None:
+    def _stand_in(self, name: str, stage: str, recipe: StageConfig, use: _Use) -> Node | Outside | None:
         """What takes the place of a reference; a stage is not put in its own place.
 
         Who declares an image means it, however near it is to one of the project's own.

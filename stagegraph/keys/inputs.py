@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..project.model import Bootstrap
-    from .spec import Spec
+    from .spec import NodeSpec
 
 #: Part of every key. A change of the recipe's meaning changes it, and with it every key.
 SCHEMA = "2"
@@ -67,7 +67,7 @@ def digest(inputs: Iterable[Input]) -> str:
     return "sha256:" + hashlib.sha256(json.dumps(canonical, separators=(",", ":")).encode()).hexdigest()
 
 
-def inputs(spec: Spec, ancestors: Iterable[Ancestor], *, content: bool = False) -> list[Input]:
+def inputs(spec: NodeSpec, ancestors: Iterable[Ancestor], *, content: bool = False) -> list[Input]:
     """Everything that determines a node, in a fixed order.
 
     ``ancestors`` are parents and external images with the digest that counts: recipe keys of parents, or,
@@ -93,7 +93,7 @@ def _bootstrapped(boot: Bootstrap, docker: str) -> Iterator[Input]:
     yield Input("option", "dockerfile", bootstrap.DOCKERFILE)
 
 
-def _stage(spec: Spec) -> Iterator[Input]:
+def _stage(spec: NodeSpec) -> Iterator[Input]:
     recipe, facts = spec.recipe, spec.facts
     if facts.sees_target:
         yield Input("option", "target", facts.target, recipe.source)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..context.entry import Entry
-from ..dockerfile.dependencies import Edge, Facts
+from ..dockerfile.dependencies import DockerfileAnalysis, Edge
 from ..dockerfile.instructions import without_syntax
 from ..oci.reference import split
-from ..project.model import Bootstrap, Node, Platform, Recipe
+from ..project.model import Bootstrap, Node, Platform, StageConfig
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Parent:
 
 
 @dataclass(frozen=True)
-class External:
+class ExternalImage:
     """An edge to an image from outside. ``digest`` is of the manifest for the edge's platform; ``index`` of
     what the reference names (an index, or the same manifest)."""
 
@@ -45,7 +45,7 @@ class Frontend:
 
 
 @dataclass(frozen=True)
-class Spec:
+class NodeSpec:
     """A node with everything that determines it, parents apart. ``dockerfile`` is relative to the project.
 
     ``exposed``: a source reaches the Dockerfile, but it is not among the entries as the file to build from
@@ -54,12 +54,12 @@ class Spec:
 
     node: Node
     platform: Platform
-    recipe: Recipe
+    recipe: StageConfig
     epoch: int
-    facts: Facts = field(default_factory=lambda: Facts((), (), {}, ()))
+    facts: DockerfileAnalysis = field(default_factory=lambda: DockerfileAnalysis((), (), {}, ()))
     entries: tuple[Entry, ...] = ()
     parents: tuple[Parent, ...] = ()
-    images: tuple[External, ...] = ()
+    images: tuple[ExternalImage, ...] = ()
     frontend: Frontend | None = None
     bootstrap: Bootstrap | None = None
     archive: str = ""
@@ -76,7 +76,7 @@ class Spec:
         return without_syntax(self.text) if self.recipe.own_frontend else self.text
 
     @property
-    def kept_as(self) -> str:
+    def history_name(self) -> str:
         """The name of what is kept of the node's last build; each alternative has its own."""
         alternative = f"--{self.recipe.alternative}" if self.recipe.alternative else ""
         return f"{self.node}{alternative}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedReference:
     """What a reference names now: manifest digests by OCI platform. One entry "" fits every platform.
 
     ``onbuild``: its image for a platform that was asked for leaves triggers for those that start from it;

@@ -23,10 +23,10 @@ from .model import (
     Image,
     Platform,
     Project,
-    Recipe,
     Secret,
     Settings,
     Stage,
+    StageConfig,
 )
 from .positions import Lines
 from .recipes import Recipes
@@ -349,7 +349,7 @@ class _Builder(Recipes):
         defaults = self.args(self.defaults, ("defaults",))
         where = self.lines.where(*path, "test")
         recipes = {
-            name: Recipe(
+            name: StageConfig(
                 context=context,
                 network=self.defaults.get("network", "default"),
                 args=defaults | dict(self.platforms[name].args) | {"IMAGE": image.stage},

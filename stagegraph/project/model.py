@@ -49,7 +49,7 @@ class Platform:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StageConfig:
     """How one stage is built on one platform, all layers of settings merged.
 
     ``context`` is the stage's folder relative to the project; ``args`` are candidates: only those that
@@ -96,7 +96,7 @@ class ExternalBase:
 
 
 #: A base may also be a stage: a folder with a Dockerfile, which may stand on the base of another platform.
-Base = Bootstrap | ExternalBase | Recipe
+Base = Bootstrap | ExternalBase | StageConfig
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Stage:
 
     name: str
     description: str
-    recipes: Mapping[str, Recipe]
+    recipes: Mapping[str, StageConfig]
     source: str = ""
     below: str = ""
     names: tuple[str, ...] = ()
@@ -194,12 +194,12 @@ class Project:
         """Whether the platform's base is a node of this project rather than an image from outside."""
         return not isinstance(self.bases[platform], ExternalBase)
 
-    def recipe(self, node: Node) -> Recipe | None:
+    def recipe(self, node: Node) -> StageConfig | None:
         """How a node is built from its folder; None for a base that is bootstrapped or from outside."""
         if node.stage != BASE:
             return self.stages[node.stage].recipes[node.platform]
         base = self.bases[node.platform]
-        return base if isinstance(base, Recipe) else None
+        return base if isinstance(base, StageConfig) else None
 
     def test(self, image: str, platform: str) -> Node | None:
         """The node that tests an image on a platform, None where it has no test."""

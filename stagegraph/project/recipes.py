@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ProjectError, nearest
 from ..oci.reference import familiar
 from . import schema
-from .model import Platform, Recipe
+from .model import Platform, StageConfig
 from .tables import At, Tables
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Recipes(Tables):
         if "path" in table:
             self.folder(table["path"], (*path, "path"))
 
-    def recipe(self, name: str, table: Mapping[str, Any], platform: Platform) -> Recipe:
+    def recipe(self, name: str, table: Mapping[str, Any], platform: Platform) -> StageConfig:
         """Merge the layers that speak of this stage on this platform."""
         path = ("stages", name)
         layers: list[tuple[Mapping[str, Any], At]] = [(table, path)]
@@ -69,7 +69,7 @@ class Recipes(Tables):
 
     def merged(
         self, layers: list[tuple[Mapping[str, Any], At]], platform: Platform, alternative: str = ""
-    ) -> Recipe:
+    ) -> StageConfig:
         """One recipe out of layers, of which later ones win; one of them has a path."""
         merged: dict[str, Any] = {
             "network": self.defaults.get("network", "default"),
@@ -89,7 +89,7 @@ class Recipes(Tables):
         context = self.folder(merged["path"], (*where["path"], "path"))
         dockerfile = merged.get("dockerfile", "Dockerfile")
         self.check_dockerfile(context, dockerfile, where.get("dockerfile", where["path"]))
-        return Recipe(
+        return StageConfig(
             context=context,
             dockerfile=dockerfile,
             target=merged.get("target", ""),

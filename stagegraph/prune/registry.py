@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UNRESOLVED, ProjectError, StagegraphError
-from ..execution.workspace import Session
+from ..execution.workspace import Workspace
 from ..oci.digest import sha256
 from ..project import loader
 from ..store import record as records
@@ -155,7 +155,7 @@ def _keys_in(
         _git(top, "read-tree", tree, before=index)
         _git(top, "checkout-index", "--all", f"--prefix={folder}/", before=index)
         try:
-            said = _keys(Session.open(folder, {**settings, "locked": "1"}), commit, warn)
+            said = _keys(Workspace.open(folder, {**settings, "locked": "1"}), commit, warn)
             return said | declared(folder)
         except StagegraphError as error:
             what = f"its keys cannot be known: {error}"
@@ -164,11 +164,11 @@ def _keys_in(
 
 def declared(folder: Path) -> set[str]:
     """Keys of a project's nodes as its files say, whatever the call and the environment set."""
-    session = Session(loader.load(folder, {"locked": "1"}, {}))
+    session = Workspace(loader.load(folder, {"locked": "1"}, {}))
     return _keys(session, "", lambda _: None)
 
 
-def _keys(session: Session, commit: str, warn: Callable[[str], None]) -> set[str]:
+def _keys(session: Workspace, commit: str, warn: Callable[[str], None]) -> set[str]:
     found, left = set[str](), 0
     for node in session.graph.nodes:
         try:

@@ -28,7 +28,7 @@ from . import provenance, sbom
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ..execution.workspace import Session
+    from ..execution.workspace import Workspace
     from ..project.model import Project
     from ..store.layout import LayoutStore
     from ..store.record import Record
@@ -112,7 +112,7 @@ def _git(project: Project, *words: str) -> tuple[str, str]:
     )
 
 
-def prepare(session: Session, image: str, origin: Revision, version: str) -> Publication:
+def prepare(session: Workspace, image: str, origin: Revision, version: str) -> Publication:
     """What would be published of an image. Raises ``ProjectError`` where that is not here or not tested.
 
     The index has one image for each Docker platform, that of the first platform declared for it; others, such
@@ -163,7 +163,7 @@ class Publisher:
     """Pushes publications to a registry. Without one, or with ``dry``, it tells what it would push."""
 
     def __init__(
-        self, session: Session, registry: Remote | None, origin: Revision, *, dry: bool = False
+        self, session: Workspace, registry: Remote | None, origin: Revision, *, dry: bool = False
     ) -> None:
         self.session, self.registry, self.origin, self.dry = session, registry, origin, dry
         self.repository = session.project.settings.repo
@@ -333,20 +333,20 @@ def _index(layout: LayoutStore, publication: Publication) -> bytes:
     return _compact(index | {"annotations": publication.annotations})
 
 
-def sources(session: Session, node: Node) -> list[inventory.Source]:
+def sources(session: Workspace, node: Node) -> list[inventory.Source]:
     """Archives that an image's stages and their parents take by name and digest."""
     nodes = session.graph.order([node])
     return inventory.sources(i for n in nodes for i in session.graph.spec(n).facts.instructions)
 
 
-def parameters(session: Session, member: Member) -> dict[str, str]:
+def parameters(session: Workspace, member: Member) -> dict[str, str]:
     spec = session.graph.spec(member.node)
     return {"stage": member.node.stage, "platform": member.node.platform, "docker": member.record.docker} | {
         f"arg:{name}": value for name, value in spec.facts.args.items()
     }
 
 
-def dependencies(session: Session, member: Member, pinned: list[inventory.Source]) -> list[dict[str, Any]]:
+def dependencies(session: Workspace, member: Member, pinned: list[inventory.Source]) -> list[dict[str, Any]]:
     """Images of all nodes below, images from outside, those that read Dockerfiles, and source archives.
 
     The record knows what its image was made from; of one that was written before records did, the graph does.

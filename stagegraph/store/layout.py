@@ -201,7 +201,10 @@ class LayoutStore:
         new: _Marks = {}
         try:
             intact = [self._intact(digest, size, new) for digest, size in self._image_blobs(record)]
-            return all(intact) and records.visible(self.config(record)) == (record.files, record.image)
+            return all(intact) and records.content_digests(self.config(record)) == (
+                record.files,
+                record.image,
+            )
         except StoreError:
             return False
         finally:
@@ -221,7 +224,7 @@ class LayoutStore:
                     found += (f"blob {digest} {fault}",)
                     if digest == record.digest:  # it alone says which blobs there should be
                         return found
-            if not found and records.visible(self.config(record)) != (record.files, record.image):
+            if not found and records.content_digests(self.config(record)) != (record.files, record.image):
                 found += ("its record says other files or another configuration than its image has",)
         except StoreError as error:
             found += (f"{error.where} {error.what}",)

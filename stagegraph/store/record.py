@@ -210,7 +210,7 @@ def _plausible(record: Record) -> bool:
     )
 
 
-def visible(config: dict[str, Any]) -> tuple[str, str]:
+def content_digests(config: dict[str, Any]) -> tuple[str, str]:
     """What a child can see of an image, as two digests: its files, and those with its configuration.
 
     ``COPY --from`` sees files only; ``FROM`` inherits environment, labels, entry point, author and the like

@@ -28,10 +28,10 @@ from kit import SUMMARY, header
 from plain import Content, build, digest, read
 
 from stagegraph.errors import StagegraphError
-from stagegraph.execution.workspace import Session
+from stagegraph.execution.workspace import Workspace
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
-from stagegraph.oci.reference import Resolved
+from stagegraph.oci.reference import ResolvedReference
 from stagegraph.project import loader
 from stagegraph.project.model import Node
 
@@ -301,7 +301,7 @@ def _edit_text(new: Variant, kind: str, draw: Callable[[Any], Any]) -> None:
             new.name = "teil"
 
 
-def nothing_outside(reference: str, platforms: object) -> Resolved:
+def nothing_outside(reference: str, platforms: object) -> ResolvedReference:
     raise AssertionError(f"{reference} is not part of the test")
 
 
@@ -338,7 +338,7 @@ def refused_alone(keys: dict[str, str | None], contents: dict[str, Content | Non
 
 def made(root: Path, stages: list[str], name: str) -> dict[str, Content]:
     """What the program makes of them."""
-    session = Session.open(root, {})
+    session = Workspace.open(root, {})
     nodes = {stage: Node(name if stage == "part" else stage, "here") for stage in stages}
     for node in nodes.values():
         session.make(node)

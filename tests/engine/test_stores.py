@@ -23,7 +23,7 @@ from stagegraph.oci.documents import MANIFEST
 from stagegraph.project.model import Node
 from stagegraph.prune import registry as retention
 from stagegraph.store.layout import LayoutStore
-from stagegraph.store.record import Record, visible
+from stagegraph.store.record import Record, content_digests
 from stagegraph.store.registry import RegistryStore
 
 pytestmark = pytest.mark.engine
@@ -194,7 +194,7 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
         "layers": layers,
     }
     digest, size = store.add_blob(json.dumps(manifest).encode())
-    files, whole = visible(config)
+    files, whole = content_digests(config)
     inputs = (Input("schema", "", repr(kinds)),)
     made = Record(
         key=keys.digest(inputs),

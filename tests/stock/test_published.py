@@ -12,7 +12,7 @@ from images import MACHINE, OCI, ROOT, build, doit
 from kit import Registry
 
 from stagegraph.docker import engine
-from stagegraph.execution.workspace import Session
+from stagegraph.execution.workspace import Workspace
 from stagegraph.project.model import Node
 from stagegraph.store import export
 
@@ -24,7 +24,7 @@ TEST = ["python", "-B", "-m", "unittest", "--failfast", "test_stock"]
 
 def programs(platform: str, folder: Path) -> Path:
     """The folder ``/test`` of the image that the test of stock left in ``cache/``."""
-    session = Session.open(ROOT, {})
+    session = Workspace.open(ROOT, {})
     node = Node("stock-test", platform)
     record = session.layout.find(session.graph.key(node))
     assert record is not None

@@ -16,17 +16,17 @@ from typing import Any
 import zstandard
 
 from stagegraph.dockerfile.analysis import analyse
-from stagegraph.dockerfile.dependencies import Facts
+from stagegraph.dockerfile.dependencies import DockerfileAnalysis
 from stagegraph.errors import ResolveError, StagegraphError
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
 from stagegraph.oci.documents import MANIFEST
-from stagegraph.oci.reference import Resolved
+from stagegraph.oci.reference import ResolvedReference
 from stagegraph.project import loader
 from stagegraph.store.layout import LayoutStore
-from stagegraph.store.record import Record, visible
+from stagegraph.store.record import Record, content_digests
 from stagegraph.system.files import write_atomically
 
 #: A project's settings without stages, on an image from outside so that it needs no archive.
@@ -67,7 +67,9 @@ class Registry:
     """Stands in for what an image reference names; notes what it was asked."""
 
     def __init__(
-        self, images: Mapping[str, Resolved] | None = None, kind: type[StagegraphError] = ResolveError
+        self,
+        images: Mapping[str, ResolvedReference] | None = None,
+        kind: type[StagegraphError] = ResolveError,
     ) -> None:
         """``kind``: what others come to."""
         self.kind = kind
@@ -76,7 +78,7 @@ class Registry:
         self.platforms: list[set[str]] = []  # of each question
         self.triggers: dict[str, set[str]] = {}  # platforms that leave any, where not all do
 
-    def __call__(self, reference: str, platforms: Collection[str]) -> Resolved:
+    def __call__(self, reference: str, platforms: Collection[str]) -> ResolvedReference:
         self.asked.append(reference)
         self.platforms.append(set(platforms))
         if reference not in self.images:
@@ -88,10 +90,10 @@ class Registry:
         return replace(found, onbuild=onbuild, onbuild_from=found.onbuild_from and onbuild, unread=unread)
 
 
-def resolved(word: str, *, onbuild: bool = False, onbuild_from: bool = False) -> Resolved:
+def resolved(word: str, *, onbuild: bool = False, onbuild_from: bool = False) -> ResolvedReference:
     """An index for both platforms, with digests made of ``word``."""
     manifests = {"linux/amd64": sha(f"{word} amd64"), "linux/arm64": sha(f"{word} arm64")}
-    return Resolved(sha(f"{word} index"), manifests, onbuild, onbuild_from)
+    return ResolvedReference(sha(f"{word} index"), manifests, onbuild, onbuild_from)
 
 
 def graph(root: Path, registry: Registry | None = None, cli: Mapping[str, str] | None = None) -> Graph:
@@ -106,7 +108,7 @@ def facts(
     docker: str = "linux/amd64",
     target: str = "",
     unpinned: bool = False,
-) -> Facts:
+) -> DockerfileAnalysis:
     """What a Dockerfile called ``x/Dockerfile`` says, built on amd64."""
     return analyse(
         textwrap.dedent(text),
@@ -148,7 +150,7 @@ def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LA
     """An image in the layout and its record, which is not yet put."""
     what = {"name": name, "rootfs": {"diff_ids": [sha(layer) for layer in layers]}}
     config = blob(store, json.dumps(what).encode())
-    files, whole = visible(what)
+    files, whole = content_digests(what)
     manifest = json.dumps(
         {"mediaType": MANIFEST, "config": config, "layers": [blob(store, x) for x in layers]}
     ).encode()

@@ -11,7 +11,7 @@ from ...errors import ProjectError
 from .errors import Manners
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
 
 
 def flag(name: str, help_text: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Command(Manners, DoitCmdBase):  # type: ignore[misc]
         given = {name for name, value in options.items() if value is True}
         return self.answer(tasks.session(), names, given)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         """Print the answer; the exit status. Raises ``StagegraphError``.
 
         ``flags`` are the options that are on; those with a value are in ``self.values``.

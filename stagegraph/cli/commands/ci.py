@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...ci.model import Pipeline
     from ...ci.pipelines import Plans
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
     from ...project.model import Node
 
 _OUT_OF_DATE = 1
@@ -58,7 +58,7 @@ class CI(Command):
         switches = {"json": json, "check": check, "times": times, "matrix": matrix}
         return self.run(pos_args, limit=limit, continuation=continuation, **switches)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         from ...ci.pipelines import Plans
 
         _refuse_mixed([*flags, *(["continuation"] if self.values["continuation"] else [])])
@@ -98,7 +98,7 @@ def _refuse_mixed(flags: Sequence[str]) -> None:
         raise ProjectError("command line", f"--{ways[0]} does not go with --{ways[1]}", "one after the other")
 
 
-def _what_must_be_built(session: Session, plans: Plans, path: str) -> None:
+def _what_must_be_built(session: Workspace, plans: Plans, path: str) -> None:
     """Jobs for what the registry lacks: CircleCI's into a file, or GitHub's on standard output."""
     from ...system.files import write_atomically
 
@@ -158,7 +158,7 @@ def _write(root: Path, files: Mapping[str, str]) -> None:
         (root / name).unlink()
 
 
-def _note_times(session: Session, goals: list[Node]) -> None:
+def _note_times(session: Workspace, goals: list[Node]) -> None:
     from ...ci import durations
     from ...oci.platform import host_platform
 
@@ -170,7 +170,7 @@ def _note_times(session: Session, goals: list[Node]) -> None:
     others = 0
     for node in session.graph.order(goals):
         record = session.layout.read(session.graph.key(node)) or session.layout.latest(
-            session.graph.spec(node).kept_as
+            session.graph.spec(node).history_name
         )
         if record and not record.cached and record.machine == known.machine:
             found[str(node)] = record.seconds
@@ -189,7 +189,7 @@ def _made_by(path: Path) -> str:
     return text.removeprefix(HEADER).partition("`")[0] if text.startswith(HEADER) else ""
 
 
-def _needed(session: Session, plans: Plans) -> Callable[[Node], bool]:
+def _needed(session: Workspace, plans: Plans) -> Callable[[Node], bool]:
     """Whether a run with nothing in ``cache/`` would have to build a node; jobs begin with nothing."""
     from ...store.layout import LayoutStore
 

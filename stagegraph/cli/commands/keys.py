@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .base import OPT_JSON, OPT_KEEP_GOING, Command, option, print_json
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
 
 
 class Keys(Command):
@@ -29,7 +29,7 @@ class Keys(Command):
     def _execute(self, json: bool, keep_going: bool, write: str, pos_args: list[str] | None = None) -> int:
         return self.run(pos_args, json=json, keep_going=keep_going, write=write)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         from .. import tasks
 
         folder = self.values["write"]

@@ -8,7 +8,7 @@ from ...errors import ProjectError, nearest
 from .base import OPT_JSON, Command, print_json
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
     from ...graph.lock import Renewal
 
 _KINDS = ("archive", "images")
@@ -29,7 +29,7 @@ class Lock(Command):
     def _execute(self, json: bool, pos_args: list[str] | None = None) -> int:
         return self.run(pos_args, json=json)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         kind, references = (words[0], words[1:]) if words else ("", [])
         if kind not in _KINDS:
             what = f"doit lock {kind!r}" if kind else "doit lock: what is to be renewed?"

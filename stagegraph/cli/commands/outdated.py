@@ -13,7 +13,7 @@ from .base import OPT_JSON, Command, print_json
 
 if TYPE_CHECKING:
     from ...audit.outdated import Package
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
     from ...project.model import Project
 
 _TIMEOUT = {
@@ -52,7 +52,7 @@ class Outdated(Command):
         self.timeout = timeout
         return self.run(pos_args, json=json)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         if self.timeout <= 0:
             raise ProjectError("command line", f"--timeout={self.timeout}: must be 1 or more")
         found: list[Found] = []

@@ -12,7 +12,7 @@ from .base import OPT_JSON, OPT_KEEP_GOING, Command, flag, print_json
 if TYPE_CHECKING:
     from ...audit.sizes import Size
     from ...execution.plan import Step
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
     from ...project.model import Node
 
 
@@ -34,7 +34,7 @@ class Plan(Command):
     def _execute(self, json: bool, keep_going: bool, sizes: bool, pos_args: list[str] | None = None) -> int:
         return self.run(pos_args, json=json, keep_going=keep_going, sizes=sizes)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         from .. import tasks
 
         goals = tasks.resolve_goals(words, tests=True, keep_going="keep_going" in flags)

@@ -11,7 +11,7 @@ from ...errors import ProjectError
 from .base import OPT_JSON, Command, flag, option, print_json
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
     from ...prune.cache import Selection
     from ...prune.registry import Choice
 
@@ -55,7 +55,7 @@ class Prune(Command):
         switches = {"json": json, "keep_current": keep_current, "registry": registry, "dry_run": dry_run}
         return self.run(pos_args, days=days, revisions=revisions, **switches)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         if len(flags & {"keep_current", "registry"}) != 1:
             hint = "doit prune --keep-current, or doit prune --registry; with --dry-run to look first"
             raise ProjectError("doit prune", "say where: in cache/ or in the registry", hint)
@@ -70,7 +70,7 @@ class Prune(Command):
             print(text(selection, dry="dry_run" in flags))
         return 0
 
-    def registry(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def registry(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         """``--registry``: choose, then delete one manifest after the other."""
         from ...prune import registry as retention
         from .. import tasks
@@ -112,7 +112,7 @@ class Prune(Command):
         return 0
 
 
-def _prune_cache(session: Session, words: list[str], *, dry: bool) -> Selection:
+def _prune_cache(session: Workspace, words: list[str], *, dry: bool) -> Selection:
     from ...prune import cache
     from .. import tasks
 

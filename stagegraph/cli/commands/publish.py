@@ -9,7 +9,7 @@ from ...errors import ProjectError, StagegraphError, nearest
 from .base import OPT_JSON, Command, flag, option, print_json
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
     from ...publish.publisher import Publication, Pushed
 
 
@@ -35,7 +35,7 @@ class Publish(Command):
     def _execute(self, json: bool, dry_run: bool, version: str, pos_args: list[str] | None = None) -> int:
         return self.run(pos_args, json=json, dry_run=dry_run, version=version)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         from ...publish.publisher import Publisher, prepare, revision
         from ...store.repository import keeps_types
 
@@ -77,7 +77,7 @@ def _print_json(told: list[tuple[Publication, Pushed]], flags: set[str], *, dry:
         print_json({"schema": 1, "dry_run": dry, "pushed": [facts(p, pushed) for p, pushed in told]})
 
 
-def wanted(session: Session, words: list[str]) -> list[str]:
+def wanted(session: Workspace, words: list[str]) -> list[str]:
     """Images for words of a command line. Raises ``ProjectError`` with the nearest word."""
     images = session.project.images
     if not words:

@@ -11,7 +11,7 @@ from ...system.processes import environment, run
 from .base import Command
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
 
 
 class Shell(Command):
@@ -26,7 +26,7 @@ class Shell(Command):
     def _execute(self, pos_args: list[str] | None = None) -> int:
         return self.run(pos_args)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:  # noqa: ARG002 - it has none
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:  # noqa: ARG002 - it has none
         from ...build.placement import unregistered
         from ...docker import config, containers
         from .. import tasks

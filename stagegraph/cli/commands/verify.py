@@ -10,7 +10,7 @@ from .base import OPT_JSON, Command, flag, print_json
 
 if TYPE_CHECKING:
     from ...audit.verify import Finding
-    from ...execution.workspace import Session
+    from ...execution.workspace import Workspace
 
 
 class Verify(Command):
@@ -32,7 +32,7 @@ class Verify(Command):
     def _execute(self, json: bool, rebuild: bool, pos_args: list[str] | None = None) -> int:
         return self.run(pos_args, json=json, rebuild=rebuild)
 
-    def answer(self, session: Session, words: list[str], flags: set[str]) -> int:
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         from ...audit import verify
         from .. import tasks
 

@@ -13,7 +13,7 @@ from stagegraph.audit import sizes
 from stagegraph.audit.sizes import Size, own_size
 from stagegraph.execution.plan import Step
 from stagegraph.execution.report import Report
-from stagegraph.execution.workspace import Session
+from stagegraph.execution.workspace import Workspace
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
 from stagegraph.project import loader
@@ -74,7 +74,7 @@ def test_nodes_of_a_plan(tmp_path: Path) -> None:
         "tool": "FROM debian:trixie\nRUN make\n",
         "gone": "FROM low\n",
     }
-    session = Session(loader.load(stages(tmp_path, texts), {}, {}))
+    session = Workspace(loader.load(stages(tmp_path, texts), {}, {}))
     session.graph = Graph(session.project, Lock(tmp_path, Registry({"debian:trixie": resolved("d")})))
 
     def image(*layers: sizes.Layer) -> str:

@@ -20,9 +20,9 @@ from stagegraph.build.builder import Result
 from stagegraph.cli.commands.verify import facts, text
 from stagegraph.errors import BuildError
 from stagegraph.execution import plan
-from stagegraph.execution.workspace import Session
+from stagegraph.execution.workspace import Workspace
 from stagegraph.inspection.diff import Difference
-from stagegraph.keys.spec import Spec
+from stagegraph.keys.spec import NodeSpec
 from stagegraph.project import loader
 from stagegraph.project.model import Node
 from stagegraph.store import record
@@ -35,9 +35,9 @@ LOW, HIGH = Node("low", "amd64"), Node("high", "amd64")
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Session:
+def session(tmp_path: Path) -> Workspace:
     stages(tmp_path, {"low": "FROM scratch\nENV A=1\n", "high": "FROM low\nENV B=1\n"})
-    return Session(loader.load(tmp_path, {}, {}))
+    return Workspace(loader.load(tmp_path, {}, {}))
 
 
 def layer_of(content: bytes) -> bytes:
@@ -62,11 +62,11 @@ def image(layout: LayoutStore, layer: bytes) -> tuple[str, int, dict[str, Any]]:
     return *layout.add_blob(json.dumps(manifest).encode()), details
 
 
-def keep(session: Session, node: Node, layer: bytes = b"layer") -> Record:
+def keep(session: Workspace, node: Node, layer: bytes = b"layer") -> Record:
     """Put an image for a node into the cache, under both of its keys, as a build does."""
     layout = session.layout
     digest, size, details = image(layout, layer)
-    files, whole = record.visible(details)
+    files, whole = record.content_digests(details)
     key, inputs = session.graph.key(node), tuple(session.graph.inputs(node))
     packages = ("libc6:amd64=1",)
     made = Record(key, str(node), "linux/amd64", digest, size, files, whole, 1.0, "2026", inputs, packages)
@@ -77,11 +77,11 @@ def keep(session: Session, node: Node, layer: bytes = b"layer") -> Record:
     return made
 
 
-def results(session: Session) -> list[tuple[str, str]]:
+def results(session: Workspace) -> list[tuple[str, str]]:
     return [(str(finding.node), finding.result) for finding in verify.check(session, [HIGH])]
 
 
-def test_all_good_and_nothing_changed(session: Session) -> None:
+def test_all_good_and_nothing_changed(session: Workspace) -> None:
     keep(session, LOW)
     keep(session, HIGH)
     before = {p: p.stat().st_mtime_ns for p in session.layout.root.rglob("*")}
@@ -89,12 +89,12 @@ def test_all_good_and_nothing_changed(session: Session) -> None:
     assert {p: p.stat().st_mtime_ns for p in session.layout.root.rglob("*")} == before
 
 
-def test_nodes_without_records_are_said(session: Session) -> None:
+def test_nodes_without_records_are_said(session: Workspace) -> None:
     keep(session, LOW)
     assert results(session) == [("low:amd64", "good"), ("high:amd64", "unchecked")]
 
 
-def test_rot_that_times_do_not_show(session: Session) -> None:
+def test_rot_that_times_do_not_show(session: Workspace) -> None:
     keep(session, LOW)
     made = keep(session, HIGH, b"another layer")
     blob = session.layout.blob(sha(b"another layer"))
@@ -110,7 +110,7 @@ def test_rot_that_times_do_not_show(session: Session) -> None:
 
 
 @pytest.mark.parametrize("which", ["manifest", "config", "layer"])
-def test_a_blob_that_is_gone(session: Session, which: str) -> None:
+def test_a_blob_that_is_gone(session: Workspace, which: str) -> None:
     made = keep(session, LOW)
     config_blob = session.layout.config_digest(made)
     gone = {"manifest": made.digest, "config": config_blob, "layer": sha(b"layer")}[which]
@@ -122,7 +122,7 @@ def test_a_blob_that_is_gone(session: Session, which: str) -> None:
         assert found.result == "bad" and found.notes == (f"blob {gone} is not there",)
 
 
-def test_what_was_set_aside_stays_bad(session: Session) -> None:
+def test_what_was_set_aside_stays_bad(session: Workspace) -> None:
     made = keep(session, LOW)
     path = session.layout.blob(made.digest)
     path.write_bytes(path.read_bytes()[:-1])
@@ -132,7 +132,7 @@ def test_what_was_set_aside_stays_bad(session: Session) -> None:
 
 
 @pytest.mark.parametrize("content", [False, True])
-def test_record_whose_inputs_are_not_those_of_its_key(session: Session, content: bool) -> None:
+def test_record_whose_inputs_are_not_those_of_its_key(session: Workspace, content: bool) -> None:
     made = keep(session, LOW)
     key = plan.content_key(session.graph, LOW, lambda _: made)[0] if content else made.key
     path = session.layout.root / "records" / key.removeprefix("sha256:")
@@ -141,7 +141,7 @@ def test_record_whose_inputs_are_not_those_of_its_key(session: Session, content:
     assert found.result == "bad" and key in found.notes[0]
 
 
-def test_record_that_claims_other_files(session: Session) -> None:
+def test_record_that_claims_other_files(session: Workspace) -> None:
     made = keep(session, LOW)
     path = session.layout.root / "records" / made.key.removeprefix("sha256:")
     path.write_bytes(path.read_bytes().replace(made.files.encode(), sha("other").encode()))
@@ -149,7 +149,7 @@ def test_record_that_claims_other_files(session: Session) -> None:
     assert found.result == "bad" and "other files" in found.notes[0]
 
 
-def test_scratch_leaves_nothing_and_marks_hold(session: Session) -> None:
+def test_scratch_leaves_nothing_and_marks_hold(session: Workspace) -> None:
     made = keep(session, LOW)
     before = {p: p.stat().st_ctime_ns for p in session.layout.blobs.path.iterdir()}
     with session.layout.scratch([made, made]) as scratch:
@@ -160,7 +160,7 @@ def test_scratch_leaves_nothing_and_marks_hold(session: Session) -> None:
     assert not list((session.layout.root / "tmp").iterdir())
 
 
-def test_rebuild_without_records_builds_nothing(session: Session) -> None:
+def test_rebuild_without_records_builds_nothing(session: Workspace) -> None:
     keep(session, HIGH)  # its parent is not there
     low, high = verify.rebuild(session, [HIGH])
     assert (low.result, high.result) == ("unchecked", "unchecked")
@@ -212,20 +212,22 @@ class Builder:
     def __init__(self, store: LayoutStore, layer: bytes | None) -> None:
         self.store, self.layer = store, layer
 
-    def build(self, spec: Spec, parents: Mapping[Node, Record], *, afresh: bool) -> Result:
+    def build(self, spec: NodeSpec, parents: Mapping[Node, Record], *, afresh: bool) -> Result:
         assert afresh
         assert all(self.store.check(parent) for parent in parents.values())
         if self.layer is None:
             raise BuildError(str(spec.node), "exit code 7", "the log is there")
         digest, size, details = image(self.store, self.layer)
-        return Result(digest, size, *record.visible(details), ("libc6:amd64=2",), builder="buildkit v2")
+        return Result(
+            digest, size, *record.content_digests(details), ("libc6:amd64=2",), builder="buildkit v2"
+        )
 
 
 @pytest.mark.parametrize(
     ("layer", "result"), [(b"layer", "same"), (None, "failed"), (layer_of(b"now"), "differs")]
 )
 def test_rebuild(
-    session: Session, monkeypatch: pytest.MonkeyPatch, layer: bytes | None, result: verify.Result
+    session: Workspace, monkeypatch: pytest.MonkeyPatch, layer: bytes | None, result: verify.Result
 ) -> None:
     recorded = layer_of(b"was") if result == "differs" else b"layer"
     keep(session, LOW, recorded)
@@ -250,7 +252,7 @@ def kept(cache: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize(("builder", "told"), [("", False), ("buildkit v2", False), ("docker 1", True)])
 def test_rebuild_by_another_version(
-    session: Session, monkeypatch: pytest.MonkeyPatch, builder: str, told: bool
+    session: Workspace, monkeypatch: pytest.MonkeyPatch, builder: str, told: bool
 ) -> None:
     made = keep(session, LOW, layer_of(b"was"))
     session.layout.put(dataclasses.replace(made, builder=builder))

@@ -24,22 +24,22 @@ from stagegraph.errors import (
     StagegraphError,
     ToolError,
 )
-from stagegraph.keys.spec import Frontend, Spec
-from stagegraph.project.model import Node, Platform, Recipe
+from stagegraph.keys.spec import Frontend, NodeSpec
+from stagegraph.project.model import Node, Platform, StageConfig
 
 pytestmark = pytest.mark.unit
 
-SPEC = Spec(
+SPEC = NodeSpec(
     Node("x", "amd64"),
     Platform("amd64", "linux/amd64"),
-    Recipe("x"),
+    StageConfig("x"),
     0,
     facts=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
 )
 CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
 
 
-def explained(*lines: str | bytes, spec: Spec = SPEC) -> StagegraphError:
+def explained(*lines: str | bytes, spec: NodeSpec = SPEC) -> StagegraphError:
     tracker = Tracker(lambda _: None)
     for line in lines:
         tracker.feed(line if isinstance(line, bytes) else f"{line}\n".encode())

@@ -11,12 +11,12 @@ import pytest
 from helpers import facts, graph, stages
 
 from stagegraph.build import placement
-from stagegraph.build.placement import Builders, Place, parse
+from stagegraph.build.placement import BuilderSelector, Placement, parse
 from stagegraph.errors import BuilderError, EmulationError
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.native import runs
-from stagegraph.keys.spec import Spec
-from stagegraph.project.model import Bootstrap, Node, Platform, Recipe
+from stagegraph.keys.spec import NodeSpec
+from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
 
 pytestmark = pytest.mark.unit
 
@@ -63,7 +63,7 @@ class Buildx:
 
 
 #: This machine's own engine.
-HERE = Place(machine="linux/amd64")
+HERE = Placement(machine="linux/amd64")
 
 
 @pytest.fixture(autouse=True)
@@ -99,19 +99,19 @@ def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
     return buildx
 
 
-def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: str = "linux/arm64") -> Spec:
+def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: str = "linux/arm64") -> NodeSpec:
     platform = Platform("there", docker, {}, names)
-    return Spec(Node("x", "there"), platform, Recipe("x"), 0, facts=facts(text, docker=docker))
+    return NodeSpec(Node("x", "there"), platform, StageConfig("x"), 0, facts=facts(text, docker=docker))
 
 
-def of(spec: Spec, say: Callable[[str], None] = print) -> Builders:
+def of(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
     """Builders for a node whose Dockerfile says all that is known of what it runs."""
     own = spec.platform.docker
     programs = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
-    return Builders(lambda _: programs, say, lambda text: say(f"warning: {text}"))
+    return BuilderSelector(lambda _: programs, say, lambda text: say(f"warning: {text}"))
 
 
-def chosen(spec: Spec) -> tuple[Place, list[str]]:
+def chosen(spec: NodeSpec) -> tuple[Placement, list[str]]:
     said: list[str] = []
     return of(spec, said.append).choose(spec), said
 
@@ -148,7 +148,9 @@ def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> 
 
     def place(made: Graph, platform: str) -> str:
         return (
-            Builders(lambda node: runs(made, node), print, print).choose(made.spec(Node("x", platform))).name
+            BuilderSelector(lambda node: runs(made, node), print, print)
+            .choose(made.spec(Node("x", platform)))
+            .name
         )
 
     made = graph(stages(tmp_path, dockerfiles, more=more), cli={"builder": "arm,alone,amd"})
@@ -240,7 +242,7 @@ def test_this_machine_without_qemu(buildx: Buildx, machine: Path, tmp_path: Path
     buildx.answers[""] = answer(node("b", ARM64))  # docker buildx use
     (tmp_path / "config/buildx/instances").mkdir(parents=True)
     (tmp_path / "config/buildx/instances/b").write_text("")
-    assert chosen(spec())[0] == Place(machine="linux/arm64")
+    assert chosen(spec())[0] == Placement(machine="linux/arm64")
     base = replace(spec("arm"), bootstrap=Bootstrap("trixie"))
     with pytest.raises(EmulationError):  # mmdebstrap runs here
         chosen(base)
@@ -267,10 +269,10 @@ def test_elsewhere(buildx: Buildx) -> None:
     assert found.elsewhere(found.choose(spec("arm"))) and found.elsewhere(found.choose(spec("context")))
     assert not found.elsewhere(found.choose(spec("default")))
     buildx.answers[""] = answer(node("default", AMD64), driver="docker")
-    assert not found.elsewhere(Place())
+    assert not found.elsewhere(Placement())
     found.forget()
     buildx.answers[""] = answer(node("b", ARM64))
-    assert found.elsewhere(Place())
+    assert found.elsewhere(Placement())
 
 
 def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:

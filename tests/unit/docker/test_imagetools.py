@@ -13,7 +13,7 @@ from helpers import sha
 from stagegraph.docker import imagetools as module
 from stagegraph.docker.imagetools import resolve
 from stagegraph.errors import RegistryError
-from stagegraph.oci.reference import Resolved
+from stagegraph.oci.reference import ResolvedReference
 
 pytestmark = pytest.mark.unit
 
@@ -64,7 +64,7 @@ def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
     return buildx
 
 
-def truths(found: Resolved) -> tuple[bool, bool]:
+def truths(found: ResolvedReference) -> tuple[bool, bool]:
     return found.onbuild, found.onbuild_from
 
 
@@ -97,7 +97,7 @@ def test_index_of_which_a_mirror_has_one_image(buildx: Buildx) -> None:
 def test_image_without_an_index(buildx: Buildx) -> None:
     image = buildx.image(LINUX, "ADD https://x/y /y")
     buildx.documents[NAME] = buildx.documents[f"r.example/x@{image['digest']}"]
-    found = Resolved(image["digest"], {LINUX: image["digest"]}, onbuild=True, onbuild_from=True)
+    found = ResolvedReference(image["digest"], {LINUX: image["digest"]}, onbuild=True, onbuild_from=True)
     assert resolve(NAME, [ARM]) == found
 
 

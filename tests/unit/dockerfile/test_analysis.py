@@ -239,7 +239,7 @@ def test_unreached_part_needs_no_argument_file_or_archive() -> None:
     )
     assert dict(found.args) == {"B": "2"}
     assert found.sources == ()
-    assert not found.uses_archive
+    assert not found.installs_packages
 
 
 @pytest.mark.parametrize("flag", ["--parents", "--parents=true"])
@@ -657,7 +657,7 @@ def test_text_that_only_looks_like_a_front_end_stays() -> None:
     ],
 )
 def test_package_manager(line: str, uses: bool) -> None:
-    assert facts(f"FROM base\n{line}").uses_archive is uses
+    assert facts(f"FROM base\n{line}").installs_packages is uses
 
 
 def test_secrets() -> None:

@@ -448,7 +448,7 @@ def test_threads_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     read: list[Node] = []
     real = graphs.Graph._read
 
-    def counted(self: graphs.Graph, node: Node) -> keys_spec.Spec:
+    def counted(self: graphs.Graph, node: Node) -> keys_spec.NodeSpec:
         read.append(node)
         return real(self, node)
 

@@ -15,7 +15,7 @@ from helpers import Registry, resolved, sha
 from stagegraph.cli.commands.lock import text as shown
 from stagegraph.errors import LockError, LoginError, RegistryError, ResolveError, StagegraphError
 from stagegraph.graph.lock import Lock, Pin
-from stagegraph.oci.reference import Resolved
+from stagegraph.oci.reference import ResolvedReference
 
 pytestmark = pytest.mark.unit
 
@@ -162,7 +162,7 @@ def test_one_entry_for_all_ways_to_write_a_reference(tmp_path: Path, written: st
 
 
 def test_one_image_for_every_platform(tmp_path: Path) -> None:
-    registry = Registry({"one": Resolved(sha("m"), {"": sha("m")})})
+    registry = Registry({"one": ResolvedReference(sha("m"), {"": sha("m")})})
     assert pin(tmp_path, "one", registry=registry) == Pin(sha("m"), sha("m"))
 
 
@@ -227,9 +227,10 @@ def test_no_image_for_the_platform(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [Resolved("latest", {LINUX: sha("x")}), Resolved(sha("x"), {LINUX: "no digest"})]
+    "found",
+    [ResolvedReference("latest", {LINUX: sha("x")}), ResolvedReference(sha("x"), {LINUX: "no digest"})],
 )
-def test_answer_that_is_no_digest(tmp_path: Path, found: Resolved) -> None:
+def test_answer_that_is_no_digest(tmp_path: Path, found: ResolvedReference) -> None:
     with pytest.raises(ResolveError, match="not a digest"):
         pin(tmp_path, "x", registry=Registry({"x": found}))
 
@@ -436,7 +437,12 @@ def test_only_images_that_are_named(tmp_path: Path) -> None:
     [
         (Registry(), (), ResolveError, "other:1: no such image"),
         (
-            Registry({"debian:trixie": Resolved(sha("i"), {LINUX: sha("a")}), "other:1": resolved("moved")}),
+            Registry(
+                {
+                    "debian:trixie": ResolvedReference(sha("i"), {LINUX: sha("a")}),
+                    "other:1": resolved("moved"),
+                }
+            ),
             (),
             ResolveError,
             "debian:trixie has no image for linux/arm64",

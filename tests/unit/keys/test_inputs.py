@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from stagegraph.context.entry import Entry
 from stagegraph.keys.explain import Change, diff
 from stagegraph.keys.inputs import Ancestor, Input, digest, inputs
-from stagegraph.keys.spec import Spec
+from stagegraph.keys.spec import NodeSpec
 from stagegraph.oci.digest import is_digest
 from stagegraph.project import bootstrap
-from stagegraph.project.model import Bootstrap, Node, Platform, Recipe
+from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
 
 pytestmark = pytest.mark.unit
 
@@ -24,11 +24,11 @@ pytestmark = pytest.mark.unit
 SIMPLE = facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1"})
 
 
-def spec(**changes: object) -> Spec:
-    node = Spec(
+def spec(**changes: object) -> NodeSpec:
+    node = NodeSpec(
         Node("x", "amd64"),
         Platform("amd64", "linux/amd64"),
-        Recipe("x", source="stages.toml:7"),
+        StageConfig("x", source="stages.toml:7"),
         5,
         facts=SIMPLE,
         entries=(Entry("f", "file", sha("f")[7:], 1),),
@@ -40,7 +40,7 @@ def spec(**changes: object) -> Spec:
 PARENT = Ancestor("parent", "0", sha("base"), "x/Dockerfile:1", "base")
 
 
-def of(node: Spec, *ancestors: Ancestor, content: bool = False) -> str:
+def of(node: NodeSpec, *ancestors: Ancestor, content: bool = False) -> str:
     return digest(inputs(node, ancestors or [PARENT], content=content))
 
 
@@ -103,7 +103,7 @@ def test_where_is_not_hashed() -> None:
 MOVES = {
     "OCI platform": spec(platform=Platform("amd64", "linux/arm64")),
     "epoch": spec(epoch=6),
-    "network": spec(recipe=Recipe("x", network="none"), facts=dataclasses.replace(SIMPLE, runs=True)),
+    "network": spec(recipe=StageConfig("x", network="none"), facts=dataclasses.replace(SIMPLE, runs=True)),
     "argument": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
     "instruction": spec(facts=facts("FROM base\nARG A\nCOPY f /g\n", args={"A": "1"})),
     "order of instructions": spec(facts=facts("FROM base\nCOPY f /\nARG A\n", args={"A": "1"})),
@@ -118,8 +118,8 @@ MOVES = {
     "a base that is bootstrapped": spec(bootstrap=Bootstrap("trixie")),
 }
 STAYS = {
-    "name of the target": spec(recipe=Recipe("x", target="t")),
-    "network where nothing runs": spec(recipe=Recipe("x", network="none")),
+    "name of the target": spec(recipe=StageConfig("x", target="t")),
+    "network where nothing runs": spec(recipe=StageConfig("x", network="none")),
     "name of a parent": spec(facts=facts("FROM other AS x\nARG A\nCOPY f /\n", args={"A": "1"})),
     "argument of FROM": spec(
         facts=facts("ARG B=base\nFROM $B\nARG A\nCOPY f /\n", args={"A": "1", "B": "o"})
@@ -127,9 +127,9 @@ STAYS = {
     "name of the node": spec(node=Node("y", "jetson")),
     "name of the platform": spec(platform=Platform("jetson", "linux/amd64", {"B": "1"})),
     "builder": spec(platform=Platform("amd64", "linux/amd64", {}, ("arm-farm", "default"))),
-    "folder": spec(recipe=Recipe("elsewhere", dockerfile="Other")),
-    "line in stages.toml": spec(recipe=Recipe("x", source="stages.toml:99")),
-    "argument that is not declared": spec(recipe=Recipe("x", args={"B": "1"})),
+    "folder": spec(recipe=StageConfig("elsewhere", dockerfile="Other")),
+    "line in stages.toml": spec(recipe=StageConfig("x", source="stages.toml:99")),
+    "argument that is not declared": spec(recipe=StageConfig("x", args={"B": "1"})),
     "comment": spec(facts=facts("# c\nFROM base\n\n  ARG A\n# c\nCOPY f /\n", args={"A": "1"})),
     "proxy": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1", "HTTP_PROXY": "x"})),
     "how a file is held": spec(entries=(Entry("f", "file", sha("f")[7:], 99, b"x"),)),
@@ -216,11 +216,11 @@ def test_inputs_are_ordered_by_role_and_know_where_they_come_from() -> None:
 # -- explanation -------------------------------------------------------------------------------------
 
 
-def told(old: Spec, new: Spec, *ancestors: Ancestor) -> list[str]:
+def told(old: NodeSpec, new: NodeSpec, *ancestors: Ancestor) -> list[str]:
     return [str(change) for change in diff(inputs(old, [PARENT]), inputs(new, ancestors or [PARENT]))]
 
 
-def step(text: str, **args: str) -> Spec:
+def step(text: str, **args: str) -> NodeSpec:
     return spec(facts=facts(text, args=args))
 
 
@@ -236,7 +236,7 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
         (
             spec(),
             spec(
-                recipe=Recipe("x", network="none", source="stages.toml:7"),
+                recipe=StageConfig("x", network="none", source="stages.toml:7"),
                 facts=dataclasses.replace(SIMPLE, runs=True),
             ),
             ["stages.toml:7: option network is new: none"],
@@ -299,7 +299,7 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
         ),
     ],
 )
-def test_sentences(old: Spec, new: Spec, sentences: list[str]) -> None:
+def test_sentences(old: NodeSpec, new: NodeSpec, sentences: list[str]) -> None:
     assert told(old, new) == sentences
 
 
@@ -370,7 +370,7 @@ def newer(text: str, **names: str) -> list[Input]:
         )
         for place, edge in enumerate(found.edges)
     ]
-    bare = Recipe("x", source="stages.toml:7")
+    bare = StageConfig("x", source="stages.toml:7")
     return [
         i
         for i in inputs(spec(facts=found, entries=(), archive="", recipe=bare), ancestors)

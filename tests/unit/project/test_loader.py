@@ -15,9 +15,9 @@ from stagegraph.project.model import (
     ExternalBase,
     Node,
     Project,
-    Recipe,
     Secret,
     Settings,
+    StageConfig,
 )
 
 pytestmark = pytest.mark.unit
@@ -284,7 +284,7 @@ def test_base_by_platform_then_oci_platform(tmp_path: Path) -> None:
     assert bases["amd64"] == Bootstrap("trixie", source="stages.toml:9")
     assert isinstance(bases["jetson"], ExternalBase) and bases["jetson"].image == "l4t:r36"
     recipe = bases["aarch64"]
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, StageConfig)
     assert (recipe.context, set(recipe.own_args), recipe.args) == ("netlib", {"X"}, {"X": "1"})
 
 

@@ -8,14 +8,23 @@ from pathlib import Path
 import pytest
 
 from stagegraph.project import schema
-from stagegraph.project.model import Base, Bootstrap, ExternalBase, Node, Platform, Project, Recipe, Settings
+from stagegraph.project.model import (
+    Base,
+    Bootstrap,
+    ExternalBase,
+    Node,
+    Platform,
+    Project,
+    Settings,
+    StageConfig,
+)
 
 pytestmark = pytest.mark.unit
 
 
 def project(settings: Settings) -> Project:
     platforms = {name: Platform(name, f"linux/{name}") for name in ("amd64", "arm64")}
-    bases: dict[str, Base] = {"amd64": Bootstrap("trixie"), "arm64": Recipe("stock/base")}
+    bases: dict[str, Base] = {"amd64": Bootstrap("trixie"), "arm64": StageConfig("stock/base")}
     return Project(Path("p"), settings, platforms, bases, {}, {})
 
 
@@ -58,7 +67,7 @@ def test_a_base_from_outside_is_no_node() -> None:
 def test_a_base_has_a_recipe_where_it_is_a_stage() -> None:
     one = project(Settings("a"))
     assert one.recipe(Node("base", "amd64")) is None
-    assert one.recipe(Node("base", "arm64")) == Recipe("stock/base")
+    assert one.recipe(Node("base", "arm64")) == StageConfig("stock/base")
 
 
 def test_frozen() -> None:

@@ -13,7 +13,7 @@ from helpers import image, sha, stages, write
 from kit import git
 
 from stagegraph.errors import ProjectError
-from stagegraph.execution.workspace import Session
+from stagegraph.execution.workspace import Workspace
 from stagegraph.oci.digest import sha256 as remote_sha256
 from stagegraph.prune import registry
 from stagegraph.prune.registry import Tag
@@ -130,7 +130,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def keys(folder: Path) -> set[str]:
-    made = Session.open(folder, {}).graph
+    made = Workspace.open(folder, {}).graph
     return {made.key(node) for node in made.nodes}
 
 

@@ -14,7 +14,7 @@ from stagegraph.errors import StoreError
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
 from stagegraph.publish import provenance
-from stagegraph.store.record import Record, parse, visible
+from stagegraph.store.record import Record, content_digests, parse
 
 pytestmark = pytest.mark.unit
 
@@ -239,19 +239,19 @@ CONFIG = {
     ],
 )
 def test_visible(change: dict[str, Any], files: bool, image: bool) -> None:
-    before, after = visible(CONFIG), visible({**CONFIG, **change})
+    before, after = content_digests(CONFIG), content_digests({**CONFIG, **change})
     assert (before[0] != after[0], before[1] != after[1]) == (files, image)
 
 
 def test_files_and_image_are_never_the_same() -> None:
-    assert visible(CONFIG)[0] != visible(CONFIG)[1]
+    assert content_digests(CONFIG)[0] != content_digests(CONFIG)[1]
 
 
 def test_an_image_of_no_layers_has_null_there() -> None:
-    assert visible({"rootfs": {"diff_ids": None}}) == visible({"rootfs": {"diff_ids": []}})
+    assert content_digests({"rootfs": {"diff_ids": None}}) == content_digests({"rootfs": {"diff_ids": []}})
 
 
 @pytest.mark.parametrize("config", [{}, {"rootfs": []}, {"rootfs": {}}, {"rootfs": {"diff_ids": "x"}}])
 def test_no_configuration(config: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="lists no layers"):
-        visible(config)
+        content_digests(config)
