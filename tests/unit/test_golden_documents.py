@@ -10,11 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers import image
+from helpers import AMD64, ARM_V7, image
 
 from stagegraph.build.builder import NodeBuilder
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
+from stagegraph.oci.digest import Digest
 from stagegraph.project.model import Node
 from stagegraph.publish import publisher
 from stagegraph.publish.provenance import Revision
@@ -41,24 +42,24 @@ def full_record() -> Record:
     return Record(
         key=keys.digest(INPUTS),
         node="blas:rpi",
-        docker="linux/arm/v7",
-        digest="sha256:" + "1" * 64,
+        docker=ARM_V7,
+        digest=Digest("sha256:" + "1" * 64),
         size=7,
-        files="sha256:" + "2" * 64,
-        image="sha256:" + "3" * 64,
+        files=Digest("sha256:" + "2" * 64),
+        image=Digest("sha256:" + "3" * 64),
         seconds=1.25,
         created="2025-01-31T00:00:00+00:00",
         inputs=INPUTS,
         packages=("adduser:all=1:3.152",),
         below=("base:rpi=sha256:" + "4" * 64,),
         cached=True,
-        machine="linux/amd64",
+        machine=AMD64,
         recorded="2026-01-01T00:00:00+00:00",
         builder="buildkit v0.29.0",
     )
 
 
-def blob_text(store: LayoutStore, digest: str) -> str:
+def blob_text(store: LayoutStore, digest: Digest) -> str:
     with store.open_blob(digest) as file:
         return file.read().decode()
 
@@ -81,7 +82,7 @@ def test_the_index_of_the_store(store: LayoutStore) -> None:
 def test_a_parent_for_two_platforms(store: LayoutStore) -> None:
     record = image(store)
     builder: Any = SimpleNamespace(layout=store)
-    digest = NodeBuilder._index(builder, {"linux/arm/v7": record, "linux/amd64": record})
+    digest = NodeBuilder._index(builder, {ARM_V7: record, AMD64: record})
     assert blob_text(store, digest) == PARENT_INDEX
 
 
