@@ -86,7 +86,7 @@ class Closure:
         """Add the files and folders that match a pattern. Raise MinimizeError if there is none."""
         found = self.rootfs.glob(pattern)
         if not found:
-            raise MinimizeError(f"{pattern} names nothing in the image (FILES)")
+            raise MinimizeError(f"no file {pattern} in the image (FILES)")
         for path in found:
             self.add(path)
 
@@ -122,7 +122,5 @@ class Closure:
         for name in elf.needed:
             library = self.loader.find(name, path, elf)
             if not library:
-                raise MinimizeError(
-                    f"{path} needs {name}, which is in none of the places where the loader looks"
-                )
+                raise MinimizeError(f"{path} needs {name}, which is in no folder where the loader looks")
             self.add(library, path)

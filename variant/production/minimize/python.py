@@ -83,7 +83,7 @@ class Python:
         command = closure.program("python3")
         version = posixpath.basename(self.rootfs.resolve(command)[0])
         if not re.fullmatch(r"python3\.\d+", version):
-            raise MinimizeError(f"{command} leads to {version}, which is no python3.N")
+            raise MinimizeError(f"{command} leads to {version}, which is not a python3.N")
         self.configuration = ("/opt/venv/pyvenv.cfg", f"/etc/{version}")
         self.standard_library = f"/usr/lib/{version}"
         # in the order of sys.path

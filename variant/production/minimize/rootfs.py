@@ -38,7 +38,7 @@ class Rootfs:
             here = posixpath.normpath(posixpath.join(resolved, part))
             if part and self.host_path(here).is_symlink():
                 if len(links) == MAX_LINKS:
-                    raise MinimizeError(f"{path}: links in a circle")
+                    raise MinimizeError(f"{path}: more than {MAX_LINKS} links, perhaps in a circle")
                 links.append(here)
                 target = str(self.host_path(here).readlink())
                 resolved = "/" if target.startswith("/") else resolved
