@@ -97,7 +97,7 @@ def _get(path: str, url: str) -> tuple[int, bytes]:
         raise EngineError(
             f"unix://{path}",
             f"no Docker engine answers: {error}",
-            "start Docker, or let ./run start one (./run doctor says what is there)",
+            "start Docker; doit doctor says how",
         ) from None
 
 
@@ -120,7 +120,7 @@ def _client() -> Any:
         client = docker.DockerClient(base_url=host(), timeout=600, use_ssh_client=True)
     except (docker.errors.DockerException, ValueError) as error:  # an address that is none
         raise EngineError(
-            host(), f"no Docker engine answers: {error}", "start Docker, or let ./run start one"
+            host(), f"no Docker engine answers: {error}", "start Docker; doit doctor says how"
         ) from None
     return contextlib.closing(client)
 
@@ -241,7 +241,7 @@ def ask(reference: str, docker: str, script: str, timeout: float) -> Answer:
 def _not_started(reference: str, docker: str, message: str) -> StagegraphError:
     if "exec format error" in message:
         what = f"this engine does not run programs for {docker}"
-        return EmulationError(reference, what, "./run doctor has the command that registers QEMU")
+        return EmulationError(reference, what, "doit doctor has the command that registers QEMU")
     if "/bin/sh" in message:
         return ToolError(reference, "the image has no shell, /bin/sh")
     return EngineError(reference, f"its container could not be run: {message}")

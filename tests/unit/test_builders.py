@@ -14,6 +14,7 @@ from stagegraph import builders
 from stagegraph.builders import Builders, Place, parse
 from stagegraph.errors import BuilderError, EmulationError
 from stagegraph.graph import Graph, Spec
+from stagegraph.host import emulation
 from stagegraph.model import Bootstrap, Node, Platform, Recipe
 from stagegraph.programs import runs
 
@@ -70,8 +71,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An amd64 machine with QEMU for arm64, on its own engine; its folder of interpreters."""
     binfmt = tmp_path / "binfmt"
     binfmt.mkdir()
-    (binfmt / "qemu-aarch64").write_text("")
-    monkeypatch.setattr(builders, "_BINFMT", binfmt)
+    (binfmt / "qemu-aarch64").write_text("enabled\ninterpreter /usr/bin/qemu-aarch64\nflags: POCF\n")
+    monkeypatch.setattr(emulation, "BINFMT", binfmt)
     monkeypatch.setattr(builders, "host_platform", lambda: "linux/amd64")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
