@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import doit.doit_cmd
 from doit.cmd_base import Command as DoitCommand
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..model import Platform, Project
+
+_T = TypeVar("_T")
 
 _OPTIONAL = {
     "skopeo": "needed with a registry",
@@ -76,6 +78,7 @@ def _needs(project: Project | None) -> Needs:
         project.root.absolute(),
         platforms=_unique(current),
         builders=_unique(name for p in named for name in p.builders),
+        placed=_unique((p.docker, p.builders) for p in named),
         emulated=_unique(_foreign([*local, *bootstrapped])),
         bootstrapped=_unique(bootstrapped),
         tools=tuple(tools),
@@ -94,8 +97,8 @@ def _foreign(platforms: Iterable[str]) -> list[str]:
     return [platform for platform in platforms if emulation.kind(platform) != own]
 
 
-def _unique(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(words))
+def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 def _url(registry: str) -> str:

@@ -22,14 +22,16 @@ class Needs:
     """The needs of a project on the machine that builds it.
 
     ``platforms`` are OCI platforms that buildx's current builder must build. ``builders`` are the names of
-    other builders. ``emulated`` are OCI platforms whose programs run in builds; those in ``bootstrapped`` run
-    on this machine in any case. ``tools`` must be installed, ``optional`` says what others are for.
-    ``registry`` is a URL, "" for none. ``folder`` is the one that needs space.
+    other builders, and ``placed`` are OCI platforms with the builders of which one must build them.
+    ``emulated`` are OCI platforms whose programs run in builds; those in ``bootstrapped`` run on this machine
+    in any case. ``tools`` must be installed, ``optional`` says what others are for. ``registry`` is a URL, ""
+    for none. ``folder`` is the one that needs space.
     """
 
     folder: Path
     platforms: tuple[str, ...] = ()
     builders: tuple[str, ...] = ()
+    placed: tuple[tuple[str, tuple[str, ...]], ...] = ()
     emulated: tuple[str, ...] = ()
     bootstrapped: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
@@ -73,14 +75,13 @@ def examine(needs: Needs, mend: Advice) -> Iterator[Check]:
     yield check("buildx", version, f"{mend.buildx()} ({fault})" if fault else mend.buildx())
     if needs.platforms:
         yield _platforms(needs, current, mend) if answers else check("builder platforms", "", mend.engine())
-    for name in needs.builders:
-        start = f"docker buildx inspect --bootstrap {name} (docs/scale.md)"
-        yield check(f"builder {name}", probes.builder(name), start)
+    yield from _builders(needs)
     for platform in needs.emulated:
         yield _emulation(platform, needs, current, mend)
     yield from _tools(needs)
     if needs.registry:
-        yield check("registry", *probes.registry(needs.registry))
+        fact, fault = probes.registry(needs.registry)
+        yield check("registry", fact, f"start it, or name another: registry=HOST ({fault})")
     yield check("disk", probes.disk(needs.folder), f"docker system prune ({probes.FREE} GiB are needed)")
     yield check("CA bundle", probes.ca_bundle(), advice.package("ca-certificates"))
 
@@ -113,6 +114,19 @@ def _platforms(needs: Needs, current: dict[str, list[str]], mend: Advice) -> Che
     lacking = [platform for platform in needs.platforms if platform not in listed]
     command = f"{mend.emulation(lacking[0])} (for {', '.join(lacking)})" if lacking else ""
     return check("builder platforms", "" if lacking else ", ".join(listed), command)
+
+
+def _builders(needs: Needs) -> Iterator[Check]:
+    """The builders that the project names, and the platforms that none of them builds."""
+    found = {name: docker.inspect(name) for name in needs.builders}
+    for name, builder in found.items():
+        start = f"docker buildx inspect --bootstrap {name} (docs/scale.md)"
+        yield check(f"builder {name}", probes.running(builder), start)
+    for platform, names in needs.placed:
+        if not any(platform in docker.platforms(found[name]) for name in names):
+            where = " or ".join(names)
+            command = f"register QEMU on the machine of builder {where}, or name another: builder=NAME"
+            yield check(platform, "", command)
 
 
 def _emulation(platform: str, needs: Needs, current: dict[str, list[str]], mend: Advice) -> Check:

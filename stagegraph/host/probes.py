@@ -41,10 +41,9 @@ def buildx() -> tuple[str, str]:
     return version, ""
 
 
-def builder(name: str) -> str:
-    """The platforms of a builder of which a machine runs."""
-    fields = docker.inspect(name)
-    return ", ".join(fields.get("Platforms", ())) if "running" in fields.get("Status", ()) else ""
+def running(builder: dict[str, list[str]]) -> str:
+    """The platforms of a builder that ``docker.inspect`` read, if a machine of it runs."""
+    return ", ".join(builder.get("Platforms", ())) if "running" in builder.get("Status", ()) else ""
 
 
 def disk(folder: Path) -> str:

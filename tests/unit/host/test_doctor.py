@@ -160,6 +160,13 @@ def test_a_builder_that_is_down(healthy: Machine) -> None:
     assert "docker buildx inspect --bootstrap down" in checks["builder down"].mend
 
 
+def test_a_platform_that_no_named_builder_builds(healthy: Machine) -> None:
+    placed = (("linux/arm64", ("down", "farm")), ("linux/amd64", ("down", "farm")))
+    checks = found(Needs(healthy.folder, builders=("farm", "down"), placed=placed))
+    assert "linux/arm64" not in checks  # one of them does
+    assert checks["linux/amd64"].mend.startswith("register QEMU on the machine of builder down or farm")
+
+
 def test_emulation(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     name, wanted = "QEMU linux/arm64", needs(healthy, emulated=("linux/arm64",))
     assert found(wanted)[name].state == "unneeded"  # the builder runs them, it may be elsewhere
