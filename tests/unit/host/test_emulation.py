@@ -117,6 +117,20 @@ def test_the_kernels_list_is_mounted(machine: Machine) -> None:
     assert register.read_text().endswith("OPF")
 
 
+def test_a_registration_that_the_mount_shows_is_kept(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a chroot: the machine has registered its own QEMU, which all share."""
+    machine.describes_qemu()
+    register, entry = emulation.BINFMT / "register", emulation.BINFMT / "qemu-aarch64"
+    register.unlink()
+    text = ENTRY.format("enabled", "POF")
+    machine.stub("mount", f"touch {register}; printf '{text}' >{entry}".replace("\n", "\\n"))
+    qemu.register("linux/arm64")
+    assert (entry.read_text(), register.read_text()) == (text, "")
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("flags", ["OP", "OPF"])
 def test_the_command_that_mends_does_the_same(machine: Machine, flags: str) -> None:
     assert qemu.mend("linux/arm64") == ""
