@@ -91,7 +91,7 @@ def _checks(environment: str, target: Engine, mend: Advice) -> Iterator[Check]:
 def _builders() -> tuple[str, ...]:
     """The builders that the project names; none if it cannot be read."""
     python = ROOT / ".venv/bin/python"
-    done = call(str(python), "-I", "-m", "stagegraph.commands.doctor", str(ROOT))
+    done = call(str(python), "-I", "-m", "stagegraph.cli.commands.doctor", str(ROOT))
     try:
         return tuple(json.loads(done.stdout))
     except ValueError:

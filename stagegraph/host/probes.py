@@ -9,14 +9,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import docker
+from . import docker, system
 from .system import call
 
 #: GiB that must be free, and the oldest buildx that is enough.
 FREE, BUILDX = 5, (0, 13)
-
-#: Files in which systems keep the certificates of the authorities that they know, the most common first.
-CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 def client() -> str:
@@ -54,7 +51,7 @@ def disk(folder: Path) -> str:
 
 
 def ca_bundle() -> str:
-    files = (os.environ.get("SSL_CERT_FILE", ""), *CA_BUNDLES)
+    files = (os.environ.get("SSL_CERT_FILE", ""), *system.CA_BUNDLES)
     file = next((file for file in files if file and os.access(file, os.R_OK)), "")
     return f"{file} (a proxy that intercepts TLS must have its CA in it)" if file else ""
 

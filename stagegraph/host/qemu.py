@@ -29,7 +29,7 @@ def _line(file: Path) -> str:
 def register(platform: str) -> None:
     """Register QEMU for an OCI platform. If that fails, a message says so: other platforms do not need it."""
     file, kernel = configuration(platform), emulation.BINFMT
-    # Other processes share the kernel's list. Once it is mounted, it may show that QEMU is registered already.
+    # The kernel has one list for all. Once it is mounted, it may show that QEMU is registered already.
     if file and _mounted() and not emulation.registered(platform):
         say(f"registering QEMU for {emulation.processor(platform)} programs")
         line = _line(file)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SYSTEMD = Path("/run/systemd/system")
 PROCESSES = Path("/proc")
 
+#: Files in which systems keep the certificates of the authorities that they know, the most common first.
+CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
 
 class Packages(Enum):
     """The packages from which ``./run`` can set up an engine here."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kit import FOREIGN, NATIVE, Project, Registry, header
 
-from stagegraph.store.remote import keeps_types
+from stagegraph.store.repository import keeps_types
 
 pytestmark = pytest.mark.engine
 

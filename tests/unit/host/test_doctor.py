@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fake_machine import Machine
 
-from stagegraph.host import docker, doctor, engine, probes
+from stagegraph.host import docker, doctor, engine, probes, system
 from stagegraph.host.advice import Advice
 from stagegraph.host.doctor import Check, Needs
 from stagegraph.host.engine import Engine
@@ -48,7 +48,7 @@ def works(machine: Machine, monkeypatch: pytest.MonkeyPatch, **different: str) -
 def healthy(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     works(machine, monkeypatch)
     (machine.folder / "ca").touch()
-    monkeypatch.setattr(probes, "CA_BUNDLES", (str(machine.folder / "ca"),))
+    monkeypatch.setattr(system, "CA_BUNDLES", (str(machine.folder / "ca"),))
     monkeypatch.setattr(probes, "FREE", 0)
     return machine
 
@@ -195,7 +195,7 @@ def test_a_full_disk(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_certificates(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(needs(healthy))["CA bundle"].fact.startswith(f"{healthy.folder}/ca (")
-    monkeypatch.setattr(probes, "CA_BUNDLES", ())
+    monkeypatch.setattr(system, "CA_BUNDLES", ())
     assert found(needs(healthy))["CA bundle"].mend == "install ca-certificates"
 
 
