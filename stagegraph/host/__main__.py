@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import advice, doctor, engine, packages, setup
+from . import engine, packages, setup
 from .advice import Advice
-from .doctor import Check, Needs
 from .engine import Engine
 from .messages import SetupError, explain, say
-from .system import call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 #: The project's folder, with ``./run`` in it.
 ROOT = Path(__file__).parents[2]
-#: The states of the virtual environment, as ``./run`` names them, and the doctor's words for them.
-_ENVIRONMENTS = {"none": "none yet, the first call creates it", "ready": "up to date", "stale": ""}
 
 
 def main() -> None:
@@ -67,35 +60,10 @@ def _down() -> int:
 
 
 def _doctor(environment: str) -> int:
-    target, mend = _target()
-    return doctor.report(_checks(environment, target, mend))
+    from .checkup import examine  # it imports what the other commands do not pay for
+    from .doctor import report
 
-
-def _checks(environment: str, target: Engine, mend: Advice) -> Iterator[Check]:
-    yield Check("Python >= 3.11", "ok", f"{sys.version.split()[0]} {sys.executable}")
-    call_run = f"STAGEGRAPH_NO_ENGINE=1 {shlex.quote(mend.run)} true"
-    yield doctor.check(".venv", _ENVIRONMENTS[environment], call_run)
-    foreign = advice.foreign_platform()
-    needs = Needs(
-        target.folder,
-        platforms=("linux/amd64", "linux/arm64"),
-        emulated=(foreign,),
-        bootstrapped=(foreign,),
-        tools=("skopeo", "mmdebstrap", "arch-test", "docker-registry", "curl"),
-    )
-    if environment == "ready":
-        needs = replace(needs, builders=_builders())
-    yield from doctor.examine(needs, mend)
-
-
-def _builders() -> tuple[str, ...]:
-    """The builders that the project names; none if it cannot be read."""
-    python = ROOT / ".venv/bin/python"
-    done = call(str(python), "-I", "-m", "stagegraph.cli.commands.doctor", str(ROOT))
-    try:
-        return tuple(json.loads(done.stdout))
-    except ValueError:
-        return ()
+    return report(examine(environment, ROOT, *_target()))
 
 
 def _target() -> tuple[Engine, Advice]:

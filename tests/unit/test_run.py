@@ -531,10 +531,12 @@ def test_a_context_is_looked_at_closely(ready: Project, tmp_path: Path, text: st
     assert result.returncode == (69 if "far-away" in text else 0)
 
 
-def test_a_set_up_that_is_interrupted(ready: Project, tmp_path: Path) -> None:
+def test_a_set_up_that_is_interrupted(ready: Project) -> None:
     """The status is that of the signal, and there is no traceback."""
+    add_buildx(ready)
     ready.env["DOCKER_HOST"] = "ssh://there"
-    ready.stub("docker", 'echo >"$CALLS.asked"; sleep 20')
+    # the quick look fails, then Python asks
+    ready.stub("docker", 'mkdir "$CALLS.quick" 2>/dev/null && exit 1; echo >"$CALLS.asked"; sleep 20')
     with subprocess.Popen(
         [ready.folder / "run", "true"],
         env=ready.env | {"STAGEGRAPH_NO_ENGINE": "0"},
