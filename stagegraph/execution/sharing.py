@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import plan
+from .lookup import nodes_with_same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ class Sharing:
         found = {node: self._held(node) for node in self.graph.order(list(nodes))}
         for node, records in found.items():  # all look-ups side by side, then the answers
             for key in [record.key for record in records] or [self.graph.key(node)]:
-                for name in plan.alike(self.graph, node):
+                for name in nodes_with_same_key(self.graph, node):
                     self.registry.ask(name, self._docker(node), key)
         seen = set[str]()  # nodes may share a key
         for node, records in found.items():
@@ -69,7 +69,7 @@ class Sharing:
 
     def _has(self, node: Node, key: str) -> bool:
         """Whether the registry has a key, under the name of any node that has it."""
-        names = plan.alike(self.graph, node)
+        names = nodes_with_same_key(self.graph, node)
         return any(self.registry.find(name, self._docker(node), key) for name in names)
 
     def _docker(self, node: Node) -> str:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import doit.doit_cmd
 from doit.cmd_base import Command as DoitCommand
 
 from ...errors import ProjectError
@@ -16,8 +15,9 @@ from ...host import docker, doctor, emulation
 from ...host.advice import Advice
 from ...host.doctor import Needs
 from ...project.model import Bootstrap
-from .base import OPT_JSON, print_json
-from .errors import Manners
+from ..app import command_line_settings
+from .base import print_json
+from .errors import ErrorMessages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ _OPTIONAL = {
 }
 
 
-class Doctor(Manners, DoitCommand):  # type: ignore[misc]
+class Doctor(ErrorMessages, DoitCommand):  # type: ignore[misc]
     """It reads no ``dodo.py``, so that it also works where there is no project."""
 
     doc_purpose = "say what this machine has, what is missing, and the command that mends it"
@@ -43,7 +43,9 @@ class Doctor(Manners, DoitCommand):  # type: ignore[misc]
         "free space. It changes nothing. Without a stages.toml it looks at what every project needs.\n\n"
         "The exit status is 1 if something that is needed is missing."
     )
-    cmd_options = (OPT_JSON,)
+    cmd_options = (
+        {"name": "json", "short": "", "long": "json", "type": bool, "default": False, "help": "print JSON"},
+    )
 
     def execute(self, opt_values: dict[str, Any], pos_args: list[str]) -> int:
         if rest := [word for word in pos_args if word != "--json"]:
@@ -62,7 +64,7 @@ def _project(root: Path) -> Project | None:
 
     if not (root / loader.FILE).exists():
         return None
-    return loader.load(root, dict(doit.doit_cmd._CMDLINE_VARS or {}), os.environ)
+    return loader.load(root, command_line_settings(), os.environ)
 
 
 def _needs(project: Project | None) -> Needs:
