@@ -18,11 +18,13 @@ from ..keys import explain
 from ..keys import inputs as keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ..graph.graph import Graph
     from ..keys.explain import Change
+    from ..keys.key import Key
     from ..keys.spec import Parent
+    from ..oci.digest import Digest
     from ..project.model import Node
     from ..store.record import Record
 
@@ -54,7 +56,7 @@ class Found(NamedTuple):
 class Lookup(Protocol):
     """Answers what the stores hold. An implementation may remember its answers."""
 
-    def find(self, node: Node, key: str) -> Found | None:
+    def find(self, node: Node, key: Key) -> Found | None:
         """Return the image that a store has for a key of the node."""
 
     def image(self, node: Node) -> Record | None:
@@ -112,7 +114,7 @@ def by_content(
     parents: Mapping[Node, Record | None],
     *,
     waited: bool = False,
-    without: Iterable[str] = (),
+    without: Collection[Key] = (),
 ) -> Have | Build:
     """Decide a node whose parents are decided. A parent without a record is built first.
 
@@ -169,7 +171,7 @@ def _passed_on_these(graph: Graph, test: Node, lookup: Lookup) -> bool:
     return lookup.find(test, content_key(graph, test, records.__getitem__)[0]) is not None
 
 
-def content_seen_by(parent: Parent, record: Record) -> str:
+def content_seen_by(parent: Parent, record: Record) -> Digest:
     """The digest of what an edge can see of a parent.
 
     All of it for ``FROM``, its files for ``COPY --from``.
@@ -177,7 +179,7 @@ def content_seen_by(parent: Parent, record: Record) -> str:
     return record.image if parent.edge.whole else record.files
 
 
-def content_key(graph: Graph, node: Node, records: Callable[[Node], Record]) -> tuple[str, list[keys.Input]]:
+def content_key(graph: Graph, node: Node, records: Callable[[Node], Record]) -> tuple[Key, list[keys.Input]]:
     """The content key of a node whose parents are there, and its inputs."""
     inputs = graph.content_inputs(node, lambda parent: content_seen_by(parent, records(parent.node)))
     return keys.digest(inputs), inputs

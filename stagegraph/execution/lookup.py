@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..graph.graph import Graph
+    from ..keys.key import Key
+    from ..oci.platform import OciPlatform
     from ..project.model import StageConfig
     from ..store.layout import LayoutStore
     from ..store.record import Record
@@ -49,7 +51,7 @@ class StoreLookup:
         self.graph, self.layout, self.registry, self.results = graph, layout, registry, results
         self._requested: set[Node] = set()  # what was requested from the registry ahead
 
-    def find(self, node: Node, key: str) -> Found | None:
+    def find(self, node: Node, key: Key) -> Found | None:
         if record := self.layout.find(key):
             return Found(record, "cache", node)
         if self.registry is None:
@@ -70,7 +72,7 @@ class StoreLookup:
         for ancestor in prefetch_candidates(self.graph, node, self.layout.has_record, self._requested):
             # without parents to wait for, both keys are known
             alone = not self.graph.parents(ancestor)
-            content = content_key(self.graph, ancestor, self.results.record)[0] if alone else ""
+            content = content_key(self.graph, ancestor, self.results.record)[0] if alone else None
             registry.ask(ancestor, self._docker(ancestor), self.graph.key(ancestor), content)
 
     def image(self, node: Node) -> Record | None:
@@ -90,12 +92,12 @@ class StoreLookup:
             return self.layout.json(record.digest)
         return self.registry.manifest(record) if self.registry else None
 
-    def _docker(self, node: Node) -> str:
+    def _docker(self, node: Node) -> OciPlatform:
         return self.graph.project.platforms[node.platform].docker
 
 
 def prefetch_candidates(
-    graph: Graph, node: Node, here: Callable[[str], bool], seen: set[Node]
+    graph: Graph, node: Node, here: Callable[[Key], bool], seen: set[Node]
 ) -> Iterator[Node]:
     """Yield the ancestors of a node that no store has, nearest first, to be requested before their turn.
 

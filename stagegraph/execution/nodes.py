@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BuilderError, BuildError, EngineError, LinkError, LostCacheError, StoreError, TestError
 from ..inspection import dpkg
+from ..keys.key import Key, digits
 from ..project.model import Node
 from ..store.record import Record
 from .decide import Build, Have, NeedsParents, by_content, by_recipe, content_key
@@ -111,7 +112,7 @@ class NodeRunner:
         parents = {parent: self.results.record(parent) for parent in self.graph.parents(node)}
         latest = self.lookup.latest(node)
         self.report.start(node, latest.seconds if latest else None)
-        with self.layout.locks.named(self.graph.key(node).removeprefix("sha256:")):
+        with self.layout.locks.named(digits(self.graph.key(node))):
             decision = self._reuse_by_content(node, parents)
             if isinstance(decision, Have):
                 return
@@ -125,7 +126,7 @@ class NodeRunner:
 
     def _reuse_by_content(self, node: Node, parents: Mapping[Node, Record]) -> Have | Build:
         """Reuse an image that a store has for the node by now, or return the decision to build."""
-        failed = set[str]()
+        failed = set[Key]()
         while True:
             decision = by_content(self.graph, node, self.lookup, parents, waited=True, without=failed)
             if isinstance(decision, Build):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ..graph.graph import Graph
     from ..keys.explain import Change
+    from ..keys.key import Key
     from ..project.model import Node
     from ..store.record import Record
 
@@ -25,7 +26,7 @@ class Step:
     """
 
     node: Node
-    key: str
+    key: Key
     decision: Action
     reason: str
     changes: tuple[Change, ...] = ()
@@ -61,7 +62,7 @@ def plan(graph: Graph, goals: Iterable[Node], lookup: Lookup) -> list[Step]:
     return list(steps.values())
 
 
-def _step(node: Node, key: str, decision: Have | Build) -> Step:
+def _step(node: Node, key: Key, decision: Have | Build) -> Step:
     if isinstance(decision, Have):
         record = decision.found.record
         return Step(node, key, decision.action, decision.reason, (), record.seconds, record, decision.why)

@@ -11,10 +11,13 @@ import platform as uname
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+#: An OCI platform, as the caller types it.
+_Platform = TypeVar("_Platform", bound=str)
 
 #: The kernel's list of interpreters, a file for each.
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -64,7 +67,7 @@ def registered(platform: str) -> bool:
     return False
 
 
-def missing(platforms: Iterable[str], machine: str) -> list[str]:
+def missing(platforms: Iterable[_Platform], machine: str) -> list[_Platform]:
     """Those of ``platforms`` whose programs this machine does not run. ``machine`` is its own platform.
 
     It can be known on Linux alone: on other systems, Docker runs in a virtual machine. A platform for which

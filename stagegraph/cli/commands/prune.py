@@ -14,6 +14,7 @@ from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
     from ...execution.workspace import Workspace
+    from ...keys.key import Key
     from ...prune.cache import Selection
     from ...prune.registry import Choice
     from ...store.repository import Remote
@@ -120,7 +121,7 @@ def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[
     return workspace.registry.remote, int(days)
 
 
-def _kept_keys(app: App, revisions: list[str]) -> tuple[set[str], dict[str, str]]:
+def _kept_keys(app: App, revisions: list[str]) -> tuple[set[Key], dict[str, str]]:
     """Return the keys that the project needs now or at a kept revision, and these revisions with commits."""
     from ...prune import registry
 
