@@ -266,7 +266,7 @@ def _machine(work: _Work, described: BuilderInfo) -> OciPlatform:
 
 def unregistered(platforms: Iterable[OciPlatform]) -> list[OciPlatform]:
     """Those of ``platforms`` whose programs this machine does not run, as far as it can be known."""
-    return [OciPlatform(name) for name in emulation.missing(platforms, host_platform())]
+    return emulation.missing(platforms, host_platform())
 
 
 def parse(name: str, text: str) -> BuilderInfo:

@@ -7,14 +7,20 @@ Source: https://docs.kernel.org/admin-guide/binfmt-misc.html
 
 from __future__ import annotations
 
-import platform as uname
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from ..oci.platform import OciPlatform, family, host_platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+#: An OCI platform, as the caller types it.
+_Platform = TypeVar("_Platform", bound=str)
+
+__all__ = ["BINFMT", "entries", "host_platform", "missing", "processor", "registered"]
 
 #: The kernel's list of interpreters, a file for each.
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -31,21 +37,12 @@ _QEMU = {
     "mips64le": "mips64el",
 }
 
-#: Names in OCI platforms, by the names that kernels give to processors.
-_ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
-
 _USABLE = re.compile(r"enabled\n(.*\n)*flags: *\w*F")
 
 
 def processor(platform: str) -> str:
     """QEMU's name of an OCI platform's processor: ``linux/arm64`` -> ``aarch64``; "" if QEMU has none."""
     return _QEMU.get(platform.split("/")[1], "")
-
-
-def kind(platform: str) -> str:
-    """The processor behind an OCI platform: 64-bit ones run the 32-bit programs of their kind themselves."""
-    arch = platform.split("/")[1]
-    return {"386": "amd64", "arm": "arm64"}.get(arch, arch)
 
 
 def entries(name: str) -> list[Path]:
@@ -64,7 +61,7 @@ def registered(platform: str) -> bool:
     return False
 
 
-def missing(platforms: Iterable[str], machine: str) -> list[str]:
+def missing(platforms: Iterable[_Platform], machine: str) -> list[_Platform]:
     """Those of ``platforms`` whose programs this machine does not run. ``machine`` is its own platform.
 
     It can be known on Linux alone: on other systems, Docker runs in a virtual machine. A platform for which
@@ -75,11 +72,7 @@ def missing(platforms: Iterable[str], machine: str) -> list[str]:
     return [
         platform
         for platform in platforms
-        if kind(platform) != kind(machine) and processor(platform) and not registered(platform)
+        if family(OciPlatform(platform)) != family(OciPlatform(machine))
+        and processor(platform)
+        and not registered(platform)
     ]
-
-
-def host_platform() -> str:
-    """The OCI platform of this machine's processor."""
-    name = uname.machine()
-    return f"linux/{_ARCHITECTURES.get(name, name)}"

@@ -109,9 +109,9 @@ def make_project(base: Path, name: str = "project") -> Project:
         path.mkdir()
     shutil.copy(RUN, folder / "run")
     package = RUN.parent / "stagegraph"
-    shutil.copytree(
-        package / "host", folder / "stagegraph/host", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for room in ("host", "oci"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package / room, folder / "stagegraph" / room, ignore=ignored)
     for module in ("__init__.py", "errors.py"):
         shutil.copy(package / module, folder / "stagegraph" / module)
     (folder / "requirements.lock").write_text("doit==0.37.0\n")
@@ -545,6 +545,7 @@ def test_a_set_up_that_is_interrupted(ready: Project) -> None:
         start_new_session=True,
     ) as call:
         while not Path(ready.env["CALLS"] + ".asked").exists():
+            assert call.poll() is None
             time.sleep(0.01)
         os.killpg(call.pid, signal.SIGINT)
         assert call.stderr and "Traceback" not in call.stderr.read()

@@ -14,6 +14,7 @@ from ...errors import ProjectError
 from ...host import docker, doctor, emulation
 from ...host.advice import Advice
 from ...host.doctor import Needs
+from ...oci.platform import OciPlatform, family
 from ...project.model import Bootstrap
 from ..app import command_line_settings
 from .base import JsonOption, doit_options, print_json
@@ -93,8 +94,8 @@ def _bootstraps(project: Project, platform: Platform) -> bool:
 
 def _foreign(platforms: Iterable[str]) -> list[str]:
     """OCI platforms of other processors than this machine's."""
-    own = emulation.kind(emulation.host_platform())
-    return [platform for platform in platforms if emulation.kind(platform) != own]
+    own = family(emulation.host_platform())
+    return [platform for platform in platforms if family(OciPlatform(platform)) != own]
 
 
 def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
