@@ -1,8 +1,8 @@
 """Reference pages that are written from the code: commands, settings, ``stages.toml``, exit statuses.
 
-As a Sphinx extension it replaces each block ``{derived} NAME`` of a page by Markdown, before the page is parsed. The
-texts come from the code, so a page cannot differ from the program. It also reads the tables of JSON fields on
-``reference/json.md``, which tests compare with the output of commands.
+As a Sphinx extension it replaces each block ``{derived} NAME`` of a page by Markdown, before the page is
+parsed. The texts come from the code, so a page cannot differ from the program. It also reads the tables of
+JSON fields on ``reference/json.md``: tests compare them with the output of commands.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from stagegraph import errors, schema
 from stagegraph.settings import ENV_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from sphinx.application import Sphinx
 
 DOCS = Path(__file__).parent
+_NODE = re.compile(r"[a-z0-9._-]+:[a-z0-9._-]+")
 _BLOCK = re.compile(r"^```\{derived\} (\S+)\n```$", re.MULTILINE)
 
 #: The headings of the tables of ``stages.toml``, by their names in ``schema.TABLES``.
@@ -55,9 +56,14 @@ _NOT_SHOWN = {"dumpdb"}
 
 def commands() -> str:
     """One section for each command that this project gives to doit, with its usage, text and options."""
-    found = {point.name: point.load() for point in entry_points(group="doit.COMMAND")}
+    found = command_classes()
     order = ["run", "list", "plan", *sorted(found.keys() - {"run", "list", "plan"})]
     return "\n\n".join(_command(name, found[name]) for name in order if name not in _NOT_SHOWN)
+
+
+def command_classes() -> dict[str, Any]:
+    """The classes of this project's commands, by the word of the command line."""
+    return {point.name: point.load() for point in entry_points(group="doit.COMMAND")}
 
 
 def _command(name: str, kind: Any) -> str:
@@ -87,7 +93,9 @@ def settings() -> str:
         variable = ENV_PREFIX + name.upper().replace("-", "_")
         called = f"`{name}=VALUE`" if name in schema.SETTINGS else "only in the environment"
         rows.append((called, f"`{variable}`", schema.SETTING_MEANINGS[name]))
-    rows.append(("`STAGE=ALTERNATIVE`", f"`{ENV_PREFIX}STAGE`", "The alternative to use of a stage: `blas=netlib`."))
+    rows.append(
+        ("`STAGE=ALTERNATIVE`", f"`{ENV_PREFIX}STAGE`", "The alternative to use of a stage: `blas=netlib`.")
+    )
     return _table(("on the command line", "in the environment", "meaning"), rows)
 
 
@@ -139,13 +147,31 @@ def json_fields(page: str) -> dict[str, set[str]]:
 
 
 def fields_of(value: object, prefix: str = "") -> set[str]:
-    """The fields that a JSON value has, in the form of ``json_fields``."""
-    if isinstance(value, list):
-        return {field for item in value for field in fields_of(item, f"{prefix}[]")} | {prefix}
-    if isinstance(value, dict):
+    """The fields without fields of their own of a JSON value, in the form of ``json_fields``.
+
+    A list without items is ``NAME[]``.
+    """
+    if isinstance(value, list) and value:
+        return {field for item in value for field in fields_of(item, f"{prefix}[]")}
+    if isinstance(value, dict) and value:
         dot = f"{prefix}." if prefix else ""
-        return {field for key, item in value.items() for field in fields_of(item, f"{dot}{key}")} | {prefix} - {""}
-    return {prefix}
+        named = {("STAGE:PLATFORM" if _NODE.fullmatch(key) else key): item for key, item in value.items()}
+        return {field for key, item in named.items() for field in fields_of(item, f"{dot}{key}")}
+    return {f"{prefix}[]" if isinstance(value, list) else prefix}
+
+
+def differences(command: str, value: object, *, optional: Collection[str] = ()) -> set[str]:
+    """The fields that only the page has, or only the value; empty if they agree.
+
+    ``optional`` are documented fields that this value need not have. What is inside a documented field needs
+    no entry of its own.
+    """
+    documented = json_fields((DOCS / "reference" / "json.md").read_text(encoding="utf-8"))[command]
+    found = fields_of(value)
+    covered = {f for f in found for d in documented if f == d or f.startswith((f"{d}.", f"{d}["))}
+    empty = {f for f in found for d in documented if f.endswith("[]") and d.startswith(f)}
+    there = {d for d in documented for f in covered if f == d or f.startswith((f"{d}.", f"{d}["))}
+    return (found - covered - empty) | (documented - there - {*optional})
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -158,7 +184,11 @@ def _inline(text: str) -> str:
     text = " ".join(text.split()).replace("``", "`")
     if "`" in text:
         return text
-    return re.sub(r"(?<![\w-])(--[a-z][a-z-]*|stages\.\w+|cache/|\[[a-z]+\]|[A-Z]+[:/=-][A-Z:/=-]*[A-Z]|'[^']+')", _code, text)
+    return re.sub(
+        r"(?<![\w-])(--[a-z][a-z-]*|stages\.\w+|cache/|\[[a-z]+\]|[A-Z]+[:/=-][A-Z:/=-]*[A-Z]|'[^']+')",
+        _code,
+        text,
+    )
 
 
 def _code(match: re.Match[str]) -> str:
