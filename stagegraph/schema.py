@@ -37,17 +37,29 @@ VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 _HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
-_REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
+REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 BUILDER = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 REFERENCE = re.compile(r"[A-Za-z0-9\[][\w.:/@\[\]-]*", re.ASCII)
 SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
+BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
+#: A job is called after its machine; of the services GitHub takes the fewest names.
+EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+#: Seconds that a time limit may have: a year.
+LONGEST_TIMEOUT = 366 * 86400
+#: The most minutes, and the highest price or speed, that can be meant in ``[ci]``.
+MOST_MINUTES, MOST_PRICE = 999_999, 10**9
+#: Whole numbers of ``[ci]``, in minutes, and the least that each may be.
+LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
+#: The keys of an executor that describe a machine to its service: the one that must be given comes first.
+SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 
 
 def is_registry(text: str) -> bool:
     """Whether this is ``HOST``, ``HOST:PORT`` or one of these with a path."""
-    match = _REGISTRY.fullmatch(text)
+    match = REGISTRY.fullmatch(text)
     return match is not None and 0 < int(match["port"] or 443) < 65536
 
 
