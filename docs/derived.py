@@ -7,12 +7,13 @@ JSON fields on ``reference/json.md``: tests compare them with the output of comm
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stagegraph import errors, schema
+from stagegraph import editor_schema, errors, schema
 from stagegraph.settings import ENV_PREFIX
 
 if TYPE_CHECKING:
@@ -52,6 +53,16 @@ OTHER_STATUSES = {
 #: Options of doit's own commands that matter here; the others are doit's, and ``doit help run`` shows them.
 _DOIT_OPTIONS = {"continue", "num_process", "subtasks", "quiet"}
 _NOT_SHOWN = {"dumpdb"}
+#: Up to so many values of a key are listed, and keys of a table repeated.
+_FEW = 6
+_TYPES = {
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
 
 
 def commands() -> str:
@@ -101,18 +112,34 @@ def settings() -> str:
 
 def stages_toml() -> str:
     """One section for each table of ``stages.toml``, with its keys, types and meanings."""
-    return "\n\n".join(_toml_table(name, title) for name, title in TITLES.items())
+    kinds = editor_schema.document()["definitions"]
+    return "\n\n".join(_toml_table(kinds[name], title, kinds["stage"]) for name, title in TITLES.items())
 
 
-def _toml_table(name: str, title: str) -> str:
+def _toml_table(kind: Mapping[str, Any], title: str, stage: Mapping[str, Any]) -> str:
     """A section. Keys that mean the same as those of a stage are named, not repeated."""
-    keys, meanings, of_stage = schema.TABLES[name], schema.MEANINGS[name], schema.MEANINGS["stage"]
-    same = [key for key in keys if name != "stage" and of_stage.get(key) == meanings[key]]
-    rows = [(f"`{key}`", schema.TYPE_NAMES[keys[key]], meanings[key]) for key in keys if key not in same]
-    parts = [f"## `{title}`", _table(("key", "type", "meaning"), rows)]
+    keys, of_stage = kind["properties"], {} if kind is stage else stage["properties"]
+    same = [key for key, rule in keys.items() if of_stage.get(key) == rule]
+    same = same if len(same) > _FEW else []
+    required = kind.get("required", [])
+    rows = [_toml_key(key, rule, key in required) for key, rule in keys.items() if key not in same]
+    parts = [f"## `{title}`", kind["description"]]
+    if rows:
+        parts.append(_table(("key", "type", "meaning"), rows))
     if same:
         parts.append(f"As in `{TITLES['stage']}`: {', '.join(f'`{key}`' for key in same)}.")
     return "\n\n".join(parts)
+
+
+def _toml_key(key: str, rule: Mapping[str, Any], required: bool) -> tuple[str, str, str]:
+    one = rule["anyOf"][0] if "anyOf" in rule else rule
+    text = [_inline(rule["description"])]
+    if "enum" in one and len(one["enum"]) <= _FEW:
+        text.append(f"Values: {', '.join(f'`{value}`' for value in one['enum'])}.")
+    if "default" in one:
+        text.append(f"Default: `{json.dumps(one['default'])}`.".replace('"', ""))
+    kind = _TYPES[one["type"]] + (" or a list" if "anyOf" in rule else "")
+    return f"`{key}`", kind, " ".join([*text, *(["Required."] if required else [])])
 
 
 def exit_statuses() -> str:

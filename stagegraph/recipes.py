@@ -49,6 +49,7 @@ class Recipes(Tables):
         if (frontend := table.get("frontend", "syntax")) not in schema.FRONTENDS:
             raise self.error((*path, "frontend"), f"unknown frontend {frontend!r}", _FRONTEND_HINT)
         self.check_timeout(table, path, "timeout")
+        self.contexts(table, path)
         if "path" in table:
             self.folder(table["path"], (*path, "path"))
 

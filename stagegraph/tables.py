@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from .lines import Lines
 
-#: Seconds that a time limit may have: a year.
-_LONGEST = 366 * 86400
 #: Where a table or key stands: ``("stages", "blas", "args")``.
 At = tuple[str, ...]
 
@@ -81,7 +79,7 @@ class Tables:
         return result
 
     def check_timeout(self, table: Mapping[str, Any], path: At, key: str) -> None:
-        if not 1 <= table.get(key, 1) <= _LONGEST:
+        if not 1 <= table.get(key, 1) <= schema.LONGEST_TIMEOUT:
             raise self.error((*path, key), f"{key} is in seconds, 1 at least and a year at most")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -23,21 +22,15 @@ _EXAMPLE = """write a cost table, for example
   runs_on = "ubuntu-24.04"
   price = 0.006       # a minute
   emulated = 0.1      # speed at which it runs programs of other processors"""
-_BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
-#: A job is called after its machine; of the services GitHub takes the fewest names.
-_JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-#: The service's own words for a machine: the one that must be given comes first.
-_OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
-SERVICES = tuple(_OPTIONS)
-#: The most minutes, and the highest price or speed, that can be meant.
-_LONGEST, _MOST = 999_999, 10**9
+SERVICES = tuple(schema.SERVICES)
 
 
 def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:
     """Read and check the table. ``limit`` (minutes) overrides. Raises ``ProjectError`` naming the line."""
     table = _Reader(tables, lines).read()
     if limit:
-        if not (limit.isascii() and limit.isdecimal() and len(limit) < 7 and 0 < int(limit) <= _LONGEST):
+        digits = limit.isascii() and limit.isdecimal() and len(limit) < 7
+        if not (digits and 0 < int(limit) <= schema.MOST_MINUTES):
             raise ProjectError("command line", f"--limit {limit} is no number of minutes", "--limit 300")
         table = replace(table, limit=int(limit), given=True)
     if table.room <= 0:
@@ -54,10 +47,11 @@ class _Reader(Tables):
         for name in ("command", "branch"):
             if table.get(name) == "":
                 raise self.error(("ci", name), f"{name} is empty", "leave it out for the default")
-        for name, least in (("limit", 1), ("setup", 0), ("unknown", 1)):
-            if not least <= table.get(name, least) <= _LONGEST:
-                raise self.error(("ci", name), f"{name} must be {least} at least, and {_LONGEST} at most")
-        if not _BRANCH.fullmatch(branch := table.get("branch", "main")):
+        for name, least in schema.LEAST_MINUTES.items():
+            if not least <= table.get(name, least) <= schema.MOST_MINUTES:
+                what = f"{name} must be {least} at least, and {schema.MOST_MINUTES} at most"
+                raise self.error(("ci", name), what)
+        if not schema.BRANCH.fullmatch(branch := table.get("branch", "main")):
             raise self.error(("ci", "branch"), f"{branch!r} is not a branch")
         if table.get("images") == []:
             raise self.error(
@@ -119,7 +113,8 @@ class _Reader(Tables):
 
     def executors(self, service: str) -> tuple[Executor, ...]:
         hint = "a letter, then letters, digits, '-' and '_', as jobs are called after it"
-        return tuple(self.executor(service, name) for name in self.named(("ci", service), _JOB, hint))
+        names = self.named(("ci", service), schema.EXECUTOR, hint)
+        return tuple(self.executor(service, name) for name in names)
 
     def executor(self, service: str, name: str) -> Executor:
         path = ("ci", service, name)
@@ -128,7 +123,7 @@ class _Reader(Tables):
         if docker not in schema.DOCKER_PLATFORMS:
             hint = nearest(docker, schema.DOCKER_PLATFORMS)
             raise self.error((*path, "docker"), f"docker = {docker!r} is not an OCI platform", hint)
-        for key in (_OPTIONS[service][0], "price"):
+        for key in (schema.SERVICES[service][0], "price"):
             if table.get(key) in (None, "", []):
                 raise self.error(path, f"executor {name} has no {key}", _EXAMPLE)
         emulated, speed = self.number(table, path, "emulated", 0.0), self.number(table, path, "speed", 1.0)
@@ -140,7 +135,7 @@ class _Reader(Tables):
             price=self.price(table, path, "price"),
             speed=speed,
             emulated=emulated,
-            options={key: table[key] for key in _OPTIONS[service] if key in table},
+            options={key: table[key] for key in schema.SERVICES[service] if key in table},
         )
 
     def price(self, table: Mapping[str, Any], path: tuple[str, ...], key: str) -> int:
@@ -149,6 +144,7 @@ class _Reader(Tables):
 
     def number(self, table: Mapping[str, Any], path: tuple[str, ...], key: str, default: float) -> float:
         value = table.get(key, default)
-        if not 0 <= value <= _MOST:
-            raise self.error((*path, key), f"{key} must be a number, 0 at least, and {_MOST} at most")
+        if not 0 <= value <= schema.MOST_PRICE:
+            what = f"{key} must be a number, 0 at least, and {schema.MOST_PRICE} at most"
+            raise self.error((*path, key), what)
         return float(value)

@@ -358,6 +358,11 @@ FAULTS = {
         "stages.toml:{1}: network must be a string",
     ),
     "string for a boolean": (STAGE + 'archive = "yes"\n', "stages.toml:{2}: archive must be true or false"),
+    "replacement that is a number, of an alternative not chosen": (
+        STAGE + "[stages.blas.alternatives.a]\ncontexts = {{ redis = 7 }}\n".format(),
+        "stages.toml:{3}: 7 is neither an image nor a stage\n"
+        '  write "debian:trixie" = "mirror.example.com/debian:trixie", or the name of a stage',
+    ),
     "stage is no table": ("[stages]\nblas = 3\n", "stages.toml:{1}: stages.blas must be a table"),
     "stage twice": (
         STAGE + STAGE,

@@ -101,10 +101,7 @@ def test_a_field_that_only_one_side_has_is_found(monkeypatch: pytest.MonkeyPatch
     assert derived.differences("doit x --json", {"nodes": []}) == {"schema", "nodes[].a", "nodes[].b[].c"}
 
 
-def test_every_key_and_setting_has_a_meaning() -> None:
-    assert {name: set(table) for name, table in schema.MEANINGS.items()} == {
-        name: set(table) for name, table in schema.TABLES.items()
-    }
+def test_every_table_has_a_title_and_every_setting_a_meaning() -> None:
     assert set(derived.TITLES) == set(schema.TABLES)
     assert set(schema.SETTING_MEANINGS) == {*schema.SETTINGS, *schema.ELSEWHERE}
 
@@ -112,6 +109,7 @@ def test_every_key_and_setting_has_a_meaning() -> None:
 def test_pages_have_every_key_setting_command_and_status() -> None:
     toml = derived.stages_toml()
     assert all(f"`{key}`" in toml for table in schema.TABLES.values() for key in table)
+    assert "| `network` | a string | The network of RUN instructions. Values: `default`, `none`." in toml
     settings = derived.settings()
     assert all(f"`{name}=VALUE`" in settings for name in schema.SETTINGS)
     assert "`STAGEGRAPH_ENGINE_DIR`" in settings
