@@ -13,8 +13,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stagegraph import editor_schema, errors, schema
-from stagegraph.settings import ENV_PREFIX
+from stagegraph import errors
+from stagegraph.project import editor_schema, schema
+from stagegraph.project.settings import ENV_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

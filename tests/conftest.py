@@ -15,9 +15,9 @@ from jsonschema import Draft4Validator
 from kit import Registry, serving
 from machines import engine
 
-from stagegraph import config
-from stagegraph.editor_schema import document
-from stagegraph.model import Project
+from stagegraph.project import loader
+from stagegraph.project.editor_schema import document
+from stagegraph.project.model import Project
 
 
 @pytest.fixture
@@ -42,17 +42,17 @@ def platform(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session", autouse=True)
 def fits_the_schema() -> Iterator[None]:
     """Let each file that the loader accepts be checked by the schema, too."""
-    validator, load = Draft4Validator(document()), config.load
+    validator, load = Draft4Validator(document()), loader.load
 
     @functools.wraps(load)
     def checked(
         root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None
     ) -> Project:
         project = load(root, cli, env)
-        tables, _ = config.parse(config.read(root))
+        tables, _ = loader.parse(loader.read(root))
         assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(tables)] == []
         return project
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "load", checked)
+        patch.setattr(loader, "load", checked)
         yield

@@ -30,8 +30,8 @@ from common import DOIT, PLATFORMS, REPOSITORY, call, engine, registry, rows
 
 from stagegraph.ci.model import MINUTE, PRICE, Executor, Pipeline
 from stagegraph.ci.pipelines import Plans
-from stagegraph.model import Node
-from stagegraph.session import Session
+from stagegraph.execution.workspace import Workspace
+from stagegraph.project.model import Node
 
 SCENARIOS = ("nothing built", "{stage} changed", "everything there")
 
@@ -229,7 +229,7 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.chdir(REPOSITORY)
-    plans = Plans(Session.open(REPOSITORY, {}).graph, limit=options.limit)
+    plans = Plans(Workspace.open(REPOSITORY, {}).graph, limit=options.limit)
     if not options.computed:
         nodes = len(half(shape(plans)).parents)
         print(f"Measured: {nodes} tiny stages of the shape of this project's for amd64\n")

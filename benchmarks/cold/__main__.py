@@ -14,15 +14,15 @@ import sys
 import time
 from pathlib import Path
 
+from stagegraph.audit.verify import again
 from stagegraph.errors import StagegraphError
-from stagegraph.model import Node
-from stagegraph.session import Session
-from stagegraph.verify import again
+from stagegraph.execution.workspace import Workspace
+from stagegraph.project.model import Node
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def seconds(session: Session, node: Node) -> float:
+def seconds(session: Workspace, node: Node) -> float:
     """How long a node takes to build. Raises ``StagegraphError``, also where it never was built."""
     records = {}
     for needed in (node, *session.graph.parents(node)):
@@ -48,7 +48,7 @@ def main() -> int:
     one, other = options.platforms
     total = [0.0, 0.0]
     try:
-        session = Session.open(ROOT, {})
+        session = Workspace.open(ROOT, {})
         goals = [Node(stage, other) for stage in ("stock", "stock-dev")]
         needed = [node.stage for node in session.graph.order(goals) if node.platform == other]
         print(f"{'stage':<20} {one:>10} {other:>10} {'ratio':>7}")

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from .steps import Step
 
 FILE = ".circleci/config.yml"
+
 #: What the setup workflow writes and then goes on with.
 CONTINUATION = "continue.yml"
+
 _ORB = "circleci/continuation@1.0.0"
+
 # All caches of a project can be one, whoever saves them: so the key says whose a cache is. The variable is
 # set for pull requests from forks only.
 _WHOSE = f"""\

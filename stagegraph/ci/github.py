@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from .steps import Step
 
 FILE = ".github/workflows/images.yml"
+
 # Dependabot's runs get no secrets either.
 _FOREIGN = (
     "github.event_name == 'pull_request'"
     " && github.event.pull_request.head.repo.full_name != github.repository"
     " || github.actor == 'dependabot[bot]'"
 )
+
 _ALL, _STATE = f"hashFiles('{steps.KEYS}/all')", f"hashFiles('{steps.STATE}')"
 
 

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ProjectError
-from ..report import human_time
+from ..system.text import human_time
 from .model import COST, MINUTE, Job, Pipeline
 
 if TYPE_CHECKING:
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
 #: Rounds of moves; each is over all units. Searches end after three or four.
 _ROUNDS = 12
+
 #: Costs that round to the same multiple of it are the same: a thousandth of a cent.
 _STEP = COST // 10**5
+
 #: Cost in such steps, number of jobs, milliseconds until all is done.
 Score = tuple[float, int, int]
+
 #: Of a plan that cannot be.
 _NEVER: Score = (math.inf, 0, 0)
 

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..model import Node
+    from ..project.model import Node
 
 #: Milliseconds in a minute; parts of the table's unit of price; and a cost that is one such unit.
 MINUTE, PRICE = 60_000, 10**9
+
 COST = MINUTE * PRICE
+
 #: How much of a job's time limit is planned with, and after how much of it a build is ended, so that what is
 #: finished can still be saved; in percent.
 PLANNED, STOPPED = 85, 95

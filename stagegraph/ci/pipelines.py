@@ -5,17 +5,20 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .. import asked, config
 from ..errors import ProjectError, nearest
-from ..graph import host_platform
-from . import circleci, github, jobs, table, times, work
+from ..graph import goals
+from ..oci.platform import host_platform
+from ..project import loader
+from . import circleci, durations, github, jobs
+from . import config as table
+from . import units as work
 from .model import Goals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ..graph import Graph
-    from ..model import Node
+    from ..graph.graph import Graph
+    from ..project.model import Node
     from .model import Pipeline, Table, Unit
 
 #: By the names that ``table.SERVICES`` has.
@@ -27,9 +30,9 @@ class Plans:
 
     def __init__(self, graph: Graph, *, limit: str = "") -> None:
         self.graph, self.project = graph, graph.project
-        tables, lines = config.parse(config.read(self.project.root))
+        tables, lines = loader.parse(loader.read(self.project.root))
         self.table: Table = table.read(tables, lines, limit=limit)
-        where, known = lines.where("ci", "images"), asked.named(graph, tests=True)
+        where, known = lines.where("ci", "images"), goals.named(graph, tests=True)
         words = self._words(where, known)
         self.goals = list(dict.fromkeys(node for word in words for node in known[word]))
         self.named = self._images(words, where)
@@ -72,8 +75,8 @@ class Plans:
         )
 
     @cached_property
-    def times(self) -> times.Times:
-        return times.read(self.project.root, host_platform())
+    def times(self) -> durations.Times:
+        return durations.read(self.project.root, host_platform())
 
     def units(self, service: str) -> list[Unit]:
         executors = self.table.services[service]
@@ -140,7 +143,7 @@ def text(tree: dict[str, Any], command: str) -> str:
 
     Dumper.add_representer(str, string)
     body = yaml.dump(tree, Dumper=Dumper, sort_keys=False, width=10**6, allow_unicode=True)
-    return f"{HEADER}{command}`; what it is made from is stages.toml and {times.FILE}.\n{body}"
+    return f"{HEADER}{command}`; what it is made from is stages.toml and {durations.FILE}.\n{body}"
 
 
 #: How a generated file begins; one that does not is somebody's own and is not overwritten.

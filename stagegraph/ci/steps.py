@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 #: Where key files are written, and where a job finds what earlier ones hand on.
 KEYS, HANDOVER = "cache-keys", "handover"
+
 #: The file that says what is in ``cache/``: with the same in it, a cache needs no second saving. What was
 #: found damaged counts, since that was saved.
 STATE = f"{KEYS}/state"
+
 #: The variable that holds the user's name at the registry.
 USER = "REGISTRY_USER"
+
 _WIDTH = 100
 
 

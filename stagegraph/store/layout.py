@@ -27,17 +27,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import record as records
 from ..errors import LinkError, StagegraphError, StoreError
-from ..files import reading, writing
-from ..key import is_digest
+from ..oci import documents
+from ..oci.digest import is_digest
+from ..system.files import reading, writing
+from . import record as records
 from .folder import Folder
 from .locks import Locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ..record import Record
+    from .record import Record
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -46,6 +47,7 @@ _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _TICK = 50_000_000
 
 _Mark = list[int]
+
 _Marks = dict[str, _Mark]  # size, times and inode of blobs that have been read, by digest
 
 
@@ -199,7 +201,10 @@ class LayoutStore:
         new: _Marks = {}
         try:
             intact = [self._intact(digest, size, new) for digest, size in self._image_blobs(record)]
-            return all(intact) and records.visible(self.config(record)) == (record.files, record.image)
+            return all(intact) and records.content_digests(self.config(record)) == (
+                record.files,
+                record.image,
+            )
         except StoreError:
             return False
         finally:
@@ -219,7 +224,7 @@ class LayoutStore:
                     found += (f"blob {digest} {fault}",)
                     if digest == record.digest:  # it alone says which blobs there should be
                         return found
-            if not found and records.visible(self.config(record)) != (record.files, record.image):
+            if not found and records.content_digests(self.config(record)) != (record.files, record.image):
                 found += ("its record says other files or another configuration than its image has",)
         except StoreError as error:
             found += (f"{error.where} {error.what}",)
@@ -385,7 +390,7 @@ class LayoutStore:
             with writing(folder):
                 (folder / "blobs").symlink_to(Path("..", "..", "blobs"))
                 (folder / "oci-layout").write_bytes(_LAYOUT)
-                index = {"schemaVersion": 2, "mediaType": records.INDEX, "manifests": [*entries]}
+                index = {"schemaVersion": 2, "mediaType": documents.INDEX, "manifests": [*entries]}
                 (folder / "index.json").write_text(json.dumps(index))
             yield folder
 
@@ -441,7 +446,7 @@ class LayoutStore:
         """Write ``index.json`` from the records whose manifests are here, under a lock."""
         with self.locks.named("index"):
             entries = [_index_entry(record) for record in self.list() if self._is_here(record.digest)]
-            index = {"schemaVersion": 2, "mediaType": records.INDEX, "manifests": entries}
+            index = {"schemaVersion": 2, "mediaType": documents.INDEX, "manifests": entries}
             self.folder.write("index.json", json.dumps(index, indent=1).encode())
 
     def sizes(self, record: Record) -> int:

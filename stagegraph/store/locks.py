@@ -17,7 +17,7 @@ import weakref
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError, StoreError
-from ..files import writing
+from ..system.files import writing
 from .folder import Folder, flock
 
 if TYPE_CHECKING:

@@ -16,23 +16,27 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import record as records
 from ..errors import LoginError, RefusedError, StagegraphError, StoreError
-from .remote import Remote, last_line, sha256
-from .workers import Workers
+from ..oci import documents
+from ..oci.digest import sha256
+from ..system.workers import Workers
+from . import record as records
+from .repository import Remote, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from ..model import Node
-    from ..record import Record
+    from ..project.model import Node
     from .layout import LayoutStore
+    from .record import Record
 
 #: Look-ups and pushes at once, and pushes that may wait before who builds waits for one.
 LOOKUPS, PUSHES, WAITING = 8, 2, 16
+
 #: How many images in a row may fail to come, all tries spent, before the registry is left alone.
 SPOILED = 2
+
 #: Seconds between two words on pushes that are waited for.
 QUIET = 30.0
 
@@ -220,7 +224,7 @@ class RegistryStore:
             if self._shut():
                 return
             digest, size = self.layout.add_blob(self.layout.document(record))
-            entry = {"mediaType": records.INDEX, "digest": digest, "size": size}
+            entry = {"mediaType": documents.INDEX, "digest": digest, "size": size}
             reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
             self.remote.send(self.layout, entry, reference)
 

@@ -26,17 +26,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
-from ..tools import environment, popen
+from ..system.processes import environment, popen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 #: Seconds without a sign of life after which a registry is taken to be down.
 PATIENCE = 5.0
+
 #: Seconds that one call may wait in all because the registry asks for it or stumbles.
 WAITS = 60.0
+
 #: How often a call is made; between two of them 1, 2, 4 seconds.
 TRIES = 4
+
 #: Seconds in which no byte of a copy may move while the registry answers others: it may take in a large blob.
 STALLED = 300.0
 
@@ -71,10 +74,14 @@ _KINDS: tuple[tuple[str, Kind], ...] = (
         "refused",
     ),
 )
+
 _QUIET = re.compile(rb"^time=\S+ level=(?:debug|info|trace) ")
+
 # It tries other formats, which the digest rules out, and then speaks of these only.
 _REASON = re.compile(rb'Upload of manifest[^\n]* failed: ([^\n]*?)"?$', re.MULTILINE)
+
 _AFTER = re.compile(rb"Retry-After' header \\?\"(\d+)")
+
 _SLEEPS = re.compile(rb"Too many requests to .*: sleeping for (\d+)")
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from stagegraph.record import INDEX
+from stagegraph.oci.documents import INDEX
 
 #: Lines for the end of pytest's report, one group a test.
 SUMMARY = pytest.StashKey[list[str]]()

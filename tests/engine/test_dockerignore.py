@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plain import build
 
-from stagegraph.context import Selection, ignore_file
+from stagegraph.context.selection import Selection, ignore_file
 from stagegraph.errors import ContextError
 
 pytestmark = pytest.mark.engine

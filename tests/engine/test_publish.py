@@ -12,7 +12,7 @@ import pytest
 from derived import differences
 from kit import FOREIGN, NATIVE, Project, Registry, header
 
-from stagegraph.store.remote import keeps_types
+from stagegraph.store.repository import keeps_types
 
 pytestmark = pytest.mark.engine
 

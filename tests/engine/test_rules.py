@@ -8,8 +8,8 @@ import pytest
 from kit import NATIVE
 from plain import Content, build, digest
 
-from stagegraph.context import Selection, ignore_file
-from stagegraph.dockerfile import analyse
+from stagegraph.context.selection import Selection, ignore_file
+from stagegraph.dockerfile.analysis import analyse
 from stagegraph.errors import StagegraphError
 
 pytestmark = pytest.mark.engine

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from kit import DODO, Project, Registry, header, serving
 
-from stagegraph import retention
+from stagegraph.prune import registry as retention
 
 pytestmark = pytest.mark.engine
 

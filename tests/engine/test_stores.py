@@ -17,12 +17,13 @@ import pytest
 import zstandard
 from kit import NATIVE, Project, Registry, header, image_id
 
-from stagegraph import key as keys
-from stagegraph import retention
-from stagegraph.key import Input
-from stagegraph.model import Node
-from stagegraph.record import MANIFEST, Record, visible
+from stagegraph.keys import inputs as keys
+from stagegraph.keys.inputs import Input
+from stagegraph.oci.documents import MANIFEST
+from stagegraph.project.model import Node
+from stagegraph.prune import registry as retention
 from stagegraph.store.layout import LayoutStore
+from stagegraph.store.record import Record, content_digests
 from stagegraph.store.registry import RegistryStore
 
 pytestmark = pytest.mark.engine
@@ -193,7 +194,7 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
         "layers": layers,
     }
     digest, size = store.add_blob(json.dumps(manifest).encode())
-    files, whole = visible(config)
+    files, whole = content_digests(config)
     inputs = (Input("schema", "", repr(kinds)),)
     made = Record(
         key=keys.digest(inputs),

@@ -11,9 +11,10 @@ import pytest
 from images import MACHINE, OCI, ROOT, build, doit
 from kit import Registry
 
-from stagegraph.model import Node
-from stagegraph.session import Session
-from stagegraph.store import engine
+from stagegraph.docker import engine
+from stagegraph.execution.workspace import Workspace
+from stagegraph.project.model import Node
+from stagegraph.store import export
 
 pytestmark = pytest.mark.stock
 
@@ -23,12 +24,12 @@ TEST = ["python", "-B", "-m", "unittest", "--failfast", "test_stock"]
 
 def programs(platform: str, folder: Path) -> Path:
     """The folder ``/test`` of the image that the test of stock left in ``cache/``."""
-    session = Session.open(ROOT, {})
+    session = Workspace.open(ROOT, {})
     node = Node("stock-test", platform)
     record = session.layout.find(session.graph.key(node))
     assert record is not None
     tag = f"stagegraph-test/programs:{platform}"
-    engine.load(session.layout, record, tag)
+    engine.load(export.image_tar(session.layout, record, tag), export.image_ids(session.layout, record), tag)
     where = f"--platform=linux/{OCI[platform]}"
     made = run("docker", "create", "--pull=never", where, tag, "none").strip()
     run("docker", "cp", "--quiet", f"{made}:/test", str(folder))

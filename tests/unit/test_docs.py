@@ -14,7 +14,8 @@ import pytest
 import terminal
 from helpers import write
 
-from stagegraph import errors, schema
+from stagegraph import errors
+from stagegraph.project import schema
 
 pytestmark = pytest.mark.unit
 

@@ -10,8 +10,15 @@ import pytest
 pytestmark = pytest.mark.unit
 
 CORE = (
-    *("model", "config", "references", "names", "dockerfile", "graph", "key", "plan", "record"),
-    "programs",
+    *(
+        "project.model",
+        "project.loader",
+        "oci.reference",
+        "dockerfile.analysis",
+        "keys.inputs",
+        "keys.explain",
+    ),
+    *("graph.graph", "graph.names", "graph.native", "execution.plan", "store.record"),
 )
 FORBIDDEN = (
     "subprocess",
@@ -41,7 +48,7 @@ def _is_one(name: str) -> bool:
 
 
 def test_the_test_sees_what_is_imported() -> None:
-    code = "import sys; import stagegraph.tools; print('subprocess' in sys.modules)"
+    code = "import sys; import stagegraph.system.processes; print('subprocess' in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
 
@@ -50,7 +57,8 @@ def test_a_run_pays_for_no_command_that_it_does_not_use() -> None:
     # doit comes first: it imports pdb, and from Python 3.14 on that imports asyncio and concurrent.futures
     code = (
         "import sys, doit.doit_cmd; old = set(sys.modules)\n"
-        "import stagegraph.tasks, stagegraph.session, stagegraph.build, stagegraph.resolve\n"
+        "import stagegraph.cli.tasks, stagegraph.execution.workspace\n"
+        "import stagegraph.build.builder, stagegraph.docker.imagetools\n"
         "print(*set(sys.modules) - old)"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
@@ -60,10 +68,10 @@ def test_a_run_pays_for_no_command_that_it_does_not_use() -> None:
         "concurrent.futures",
         "zstandard",
         "docker",
-        "stagegraph.verify",
-        "stagegraph.sizes",
-        "stagegraph.outdated",
+        "stagegraph.audit.verify",
+        "stagegraph.audit.sizes",
+        "stagegraph.audit.outdated",
     }
-    unwanted |= {"stagegraph.builders"}  # asked where something is to be built
+    unwanted |= {"stagegraph.build.placement"}  # asked where something is to be built
     loaded = set(done.stdout.split())
-    assert "stagegraph.build" in loaded and not loaded & unwanted
+    assert "stagegraph.build.builder" in loaded and not loaded & unwanted

@@ -33,7 +33,12 @@ def test_they_are_the_checks_of_ci() -> None:
 def test_tests_run_before_a_push_and_the_others_before_a_commit() -> None:
     late = ("sphinx-build", "pytest")
     stages = {hook["entry"].rpartition("./run ")[2].split()[0]: hook["stages"] for hook in hooks()}
-    assert stages == {"ruff": ["pre-commit"], "mypy": ["pre-commit"], **{name: ["pre-push"] for name in late}}
+    assert stages == {
+        "ruff": ["pre-commit"],
+        "mypy": ["pre-commit"],
+        "lint-imports": ["pre-commit"],
+        **{name: ["pre-push"] for name in late},
+    }
 
 
 def test_they_need_no_engine_and_look_at_the_whole_project() -> None:

@@ -1,0 +1,1 @@
+"""One node -> one call of buildx -> one image in ``cache/``."""

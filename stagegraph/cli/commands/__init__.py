@@ -1,0 +1,1 @@
+"""One doit command per file."""

@@ -1,0 +1,68 @@
+"""``doit lock``: takes today's packages, or what tags of images name now. Nothing else changes the lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...errors import ProjectError, nearest
+from .base import OPT_JSON, Command, print_json
+
+if TYPE_CHECKING:
+    from ...execution.workspace import Workspace
+    from ...graph.lock import Renewal
+
+_KINDS = ("archive", "images")
+
+
+class Lock(Command):
+    doc_purpose = "renew stages.lock: the archive's stamp, or pinned images"
+    doc_usage = "archive | images [REFERENCE ...]"
+    doc_description = (
+        "archive: the stamp of the package archive becomes today's date (UTC), so that the next run installs "
+        "today's packages wherever a stage installs any.\n\n"
+        "images: references pinned in stages.lock, or those that are named, are resolved again; what has "
+        "moved is pinned to what it names now. All are resolved before anything is written.\n\n"
+        "Prints what was and what is. With locked=1 it is an error. Commit stages.lock afterwards."
+    )
+    cmd_options = (OPT_JSON,)
+
+    def _execute(self, json: bool, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json)
+
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
+        kind, references = (words[0], words[1:]) if words else ("", [])
+        if kind not in _KINDS:
+            what = f"doit lock {kind!r}" if kind else "doit lock: what is to be renewed?"
+            raise ProjectError("command line", what, nearest(kind, _KINDS))
+        if kind == "archive":
+            if references:
+                raise ProjectError("command line", "doit lock archive takes no more words", "")
+            old, new = session.graph.lock.renew_archive()
+            if "json" in flags:
+                print_json({"schema": 1, "archive": {"old": old or None, "new": new}})
+            else:
+                print(f"same   archive  {new}" if old == new else f"moved  archive  {old or 'none'} -> {new}")
+            return 0
+        renewals = session.graph.lock.renew_images(references)
+        if "json" in flags:
+            print_json({"schema": 1, "images": [item._asdict() for item in renewals]})
+        else:
+            print("\n".join(map(text, renewals)) or "no image is pinned")
+        return 0
+
+
+def text(item: Renewal) -> str:
+    """One line for an image that is what it was; for one that has moved, each digest that did."""
+    if not item.moved:
+        return f"same   {item.reference}  {item.new.get('index', '')}".rstrip()
+    names = [name for name in {**item.old, **item.new} if item.old.get(name) != item.new.get(name)]
+    width = max(map(len, names))
+    lines = [
+        f"       {name:<{width}}  {_shown(item.old.get(name))} -> {_shown(item.new.get(name))}"
+        for name in names
+    ]
+    return "\n".join([f"moved  {item.reference}", *lines])
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)

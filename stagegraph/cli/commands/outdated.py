@@ -1,0 +1,123 @@
+"""``doit outdated``: which packages of finished images have newer versions now."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...audit.outdated import outdated
+from ...docker import engine
+from ...errors import EngineError, ProjectError, StagegraphError, nearest
+from .base import OPT_JSON, Command, print_json
+
+if TYPE_CHECKING:
+    from ...audit.outdated import Package
+    from ...execution.workspace import Workspace
+    from ...project.model import Project
+
+_TIMEOUT = {
+    "name": "timeout",
+    "short": "",
+    "long": "timeout",
+    "type": int,
+    "default": 300,
+    "help": "seconds that an image may take",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of asking one image; ``error`` if it could not be asked."""
+
+    image: str
+    tag: str
+    packages: tuple[Package, ...] = ()
+    error: StagegraphError | None = None
+
+
+class Outdated(Command):
+    doc_purpose = "show which packages of finished images have newer versions"
+    doc_usage = "[IMAGE:PLATFORM | IMAGE ...]"
+    doc_description = (
+        "Starts a throw-away container of the finished image that the engine has, on its platform and with "
+        "network, and asks its own apt which packages its archives have in newer versions; those of security "
+        "archives come first. Without arguments: every image that the engine has. The image stays as it is; "
+        "'doit lock archive' and a run make it anew with today's packages.\n\n"
+        "Exit status 0 whether or not there are any, else that of the first image that could not be asked."
+    )
+    cmd_options = (OPT_JSON, _TIMEOUT)
+
+    def _execute(self, json: bool, timeout: int, pos_args: list[str] | None = None) -> int:
+        self.timeout = timeout
+        return self.run(pos_args, json=json)
+
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
+        if self.timeout <= 0:
+            raise ProjectError("command line", f"--timeout={self.timeout}: must be 1 or more")
+        found: list[Found] = []
+        for image, platform in wanted(session.project, words):
+            tag = session.project.tag(image, platform)
+            if not words and engine.image_id(tag) is None:
+                print(f"   {image}:{platform}: the engine has no {tag}", file=sys.stderr)
+                continue
+            found.append(_ask(session.project, image, platform, self.timeout))
+            if error := found[-1].error:
+                print(f"ERROR: {found[-1].image}: {error}", file=sys.stderr)
+            elif "json" not in flags:
+                print(text(found[-1]), flush=True)
+        if "json" in flags:
+            print_json({"schema": 1, "images": [facts(item) for item in found]})
+        if not found:
+            raise EngineError("docker", "the engine has none of the images", "build one first; doit list")
+        return next((item.error.exit_status for item in found if item.error), 0)
+
+
+def wanted(project: Project, words: list[str]) -> list[tuple[str, str]]:
+    """Images and platforms for words of a command line. Raises ``ProjectError`` with the nearest word."""
+    known = {f"{i.name}:{p}": (i.name, p) for i in project.images.values() for p in i.platforms}
+    found: list[tuple[str, str]] = []
+    for word in words:
+        matches = [pair for name, pair in known.items() if word in (name, pair[0])]
+        if not matches:
+            raise ProjectError("command line", f"no image {word!r}", nearest(word, [*known, *project.images]))
+        found += matches
+    return list(dict.fromkeys(found if words else known.values()))
+
+
+def _ask(project: Project, image: str, platform: str, timeout: float) -> Found:
+    name, tag = f"{image}:{platform}", project.tag(image, platform)
+    print(f"   {name}: asking its apt", file=sys.stderr, flush=True)
+    try:
+        packages = outdated(tag, project.platforms[platform].docker, timeout)
+        return Found(name, tag, tuple(packages))
+    except StagegraphError as error:
+        return Found(name, tag, error=error)
+
+
+def text(found: Found) -> str:
+    """A table of the packages below the image's name."""
+    urgent = sum(package.security for package in found.packages)
+    count = len(found.packages)
+    noun = "package has a newer version" if count == 1 else "packages have newer versions"
+    title = f"{found.image}  {count or 'no'} {noun}{f', {urgent} for security' if urgent else ''}"
+    rows = [
+        (
+            "security" if p.security else "",
+            f"{p.name}:{p.arch}",
+            p.installed,
+            "->",
+            p.available,
+            ",".join(p.suites),
+        )
+        for p in found.packages
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def facts(found: Found) -> dict[str, object]:
+    packages = [{**p._asdict(), "security": p.security} for p in found.packages]
+    error = str(found.error) if found.error else None
+    return {"image": found.image, "tag": found.tag, "error": error, "packages": packages}

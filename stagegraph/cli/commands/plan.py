@@ -1,0 +1,104 @@
+"""``doit plan``: what a run would reuse, pull and build, and why; builds nothing, needs no engine.
+
+What ``stages.lock`` lacks is pinned, as by every command that computes keys; ``locked=1`` forbids it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import OPT_JSON, OPT_KEEP_GOING, Command, flag, print_json
+
+if TYPE_CHECKING:
+    from ...audit.sizes import Size
+    from ...execution.plan import Step
+    from ...execution.workspace import Workspace
+    from ...project.model import Node
+
+
+class Plan(Command):
+    doc_purpose = "show what would be reused, pulled and built, and why"
+    doc_description = (
+        "For every node in the order of work: reuse, pull or build, and the first input that differs "
+        "from the node's last known build. Without arguments: for every node. Needs no engine.\n\n"
+        "--keep-going leaves out nodes whose Dockerfile or files are broken; without it these end it.\n\n"
+        "--sizes adds how large each known image is, compressed as it is stored: its own layers, and all "
+        "with those that it has from its FROM."
+    )
+    cmd_options = (
+        OPT_JSON,
+        OPT_KEEP_GOING,
+        flag("sizes", "show the size of each image and of its own layers"),
+    )
+
+    def _execute(self, json: bool, keep_going: bool, sizes: bool, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json, keep_going=keep_going, sizes=sizes)
+
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
+        from .. import tasks
+
+        goals = tasks.resolve_goals(words, tests=True, keep_going="keep_going" in flags)
+        steps = session.plan(goals.nodes)
+        sizes: dict[Node, Size] | None = None
+        if "sizes" in flags:
+            from ...audit.sizes import sizes as measured
+
+            sizes = measured(session, steps)
+        if "json" in flags:
+            nodes = [_facts(step, sizes) for step in steps]
+            print_json({"schema": 1, "nodes": nodes, "left_out": goals.facts()})
+            return goals.status
+        width = max((len(str(step.node)) for step in steps), default=0)
+        for step in steps:
+            usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
+            print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
+            for change in step.changes[1:]:
+                print(f"{'':<{width + 9}}also {change}")
+        print(total(steps, len(goals.facts())))
+        return goals.status
+
+
+def total(steps: list[Step], left_out: int = 0) -> str:
+    """How many images there are to build, pull and reuse: platforms may share a key, which is made once.
+
+    ``left_out`` is how many nodes cannot be looked at.
+    """
+    from ...system.text import human_time
+
+    made: dict[str, list[Step]] = {"build": [], "pull": [], "reuse": []}
+    for step in {step.key: step for step in reversed(steps)}.values():
+        made[step.decision].append(step)
+    said = ", ".join(f"{len(made[decision])} to {decision}" for decision in made)
+    said += f", {left_out} left out" if left_out else ""
+    known = [step.seconds for step in made["build"] if step.seconds]
+    if not known:
+        return said
+    unknown = len(made["build"]) - len(known)
+    rest = f", {unknown} of unknown duration" if unknown else ""
+    return f"{said}; {human_time(sum(known))} one by one, as long as the last builds took{rest}"
+
+
+def _size(step: Step, sizes: dict[Node, Size] | None) -> str:
+    if sizes is None or step.node not in sizes:
+        return ""
+    from ...system.text import human_size
+
+    size = sizes[step.node]
+    own = "an unknown part" if size.own is None else human_size(size.own)
+    return f" [own layers {own}, image {human_size(size.image)}]"
+
+
+def _facts(step: Step, sizes: dict[Node, Size] | None) -> dict[str, object]:
+    """``sizes`` is None where they were not asked for."""
+    facts: dict[str, object] = {
+        "node": str(step.node),
+        "key": step.key,
+        "decision": step.decision,
+        "reason": step.reason,
+        "changes": [str(change) for change in step.changes],
+        "seconds": step.seconds,
+    }
+    if sizes is not None:
+        size = sizes.get(step.node)
+        facts |= {"own_bytes": size.own if size else None, "image_bytes": size.image if size else None}
+    return facts

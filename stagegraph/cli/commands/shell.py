@@ -1,0 +1,54 @@
+"""``doit shell``: a shell in the image of any node, tagged or not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from ...errors import EmulationError, ProjectError
+from ...system.processes import environment, run
+from .base import Command
+
+if TYPE_CHECKING:
+    from ...execution.workspace import Workspace
+
+
+class Shell(Command):
+    doc_purpose = "enter the image of a node, as it is in cache/"
+    doc_usage = "STAGE:PLATFORM"
+    doc_description = (
+        "Starts sh in a container of the node's image, which need not have a final tag: that of a stage, or "
+        "one whose test failed. The container is removed afterwards."
+    )
+    cmd_options = ()
+
+    def _execute(self, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args)
+
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:  # noqa: ARG002 - it has none
+        from ...build.placement import unregistered
+        from ...docker import config, containers
+        from .. import tasks
+
+        nodes = tasks.resolve_goals(words).nodes if len(words) == 1 else []
+        if len(nodes) != 1:
+            raise ProjectError("command line", "shell takes one node", "doit shell stock:amd64")
+        docker = session.project.platforms[nodes[0].platform].docker
+        if config.host() == config.DEFAULT and unregistered([docker]):
+            what = f"this machine does not run programs for {docker}, wherever they were built"
+            raise EmulationError(str(nodes[0]), what, "./run doctor has the command that registers QEMU")
+        with session.loaded(nodes[0]) as (tag, record):
+            container = [f"--platform={record.docker}", "--entrypoint=sh", tag]
+            name = tag.rpartition(":")[2]
+            command = ["docker", "run", f"--name={name}", "--interactive"]
+            command += ["--tty"] if sys.stdin.isatty() else []
+            try:
+                status = subprocess.run([*command, *container], env=environment(), check=False).returncode
+            finally:  # an interrupt ends docker's client alone
+                containers.remove_container(name)
+            # it is also the status of a shell whose last command was not found
+            if status in (126, 127) and run(["docker", "run", "--rm", *container, "-c", ":"]).returncode:
+                what = "there is no shell in this image"
+                raise ProjectError(str(nodes[0]), what, "an artifact holds files alone")
+        return status

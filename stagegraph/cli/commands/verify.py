@@ -1,0 +1,86 @@
+"""``doit verify``: whether ``cache/`` is intact, and with ``--rebuild`` whether it can be made again."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from typing import TYPE_CHECKING
+
+from .base import OPT_JSON, Command, flag, print_json
+
+if TYPE_CHECKING:
+    from ...audit.verify import Finding
+    from ...execution.workspace import Workspace
+
+
+class Verify(Command):
+    doc_purpose = "check cache/; with --rebuild: build again and compare"
+    doc_description = (
+        "Reads every blob and record that cache/ has of the nodes asked for and of all they stand on, and "
+        "says what is bad: a blob with other content than its digest says, a record whose inputs do not hash "
+        "to its key. Bad blobs are set aside; the next run fetches or makes them anew.\n\n"
+        "With --rebuild each of these nodes is built again, without the builder's cache, on its recorded "
+        "parents, and compared: 'same' if the image has the recorded digest, 'differs' with each file and "
+        "each value of the configuration that is another. cache/ stays as it is. DOCKER_HOST or "
+        "builder=NAME choose the engine that builds: so is compared what two engines make of the same "
+        "stages.\n\n"
+        "A node that cache/ has no record of is 'unchecked'. Exit status 1 if anything is bad, differs or "
+        "could not be built, if a node that was named is unchecked, or if all are."
+    )
+    cmd_options = (OPT_JSON, flag("rebuild", "build again without the builder's cache and compare"))
+
+    def _execute(self, json: bool, rebuild: bool, pos_args: list[str] | None = None) -> int:
+        return self.run(pos_args, json=json, rebuild=rebuild)
+
+    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
+        from ...audit import verify
+        from .. import tasks
+
+        goals = tasks.resolve_goals(words)
+        look = verify.rebuild if "rebuild" in flags else verify.check
+        findings: list[Finding] = []
+        try:
+            for finding in look(session, goals.nodes):
+                session.report.close()  # the live display takes standard output too
+                findings.append(finding)
+                if "json" not in flags:
+                    print(text(finding), flush=True)
+        finally:  # an engine that went away is no reason to keep back what was found until then
+            session.report.close()
+            if "json" in flags:
+                print_json({"schema": 1, "nodes": [facts(finding) for finding in findings]})
+        print(_total(findings), file=sys.stderr)
+        passed = verify.passed(findings, set(goals.nodes) if words else set())
+        return goals.status or (0 if passed else 1)
+
+
+def text(finding: Finding) -> str:
+    """A finding for people; files and values below the layer or part that they stand in."""
+    lines = [f"{finding.result}  {finding.node}"]
+    lines += [f"  {line}" for note in finding.notes for line in note.splitlines()]
+    if finding.result == "differs":
+        lines.append(f"  {finding.recorded} -> {finding.rebuilt}")
+    for (layer, where), group in itertools.groupby(finding.differences, key=lambda d: (d.layer, d.where)):
+        title = where if layer is None else f"layer {layer}: {where}".removesuffix(": ")
+        lines.append(f"  {title}")
+        lines += [f"    {d.change:<11}  {' '.join(filter(None, [d.name, f'({d.detail})']))}" for d in group]
+    return "\n".join(lines)
+
+
+def facts(finding: Finding) -> dict[str, object]:
+    return {
+        "node": str(finding.node),
+        "key": finding.key,
+        "result": finding.result,
+        "notes": list(finding.notes),
+        "recorded": finding.recorded or None,
+        "rebuilt": finding.rebuilt or None,
+        "differences": [difference._asdict() for difference in finding.differences],
+    }
+
+
+def _total(findings: list[Finding]) -> str:
+    results = [finding.result for finding in findings]
+    return (
+        ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(results)) or "nothing there"
+    )

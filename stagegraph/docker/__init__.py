@@ -1,0 +1,1 @@
+"""All that talks to Docker: the engine, containers, registry look-ups by buildx, progress."""

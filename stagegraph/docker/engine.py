@@ -1,0 +1,139 @@
+"""The engine: where final images land, tagged, for ``docker run``.
+
+Whether an image is there is asked at every start of ``doit``; importing the docker SDK takes longer than all
+else together, so that one question goes to the engine's socket directly (Docker Engine API,
+``GET /images/{name}/json``). Everything else goes through the SDK.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ..errors import DiskFullError, EngineError
+from .config import host
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+_TIMEOUT = 10.0
+
+
+def image_id(reference: str) -> str | None:
+    """The engine's id of a tagged image, or None where it has none. Raises ``EngineError`` if it is down."""
+    address = host()
+    if not address.startswith("unix://"):
+        return _sdk_image_id(reference)
+    status, body = _get(address.removeprefix("unix://"), f"/images/{quote(reference)}/json")
+    if status == 404:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(body)
+        return str(found["Id"])
+    except (ValueError, KeyError):
+        raise EngineError(
+            "docker", f"the engine answered {status}: {body[:200].decode(errors='replace')}"
+        ) from None
+
+
+def _get(path: str, url: str) -> tuple[int, bytes]:
+    """Status and body of a GET over a Unix socket (HTTP/1.0: the body ends with the connection)."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_TIMEOUT)
+            connection.connect(path)
+            connection.sendall(f"GET {url} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            data = b"".join(iter(lambda: connection.recv(65536), b""))
+        head, _, body = data.partition(b"\r\n\r\n")
+        return int(head.split(maxsplit=2)[1]), body
+    except (OSError, ValueError, IndexError) as error:
+        raise EngineError(
+            f"unix://{path}",
+            f"no Docker engine answers: {error}",
+            "start Docker, or let ./run start one (./run doctor says what is there)",
+        ) from None
+
+
+def _sdk_image_id(reference: str) -> str | None:
+    import docker.errors
+
+    with connect() as client:
+        try:
+            return str(client.images.get(reference).id)
+        except docker.errors.ImageNotFound:
+            return None
+
+
+def connect() -> Any:
+    """A client of the SDK as a context manager. Raises ``EngineError``."""
+    import docker
+    import docker.errors
+
+    try:
+        client = docker.DockerClient(base_url=host(), timeout=600, use_ssh_client=True)
+    except (docker.errors.DockerException, ValueError) as error:  # an address that is none
+        raise EngineError(
+            host(), f"no Docker engine answers: {error}", "start Docker, or let ./run start one"
+        ) from None
+    return contextlib.closing(client)
+
+
+def has(reference: str, ids: Collection[str]) -> bool:
+    """Return whether ``reference`` in the engine is the image with one of these ids.
+
+    With the containerd image store an id is the digest of the manifest, with the older image store it is the
+    digest of the configuration. Raises ``EngineError``.
+    """
+    return image_id(reference) in ids
+
+
+class _Chunks:
+    """A readable body of unknown length; requests sends it in chunks."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._parts
+
+
+def load(image: Iterator[bytes], ids: Collection[str], reference: str) -> None:
+    """Load the tar of an image and tag it; the engine must then have it under one of ``ids`` (see ``has``).
+
+    The engine sets the tag when all of the image has arrived, never before. Raises ``EngineError``,
+    ``DiskFullError``.
+    """
+    import docker.errors
+    import requests.exceptions
+
+    with connect() as client:
+        try:
+            client.images.load(_Chunks(image))
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            if "no space left" in str(error):
+                raise DiskFullError(
+                    "docker",
+                    f"{reference} could not be loaded: {error}",
+                    "free space where Docker keeps its data",
+                ) from None
+            raise EngineError(
+                "docker",
+                f"{reference} could not be loaded: {error}",
+                "run again when the engine is up; the image is in cache/",
+            ) from None
+        loaded = image_id(reference)
+        if loaded not in ids:
+            raise EngineError(
+                "docker", f"{reference} was loaded, but the engine has {loaded} under that name", "run again"
+            )
+
+
+def untag(reference: str) -> None:
+    """Take a tag away; the image goes with its last one. Harmless where there is none."""
+    import docker.errors
+
+    with connect() as client, contextlib.suppress(docker.errors.APIError):
+        client.images.remove(reference)

@@ -1,0 +1,1 @@
+"""One run: what each node needs, and doing it."""

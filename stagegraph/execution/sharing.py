@@ -1,0 +1,76 @@
+"""``push=all``: the registry gets what a run found in ``cache/``, and all that it is made of.
+
+A run stops at the first image that is here and looks at none of its ancestors. Who changes a stage elsewhere
+needs those too: the parents of that stage, and of all that is based on it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from . import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..graph.graph import Graph
+    from ..project.model import Node
+    from ..store.layout import LayoutStore
+    from ..store.record import Record
+    from ..store.registry import RegistryStore
+
+
+class Sharing:
+    """Offers images to the registry, each under all keys that find it. Safe for threads."""
+
+    def __init__(self, graph: Graph, layout: LayoutStore, registry: RegistryStore) -> None:
+        self.graph, self.layout, self.registry = graph, layout, registry
+
+    def offer(self, node: Node, record: Record) -> None:
+        """Offer the image of a node that the run has come to. The record may be another node's."""
+        for known in self._known(node, record):
+            self.registry.offer(node, known)
+
+    def offer_all(self, nodes: Iterable[Node]) -> list[Node]:
+        """Offer what these nodes are made of, themselves included; those of it that are nowhere.
+
+        For the end of a run: nothing that comes later has to wait, so the pushes may queue up.
+        """
+        found = {node: self._held(node) for node in self.graph.order(list(nodes))}
+        for node, records in found.items():  # all look-ups side by side, then the answers
+            for key in [record.key for record in records] or [self.graph.key(node)]:
+                for name in plan.alike(self.graph, node):
+                    self.registry.ask(name, self._docker(node), key)
+        seen = set[str]()  # nodes may share a key
+        for node, records in found.items():
+            for record in records:
+                if record.key not in seen and not self._has(node, record.key):
+                    self.registry.offer(node, record, patient=False)
+                seen.add(record.key)
+        return [node for node, held in found.items() if not (held or self._has(node, self.graph.key(node)))]
+
+    def _held(self, node: Node) -> list[Record]:
+        record = self.layout.find(self.graph.key(node))
+        return self._known(node, record) if record else []
+
+    def _known(self, node: Node, record: Record) -> list[Record]:
+        """Records of a node's image, by whatever keys."""
+        mine = (str(node), record.node)
+        return [known for known in self._records.get(record.digest, ()) if known.node in mine]
+
+    @cached_property
+    def _records(self) -> dict[str, list[Record]]:
+        """Records by image, as they were when first looked at: what is made later is pushed as it is made."""
+        found: dict[str, list[Record]] = {}
+        for record in self.layout.list():
+            found.setdefault(record.digest, []).append(record)
+        return found
+
+    def _has(self, node: Node, key: str) -> bool:
+        """Whether the registry has a key, under the name of any node that has it."""
+        names = plan.alike(self.graph, node)
+        return any(self.registry.find(name, self._docker(node), key) for name in names)
+
+    def _docker(self, node: Node) -> str:
+        return self.graph.project.platforms[node.platform].docker

@@ -1,0 +1,1 @@
+"""A project and its lock file -> nodes with parents and keys."""

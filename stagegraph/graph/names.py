@@ -1,0 +1,208 @@
+"""A name in a Dockerfile -> a node of this project, or an image from outside.
+
+Pure. A name is the base, a stand-in (``contexts`` of ``stages.toml``), a stage, one of the further ``names``
+of a stage, or the final tag of an image of this project; ``claims`` sees to it that no name is two of these.
+Everything else is an image from outside, if it looks like one. A bare word does not: it would silently become
+somebody else's image on the public registry. Nor does a reference that is nearly one of this project's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from ..errors import DockerfileError, nearest
+from ..oci.reference import familiar, is_bare, split
+from ..project.model import BASE, ExternalBase, Node, final_tags
+
+if TYPE_CHECKING:
+    from ..dockerfile.dependencies import Edge
+    from ..project.model import Base, Platform, Project, StageConfig
+
+
+@dataclass(frozen=True)
+class Outside:
+    """An image from outside, and where the project names it (``FILE:LINE``)."""
+
+    reference: str
+    where: str
+
+
+@dataclass(frozen=True)
+class _Use:
+    """Where a name is used: for which OCI platform, and in the build of which platform of the project."""
+
+    docker: str
+    own: Platform
+    where: str
+
+
+class Names:
+    """All names that Dockerfiles of a project can use."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        names = [(name, stage.name) for stage in project.stages.values() for name in stage.names]
+        self._aliases = {familiar(name): stage for name, stage in names}
+        self._tags = final_tags(project.images)
+        #: A further name by its repository: other tags of that are this project's too, or should be declared.
+        self._published = {
+            split(familiar(name)).repository: familiar(name) for name, _ in names if not is_bare(name)
+        }
+        self._stacked: dict[str, list[str]] = {}
+        for stage in project.stages.values():
+            if stage.below:
+                self._stacked.setdefault(stage.name.removeprefix(f"{stage.below}--"), []).append(stage.name)
+
+    def meaning(self, edge: Edge, stage: str, recipe: StageConfig, own: Platform) -> Node | Outside:
+        """What an edge of a stage's Dockerfile leads to when it is built for the platform ``own``.
+
+        Raises ``DockerfileError`` with the line for a name that means nothing, or not what it seems to.
+        """
+        use = _Use(edge.platform or own.docker, own, f"{recipe.context}/{recipe.dockerfile}:{edge.line}")
+        name, bare = edge.name, edge.bare
+        if name == BASE:
+            base = self._base(edge, own)
+            if not isinstance(base, ExternalBase):
+                return Node(BASE, self._platform(BASE, use))
+            stand_in = self._stand_in(familiar(base.image), stage, recipe, use)
+            return stand_in or Outside(base.image, base.source)
+        if stand_in := self._stand_in(name, stage, recipe, use):
+            return stand_in
+        if found := self._named(name, use):
+            return found
+        if name not in recipe.contexts:
+            if bare:
+                raise self._no_stage(name, use)
+            self._refuse_near(name, use)
+        return Outside(name, use.where)
+
+    def frontend(self, reference: str, recipe: StageConfig, where: str) -> str:
+        """The image that a ``# syntax=`` line means: it, or what stands in for it.
+
+        Raises ``DockerfileError`` for one of this project's own, which would be pinned once and then be old.
+        """
+        meant = recipe.contexts.get(familiar(reference), reference)
+        name = familiar(meant)
+        parts = split(name)
+        tag = parts.repository in self.project.repositories and not parts.digest
+        if tag or name in self.project.stages or name in self._aliases:
+            what = f"# syntax={reference} means {meant} of this project, and no stage can read Dockerfiles"
+            raise DockerfileError(where, what, "push it, and name it by its digest: # syntax=REPO@sha256:...")
+        return meant
+
+    # -- one name --------------------------------------------------------------------------------
+
+    def _stand_in(self, name: str, stage: str, recipe: StageConfig, use: _Use) -> Node | Outside | None:
+        """What takes the place of a reference; a stage is not put in its own place.
+
+        Who declares an image means it, however near it is to one of the project's own.
+        """
+        if (value := recipe.contexts.get(name)) is None:
+            return None
+        found = self._named(familiar(value), use)
+        if found is None:
+            return Outside(familiar(value), use.where)
+        return None if found.stage == stage else found
+
+    def _named(self, name: str, use: _Use) -> Node | None:
+        """The node that a name means; None for an image from outside."""
+        if stage := name if name in self.project.stages else self._aliases.get(name):
+            return self._node(stage, self._platform(name, use), use)
+        if on_others := self._stacked.get(name):
+            what = f"{name} is only part of stacks"
+            raise DockerfileError(use.where, what, f"name the stacked stage: {' or '.join(on_others)}")
+        return self._image(name, use)
+
+    def _image(self, name: str, use: _Use) -> Node | None:
+        """The node whose final tag is ``name``; None for any other image, and for one by digest."""
+        reference = split(name)
+        if reference.digest or reference.repository not in self.project.repositories:
+            return None
+        image, platform = self._tags.get(reference.tag or "latest", (None, ""))
+        if image is None:
+            return None
+        if not platform:
+            return self._node(image.stage, self._platform(name, use), use)
+        if self.project.platforms[platform].docker != use.docker:
+            what = f"{name} is for {platform}, but it is used in a build for {use.docker}"
+            hint = f"write the stage's name, {image.stage}, which means the right one for each platform"
+            raise DockerfileError(use.where, what, hint)
+        return self._node(image.stage, platform, use)
+
+    def _refuse_near(self, name: str, use: _Use) -> None:
+        """Raises ``DockerfileError`` for an image from outside that is nearly one of this project's own.
+
+        It would be pinned once, and stay so whatever becomes of the stage. A digest is never near.
+        """
+        repository, tag, digest = split(name)
+        if digest:
+            return
+        mean = f'to mean that image all the same: [contexts] "{name}" = "{name}"'
+        if repository in self.project.repositories:
+            what = f"{name} has this project's repository, but no image of the project gets that tag"
+            raise DockerfileError(use.where, what, f"{self._meant(tag)}\n  {mean}")
+        if sibling := self._published.get(repository):
+            what = f"{name} has the repository of {sibling}, a name of stage {self._aliases[sibling]}"
+            hint = f'add it to the names of its stage: names = ["{name}"]'
+            raise DockerfileError(use.where, f"{what}, but is no name of a stage", f"{hint}\n  {mean}")
+        for own in sorted(self.project.repositories):
+            if repository.endswith(f"/{own}"):
+                what = f"{name} has this project's repository, in a registry that the project does not name"
+                host = repository.removesuffix(f"/{own}")
+                hint = f'to mean the project\'s own image, declare it: [project] registry = "{host}"'
+                raise DockerfileError(use.where, what, f"{hint}\n  {mean}")
+            last = repository.removeprefix(f"{own}/")
+            if last != repository and last in {*self.project.stages, *self.project.images}:
+                stage = self.project.images[last].stage if last in self.project.images else last
+                what = f"{name} looks like stage {stage} of this project, which has no such tag"
+                hint = f'write the stage\'s name: {stage}, or give it this one: names = ["{name}"]'
+                raise DockerfileError(use.where, what, f"{hint}\n  {mean}")
+
+    def _meant(self, tag: str) -> str:
+        """The hint for a tag that no image gets: the nearest one, with the stage that it means."""
+        stages = {known: image.stage for known, (image, _) in self._tags.items()}
+        stages = {stage: stage for stage in self.project.stages} | stages
+        close = get_close_matches(tag, stages, n=1)
+        return f"did you mean the stage {stages[close[0]]!r}?" if close else nearest(tag, self._tags)
+
+    def _no_stage(self, name: str, use: _Use) -> DockerfileError:
+        known = [*self.project.stages, *(alias for alias in self._aliases if is_bare(alias))]
+        hint = (
+            f"{nearest(name, known)}\n  for the public image write a tag ({name}:TAG), or declare it in "
+            f'stages.toml: [contexts] {name} = "{name}:TAG"'
+        )
+        return DockerfileError(use.where, f"no stage is called {name!r}", hint)
+
+    # -- platforms -------------------------------------------------------------------------------
+
+    def _node(self, stage: str, platform: str, use: _Use) -> Node:
+        """The stage on a platform. Raises ``DockerfileError`` where it is not made for it, or is a test."""
+        if image := self.project.tested_by(stage):
+            what = f"{stage} is the test of image {image.name}; nothing can be based on it"
+            raise DockerfileError(use.where, what, f"use {image.name} itself")
+        if platform not in self.project.stages[stage].recipes:
+            images = [i.name for i in self.project.images.values() if i.stage == stage] or [stage]
+            what = f"{stage} is not made for {platform}"
+            raise DockerfileError(use.where, what, f"platforms of {', '.join(images)} in stages.toml")
+        return Node(stage, platform)
+
+    def _platform(self, name: str, use: _Use) -> str:
+        """The first platform of the project that is of the OCI platform; its own if that is of it."""
+        if use.docker == use.own.docker:
+            return use.own.name
+        for platform in self.project.platforms.values():
+            if platform.docker == use.docker:
+                return platform.name
+        raise DockerfileError(
+            use.where,
+            f"{name} is wanted for {use.docker}, which is no platform of this project",
+            "declare a platform with that docker value in stages.toml",
+        )
+
+    def _base(self, edge: Edge, own: Platform) -> Base:
+        """The base that an edge means; an image from outside may have platforms that the project has not."""
+        rows = self.project.platforms.values()
+        other = next((p for p in rows if p.docker == edge.platform), own) if edge.platform else own
+        return self.project.bases[other.name]

@@ -1,0 +1,215 @@
+"""How two images differ: layer by layer, file by file, and in their configuration.
+
+Comparing is pure; only ``compare`` and ``members`` read blobs.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import tarfile
+from itertools import zip_longest
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from ..system.text import printable, shortened
+from . import layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from ..store.layout import LayoutStore
+
+_KINDS = {
+    tarfile.REGTYPE: "file",
+    tarfile.AREGTYPE: "file",
+    tarfile.DIRTYPE: "folder",
+    tarfile.SYMTYPE: "link",
+    tarfile.LNKTYPE: "hard link",
+    tarfile.CHRTYPE: "character device",
+    tarfile.BLKTYPE: "block device",
+    tarfile.FIFOTYPE: "pipe",
+}
+
+
+class Member(NamedTuple):
+    """What a layer says of one path. ``content`` is the digest of a file's bytes, "" of anything else."""
+
+    kind: str
+    content: str
+    size: int
+    mode: int
+    owner: tuple[int, int]
+    link: str
+    time: float
+    device: tuple[int, int]
+    attributes: tuple[tuple[str, str], ...]
+
+
+class Difference(NamedTuple):
+    """One thing that differs. ``layer`` counts from 1, and is None for what stands in no layer.
+
+    ``where`` is the layer's instruction, ``configuration`` or ``manifest``; ``name`` a path or a key in
+    there; ``change`` one of added, removed, kind, content, mode, owner, link target, time, device,
+    attributes, order, compression, value; ``detail`` is for people.
+    """
+
+    layer: int | None
+    where: str
+    name: str
+    change: str
+    detail: str
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def diff_members(old: Mapping[str, Member], new: Mapping[str, Member]) -> list[tuple[str, str, str]]:
+    """Path, change and detail of every difference between two layers, sorted by path."""
+    found: list[tuple[str, str, str]] = []
+    for path in sorted({*old, *new}):
+        was, now = old.get(path), new.get(path)
+        if was is None or now is None:
+            member = was or now
+            assert member is not None
+            found.append((path, "removed" if now is None else "added", member.kind))
+        elif was != now:
+            found += [(path, change, detail) for change, detail in _changes(was, now)]
+    return found
+
+
+def _changes(was: Member, now: Member) -> Iterator[tuple[str, str]]:
+    if was.kind != now.kind:
+        yield "kind", f"{was.kind} -> {now.kind}"
+    elif was.content != now.content:
+        same = was.size == now.size
+        yield "content", f"{was.size} bytes" if same else f"{was.size} -> {now.size} bytes"
+    if was.mode != now.mode:
+        yield "mode", f"{was.mode:04o} -> {now.mode:04o}"
+    if was.owner != now.owner:
+        yield "owner", "{}:{} -> {}:{}".format(*was.owner, *now.owner)
+    if was.kind == now.kind and was.link != now.link:
+        yield "link target", f"{was.link} -> {now.link}"
+    if was.time != now.time:
+        yield "time", f"{_moment(was.time)} -> {_moment(now.time)}"
+    if was.kind == now.kind and was.device != now.device:
+        yield "device", "{},{} -> {},{}".format(*was.device, *now.device)
+    if was.attributes != now.attributes:
+        names = {name for name, _ in {*was.attributes} ^ {*now.attributes}}
+        yield "attributes", ", ".join(sorted(names))
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
+
+
+def members(path: Path) -> dict[str, Member]:
+    """What a layer's blob holds, by absolute path. Raises ``StoreError`` if it is no layer."""
+    with layer.opened(path) as archive:
+        # of a path that stands there twice the last counts, as when it is unpacked
+        return {layer.path_in(item): _member(archive, item) for item in archive}
+
+
+def _member(archive: tarfile.TarFile, item: tarfile.TarInfo) -> Member:
+    file = archive.extractfile(item) if item.isreg() else None
+    attributes = [(k, v) for k, v in item.pax_headers.items() if k.startswith("SCHILY.xattr.")]
+    device = (item.devmajor, item.devminor) if item.isdev() else (0, 0)
+    return Member(
+        kind=_KINDS.get(item.type, repr(item.type)),
+        content=_hash(file) if file else "",
+        size=item.size,
+        mode=item.mode,
+        owner=(item.uid, item.gid),
+        link=item.linkname,
+        time=item.mtime,
+        device=device,
+        attributes=tuple(sorted(attributes)),
+    )
+
+
+def _hash(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+# -- configuration ---------------------------------------------------------------------------------
+
+
+def flatten(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of all leaves of a JSON value: ``config.Env[2]``, ``'PATH=/bin'``."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from flatten(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from flatten(inner, f"{name}[{index}]")
+    else:
+        yield name, repr(value)
+
+
+def diff_values(old: object, new: object) -> list[tuple[str, str, str]]:
+    """Name, change and detail of every leaf that differs between two JSON values."""
+    before, after = dict(flatten(old)), dict(flatten(new))
+    found = []
+    for name in {**before, **after}:
+        was, now = before.get(name), after.get(name)
+        if was is None or now is None:
+            found.append((name, "removed" if now is None else "added", was or now or ""))
+        elif was != now:
+            found.append((name, "value", f"{was} -> {now}"))
+    return found
+
+
+# -- images ----------------------------------------------------------------------------------------
+
+
+def compare(old_in: LayoutStore, old: str, new_in: LayoutStore, new: str) -> list[Difference]:
+    """How the image ``new`` differs from ``old``, by their digests. Raises ``StoreError``."""
+    manifests = old_in.json(old), new_in.json(new)
+    configs = old_in.json(manifests[0]["config"]["digest"]), new_in.json(manifests[1]["config"]["digest"])
+    layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs, strict=True)]
+    found: list[Difference] = []
+    made_by = _instructions(configs[1])
+    for number, (was, now) in enumerate(zip_longest(*layers), 1):
+        where = made_by[number - 1] if number <= len(made_by) else ""
+        if was is None or now is None:
+            change = "removed" if now is None else "added"
+            found.append(Difference(number, where, "", change, "the whole layer"))
+        elif was != now:
+            paths = old_in.blob(was[0]), new_in.blob(now[0])
+            found += [Difference(number, where, *rest) for rest in _layer_changes(was[1] == now[1], *paths)]
+    # layers stand above, file by file
+    values = [_without(config, "rootfs") for config in configs]
+    found += [Difference(None, "configuration", *rest) for rest in diff_values(*values)]
+    values = [_without(manifest, "layers", "config") for manifest in manifests]
+    found += [Difference(None, "manifest", *rest) for rest in diff_values(*values)]
+    return [d._replace(name=printable(d.name), detail=printable(d.detail)) for d in found]
+
+
+def _layers(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Digest of each layer as stored, and of its content without compression."""
+    blobs = [layer["digest"] for layer in manifest["layers"] or ()]
+    return list(zip(blobs, config["rootfs"]["diff_ids"] or (), strict=False))
+
+
+def _layer_changes(same_content: bool, old: Path, new: Path) -> list[tuple[str, str, str]]:
+    if same_content:
+        return [("", "compression", "the same files, compressed otherwise")]
+    return diff_members(members(old), members(new)) or [("", "order", "the same files, stored otherwise")]
+
+
+def _instructions(config: Mapping[str, Any]) -> list[str]:
+    """The instruction that made each layer, as far as the configuration's history tells."""
+    history = config.get("history") or ()
+    return [
+        printable(shortened(str(h.get("created_by", "")), 100)) for h in history if not h.get("empty_layer")
+    ]
+
+
+def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: inner for name, inner in value.items() if name not in names}

@@ -1,0 +1,58 @@
+"""A layer's blob as a tar, whatever its compression (image-spec, "Image Layer Filesystem Changeset")."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, cast
+
+from ..errors import StoreError
+from ..system.files import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_ZSTD, _GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """The layer, to be read once from its start to its end. Raises ``StoreError`` if it is no layer."""
+    try:
+        with _plain(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            yield archive
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise _unreadable(path, error) from None
+
+
+def path_in(item: tarfile.TarInfo) -> str:
+    """Where an entry of a layer lies: ``/etc/passwd``."""
+    return "/" + item.name.strip("/").removeprefix("./")
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    return StoreError(str(path), f"cannot be read as a layer: {error}", "doit verify checks cache/")
+
+
+@contextmanager
+def _plain(path: Path) -> Iterator[IO[bytes]]:
+    import zstandard
+
+    with open_regular(path) as file:
+        start = file.read(4)
+        file.seek(0)
+        if start == _ZSTD:
+            try:
+                with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as reader:
+                    yield io.BufferedReader(reader)
+            except zstandard.ZstdError as error:
+                raise _unreadable(path, error) from None
+        elif start[:2] == _GZIP:
+            import gzip
+
+            with gzip.open(file) as unpacked:
+                yield cast("IO[bytes]", unpacked)
+        else:
+            yield file

@@ -1,0 +1,1 @@
+"""OCI values: digests, platforms, references, media types. Pure."""

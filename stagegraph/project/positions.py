@@ -1,0 +1,89 @@
+"""Where each key of a TOML text is written, since ``toml`` keeps no positions. Knows nothing of projects."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import ProjectError
+
+_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+
+_DOTTED = rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*"
+
+_HEADER = re.compile(rf"\s*\[{_DOTTED}\]\s*(?:#.*)?$")
+
+_LIST_HEADER = re.compile(rf"\s*\[\[{_DOTTED}\]\]\s*(?:#.*)?$")
+
+_KEY = re.compile(rf"{_DOTTED}=")
+
+# Strings of one line first, so that a quote in one does not open a string of many lines.
+_TOKEN = re.compile(r'"""|\'\'\'|"(?:[^"\\]|\\.)*"|\'[^\']*\'|#.*')
+
+
+class Lines:
+    """``("stages", "blas", "path") -> 7``. Keys of an inline table have the line of the table.
+
+    Raises ``ProjectError`` for a key or table that is written twice.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        self.name = name
+        self._lines: dict[tuple[str, ...], int] = {}
+        self._within: dict[tuple[str, ...], int] = {}  # the first line of anything in it
+        table: tuple[str, ...] = ()
+        lists = 0
+        quote = ""  # of the string of several lines that this line begins in
+        for number, line in enumerate(text.split("\n"), 1):
+            inside, quote = quote, _open_quote(line.rstrip("\r"), quote)
+            if inside:
+                continue
+            if match := _LIST_HEADER.match(line):
+                lists += 1
+                table = (*_split(match[1]), str(lists))
+            elif match := _HEADER.match(line):
+                table = _split(match[1])
+                self._add(table, number)
+            elif match := _KEY.match(line):
+                self._add(table + _split(match[1]), number)
+
+    def _add(self, path: tuple[str, ...], number: int) -> None:
+        if path in self._lines:
+            raise ProjectError(
+                f"{self.name}:{number}",
+                f"{'.'.join(path)} is written twice, first in line {self._lines[path]}",
+                "keep one of them",
+            )
+        self._lines[path] = number
+        for end in range(len(path)):
+            self._within.setdefault(path[:end], number)
+
+    def where(self, *path: str) -> str:
+        """``FILE:LINE`` of the key, else of the first thing in it, else of what is nearest around it."""
+        for end in range(len(path), 0, -1):
+            if line := self._lines.get(path[:end]) or self._within.get(path[:end]):
+                return f"{self.name}:{line}"
+        return self.name
+
+
+def _split(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in re.findall(_PART, dotted))
+
+
+def _open_quote(line: str, quote: str) -> str:
+    """The quotes of a string that ``line`` leaves open, given those it begins in."""
+    position = 0
+    while True:
+        if quote:
+            end = line.find(quote, position)
+            while quote == '"""' and end > 0 and line[end - 1] == "\\":
+                end = line.find(quote, end + 1)
+            if end < 0:
+                return quote
+            position, quote = end + 3, ""
+            continue
+        token = _TOKEN.search(line, position)
+        if token is None or token[0].startswith("#"):
+            return ""
+        position = token.end()
+        if token[0] in ('"""', "'''"):
+            quote = token[0]

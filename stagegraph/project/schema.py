@@ -1,0 +1,151 @@
+"""What may stand in ``stages.toml`` and among the settings: tables, keys, types and the forms of words."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .model import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
+
+#: Settings that only the environment has, read by other parts and by ``./run``.
+ELSEWHERE = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
+
+#: What the OCI image specification's platforms come down to for Linux.
+DOCKER_PLATFORMS = (
+    "linux/amd64", "linux/amd64/v2", "linux/amd64/v3", "linux/arm64", "linux/arm/v5", "linux/arm/v6",
+    "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/s390x", "linux/riscv64", "linux/mips64le",
+)  # fmt: skip
+
+#: Words that doit, with this project's commands, takes for a command.
+COMMANDS = (
+    "ci", "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
+    "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+)  # fmt: skip
+
+#: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
+RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ELSEWHERE, *COMMANDS))
+
+# A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
+# name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
+NAME = re.compile(r"(?=.{1,54}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
+
+VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+
+_HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
+
+REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
+
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+
+BUILDER = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
+
+REFERENCE = re.compile(r"[A-Za-z0-9\[][\w.:/@\[\]-]*", re.ASCII)
+
+SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
+BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
+#: A job is called after its machine; of the services GitHub takes the fewest names.
+EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+#: Seconds that a time limit may have: a year.
+LONGEST_TIMEOUT = 366 * 86400
+#: The most minutes, and the highest price or speed, that can be meant in ``[ci]``.
+MOST_MINUTES, MOST_PRICE = 999_999, 10**9
+#: Whole numbers of ``[ci]``, in minutes, and the least that each may be.
+LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
+#: The keys of an executor that describe a machine to its service: the one that must be given comes first.
+SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
+
+
+def is_registry(text: str) -> bool:
+    """Whether this is ``HOST``, ``HOST:PORT`` or one of these with a path."""
+    match = REGISTRY.fullmatch(text)
+    return match is not None and 0 < int(match["port"] or 443) < 65536
+
+
+_RECIPE: dict[str, type] = {
+    "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
+    "archive": bool, "timeout": int, "native": str, "contexts": dict, "frontend": str,
+}  # fmt: skip
+
+_BASE: dict[str, type] = {"bootstrap": str, "include": list, "image": str}
+
+_EXECUTOR: dict[str, type] = {"docker": str, "price": float, "speed": float, "emulated": float}
+
+#: A key's type, or types.
+Kind = type | tuple[type, ...]
+
+_STRING_OR_LIST: Kind = (str, list)
+
+TABLES: dict[str, Mapping[str, Kind]] = {
+    "project": {
+        "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST, "source_date_epoch": int,
+    },
+    "defaults": {"args": dict, "network": str, "frontend": str},
+    "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
+    "base": {**_BASE, "platforms": dict},
+    "base on a platform": {**_BASE, **_RECIPE},
+    "stage": {
+        **_RECIPE, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
+    },
+    "stage on a platform": {**_RECIPE, "alternative": str},
+    "alternative": _RECIPE,
+    "image": {
+        "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
+        "default": bool,
+    },
+    "secret": {"file": str, "env": str},
+    "ci": {
+        "command": str, "prepare": str, "check": str, "images": list, "branch": str, "registry": str,
+        "limit": int, "setup": int, "unknown": int, "waiting": float, "dynamic": bool, "publish": bool,
+        "contexts": list, "circleci": dict, "github": dict,
+    },
+    "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
+    "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
+}  # fmt: skip
+#: The meaning of each setting.
+SETTING_MEANINGS = {
+    "repo": "The repository of all images. Default: `repo` of `[project]`.",
+    "tag": "The tag of the result. Default: `IMAGE-PLATFORM`.",
+    "base": "An image to use in place of `[base]`; or `bootstrap:SUITE` for another Debian suite.",
+    "registry": "The registry to pull from and to push to: `HOST`, `HOST:PORT` or `HOST/PATH`. It needs "
+    "skopeo.",
+    "builder": "A buildx builder for all platforms, or `PLATFORM:NAME` for one. Separate several by commas, "
+    "the preferred one first.",
+    "locked": "`1`, `true` or `yes`: the command fails where it would have to write `stages.lock`.",
+    "push": "What a run pushes to the registry: `built`, `nodes`, `all` or `never`. Default: `built`.",
+    "jobs": "How many nodes are built at the same time. `doit -n` overrides it. Default: `2`.",
+    "no-engine": "`1`: `./run` sets up the virtual environment only, and no engine.",
+    "engine-dir": "A folder in which `./run` runs an engine of its own.",
+    "differential-cases": "How many random edits the differential test tries.",
+    "differential-seed": "The seed of the differential test.",
+}
+
+TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "secrets", "ci")
+
+TYPE_NAMES: dict[Kind, str] = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+    _STRING_OR_LIST: "a string or a list",
+}
+
+#: Who reads a Dockerfile: the image that its ``# syntax=`` line names, or the builder's own front end.
+FRONTENDS = ("syntax", "builder")
+
+PUSH = ("never", "nodes", "built", "all")
+
+TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

@@ -1,0 +1,1 @@
+"""What ``cache/`` and a registry no longer need."""

@@ -1,0 +1,1 @@
+"""Final tags in a registry, with bill of materials and provenance."""

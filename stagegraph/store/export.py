@@ -1,0 +1,79 @@
+"""An image of ``cache/`` -> the tar of an OCI layout that an engine loads."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from typing import IO, TYPE_CHECKING
+
+from ..oci import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .layout import LayoutStore
+    from .record import Record
+
+
+def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[bytes]:
+    """The image as a tar of an OCI layout, made while it is read."""
+    manifest = layout.json(record.digest)
+    entry = {
+        "mediaType": documents.MANIFEST,
+        "digest": record.digest,
+        "size": record.size,
+        "annotations": {
+            # the full name, as containerd's importer wants it
+            "io.containerd.image.name": _full(reference),
+            "org.opencontainers.image.ref.name": reference.rpartition(":")[2],
+        },
+    }
+    index = {"schemaVersion": 2, "mediaType": documents.INDEX, "manifests": [entry]}
+    small = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps(index).encode()}
+    for name, data in small.items():
+        yield _header(name, len(data))
+        yield _padded(data)
+    digests = dict.fromkeys(
+        [
+            record.digest,
+            manifest["config"]["digest"],
+            *(item["digest"] for item in (manifest["layers"] or ())),
+        ]
+    )
+    for digest in digests:
+        with layout.open_blob(digest) as file:
+            size = os.fstat(file.fileno()).st_size
+            yield _header(f"blobs/sha256/{digest.removeprefix('sha256:')}", size)
+            yield from _read(file)
+        yield b"\0" * (-size % tarfile.BLOCKSIZE)
+    yield b"\0" * 2 * tarfile.BLOCKSIZE
+
+
+def image_ids(layout: LayoutStore, record: Record) -> tuple[str, str]:
+    """The ids that an engine may give the image: the digests of its manifest and of its configuration."""
+    return record.digest, layout.config_digest(record)
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(io.DEFAULT_BUFFER_SIZE * 128):
+        yield chunk
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % tarfile.BLOCKSIZE)
+
+
+def _full(reference: str) -> str:
+    """``name:tag`` with the registry and namespace that Docker supplies for short names."""
+    head, slash, _ = reference.partition("/")
+    if slash and ("." in head or ":" in head or head == "localhost"):
+        return reference
+    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"

@@ -1,0 +1,34 @@
+"""Text for people: sizes, durations, and lines that every terminal can show."""
+
+from __future__ import annotations
+
+#: Characters of a value that a message shows.
+LIMIT = 160
+
+
+def human_size(size: float) -> str:
+    """Bytes for people, in powers of 1000 as docker counts: ``81.2 MB``."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    unit = 0
+    while size >= 999.95 and unit < len(units) - 1:  # what would be rounded to 1000.0
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f} {units[unit]}" if unit else f"{size:.0f} B"
+
+
+def human_time(seconds: float) -> str:
+    """Seconds for people: ``8.2 s``, ``3 min 05 s``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def shortened(text: str, limit: int = LIMIT) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def printable(text: str) -> str:
+    """One line that any terminal can show: names may hold line breaks and bytes that are no UTF-8."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,202 @@
+"""What several unit tests need: a project written from a mapping, and a registry that is a mapping too."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+import textwrap
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from stagegraph.dockerfile.analysis import analyse
+from stagegraph.dockerfile.dependencies import DockerfileAnalysis
+from stagegraph.errors import ResolveError, StagegraphError
+from stagegraph.graph.graph import Graph
+from stagegraph.graph.lock import Lock
+from stagegraph.keys import inputs as keys
+from stagegraph.keys.inputs import Input
+from stagegraph.oci.documents import MANIFEST
+from stagegraph.oci.reference import ResolvedReference
+from stagegraph.project import loader
+from stagegraph.store.layout import LayoutStore
+from stagegraph.store.record import Record, content_digests
+from stagegraph.system.files import write_atomically
+
+#: A project's settings without stages, on an image from outside so that it needs no archive.
+HEAD = """\
+[project]
+repo = "example/atom"
+[platforms.amd64]
+docker = "linux/amd64"
+[platforms.aarch64]
+docker = "linux/arm64"
+[base]
+image = "debian:trixie"
+"""
+
+
+def sha(text: str | bytes) -> str:
+    """A digest made of a word, for tests."""
+    return "sha256:" + hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def write(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write files below ``root``; texts lose the indentation that they share."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(textwrap.dedent(content).encode() if isinstance(content, str) else content)
+    return root
+
+
+def stages(root: Path, dockerfiles: Mapping[str, str], *, head: str = HEAD, more: str = "") -> Path:
+    """Write a project whose stages have these Dockerfiles."""
+    tables = "".join(f'[stages."{name}"]\npath = "{name}"\n' for name in dockerfiles)
+    files = {f"{name}/Dockerfile": text for name, text in dockerfiles.items()}
+    return write(root, {"stages.toml": head + tables + more, **files})
+
+
+class Registry:
+    """Stands in for what an image reference names; notes what it was asked."""
+
+    def __init__(
+        self,
+        images: Mapping[str, ResolvedReference] | None = None,
+        kind: type[StagegraphError] = ResolveError,
+    ) -> None:
+        """``kind``: what others come to."""
+        self.kind = kind
+        self.images = {"debian:trixie": resolved("debian"), **(images or {})}
+        self.asked: list[str] = []
+        self.platforms: list[set[str]] = []  # of each question
+        self.triggers: dict[str, set[str]] = {}  # platforms that leave any, where not all do
+
+    def __call__(self, reference: str, platforms: Collection[str]) -> ResolvedReference:
+        self.asked.append(reference)
+        self.platforms.append(set(platforms))
+        if reference not in self.images:
+            raise self.kind(reference, "no such image")
+        found = self.images[reference]
+        looked_at = set(platforms) & self.triggers.get(reference, found.manifests.keys() | {*platforms})
+        unread = {docker: why for docker, why in found.unread.items() if docker in platforms}
+        onbuild = found.onbuild and bool(looked_at)
+        return replace(found, onbuild=onbuild, onbuild_from=found.onbuild_from and onbuild, unread=unread)
+
+
+def resolved(word: str, *, onbuild: bool = False, onbuild_from: bool = False) -> ResolvedReference:
+    """An index for both platforms, with digests made of ``word``."""
+    manifests = {"linux/amd64": sha(f"{word} amd64"), "linux/arm64": sha(f"{word} arm64")}
+    return ResolvedReference(sha(f"{word} index"), manifests, onbuild, onbuild_from)
+
+
+def graph(root: Path, registry: Registry | None = None, cli: Mapping[str, str] | None = None) -> Graph:
+    """The graph of the project in ``root``, without this process's environment."""
+    return Graph(loader.load(root, cli, {}), Lock(root, registry or Registry()))
+
+
+def facts(
+    text: str,
+    *,
+    args: Mapping[str, str] | None = None,
+    docker: str = "linux/amd64",
+    target: str = "",
+    unpinned: bool = False,
+) -> DockerfileAnalysis:
+    """What a Dockerfile called ``x/Dockerfile`` says, built on amd64."""
+    return analyse(
+        textwrap.dedent(text),
+        "x/Dockerfile",
+        args=args or {},
+        docker=docker,
+        build_platform="linux/amd64",
+        target=target,
+        unpinned=unpinned,
+    )
+
+
+def layer(layout: LayoutStore, files: dict[str, str]) -> dict[str, str]:
+    """A layer of these files in a store, as a manifest lists it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    digest, _ = layout.add_blob(zstandard.compress(out.getvalue()))
+    return {"digest": digest}
+
+
+#: Layers of ``image`` unless it is given others.
+LAYERS = (b"layer one", b"layer two")
+
+
+def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
+    """Write a blob as a builder would; its descriptor."""
+    store.prepare()
+    path = store.blob(sha(data))
+    if not path.exists():
+        write_atomically(path, data)
+    return {"digest": sha(data), "size": len(data)}
+
+
+def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LAYERS) -> Record:
+    """An image in the layout and its record, which is not yet put."""
+    what = {"name": name, "rootfs": {"diff_ids": [sha(layer) for layer in layers]}}
+    config = blob(store, json.dumps(what).encode())
+    files, whole = content_digests(what)
+    manifest = json.dumps(
+        {"mediaType": MANIFEST, "config": config, "layers": [blob(store, x) for x in layers]}
+    ).encode()
+    inputs = (Input("schema", "", name),)
+    return Record(
+        key=keys.digest(inputs),
+        node=f"{name}:amd64",
+        docker="linux/amd64",
+        digest=blob(store, manifest)["digest"],
+        size=len(manifest),
+        files=files,
+        image=whole,
+        seconds=1.0,
+        created="",
+        inputs=inputs,
+    )
+
+
+# -- what buildx says with --progress=rawjson --------------------------------------------------------
+
+
+def at(seconds: float) -> str:
+    """A time as BuildKit writes it, with nanoseconds."""
+    return f"2026-01-31T12:00:{seconds:012.9f}Z"
+
+
+def vertex(name: str, **more: object) -> dict[str, Any]:
+    """A step, found by its name; begun at second 0 unless ``started`` says else."""
+    return {"digest": sha(name), "name": name, "started": at(0), **more}
+
+
+def printed(name: str, text: str | bytes, seconds: float = 0.1) -> dict[str, Any]:
+    data = base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+    return {"vertex": sha(name), "stream": 1, "data": data, "timestamp": at(seconds)}
+
+
+def status(**kinds: object) -> bytes:
+    """One document as buildx prints it since 0.15: ``vertexes``, ``statuses``, ``warnings``, ``logs``."""
+    return json.dumps(kinds).encode() + b"\n"
+
+
+def ran(name: str, *lines: str, error: str = "") -> list[bytes]:
+    """A step that runs, prints lines and ends, or fails with ``error``."""
+    end = {"completed": at(2), **({"error": error} if error else {})}
+    return [
+        status(vertexes=[vertex(name)]),
+        *(status(logs=[printed(name, f"{line}\n", 0.1)]) for line in lines),
+        status(vertexes=[vertex(name, **end)]),
+    ]

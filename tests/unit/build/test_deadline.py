@@ -1,0 +1,43 @@
+"""A build whose time is up ends, whatever it does."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import pytest
+
+from stagegraph.build import deadline
+from stagegraph.system.processes import lines, popen
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("script", "over"),
+    [
+        ("echo a; echo b; exec sleep 20", False),
+        ("trap '' TERM; echo a; echo b; while :; do sleep 0.1; done", True),
+        ("trap '' TERM; echo a; echo b; sleep 20", True),  # its own child holds the pipe
+    ],
+)
+def test_it_is_told_and_then_made_to_end(script: str, over: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "GRACE", 0.5)
+    start = time.monotonic()
+    with (
+        popen(["sh", "-c", script], stdout=subprocess.PIPE) as process,
+        deadline.time_limit(process, 1) as late,
+    ):
+        assert list(lines(process, late.is_over)) == [b"a\n", b"b\n"]
+        process.wait()
+    assert time.monotonic() - start < 10
+    assert (late.begun, late.over) == (True, over)
+
+
+def test_what_is_done_in_time_is_left_alone() -> None:
+    with (
+        popen(["printf", "a\\nb"], stdout=subprocess.PIPE) as process,
+        deadline.time_limit(process, 5) as late,
+    ):
+        assert list(lines(process, late.is_over)) == [b"a\n", b"b"]
+    assert not late.begun

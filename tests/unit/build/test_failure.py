@@ -1,0 +1,196 @@
+"""What a failed build is called, and where it is said to be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import facts, ran
+
+from stagegraph.build.failure import LAST_LINES, explain
+from stagegraph.docker.progress import Tracker
+from stagegraph.errors import (
+    BuildError,
+    DiskFullError,
+    DockerfileError,
+    EmulationError,
+    EngineError,
+    LoginError,
+    LostCacheError,
+    NetworkError,
+    OutOfMemoryError,
+    RegistryError,
+    StagegraphError,
+    ToolError,
+)
+from stagegraph.keys.spec import Frontend, NodeSpec
+from stagegraph.project.model import Node, Platform, StageConfig
+
+pytestmark = pytest.mark.unit
+
+SPEC = NodeSpec(
+    Node("x", "amd64"),
+    Platform("amd64", "linux/amd64"),
+    StageConfig("x"),
+    0,
+    facts=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
+)
+CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
+
+
+def explained(*lines: str | bytes, spec: NodeSpec = SPEC) -> StagegraphError:
+    tracker = Tracker(lambda _: None)
+    for line in lines:
+        tracker.feed(line if isinstance(line, bytes) else f"{line}\n".encode())
+    return explain(spec, tracker, Path("cache/logs/x.log"), 1)
+
+
+def step(*printed: str, error: str = CODE, name: str = "RUN make all   install") -> StagegraphError:
+    return explained(*ran(f"[build 3/3] {name}", *printed, error=error), f"ERROR: failed to solve: {error}")
+
+
+def test_step_that_fails() -> None:
+    error = step("x.c:1: error", "make: *** [x.o] Error 1")
+    assert type(error) is BuildError
+    assert str(error) == (
+        "x:amd64: x/Dockerfile:4: exit code 2 from: RUN make all   install\n"
+        "    x.c:1: error\n"
+        "    make: *** [x.o] Error 1\n"
+        "  fix the step and run again: what is finished is kept\n"
+        "  full log: cache/logs/x.log"
+    )
+
+
+def test_line_that_buildx_names_comes_first() -> None:
+    error = explained(*ran("[2/3] COPY a b", error='"/a": not found'), "Dockerfile:2")
+    assert error.where == "x:amd64: x/Dockerfile:2"
+    assert error.what.startswith('"/a": not found at: COPY a b')
+
+
+def test_failure_without_a_step() -> None:
+    error = explained("unknown flag: --frobnicate")
+    assert (type(error), error.where) == (BuildError, "x:amd64")
+    assert error.what == "buildx ended with status 1\n    unknown flag: --frobnicate"
+
+
+def test_an_error_of_several_lines() -> None:
+    lost = "\t* failed to stat lower snapshot abc: snapshot abc does not exist: not found"
+    error = explained(
+        *ran("[2/3] COPY a b", error=f"failed to apply diffs: 1 error occurred:\n{lost}"),
+        "ERROR: failed to solve: failed to compute cache key: failed to apply diffs: 1 error occurred:",
+        lost,
+    )
+    assert type(error) is LostCacheError
+
+
+def test_only_the_last_lines_are_shown() -> None:
+    shown = step(*(f"line {n}" for n in range(100))).what.splitlines()[1:]
+    assert shown == [f"    line {n}" for n in range(100 - LAST_LINES, 100)]
+
+
+@pytest.mark.parametrize(
+    ("printed", "kind"),
+    [
+        ("write error: No space left on device", DiskFullError),
+        ("exec /bin/sh: exec format error", EmulationError),
+        ("g++: fatal error: Killed signal terminated program cc1plus", OutOfMemoryError),
+        ("curl: (60) SSL certificate problem: unable to get local issuer certificate", NetworkError),
+        ("Temporary failure resolving 'example.org'", NetworkError),
+        ("curl: (6) Could not resolve host: example.org", NetworkError),
+        ("E: Failed to fetch http://example.org/a.deb  Connection failed", NetworkError),
+        ("E: Failed to fetch http://example.org/a.deb  404  Not Found [IP: 192.0.2.1 80]", BuildError),
+        # a step may print what elsewhere would mean the engine or a registry
+        ("sh: -c: line 1: unexpected EOF while looking for matching `''", BuildError),
+        ("rpc error: code = Unavailable", BuildError),
+        ("HTTP error 401 Unauthorized", BuildError),
+        ("test: unexpected status from server", BuildError),
+    ],
+)
+def test_what_a_step_prints(printed: str, kind: type[StagegraphError]) -> None:
+    assert type(step(printed)) is kind
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ('process "/bin/sh -c make" did not complete successfully: exit code: 137', OutOfMemoryError),
+        ("failed to copy: write /x: no space left on device", DiskFullError),
+        ("rpc error: code = Unavailable desc = error reading from server: EOF", EngineError),
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?", EngineError),
+        (
+            "failed to commit t1 to r1 during finalize: failed to stat active key during commit: "
+            "snapshot t1 does not exist: not found",
+            LostCacheError,
+        ),
+        ("pull access denied, repository does not exist or may require authorization", LoginError),
+        ("failed to do request: Head: tls: x509: certificate signed by unknown authority", NetworkError),
+        ("failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),
+        ("context deadline exceeded", EngineError),
+        ("no valid drivers found: Cannot connect", EngineError),
+        ("invalid progress mode rawjson", ToolError),
+        (
+            "failed to resolve source metadata for example.org/x: unexpected status from HEAD: 500",
+            RegistryError,
+        ),
+    ],
+)
+def test_what_the_builder_says(message: str, kind: type[StagegraphError]) -> None:
+    assert type(step(error=message)) is kind
+    assert type(explained(f"ERROR: failed to solve: {message}")) is kind
+
+
+def test_engine_that_goes_away_in_the_middle() -> None:
+    error = explained(
+        *ran("[2/2] RUN make", "compiling")[:2],
+        "ERROR: rpc error: code = Unavailable desc = transport is closing",
+    )
+    assert type(error) is EngineError
+
+
+def test_what_a_step_printed_before_the_engine_went_away_does_not_count() -> None:
+    error = explained(
+        *ran("[2/2] RUN make", "No space left on device, retrying")[:2], "ERROR: no active session for x"
+    )
+    assert type(error) is EngineError
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [("rpc error: code = Unavailable desc = EOF", True), ("exec format error", True), (CODE, False)],
+)
+def test_a_builder_that_was_named(message: str, named: bool) -> None:
+    tracker = Tracker(lambda _: None)
+    tracker.feed(f"ERROR: failed to solve: {message}\n".encode())
+    error = str(explain(SPEC, tracker, Path("x.log"), 1, "farm"))
+    assert ("on builder farm, for linux/amd64: " in error) == named
+    assert ("docker buildx inspect farm" in error) == named
+
+
+READER = Frontend("some/reader:1", "sha256:" + "a" * 64)
+READ = replace(SPEC, frontend=READER)
+SYNTAX = f"failed to solve: failed with build-arg:BUILDKIT_SYNTAX = {READER.pinned}: "
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        # an image that is no front end: without named contexts, and with some
+        (f"{SYNTAX}exit code: 1", DockerfileError),
+        ("current frontend does not support --build-context. Named contexts are ...", DockerfileError),
+        ("exit code: 1", DockerfileError),
+        ("frontend grpc server closed unexpectedly", DockerfileError),
+        (f"{SYNTAX}failed to do request: Head: dial tcp: lookup example.org: no such host", NetworkError),
+        (f"{SYNTAX}failed to resolve source metadata for some/reader", RegistryError),
+    ],
+)
+def test_what_the_image_that_reads_the_dockerfile_comes_to(message: str, kind: type[StagegraphError]) -> None:
+    error = explained(f"ERROR: {message}", spec=READ)
+    assert (type(error), error.where) == (kind, "x:amd64: x/Dockerfile:1")
+    assert error.hint.startswith("some/reader:1 reads this Dockerfile, as its # syntax= line says; ")
+    assert 'frontend = "builder"' in error.hint
+
+
+def test_a_step_fails_as_it_does_without_a_front_end_of_its_own() -> None:
+    lines = ("#5 [build 3/3] RUN make all   install", f"#5 ERROR: {CODE}", f"ERROR: failed to solve: {CODE}")
+    assert str(explained(*lines, spec=READ)) == str(explained(*lines))

@@ -1,0 +1,332 @@
+"""Which builder is taken, and what is said where none can be. buildx's answers are as 0.13 prints them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import facts, graph, stages
+
+from stagegraph.build import placement
+from stagegraph.build.placement import BuilderSelector, Placement, parse
+from stagegraph.errors import BuilderError, EmulationError
+from stagegraph.graph.graph import Graph
+from stagegraph.graph.native import runs
+from stagegraph.keys.spec import NodeSpec
+from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
+
+pytestmark = pytest.mark.unit
+
+#: An amd64 machine that emulates, one that does not, an arm64 machine that emulates amd64.
+AMD64 = "linux/amd64, linux/amd64/v2, linux/amd64/v3, linux/arm64, linux/arm/v7"
+ALONE = "linux/amd64, linux/amd64/v2"
+ARM64 = "linux/arm64, linux/amd64, linux/arm/v7, linux/arm/v6"
+
+
+def node(name: str, platforms: str = "", status: str = "running", error: str = "") -> str:
+    lines = [f"Name:             {name}", f"Endpoint:         tcp://{name}:1234"]
+    lines += [f"Error: {error}"] if error else [f"Status:           {status}", "BuildKit version: v0.13.0"]
+    lines += [f"Platforms:        {platforms}"] if platforms else []
+    return "\n".join([*lines, "Labels:", " org.mobyproject.buildkit.worker.executor: oci"])
+
+
+def answer(*nodes: str, driver: str = "remote", error: str = "") -> str:
+    head = f"Name:          x\nDriver:        {driver}\nLast Activity: 2026-11-24 21:43:00 +0000 UTC\n"
+    return head + (f"Error: {error}\n" if error else "\nNodes:\n" + "\n\n".join(nodes) + "\n")
+
+
+class Buildx:
+    """Stands in for docker: what each builder's inspection prints, and which were asked."""
+
+    def __init__(self, **answers: str) -> None:
+        self.answers, self.listed, self.engine = answers, "", "28.5.2\n"
+        self.asked: list[str] = []
+
+    def __call__(
+        self, command: Sequence[str], *, timeout: float | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        assert timeout
+        words = " ".join(command[1 if "version" in command else 3 :])
+        self.asked.append(words)
+        if "version" in command:
+            return subprocess.CompletedProcess(command, 0 if self.engine else 1, self.engine.encode(), b"")
+        if command[2] == "ls":
+            return subprocess.CompletedProcess(command, 0, self.listed.encode(), b"")
+        if words not in self.answers:
+            return subprocess.CompletedProcess(
+                command, 1, b"", f'ERROR: no builder "{words}" found\n'.encode()
+            )
+        return subprocess.CompletedProcess(command, 0, self.answers[words].encode(), b"")
+
+
+#: This machine's own engine.
+HERE = Placement(machine="linux/amd64")
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An amd64 machine with QEMU for arm64, on its own engine; its folder of interpreters."""
+    binfmt = tmp_path / "binfmt"
+    binfmt.mkdir()
+    (binfmt / "qemu-aarch64").write_text("")
+    monkeypatch.setattr(placement, "_BINFMT", binfmt)
+    monkeypatch.setattr(placement, "host_platform", lambda: "linux/amd64")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    return binfmt
+
+
+@pytest.fixture
+def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
+    buildx = Buildx(
+        amd=answer(node("a", AMD64)),
+        alone=answer(node("a", ALONE)),
+        arm=answer(node("b", ARM64)),
+        both=answer(node("a", AMD64), node("b", ARM64)),
+        declared=answer(node("a", f"linux/arm64*, {ALONE}")),
+        down=answer(node("c", status="inactive")),
+        default=answer(node("default", AMD64), driver="docker"),
+        context=answer(node("context", AMD64), driver="docker"),
+        dead=answer(driver="", error="Cannot connect to the Docker daemon"),
+        pod=answer(node("p", "linux/arm64*", "inactive"), driver="kubernetes"),
+    )
+    buildx.answers["--bootstrap pod"] = answer(node("p", f"linux/arm64*, {ARM64}"), driver="kubernetes")
+    monkeypatch.setattr(placement, "run", buildx)
+    return buildx
+
+
+def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: str = "linux/arm64") -> NodeSpec:
+    platform = Platform("there", docker, {}, names)
+    return NodeSpec(Node("x", "there"), platform, StageConfig("x"), 0, facts=facts(text, docker=docker))
+
+
+def of(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
+    """Builders for a node whose Dockerfile says all that is known of what it runs."""
+    own = spec.platform.docker
+    programs = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
+    return BuilderSelector(lambda _: programs, say, lambda text: say(f"warning: {text}"))
+
+
+def chosen(spec: NodeSpec) -> tuple[Placement, list[str]]:
+    said: list[str] = []
+    return of(spec, said.append).choose(spec), said
+
+
+TOOLS = "FROM --platform=linux/amd64 base AS t\nRUN x\nFROM scratch\nCOPY --from=t /a /\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "name"),
+    [
+        (("amd",), "FROM base\nRUN x\n", "amd"),  # it emulates, and is the only one
+        (("amd", "arm"), "FROM base\nRUN x\n", "arm"),  # native before emulated, whatever the order
+        (("arm", "amd"), "FROM base\nRUN x\n", "arm"),
+        (("arm", "amd"), TOOLS, "amd"),  # what it runs counts, not what it makes
+        (("alone",), TOOLS, "alone"),
+        (("alone", "amd"), "FROM base\nRUN x\n", "amd"),  # the first that can
+        (("amd", "both"), "FROM base\nRUN x\n", "both"),
+        (("amd", "declared"), "FROM base\nRUN x\n", "declared"),  # what its owner says, as in buildx itself
+        (("declared", "amd"), TOOLS, "amd"),
+        (("alone",), "FROM base\nCOPY a /\n", "alone"),  # it runs nothing
+        (("alone", "arm"), "FROM base\nCOPY a /\n", "arm"),
+    ],
+)
+def test_native_is_preferred(buildx: Buildx, names: tuple[str, ...], text: str, name: str) -> None:
+    place, said = chosen(spec(*names, text=text))
+    assert (place.name, said) == (name, [])
+    assert place.command() == ["docker", "buildx", "build", f"--builder={name}"]
+
+
+def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> None:
+    """They are preferred where they are native; what the Dockerfile says must run there, too."""
+    dockerfiles = {"tools": "FROM scratch\nCOPY Dockerfile /\n", "x": "FROM tools AS t\nFROM t\nRUN x\n"}
+    more = '[stages.tools.platforms."linux/arm64"]\nnative = "linux/amd64"\n'
+
+    def place(made: Graph, platform: str) -> str:
+        return (
+            BuilderSelector(lambda node: runs(made, node), print, print)
+            .choose(made.spec(Node("x", platform)))
+            .name
+        )
+
+    made = graph(stages(tmp_path, dockerfiles, more=more), cli={"builder": "arm,alone,amd"})
+    assert (place(made, "aarch64"), place(made, "amd64")) == ("amd", "alone")
+    plain = graph(stages(tmp_path, dockerfiles), cli={"builder": "arm,alone,amd"})
+    assert (place(plain, "aarch64"), place(plain, "amd64")) == ("arm", "alone")
+
+
+def test_32_bit_programs_of_the_same_kind(buildx: Buildx) -> None:
+    assert chosen(spec("amd", "arm", docker="linux/arm/v7"))[0].name == "arm"
+    with pytest.raises(EmulationError):
+        chosen(spec("alone", docker="linux/arm/v7"))
+
+
+def test_each_is_asked_once_and_none_without_need(buildx: Buildx) -> None:
+    found = of(spec())
+    for _ in range(3):
+        found.choose(spec("arm", "amd"))
+        found.choose(spec("amd", "arm"))
+    assert buildx.asked == ["arm", "amd"]
+    found.forget()
+    found.choose(spec("arm", "amd"))
+    assert buildx.asked == ["arm", "amd", "arm"]
+
+
+def test_a_context_is_entered(buildx: Buildx) -> None:
+    place, _ = chosen(spec("context"))
+    assert place.command() == ["docker", "--context=context", "buildx", "build", "--builder=context"]
+    assert not place.own
+    assert chosen(spec("default"))[0].own
+
+
+def test_the_current_context_is_this_engine(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "context")
+    assert chosen(spec("context"))[0].own and not chosen(spec("default"))[0].own
+    monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")  # comes first, as with docker
+    assert chosen(spec("default"))[0].own and not chosen(spec("context"))[0].own
+
+
+def test_one_that_a_build_starts(buildx: Buildx) -> None:
+    place, said = chosen(spec("amd", "pod"))
+    assert (place.name, said) == ("pod", ["starting builder pod"])
+    assert buildx.asked == ["amd", "pod", "--bootstrap pod"]
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "mend"),
+    [
+        ("none", 'no builder "none" found', "docker buildx create --name=none"),
+        ("down", "it does not answer; buildx calls it inactive", "docker buildx inspect --bootstrap down"),
+        ("dead", "Cannot connect to the Docker daemon", "docker buildx inspect --bootstrap dead"),
+    ],
+)  # fmt: skip
+def test_none_can_be_used(buildx: Buildx, name: str, what: str, mend: str) -> None:
+    with pytest.raises(BuilderError) as caught:
+        chosen(spec(name))
+    assert caught.value.exit_status == 20 and caught.value.where == "x:there"
+    assert f"builder {name}, named for linux/arm64: {what}" in str(caught.value) and mend in str(caught.value)
+
+
+def test_the_next_is_taken_and_said(buildx: Buildx) -> None:
+    place, said = chosen(spec("down", "none", "amd"))
+    assert place.name == "amd" and len(said) == 2
+    assert said[0].startswith("warning: builder down (linux/arm64) cannot be used: it does not answer")
+    assert said[0].endswith("; building on amd")
+
+
+def test_none_runs_it(buildx: Buildx) -> None:
+    with pytest.raises(EmulationError) as caught:
+        chosen(spec("down", "alone"))
+    assert str(caught.value).startswith(
+        "x:there: builder alone does not run programs for linux/arm64; it has linux/amd64, linux/amd64/v2\n"
+    )
+    assert caught.value.exit_status == 21 and "builder=there:NAME" in str(caught.value)
+
+
+def test_nobody_is_asked_where_none_is_named(buildx: Buildx) -> None:
+    place, said = chosen(spec())
+    assert (place, said, buildx.asked) == (HERE, [], [])
+    assert place.command() == ["docker", "buildx", "build"] and place.own
+
+
+def test_this_machine_without_qemu(buildx: Buildx, machine: Path, tmp_path: Path) -> None:
+    (machine / "qemu-aarch64").unlink()
+    assert chosen(spec(text=TOOLS))[0] == HERE  # it runs amd64 alone
+    buildx.answers[""] = answer(node("default", ALONE), driver="docker")
+    with pytest.raises(EmulationError, match="QEMU is not registered"):
+        chosen(spec())
+    buildx.answers[""] = answer(node("b", ARM64))  # docker buildx use
+    (tmp_path / "config/buildx/instances").mkdir(parents=True)
+    (tmp_path / "config/buildx/instances/b").write_text("")
+    assert chosen(spec())[0] == Placement(machine="linux/arm64")
+    base = replace(spec("arm"), bootstrap=Bootstrap("trixie"))
+    with pytest.raises(EmulationError):  # mmdebstrap runs here
+        chosen(base)
+
+
+def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
+    """It is named, once; it is not taken."""
+    (tmp_path / "config/buildx/instances").mkdir(parents=True)
+    (tmp_path / "config/buildx/instances/arm").write_text("")
+    buildx.answers[""] = answer(node("default", AMD64), driver="docker")
+    machines = '"Nodes": [{"Status": "running", "Platforms": ["linux/arm64", "linux/amd64"]}]'
+    buildx.listed = '{"Name": "down", "Driver": "remote", "Nodes": [{"Status": "inactive"}]}\nnot JSON\n'
+    buildx.listed += '{"Name": "arm", "Driver": "remote", %s}\n' % machines  # noqa: UP031
+    said: list[str] = []
+    found = of(spec(), said.append)
+    assert [found.choose(spec()) for _ in range(2)] == [HERE, HERE]
+    assert said == ["linux/arm64 is emulated here; builder arm is native for it: builder=there:arm"]
+    assert buildx.asked == ["", "--format=json"]
+    assert chosen(spec(text=TOOLS)) == (HERE, []) and "--format=json" not in buildx.asked[2:]
+
+
+def test_elsewhere(buildx: Buildx) -> None:
+    found = of(spec())
+    assert found.elsewhere(found.choose(spec("arm"))) and found.elsewhere(found.choose(spec("context")))
+    assert not found.elsewhere(found.choose(spec("default")))
+    buildx.answers[""] = answer(node("default", AMD64), driver="docker")
+    assert not found.elsewhere(Placement())
+    found.forget()
+    buildx.answers[""] = answer(node("b", ARM64))
+    assert found.elsewhere(Placement())
+
+
+def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands in records, so that times of other machines are not taken for this one's."""
+    found = of(spec())
+    assert found.choose(spec("arm")).machine == "linux/arm64"
+    second = spec("amd", docker="linux/amd64/v2")
+    assert of(second).choose(second).machine == "linux/amd64"
+    assert found.choose(spec("default")).machine == "linux/amd64"
+    buildx.answers[""] = answer(node("default", ALONE), driver="docker")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:2376")
+    assert found.choose(spec(text=TOOLS)).machine == "linux/amd64"
+    found.forget()
+    buildx.answers[""] = answer(node("b", ARM64))
+    assert found.choose(spec()).machine == "linux/arm64"
+    found.forget()
+    buildx.answers[""] = answer(driver="", error="no such host")
+    assert found.choose(spec()).machine == ""
+
+
+VERSION = "version --format={{.Server.Version}}"
+
+
+@pytest.mark.parametrize(
+    ("named", "who", "asked"),
+    [
+        ("", "docker 28.5.2", [VERSION]),
+        ("arm", "buildkit v0.13.0", ["arm"]),
+        ("context", "docker 28.5.2", ["context", f"--context=context {VERSION}"]),
+        ("nameless", "", ["nameless"]),
+        ("two", "buildkit v0.29.0", ["two"]),
+    ],
+)
+def test_who_built_it(buildx: Buildx, named: str, who: str, asked: list[str]) -> None:
+    """It stands in records; asked for once a run, and by nobody who only looks for a place."""
+    buildx.answers["nameless"] = answer(node("a", ARM64).replace("v0.13.0", "v0.0.0+unknown"))
+    arm = node("b", ARM64).replace("BuildKit version: v0.13.0", "Buildkit: v0.29.0")
+    buildx.answers["two"] = answer(node("a", AMD64), arm)
+    found = of(spec(named) if named else spec())
+    place = found.choose(spec(named) if named else spec())
+    assert VERSION not in " ".join(buildx.asked)
+    assert [found.version(place) for _ in range(2)] == [who, who]
+    assert buildx.asked == asked
+
+
+def test_an_engine_that_does_not_say_its_version(buildx: Buildx) -> None:
+    buildx.engine = ""
+    assert of(spec()).version(HERE) == ""
+
+
+def test_what_buildx_prints() -> None:
+    found = parse("x", answer(node("a", f"linux/arm64*, {ALONE}"), node("b", error="no such host")))
+    assert found.driver == "remote" and found.running and not found.error
+    first, second = found.machines
+    assert first.declared == ("linux/arm64",) and first.platforms == ("linux/amd64", "linux/amd64/v2")
+    assert (second.error, second.platforms, second.status) == ("no such host", (), "")
+    assert parse("x", "") == parse("x", "gibberish: x\n")

@@ -1,0 +1,186 @@
+"""What stands between doit and the session: tags of one run, doit's memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from helpers import Registry, graph, stages
+
+from stagegraph.cli import tasks
+from stagegraph.cli.memory import MemoryDB
+from stagegraph.errors import (
+    DockerfileError,
+    LoginError,
+    ProjectError,
+    RegistryError,
+    ResolveError,
+    StagegraphError,
+)
+from stagegraph.graph import goals as asked
+from stagegraph.project.model import Bootstrap, ExternalBase, Node, Platform, Stage
+
+pytestmark = pytest.mark.unit
+
+
+class _Session:
+    """Names every image as ``tag=x`` or no tag does."""
+
+    def __init__(self, tag: str) -> None:
+        self.project, self._tag = self, tag
+
+    def tag(self, image: str, platform: str) -> str:
+        return f"repo:{self._tag or f'{image}-{platform}'}"
+
+
+def metas(*names: str) -> list[dict[str, Any]]:
+    return [
+        {},
+        *({"image": name, "node": Node(name, platform)} for name in names for platform in ("amd64", "arm")),
+    ]
+
+
+def test_two_images_of_one_run_cannot_have_one_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "session", lambda: _Session(""))
+    tasks._check_tags(metas("stock", "dev"))
+    monkeypatch.setattr(tasks, "session", lambda: _Session("x"))
+    tasks._check_tags(metas("stock")[:2] * 2)  # the same one twice
+    with pytest.raises(ProjectError, match="stock:amd64 and stock:arm would both be called repo:x"):
+        tasks._check_tags(metas("stock"))
+
+
+def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
+    file = tmp_path / "db"
+    memory = MemoryDB(str(file), None)
+    memory.set("a", "b", 1)
+    assert memory.get("a", "b") == 1
+    memory.dump()
+    assert not file.exists()
+
+
+def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    platforms = {"amd64": Platform("amd64", "linux/amd64"), "aarch64": Platform("aarch64", "linux/arm64")}
+    top = Stage("low--top", "", {}, below="low")
+    bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
+    project = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)
+    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=project))
+    words = ["stock", "stock:amd64", "stock:aarch64"]
+    assert str(tasks.unknown_goal("stock:arm64", words)) == (
+        "command line: no platform 'arm64'\n  arm64 is called aarch64 here"
+    )
+    assert tasks.unknown_goal("stock:x", words).hint == "known here: aarch64, amd64"
+    assert tasks.unknown_goal("stick:x", words).what == "no stage or image 'stick:x'"
+    assert tasks.unknown_goal("base:aarch64", words).what == "base:aarch64 is the image debian"
+    assert tasks.unknown_goal("plann", words, ["plan"]).hint == "did you mean 'plan'?"
+    assert tasks.unknown_goal("top:amd64", words).hint == "it stands on others, as low--top"
+
+
+@pytest.mark.parametrize("kind", [ResolveError, LoginError, RegistryError])
+def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: type[StagegraphError],
+) -> None:
+    dockerfiles = {
+        "here": "FROM base\n",
+        "far": "FROM registry.example.org/far:1\n",
+        "above": "FROM far\n",
+        "farther": "FROM registry.example.org/far:1\nUSER 1\n",
+    }
+    registry = Registry(kind=kind)
+    nodes = graph(stages(tmp_path, dockerfiles), registry)
+    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=nodes.project, graph=nodes))
+    goals = tasks.resolve_goals([])
+    assert [str(node) for node in goals.nodes] == ["here:amd64", "here:aarch64"]
+    assert goals.status == 0  # the others can be looked at
+    assert registry.asked.count("registry.example.org/far:1") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("warning: far:amd64 has no key: far/Dockerfile:1: registry")
+    assert "left out: far:amd64, above:amd64, farther:amd64, far:aarch64" in said
+    assert said.count("warning") == 1
+    with pytest.raises(kind):  # who asks for it by name is told
+        tasks.resolve_goals(["far:amd64"])
+
+
+def goals(root: Path, dockerfiles: dict[str, str], *names: str, **options: bool) -> tuple[list[str], Any]:
+    nodes = graph(stages(root, dockerfiles))
+    wanted = [node for node in nodes.nodes if not names or node.stage in names]
+    options = {"by_name": bool(names), "keep_going": False, **options}
+    found = asked.keyed(nodes, wanted, **options)
+    return [str(node) for node in found.nodes], found
+
+
+def test_all_left_out_is_no_success(tmp_path: Path) -> None:
+    found, result = goals(tmp_path, {"far": "FROM far:1\n", "above": "FROM far\n"})
+    assert (found, result.status) == ([], ResolveError.exit_status)
+    assert [(fact["node"], fact["cause"], fact["status"]) for fact in result.facts()] == [
+        (f"{stage}:{platform}", "far:amd64", 14)
+        for platform in ("amd64", "aarch64")
+        for stage in ("far", "above")
+    ]
+
+
+def test_the_first_node_of_a_cause_is_named_though_a_leaf_is_declared_first(tmp_path: Path) -> None:
+    dockerfiles = {"leaf": "FROM mid\n", "mid": "FROM low\n", "low": "FROM far:1\n", "good": "FROM base\n"}
+    _, result = goals(tmp_path, dockerfiles)
+    (out,) = result.left_out
+    assert out.first == "low:amd64"
+    assert str(out).startswith("low:amd64 has no key: low/Dockerfile:1: far:1")
+    assert str(out).endswith(
+        "left out: leaf:amd64, mid:amd64, low:amd64, leaf:aarch64, mid:aarch64, low:aarch64"
+    )
+
+
+BROKEN = {
+    "broken": "FROM base\nRUNN x\n",
+    "above": "FROM broken\n",
+    "slip": "FROM gone\n",
+    "good": "FROM base\n",
+}
+
+
+def test_what_is_broken_ends_the_command(tmp_path: Path) -> None:
+    with pytest.raises(DockerfileError, match="unknown instruction RUNN"):
+        goals(tmp_path, BROKEN)
+
+
+@pytest.mark.parametrize("names", [(), ("good", "slip", "above")])
+def test_keep_going_leaves_out_what_is_broken(tmp_path: Path, names: tuple[str, ...]) -> None:
+    found, result = goals(tmp_path, BROKEN, *names, keep_going=True)
+    assert found == ["good:amd64", "good:aarch64"]
+    assert result.status == DockerfileError.exit_status
+    assert sorted((out.first, out.error.what.partition("\n")[0]) for out in result.left_out) == [
+        ("broken:amd64", "unknown instruction RUNN"),
+        ("slip:amd64", "no stage is called 'gone'"),
+    ]
+
+
+def test_the_same_slip_in_two_dockerfiles_is_two_causes(tmp_path: Path) -> None:
+    slip = "FROM base\nRUNN x\n"
+    dockerfiles = {"one": slip, "two": slip, "above": "FROM two\n"}
+    _, result = goals(tmp_path, dockerfiles, keep_going=True)
+    assert [(out.first, len(out.nodes)) for out in result.left_out] == [("one:amd64", 2), ("two:amd64", 4)]
+
+
+def test_a_cycle_is_one_cause(tmp_path: Path) -> None:
+    dockerfiles = {"b": "FROM a\n", "a": "FROM b\n", "above": "FROM b\n", "good": "FROM base\n"}
+    _, result = goals(tmp_path, dockerfiles, keep_going=True)
+    (out,) = result.left_out
+    assert (len(out.nodes), out.error.what) == (6, "a cycle: a -> b -> a")
+
+
+def test_keep_going_with_what_cannot_be_asked_for(tmp_path: Path) -> None:
+    dockerfiles = {"far": "FROM far:1\n", "good": "FROM base\n"}
+    assert goals(tmp_path, dockerfiles, keep_going=True)[1].status == 0
+    assert goals(tmp_path, dockerfiles, "far", "good", keep_going=True)[1].status == ResolveError.exit_status
+
+
+def test_images_that_want_to_be_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    more = "[images.usual]\n[images.rare]\ndefault = false\n"
+    project = graph(stages(tmp_path, dict.fromkeys(("usual", "rare"), "FROM base\n"), more=more)).project
+    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=project))
+    monkeypatch.setattr(tasks, "host_platform", lambda: "linux/arm64")
+    assert tasks._default_tasks() == ["usual:aarch64"]

@@ -1,0 +1,215 @@
+"""What a registry's answers come to. buildx and its registry are a mapping; engine tests ask real ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from helpers import sha
+
+from stagegraph.docker import imagetools as module
+from stagegraph.docker.imagetools import resolve
+from stagegraph.errors import RegistryError
+from stagegraph.oci.reference import ResolvedReference
+
+pytestmark = pytest.mark.unit
+
+LINUX, ARM, ARM32 = "linux/amd64", "linux/arm64", "linux/arm/v7"
+NAME = "r.example/x:1"
+
+
+class Buildx:
+    """Stands in for ``docker buildx imagetools inspect --raw``; notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, bytes] = {}
+        self.asked: list[str] = []
+
+    def __call__(
+        self, command: Sequence[str], *, timeout: float | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        assert timeout and list(command[:-1]) in (
+            ["docker", "buildx", "imagetools", "inspect", "--raw"],
+            ["docker", "image", "inspect"],
+        )
+        if command[1] == "image":
+            return subprocess.CompletedProcess(command, 1, b"[]", b"")
+        self.asked.append(command[-1])
+        found = self.documents.get(command[-1])
+        return subprocess.CompletedProcess(
+            command, found is None, found or b"", b"" if found else b"not found"
+        )
+
+    def add(self, document: object, name: str = "") -> str:
+        """A document under its digest, or under a name; its digest."""
+        raw = document if isinstance(document, bytes) else json.dumps(document).encode()
+        self.documents[name or f"r.example/x@{sha(raw)}"] = raw
+        return sha(raw)
+
+    def image(self, platform: str, *triggers: str) -> dict[str, Any]:
+        """An image in the registry; its entry in an index."""
+        system, architecture, variant = (*platform.split("/"), "")[:3]
+        own = {"os": system, "architecture": architecture, **({"variant": variant} if variant else {})}
+        config = self.add({**own, "config": {"OnBuild": list(triggers) or None}})
+        return {"digest": self.add({"config": {"digest": config}}), "platform": own}
+
+
+@pytest.fixture
+def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
+    buildx = Buildx()
+    monkeypatch.setattr(module, "run", buildx)
+    return buildx
+
+
+def truths(found: ResolvedReference) -> tuple[bool, bool]:
+    return found.onbuild, found.onbuild_from
+
+
+def test_only_images_of_the_wanted_platforms_are_read(buildx: Buildx) -> None:
+    images = [buildx.image(LINUX), buildx.image(ARM, "RUN x"), buildx.image(ARM32, "COPY --from=a / /")]
+    images.append({"digest": sha("attestation"), "platform": {"os": "unknown", "architecture": "unknown"}})
+    buildx.add({"manifests": images}, NAME)
+    found = resolve(NAME, [LINUX])
+    assert found.manifests == {
+        platform: image["digest"] for platform, image in zip((LINUX, ARM, ARM32), images, strict=False)
+    }
+    assert truths(found) == (False, False)
+    assert len(buildx.asked) == 3  # the index, a manifest, a configuration
+    assert truths(resolve(NAME, {LINUX, ARM, "linux/riscv64"})) == (True, False)
+    assert truths(resolve(NAME, {LINUX, ARM32})) == (True, True)
+    assert truths(resolve(NAME, ())) == (False, False)
+
+
+def test_index_of_which_a_mirror_has_one_image(buildx: Buildx) -> None:
+    other = {"digest": sha("other"), "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}}
+    buildx.add({"manifests": [buildx.image(LINUX, "RUN x"), other]}, NAME)
+    found = resolve(NAME, [LINUX])
+    assert (found.manifests[ARM], found.onbuild) == (sha("other"), True)
+    assert not found.unread
+    found = resolve(NAME, [LINUX, ARM])
+    assert (found.onbuild, list(found.unread)) == (True, [ARM])
+    assert found.unread[ARM].what == f"{sha('other')} of it could not be read"
+
+
+def test_image_without_an_index(buildx: Buildx) -> None:
+    image = buildx.image(LINUX, "ADD https://x/y /y")
+    buildx.documents[NAME] = buildx.documents[f"r.example/x@{image['digest']}"]
+    found = ResolvedReference(image["digest"], {LINUX: image["digest"]}, onbuild=True, onbuild_from=True)
+    assert resolve(NAME, [ARM]) == found
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "COPY --from=a / /",
+        "copy --link --from=$A /a /b",
+        "RUN --mount=type=bind,from=a,target=/a x",
+        'RUN --mount=target=/a,"from=a" x',
+        "RUN --mount=FROM=a,target=/a x",
+        "ADD https://a/b /b",
+        "add git@a.example:b/c.git /",
+        "ADD $URL /x",
+        "ADD ${BASE}/f /x",
+        "ADD bob@host:repo /x",
+        "ADD git@github.com:a/b.git#main /x",
+        'ADD ["https://a/b", "/b"]',
+        "ADD --checksum=$SUM https://a/b /b",
+        "ADD --checksum= https://a/b /b",
+        "ADD ${A /x",
+        "FETCH a /b",
+        "",
+        "RUN a\nRUN b",
+        'RUN --mount=from="a\rb" x',
+    ],
+)
+def test_triggers_that_take_from_elsewhere(buildx: Buildx, trigger: str) -> None:
+    buildx.add({"manifests": [buildx.image(LINUX, "RUN x", trigger)]}, NAME)
+    assert truths(resolve(NAME, [LINUX])) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "COPY . .",
+        "COPY . /from=x",
+        "RUN curl https://a/b",
+        "COPY $A --from=b /x/",  # a word behind the flags
+        "ADD a.tar /",
+        "ADD --chown=1:1 a@b /x",
+        f"ADD --checksum={sha('x')} https://a/b /b",
+        f"ADD --checksum={sha('x')} $URL /b",
+        f"ADD https://a/b.git#{'1' * 40} /b",
+        "ADD <<E /x\nhttps://a/b\nE",
+        "RUN git clone https://a/b --from=c",
+        "RUN --mount=type=cache,target=/c x",
+        'LABEL x="COPY --from=a"',
+    ],
+)
+def test_triggers_that_a_key_can_know(buildx: Buildx, trigger: str) -> None:
+    buildx.add({"manifests": [buildx.image(LINUX, trigger)]}, NAME)
+    assert truths(resolve(NAME, [LINUX])) == (True, False)
+
+
+ENTRY = {"digest": sha("x"), "platform": {"os": "linux", "architecture": "amd64"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"<html>", "the registry's answer is not a manifest"),
+        (b"[" * 100_000, "the registry's answer is not a manifest"),
+        ([], "the registry's answer is not a manifest"),
+        ({}, "the registry's answer is the manifest of no image"),
+        ({"manifests": None}, "manifests is null"),
+        ({"manifests": {}}, "manifests is {}"),
+        ({"manifests": [5]}, "an entry of manifests is 5"),
+        ({"manifests": [{**ENTRY, "platform": None}]}, "platform is null"),
+        ({"manifests": [{**ENTRY, "platform": "linux/amd64"}]}, 'platform is "linux/amd64"'),
+        ({"manifests": [{**ENTRY, "platform": {"os": 5}}]}, "os is 5"),
+        ({"manifests": [{**ENTRY, "platform": {"os": "linux", "variant": []}}]}, "variant is []"),
+        ({"manifests": [{"platform": ENTRY["platform"]}]}, "digest is null"),
+        ({"manifests": [{**ENTRY, "digest": 5}]}, "digest is 5"),
+        ({"config": "x"}, 'config is "x"'),
+        ({"config": {"digest": 5}}, "digest is 5"),
+    ],
+)
+def test_answer_that_cannot_be_used(buildx: Buildx, answer: object, said: str) -> None:
+    buildx.add(answer, NAME)
+    with pytest.raises(RegistryError) as error:
+        resolve(NAME, [LINUX])
+    assert said in error.value.what and error.value.where == NAME
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"config": "x"}, 'config is "x"'),
+        ({"config": {"OnBuild": 5}}, "OnBuild is 5"),
+        ({"config": {"OnBuild": "RUN x"}}, 'OnBuild is "RUN x"'),
+        ({"config": {"OnBuild": ["RUN x", 5]}}, "an entry of OnBuild is 5"),
+        (b"x", "the registry's answer is not a manifest"),
+    ],
+)
+@pytest.mark.parametrize("index", [True, False])
+def test_configuration_that_cannot_be_used(buildx: Buildx, config: object, said: str, index: bool) -> None:
+    manifest = {"config": {"digest": buildx.add(config)}}
+    entry = {**ENTRY, "digest": buildx.add(manifest)}
+    buildx.add({"manifests": [entry]} if index else manifest, NAME)
+    if index:
+        error = resolve(NAME, [LINUX]).unread[LINUX]
+    else:
+        with pytest.raises(RegistryError) as raised:
+            resolve(NAME, [LINUX])
+        error = raised.value
+    assert isinstance(error, RegistryError)
+    assert said in error.what and error.where == NAME
+
+
+@pytest.mark.parametrize("config", [{}, {"config": None}, {"config": {"OnBuild": None}}])
+def test_configuration_that_says_nothing(buildx: Buildx, config: dict[str, Any]) -> None:
+    manifest = {"config": {"digest": buildx.add(config)}}
+    buildx.add({"manifests": [{**ENTRY, "digest": buildx.add(manifest)}]}, NAME)
+    assert truths(resolve(NAME, [LINUX])) == (False, False)

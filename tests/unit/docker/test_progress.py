@@ -1,0 +1,234 @@
+"""buildx's progress as JSON: what becomes of it in the log, in errors, and in records."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers import at, printed, ran, sha, status, vertex
+
+from stagegraph.docker.progress import Tracker
+
+pytestmark = pytest.mark.unit
+
+MAKE = "[part 2/3] RUN make"
+CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
+FAILED = [
+    status(vertexes=[vertex("[internal] load build definition from Dockerfile", completed=at(0.04))]),
+    status(
+        vertexes=[
+            {"digest": sha("later"), "name": "[part 3/3] RUN later", "inputs": [sha(MAKE)]},
+            vertex("[base 1/1] FROM docker.io/library/base", completed=at(0), cached=True),
+        ]
+    ),
+    status(vertexes=[vertex(MAKE)]),
+    status(vertexes=[vertex("[other 2/2] RUN sleep 100")]),
+    status(logs=[printed(MAKE, "compi", 0.123)]),
+    status(logs=[printed(MAKE, "ling\nx.c:1: error\n\n", 0.456)]),
+    status(vertexes=[vertex(MAKE, completed=at(1), error=CODE)]),
+    status(vertexes=[vertex("[other 2/2] RUN sleep 100", completed=at(1), error="x: context canceled")]),
+    b"Dockerfile:7\n",
+    b"--------------------\n",
+    b"   6 |     COPY a b\n",
+    b"   7 | >>> RUN make\n",
+    b"--------------------\n",
+    f"ERROR: failed to solve: {CODE}\n".encode(),
+]
+LOG = """\
+#1 [internal] load build definition from Dockerfile
+#1 DONE 0.0s
+
+#2 [base 1/1] FROM docker.io/library/base
+#2 CACHED
+
+#3 [part 2/3] RUN make
+
+#4 [other 2/2] RUN sleep 100
+#3 0.456 compiling
+#3 0.456 x.c:1: error
+#3 0.456 
+#3 ERROR: process "/bin/sh -c make" did not complete successfully: exit code: 2
+#4 CANCELED
+Dockerfile:7
+--------------------
+   6 |     COPY a b
+   7 | >>> RUN make
+--------------------
+ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: exit code: 2
+"""  # noqa: W291
+
+
+def indented(line: bytes) -> list[bytes]:
+    """A document as buildx 0.13 prints it."""
+    if not line.startswith(b"{"):
+        return [line]
+    return [f"{part}\n".encode() for part in json.dumps(json.loads(line), indent=2).splitlines()]
+
+
+def fed(lines: list[bytes]) -> tuple[Tracker, list[str], str]:
+    steps: list[str] = []
+    tracker = Tracker(steps.append)
+    log = b"".join([*map(tracker.feed, lines), tracker.end()])
+    return tracker, steps, log.decode(errors="surrogateescape")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_failure(old: bool) -> None:
+    lines = [part for line in FAILED for part in (indented(line) if old else [line])]
+    tracker, steps, log = fed(lines)
+    assert tracker.failed
+    assert tracker.step == MAKE
+    assert tracker.output == ["compiling", "x.c:1: error"]
+    assert tracker.line == 7
+    assert tracker.message == CODE
+    assert steps == ["[base 1/1] FROM docker.io/library/base", MAKE, "[other 2/2] RUN sleep 100"]
+    assert log == LOG
+    assert list(tracker.all) == log.splitlines()
+
+
+def test_success_has_no_step_and_no_output() -> None:
+    tracker, _, log = fed(ran("[2/2] RUN make", "fine"))
+    assert (tracker.failed, tracker.step, tracker.output, tracker.message, tracker.line) == (
+        *(False, "", [], "", 0),
+    )
+    assert log == "#1 [2/2] RUN make\n#1 0.100 fine\n#1 DONE 2.0s\n"
+
+
+@pytest.mark.parametrize("said", ["failed to solve: ", "failed to build: failed to solve: "])
+def test_message_without_a_step(said: str) -> None:
+    tracker, *_ = fed([f"ERROR: {said}rpc error: code = Unavailable\n".encode()])
+    assert tracker.message == "rpc error: code = Unavailable"
+
+
+def test_of_two_steps_that_fail_the_one_that_buildx_names() -> None:
+    both = [
+        *ran("[1/2] RUN a", error="a: exit code: 1"),
+        *ran("[2/2] RUN b", "said", error="b: exit code: 2"),
+    ]
+    assert fed(both)[0].step == "[1/2] RUN a"
+    tracker, *_ = fed([*both, b"ERROR: failed to solve: b: exit code: 2\n"])
+    assert (tracker.step, tracker.output) == ("[2/2] RUN b", ["said"])
+
+
+def test_line_that_a_step_prints_is_no_place_in_the_dockerfile() -> None:
+    tracker, *_ = fed([*ran("[2/2] RUN x", "Dockerfile:9"), b"Dockerfile:8\n"])
+    assert tracker.line == 0
+
+
+def test_only_the_last_lines_are_kept() -> None:
+    tracker, *_ = fed(ran("[2/2] RUN x", *(f"line {n}" for n in range(1000)), error="x"))
+    assert tracker.output == [f"line {n}" for n in range(800, 1000)]
+
+
+def test_said_leaves_out_what_steps_print() -> None:
+    begun, output, end = ran("[2/2] RUN x", "printed")
+    tracker, *_ = fed([begun, output, b"said\n", end])
+    assert list(tracker.said) == ["#1 [2/2] RUN x", "said", "#1 DONE 2.0s"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cached"),
+    [
+        ("[part 2/3] RUN make", True),
+        ("[linux/arm64 2/3] RUN <<EOF (make...)", True),
+        ("[1/2] ONBUILD RUN make", True),
+        ("[part 2/3] COPY a b", False),
+        ("[part 2/3] COPY RUN b", False),
+        ("[base 1/1] FROM base", False),
+    ],
+)
+def test_a_run_out_of_the_builders_cache(name: str, cached: bool) -> None:
+    tracker, *_ = fed(
+        [status(vertexes=[vertex(name, completed=at(0), cached=True)]), *ran("[part 3/3] RUN other")]
+    )
+    assert tracker.cached == cached
+
+
+def test_what_a_step_prints_is_no_word_about_the_cache() -> None:
+    assert not fed(ran("[2/2] RUN x", "CACHED", "#1 CACHED"))[0].cached
+
+
+def test_the_last_word_about_the_cache_counts() -> None:
+    cached = status(vertexes=[vertex("[2/2] RUN x", completed=at(0), cached=True)])
+    assert not fed([cached, *ran("[2/2] RUN x")])[0].cached
+
+
+def test_what_is_running_is_where_the_builder_is() -> None:
+    tracker = Tracker(lambda _: None)
+    for line in [status(vertexes=[vertex("[1/2] RUN long")]), *ran("[2/2] RUN short")]:
+        tracker.feed(line)
+    assert tracker.current == "[1/2] RUN long"
+    tracker.feed(status(vertexes=[vertex("[1/2] RUN long", completed=at(9))]))
+    assert tracker.current == "[2/2] RUN short"
+
+
+def test_what_is_fetched_and_what_is_warned_of() -> None:
+    name = "[1/2] FROM base"
+    half, done = (
+        {"id": "sha256:1", "vertex": sha(name), "current": n, "total": 9000, "timestamp": at(1), **more}
+        for n, more in ((4000, {}), (9000, {"completed": at(1)}))
+    )
+    warning = {"vertex": sha(name), "short": "b2xkIHN5bnRheA==", "level": 1}
+    *_, log = fed([status(vertexes=[vertex(name)], statuses=[half, done], warnings=[warning])])
+    assert log.splitlines() == ["#1 [1/2] FROM base", "#1 sha256:1 9.0 kB done", "#1 WARN: old syntax"]
+
+
+def test_output_that_is_no_text_and_a_line_that_is_overwritten() -> None:
+    begun, end = ran("[2/2] RUN x", error="x")
+    output = status(logs=[printed("[2/2] RUN x", b" 10 %\r 20 %\r\n\xff\xfeend", 0.5)])
+    tracker, _, log = fed([begun, output, end])
+    assert tracker.output == [" 20 %", "\ufffd\ufffdend"]
+    assert log == "#1 [2/2] RUN x\n#1 0.500  20 %\n#1 0.500 \udcff\udcfeend\n#1 ERROR: x\n"
+
+
+def test_steps_that_buildkit_shows_as_one() -> None:
+    group = {"id": "g", "name": "[2/2] COPY --link a b"}
+    parts = [status(vertexes=[vertex(n, progressGroup=group, completed=at(1))]) for n in ("merge", "copy")]
+    _, steps, log = fed(parts)
+    assert steps == ["[2/2] COPY --link a b"]
+    assert log.splitlines() == ["#1 [2/2] COPY --link a b", "#1 DONE 1.0s", "#1 DONE 1.0s"]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        b"warning: something\n",
+        b"{not json}\n",
+        b'{"level": "warning", "msg": "of a script"}\n',
+        b"[1, 2]\n",
+        b'{"vertexes": 1}\n',
+        b'{"vertexes": [1]}\n',
+        b'{"vertexes": [{"digest": "x", "started": "yesterday"}]}\n',
+        b'{"statuses": [{"vertex": "x", "completed": "x"}]}\n',
+        b'{"logs": [{"vertex": "x", "data": "!", "timestamp": 1}]}\n',
+    ],
+)
+def test_what_is_not_understood_is_for_people(strange: bytes) -> None:
+    begun, output, end = ran(MAKE, "printed", error=CODE)
+    tracker, _, log = fed([begun, strange, output, end])
+    assert strange.decode().strip() in log.splitlines()
+    assert (tracker.step, tracker.output, tracker.message) == (MAKE, ["printed"], CODE)
+
+
+def test_text_in_the_middle_of_a_document() -> None:
+    begun, output, end = ran(MAKE, "printed", error=CODE)
+    first, *others = indented(output)
+    tracker, _, log = fed([begun, first, b"warning: x\n", *others, end])
+    assert "warning: x" in log.splitlines()
+    assert tracker.output == ["printed"]
+
+
+def test_what_is_new_to_us_is_passed_over() -> None:
+    more = {"vertexes": [{**vertex(MAKE), "tomorrow": {"a": [1]}}], "sources": [{"name": "x"}]}
+    assert fed([status(**more), b"{}\n"])[1] == [MAKE]
+
+
+@pytest.mark.parametrize("lines", [[b"{\n", b'  "vertexes": [\n'], [b"{\n", b"  said,\n", b"}\n"], [b"{\n"]])
+def test_a_document_that_is_cut_off_is_text(lines: list[bytes]) -> None:
+    tracker, _, log = fed([*lines, b"ERROR: failed to solve: EOF\n"])
+    assert sorted(log.splitlines()) == sorted(
+        [*(line.decode()[:-1] for line in lines), "ERROR: failed to solve: EOF"]
+    )
+    assert tracker.message == "EOF"
+    _, steps, _ = fed([*lines, *ran(MAKE)])
+    assert steps == [MAKE]

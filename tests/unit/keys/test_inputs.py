@@ -1,0 +1,458 @@
+"""Keys are unambiguous, hold what they should and nothing else, and their differences read well."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from helpers import facts, sha
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagegraph.context.entry import Entry
+from stagegraph.keys.explain import Change, diff
+from stagegraph.keys.inputs import Ancestor, Input, digest, inputs
+from stagegraph.keys.spec import NodeSpec
+from stagegraph.oci.digest import is_digest
+from stagegraph.project import bootstrap
+from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
+
+pytestmark = pytest.mark.unit
+
+
+SIMPLE = facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1"})
+
+
+def spec(**changes: object) -> NodeSpec:
+    node = NodeSpec(
+        Node("x", "amd64"),
+        Platform("amd64", "linux/amd64"),
+        StageConfig("x", source="stages.toml:7"),
+        5,
+        facts=SIMPLE,
+        entries=(Entry("f", "file", sha("f")[7:], 1),),
+        archive="2025-01-31",
+    )
+    return dataclasses.replace(node, **changes)  # type: ignore[arg-type]
+
+
+PARENT = Ancestor("parent", "0", sha("base"), "x/Dockerfile:1", "base")
+
+
+def of(node: NodeSpec, *ancestors: Ancestor, content: bool = False) -> str:
+    return digest(inputs(node, ancestors or [PARENT], content=content))
+
+
+# -- digests -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        (sha("x"), True),
+        (sha("x").upper(), False),
+        (sha("x")[:-1], False),
+        (sha("x") + "0", False),
+        (sha("x") + "\n", False),
+        ("sha512:" + "0" * 64, False),
+        (sha("x")[7:], False),
+        (None, False),
+        (3, False),
+    ],
+)
+def test_is_digest(text: object, good: bool) -> None:
+    assert is_digest(text) is good
+
+
+def test_digest_is_fixed() -> None:
+    canonical = b'[["a","b","c"],["d","","\\u00e4"]]'
+    assert digest([Input("a", "b", "c", "not hashed"), Input("d", "", "ä")]) == sha(canonical)
+
+
+WORDS = st.text(alphabet=st.sampled_from('ab",[]\\ \n\udcff'), max_size=4)
+LISTS = st.lists(st.builds(Input, WORDS, WORDS, WORDS, st.just(""), st.just("")), max_size=4)
+
+
+@given(LISTS, LISTS)
+def test_different_inputs_have_different_digests(one: list[Input], other: list[Input]) -> None:
+    assert (digest(one) == digest(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([Input("a", "b", "c")], [Input("a", "bc", "")]),
+        ([Input("a", "b", "c")], [Input("ab", "", "c")]),
+        ([Input("a", "", "b"), Input("a", "", "c")], [Input("a", "", "c"), Input("a", "", "b")]),
+        ([Input("a", "", "b")], [Input("a", "", "b"), Input("a", "", "b")]),
+        ([Input("a", "", '","')], [Input("a", '","', "")]),
+        ([], [Input("", "", "")]),
+    ],
+)
+def test_digests_that_a_mere_concatenation_would_confuse(one: list[Input], other: list[Input]) -> None:
+    assert digest(one) != digest(other)
+
+
+def test_where_is_not_hashed() -> None:
+    assert digest([Input("a", "b", "c", "here")]) == digest([Input("a", "b", "c", "there")])
+
+
+# -- what is in a key --------------------------------------------------------------------------------
+
+MOVES = {
+    "OCI platform": spec(platform=Platform("amd64", "linux/arm64")),
+    "epoch": spec(epoch=6),
+    "network": spec(recipe=StageConfig("x", network="none"), facts=dataclasses.replace(SIMPLE, runs=True)),
+    "argument": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
+    "instruction": spec(facts=facts("FROM base\nARG A\nCOPY f /g\n", args={"A": "1"})),
+    "order of instructions": spec(facts=facts("FROM base\nCOPY f /\nARG A\n", args={"A": "1"})),
+    "directive": spec(facts=facts("# escape=`\nFROM base\nARG A\nCOPY f /\n", args={"A": "1"})),
+    "content of a file": spec(entries=(Entry("f", "file", sha("g")[7:], 1),)),
+    "name of a file": spec(entries=(Entry("g", "file", sha("f")[7:], 1),)),
+    "kind of a file": spec(entries=(Entry("f", "exec", sha("f")[7:], 1),)),
+    "a file more": spec(entries=(*spec().entries, Entry("g", "dir", ""))),
+    "no file": spec(entries=()),
+    "archive": spec(archive="2025-02-01"),
+    "no archive": spec(archive=""),
+    "a base that is bootstrapped": spec(bootstrap=Bootstrap("trixie")),
+}
+STAYS = {
+    "name of the target": spec(recipe=StageConfig("x", target="t")),
+    "network where nothing runs": spec(recipe=StageConfig("x", network="none")),
+    "name of a parent": spec(facts=facts("FROM other AS x\nARG A\nCOPY f /\n", args={"A": "1"})),
+    "argument of FROM": spec(
+        facts=facts("ARG B=base\nFROM $B\nARG A\nCOPY f /\n", args={"A": "1", "B": "o"})
+    ),
+    "name of the node": spec(node=Node("y", "jetson")),
+    "name of the platform": spec(platform=Platform("jetson", "linux/amd64", {"B": "1"})),
+    "builder": spec(platform=Platform("amd64", "linux/amd64", {}, ("arm-farm", "default"))),
+    "folder": spec(recipe=StageConfig("elsewhere", dockerfile="Other")),
+    "line in stages.toml": spec(recipe=StageConfig("x", source="stages.toml:99")),
+    "argument that is not declared": spec(recipe=StageConfig("x", args={"B": "1"})),
+    "comment": spec(facts=facts("# c\nFROM base\n\n  ARG A\n# c\nCOPY f /\n", args={"A": "1"})),
+    "proxy": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1", "HTTP_PROXY": "x"})),
+    "how a file is held": spec(entries=(Entry("f", "file", sha("f")[7:], 99, b"x"),)),
+    "text": spec(text="FROM base"),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_moves_the_key(name: str) -> None:
+    assert of(MOVES[name]) != of(spec())
+
+
+def test_each_moves_it_elsewhere() -> None:
+    assert len({of(node) for node in MOVES.values()}) == len(MOVES)
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_does_not_move_the_key(name: str) -> None:
+    assert of(STAYS[name]) == of(spec())
+
+
+@pytest.mark.parametrize(
+    "ancestor",
+    [
+        PARENT._replace(digest=sha("other")),
+        PARENT._replace(name="1"),
+        PARENT._replace(role="image"),
+    ],
+)
+def test_ancestor_moves_the_key(ancestor: Ancestor) -> None:
+    assert of(spec(), ancestor) != of(spec())
+
+
+def test_name_of_an_ancestor_does_not_move_the_key() -> None:
+    assert of(spec(), PARENT._replace(shown="bass")) == of(spec())
+
+
+def test_order_of_ancestors_does_not_count() -> None:
+    other = Ancestor("image", "z", sha("z"))
+    assert of(spec(), PARENT, other) == of(spec(), other, PARENT)
+
+
+def test_recipe_and_content_keys_are_never_equal() -> None:
+    assert of(spec()) != of(spec(), content=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"suite": "sid"}, {"include": ("a",)}, {"include": ("a", "b")}, {"include": ("ab",)}],
+)
+def test_bootstrap_moves_the_key(changes: dict[str, object]) -> None:
+    one = Bootstrap("trixie")
+    other = dataclasses.replace(one, **changes)  # type: ignore[arg-type]
+    assert of(spec(bootstrap=one)) != of(spec(bootstrap=other))
+
+
+def test_order_of_packages_does_not_count() -> None:
+    assert of(spec(bootstrap=Bootstrap("x", ("a", "b")))) == of(
+        spec(bootstrap=Bootstrap("x", ("b", "a"), "f:1"))
+    )
+
+
+def test_how_a_base_is_made_moves_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = of(spec(bootstrap=Bootstrap("trixie")))
+    monkeypatch.setattr(bootstrap, "DOCKERFILE", "FROM scratch\n")
+    assert of(spec(bootstrap=Bootstrap("trixie"))) != before
+
+
+def test_inputs_are_ordered_by_role_and_know_where_they_come_from() -> None:
+    assert [(i.role, i.name, i.where) for i in inputs(spec(), [PARENT])] == [
+        ("schema", "", ""),
+        ("platform", "", ""),
+        ("option", "epoch", ""),
+        ("instruction", "", "x/Dockerfile:1"),
+        ("instruction", "", "x/Dockerfile:2"),
+        ("instruction", "", "x/Dockerfile:3"),
+        ("argument", "A", "stages.toml:7"),
+        ("file", "f", "x/f"),
+        ("parent", "0", "x/Dockerfile:1"),
+        ("archive", "", "stages.lock"),
+    ]
+
+
+# -- explanation -------------------------------------------------------------------------------------
+
+
+def told(old: NodeSpec, new: NodeSpec, *ancestors: Ancestor) -> list[str]:
+    return [str(change) for change in diff(inputs(old, [PARENT]), inputs(new, ancestors or [PARENT]))]
+
+
+def step(text: str, **args: str) -> NodeSpec:
+    return spec(facts=facts(text, args=args))
+
+
+OLD, NEW = sha("f")[7:19], sha("g")[7:19]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentences"),
+    [
+        (spec(), spec(), []),
+        (spec(), MOVES["epoch"], ["option epoch changed: 5 -> 6"]),
+        (spec(), MOVES["OCI platform"], ["platform changed: linux/amd64 -> linux/arm64"]),
+        (
+            spec(),
+            spec(
+                recipe=StageConfig("x", network="none", source="stages.toml:7"),
+                facts=dataclasses.replace(SIMPLE, runs=True),
+            ),
+            ["stages.toml:7: option network is new: none"],
+        ),
+        (spec(), MOVES["argument"], ["stages.toml:7: argument A changed: 1 -> 2"]),
+        (
+            spec(),
+            step("FROM base\nARG A\nCOPY f /\nARG B", A="1", B="2"),
+            ["x/Dockerfile:4: instruction is new: ARG B", "stages.toml:7: argument B is new: 2"],
+        ),
+        (
+            step("FROM base\nARG B\nARG A\nCOPY f /", A="1", B=""),
+            spec(),
+            ["instruction is gone (was ARG B)", "argument B is gone"],
+        ),
+        (spec(), MOVES["content of a file"], [f"x/f: file f changed: {OLD} -> {NEW}"]),
+        (spec(), MOVES["kind of a file"], ["x/f: file f was a file and is an executable file"]),
+        (spec(), spec(entries=(Entry("f", "link", "0"),)), ["x/f: file f was a file and is a link"]),
+        (spec(), MOVES["a file more"], ["x/g: file g is new"]),
+        (spec(), MOVES["no file"], ["file f is gone"]),
+        (
+            spec(),
+            spec(entries=(*spec().entries, Entry("li\nne \udcff", "dir", ""))),
+            ["x/li\\nne \\xff: file li\\nne \\xff is new"],
+        ),
+        (spec(), spec(archive="2025-02-01"), ["stages.lock: archive changed: 2025-01-31 -> 2025-02-01"]),
+        (spec(), spec(archive=""), ["archive is gone (was 2025-01-31)"]),
+        (
+            step("FROM base\nRUN a\nRUN b"),
+            step("FROM base\nRUN x\nRUN a\nRUN c"),
+            [
+                "x/Dockerfile:2: instruction is new: RUN x",
+                "x/Dockerfile:4: instruction changed: RUN b -> RUN c",
+            ],
+        ),
+        (
+            step("FROM base\nRUN <<E\na\nE"),
+            step("FROM base\nRUN --network=none <<E\nb\nE"),
+            ["x/Dockerfile:2: instruction changed: RUN <<E <<E 'a\\n' -> RUN --network=none <<E <<E 'b\\n'"],
+        ),
+        (
+            step("FROM base\nONBUILD COPY a b"),
+            step("FROM base\nONBUILD COPY --link a b"),
+            ["x/Dockerfile:2: instruction changed: ONBUILD COPY a b -> ONBUILD COPY --link a b"],
+        ),
+        (
+            step("FROM base\nRUN make all\n"),
+            step('FROM base\nRUN ["make", "all"]\n'),
+            ['x/Dockerfile:2: instruction changed: RUN make all -> RUN ["make", "all"]'],
+        ),
+        (
+            step("FROM base\nRUN " + "x" * 200),
+            step("FROM base"),
+            ["instruction is gone (was RUN " + "x" * 155 + "…)"],
+        ),
+        (
+            spec(bootstrap=Bootstrap("a", ("curl", "gone"), "f:1")),
+            spec(bootstrap=Bootstrap("a", ("curl", "new"), "f:1")),
+            ["f:1: package new is new", "package gone is gone"],
+        ),
+    ],
+)
+def test_sentences(old: NodeSpec, new: NodeSpec, sentences: list[str]) -> None:
+    assert told(old, new) == sentences
+
+
+@pytest.mark.parametrize(
+    ("ancestor", "sentences"),
+    [
+        (
+            PARENT._replace(digest=sha("new")),
+            [f"x/Dockerfile:1: parent base changed: {sha('base')[7:19]} -> {sha('new')[7:19]}"],
+        ),
+        (
+            Ancestor("image", "0", sha("d"), "x/Dockerfile:1", "debian"),
+            [
+                f"parent base is gone (was {sha('base')[7:19]})",
+                f"x/Dockerfile:1: image debian is new: {sha('d')[7:19]}",
+            ],
+        ),
+    ],
+)
+def test_sentences_about_ancestors(ancestor: Ancestor, sentences: list[str]) -> None:
+    assert told(spec(), spec(), ancestor) == sentences
+
+
+def test_every_difference_is_told() -> None:
+    """What moves the key has a sentence, whatever it is."""
+    for name, node in MOVES.items():
+        assert told(spec(), node), name
+
+
+@given(LISTS, LISTS)
+def test_equal_digests_and_no_differences_are_the_same(one: list[Input], other: list[Input]) -> None:
+    # of a recipe, where role and name tell inputs apart
+    one = list({(i.role, i.name): i for i in one}.values())
+    other = sorted({(i.role, i.name): i for i in other}.values())
+    one.sort()
+    changes = diff(one, other)
+    assert (not changes) == (digest(one) == digest(other))
+    assert all("\n" not in str(change) and str(change).encode() for change in changes)
+
+
+def test_record_of_another_version_is_explained_as_far_as_it_goes() -> None:
+    old = [Input("instruction", "", "RUN x"), Input("weather", "today", "rain")]
+    assert [str(change) for change in diff(old, [])] == [
+        "instruction is gone (was RUN x)",
+        "weather today is gone (was rain)",
+    ]
+
+
+OLDER = [
+    Input("schema", "", "1"),
+    Input("instruction", "", '["FROM","",false,[],["base"],[],""]'),
+    Input("instruction", "", '["COPY","",false,["--from=b"],["/","/"],[],""]'),
+    Input("parent", "b files", sha("b")),
+    Input("parent", "base", sha("base")),
+]
+
+
+def newer(text: str, **names: str) -> list[Input]:
+    """The inputs of a Dockerfile whose edges, by their names, have digests of these words."""
+    found = facts(text)
+    ancestors = [
+        Ancestor(
+            "parent",
+            f"{place}{'' if edge.whole else ' files'}",
+            sha(names.get(edge.name, edge.name)),
+            "",
+            f"{edge.name}{'' if edge.whole else ' files'}",
+        )
+        for place, edge in enumerate(found.edges)
+    ]
+    bare = StageConfig("x", source="stages.toml:7")
+    return [
+        i
+        for i in inputs(spec(facts=found, entries=(), archive="", recipe=bare), ancestors)
+        if i.role not in ("option", "platform")
+    ]
+
+
+TWO = "FROM base\nCOPY --from=b / /\n"
+
+
+def test_a_record_without_places_is_explained_by_names() -> None:
+    assert [str(change) for change in diff(OLDER, newer(TWO))] == ["schema changed: 1 -> 2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        (TWO, []),
+        (
+            "FROM base\nCOPY --from=c / /\n",
+            [
+                "x/Dockerfile:2: instruction changed: COPY --from=b / / -> COPY --from=c / /",
+                f"parent c files is new: {sha('c')[7:19]}",
+                f"parent b files is gone (was {sha('b')[7:19]})",
+            ],
+        ),
+        (
+            "FROM base\nCOPY --from=a /a /\nCOPY --from=b / /\n",
+            [
+                "x/Dockerfile:2: instruction is new: COPY --from=a /a /",
+                f"parent a files is new: {sha('a')[7:19]}",
+            ],
+        ),
+        (
+            "FROM b\nCOPY --from=base / /\n",
+            [
+                "x/Dockerfile:1: instruction changed: FROM base -> FROM b",
+                "x/Dockerfile:2: instruction changed: COPY --from=b / / -> COPY --from=base / /",
+                f"parent b is new: {sha('b')[7:19]}",
+                f"parent base files is new: {sha('base')[7:19]}",
+                f"parent base is gone (was {sha('base')[7:19]})",
+                f"parent b files is gone (was {sha('b')[7:19]})",
+            ],
+        ),
+    ],
+)
+def test_places_are_explained_by_names(text: str, sentences: list[str]) -> None:
+    assert [str(change) for change in diff(newer(TWO), newer(text))] == sentences
+
+
+def test_a_change_of_places_alone_is_told() -> None:
+    one = [Input("parent", "0", sha("a"), "", "a"), Input("parent", "1", sha("b"), "", "b")]
+    other = [Input("parent", "0", sha("b"), "", "b"), Input("parent", "1", sha("a"), "", "a")]
+    assert digest(one) != digest(other)
+    assert len(diff(one, other)) == 2
+    assert not diff(one, one)
+
+
+def test_role_of_a_change() -> None:
+    assert Change(None, Input("file", "f", "")).role == "file"
+    assert Change(Input("file", "f", ""), None).role == "file"
+
+
+def test_instructions_are_stored_readably() -> None:
+    stored = [i.value for i in inputs(spec(), []) if i.role == "instruction"]
+    assert json.loads(stored[2])[:5] == ["COPY", "", False, [], ["f", "/"]]
+
+
+def test_a_parent_by_another_name_is_no_reason() -> None:
+    """Where it is the same parent; another parent is told by its name."""
+
+    def inputs(name: str, content: str) -> list[Input]:
+        start = json.dumps(["FROM", "", False, [], ["edge 0"], [], ""])
+        written = json.dumps(["FROM", "", False, [], [name], [], ""])
+        return [
+            Input("instruction", "", start, "x/Dockerfile:1", written),
+            Input("parent", "0", sha(content), "x/Dockerfile:1", name),
+        ]
+
+    assert diff(inputs("old", "a"), inputs("new", "a")) == []
+    (change,) = diff(
+        [*inputs("old", "a"), Input("archive", "", "1")], [*inputs("new", "a"), Input("archive", "", "2")]
+    )
+    assert change.role == "archive"
+    assert diff(inputs("old", "a"), inputs("new", "b"))[0].role == "instruction"

@@ -1,0 +1,816 @@
+"""``stages.toml`` and settings: what they come to, and for each fault an error with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import write
+
+from stagegraph.errors import ProjectError
+from stagegraph.project import loader
+from stagegraph.project.model import (
+    DEFAULT_EPOCH,
+    Bootstrap,
+    ExternalBase,
+    Node,
+    Project,
+    Secret,
+    Settings,
+    StageConfig,
+)
+
+pytestmark = pytest.mark.unit
+
+HEAD = """\
+[project]
+repo = "example/atom"
+[platforms.amd64]
+docker = "linux/amd64"
+[platforms.jetson]
+docker = "linux/arm64"
+args = { CPU = "a57", LEVEL = 1 }
+[base]
+bootstrap = "trixie"
+"""
+# The first line that a test adds.
+NEXT = HEAD.count("\n") + 1
+STAGE = '[stages.blas]\npath = "blas"\n'
+
+
+def load(
+    root: Path,
+    more: str = "",
+    *,
+    head: str = HEAD,
+    cli: dict[str, str] | None = None,
+    env: dict[str, str] | None = None,
+) -> Project:
+    write(
+        root,
+        {"stages.toml": head + more, "blas/Dockerfile": "FROM base\n", "netlib/Dockerfile": "FROM base\n"},
+    )
+    return loader.load(root, cli, env or {})
+
+
+def fault(root: Path, more: str = "", **given: object) -> str:
+    with pytest.raises(ProjectError) as error:
+        load(root, more, **given)  # type: ignore[arg-type]
+    return str(error.value)
+
+
+# -- what it comes to ----------------------------------------------------------------------------
+
+
+def test_defaults(tmp_path: Path) -> None:
+    project = load(tmp_path, STAGE)
+    recipe = project.stages["blas"].recipes["amd64"]
+    assert project.settings == Settings("example/atom")
+    assert set(project.bases.values()) == {Bootstrap("trixie", source="stages.toml:9")}
+    assert project.epoch == DEFAULT_EPOCH
+    assert (recipe.context, recipe.dockerfile, recipe.network, recipe.target) == (
+        "blas",
+        "Dockerfile",
+        "default",
+        "",
+    )
+    assert dict(recipe.args) == {}
+    assert recipe.source == f"stages.toml:{NEXT}"
+
+
+def test_layers_of_arguments_later_wins(tmp_path: Path) -> None:
+    text = """\
+        [defaults]
+        args = { A = "defaults", B = "defaults", C = "defaults", D = "defaults", CPU = "defaults", F = true }
+        network = "none"
+        [stages.blas]
+        path = "blas"
+        args = { B = "stage", C = "stage", D = "stage" }
+        [stages.blas.platforms."linux/arm64"]
+        args = { C = "oci", D = "oci" }
+        [stages.blas.platforms.jetson]
+        args = { D = "platform" }
+        network = "default"
+        """
+    stage = load(tmp_path, text).stages["blas"]
+    amd64, jetson = stage.recipes["amd64"], stage.recipes["jetson"]
+    assert dict(amd64.args) == {
+        "A": "defaults",
+        "B": "stage",
+        "C": "stage",
+        "D": "stage",
+        "CPU": "defaults",
+        "F": "true",
+    }
+    assert dict(jetson.args) == {
+        "A": "defaults", "B": "stage", "C": "oci", "D": "platform", "CPU": "a57", "LEVEL": "1", "F": "true",
+    }  # fmt: skip
+    assert (amd64.network, jetson.network) == ("none", "default")
+    assert amd64.own_args == jetson.own_args == frozenset("BCD")
+
+
+ALTERNATIVE = (
+    STAGE + 'args = { T = "1" }\n[stages.blas.alternatives.netlib]\npath = "netlib"\nargs = { T = "2" }\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "folder"),
+    [
+        ({}, {}, "blas"),
+        ({"blas": "netlib"}, {}, "netlib"),
+        ({}, {"STAGEGRAPH_BLAS": "netlib"}, "netlib"),
+        ({"blas": "default"}, {"STAGEGRAPH_BLAS": "netlib"}, "blas"),
+    ],
+)
+def test_alternative(tmp_path: Path, cli: dict[str, str], env: dict[str, str], folder: str) -> None:
+    recipe = load(tmp_path, ALTERNATIVE, cli=cli, env=env).stages["blas"].recipes["amd64"]
+    assert recipe.context == folder
+    assert recipe.args["T"] == ("2" if folder == "netlib" else "1")
+
+
+def test_alternative_of_one_platform(tmp_path: Path) -> None:
+    text = ALTERNATIVE + '[stages.blas.platforms.jetson]\nalternative = "netlib"\n'
+    recipes = load(tmp_path, text).stages["blas"].recipes
+    assert (recipes["amd64"].context, recipes["jetson"].context) == ("blas", "netlib")
+    chosen = load(tmp_path, text, cli={"blas": "default"}).stages["blas"].recipes
+    assert chosen["jetson"].context == "blas"
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "settings"),
+    [
+        ({"repo": "a/b", "tag": "v1"}, {"STAGEGRAPH_REPO": "c"}, Settings("a/b", "v1")),
+        ({}, {"STAGEGRAPH_REPO": "c/d", "STAGEGRAPH_LOCKED": "yes"}, Settings("c/d", locked=True)),
+        ({"locked": "0"}, {"STAGEGRAPH_LOCKED": "1"}, Settings("example/atom")),
+        ({"registry": "host:5000/"}, {}, Settings("example/atom", registry="host:5000")),
+        ({}, {"STAGEGRAPH_REPO": ""}, Settings("example/atom")),
+        ({}, {"STAGEGRAPH_PUSH": "never"}, Settings("example/atom", push="never")),
+        ({"push": "all"}, {"STAGEGRAPH_PUSH": "never"}, Settings("example/atom", push="all")),
+        ({"push": ""}, {}, Settings("example/atom", push="built")),
+    ],
+)
+def test_settings(tmp_path: Path, cli: dict[str, str], env: dict[str, str], settings: Settings) -> None:
+    assert load(tmp_path, STAGE, cli=cli, env=env).settings == settings
+
+
+BUILDERS = """
+[platforms.rpi]
+docker = "linux/arm64"
+builder = ["arm-farm", "default"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "of_amd64", "of_jetson", "of_rpi"),
+    [
+        (None, None, ("shared",), ("shared",), ("arm-farm", "default")),
+        (None, "here", ("here",), ("here",), ("here",)),
+        (None, "", ("shared",), ("shared",), ("arm-farm", "default")),
+        ("there", "here", ("there",), ("there",), ("there",)),
+        ("", "here", (), (), ()),
+        ("a,b", None, ("a", "b"), ("a", "b"), ("a", "b")),
+        ("jetson:farm", "here", ("shared",), ("farm",), ("arm-farm", "default")),
+        ("linux/arm64:farm", None, ("shared",), ("farm",), ("farm",)),
+        ("rpi:x,linux/arm64:y,z,rpi:w", None, ("z",), ("y",), ("x", "w")),
+    ],
+)
+def test_builders(
+    tmp_path: Path,
+    cli: str | None,
+    env: str | None,
+    of_amd64: tuple[str, ...],
+    of_jetson: tuple[str, ...],
+    of_rpi: tuple[str, ...],
+) -> None:
+    """What the call says comes before the platform's own, and that before the project's."""
+    head = HEAD.replace("[project]\n", '[project]\nbuilder = "shared"\n')
+    said = {} if cli is None else {"builder": cli}
+    where = {} if env is None else {"STAGEGRAPH_BUILDER": env}
+    project = load(tmp_path, STAGE + BUILDERS, head=head, cli=said, env=where)
+    found = {name: platform.builders for name, platform in project.platforms.items()}
+    assert found == {"amd64": of_amd64, "jetson": of_jetson, "rpi": of_rpi}
+
+
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        ("arm farm", "command line: 'arm farm' is not a builder"),
+        ("amd64:", "command line: '' is not a builder"),
+        ("a,,b", "command line: '' is not a builder"),
+        (
+            ":x",
+            "command line: builder=:x: no platform before the colon\n"
+            "  builder=PLATFORM:NAME, or builder=NAME",
+        ),
+        ("amd46:x", "command line: builder=amd46:x: unknown platform 'amd46'\n  did you mean 'amd64'?"),
+    ],
+)
+def test_builders_that_can_be_none(tmp_path: Path, builder: str, message: str) -> None:
+    assert fault(tmp_path, STAGE, cli={"builder": builder}).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("3", "builder must be a string or a list"),
+        ("[3]", "3 is not a builder"),
+        ('"a:b"', "'a:b' is not a builder"),
+    ],
+)
+def test_builder_in_the_file(tmp_path: Path, value: str, message: str) -> None:
+    more = f'[platforms.rpi]\ndocker = "linux/arm64"\nbuilder = {value}\n'
+    assert fault(tmp_path, more + STAGE).startswith(f"stages.toml:{NEXT + 2}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "said"),
+    [
+        ({"push": "allways"}, {}, "command line: push=allways is no such setting\n  did you mean 'all'?"),
+        (
+            {},
+            {"STAGEGRAPH_PUSH": "nevr"},
+            "STAGEGRAPH_PUSH: push=nevr is no such setting\n  did you mean 'never'?",
+        ),
+        (
+            {},
+            {"STAGEGRAPH_PUSH": "1"},
+            "STAGEGRAPH_PUSH: push=1 is no such setting\n  known here: all, built, never, nodes",
+        ),
+    ],
+)
+def test_what_is_no_way_to_push(tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str) -> None:
+    with pytest.raises(ProjectError) as caught:
+        load(tmp_path, STAGE, cli=cli, env=env)
+    assert str(caught.value) == said
+
+
+def test_a_slip_in_the_environment(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError) as caught:
+        load(tmp_path, STAGE, env={"STAGEGRAPH_LOKED": "1"})
+    assert str(caught.value) == "STAGEGRAPH_LOKED: is no setting\n  did you mean 'locked'?"
+    # what resembles nothing may be for another program
+    assert load(tmp_path, STAGE, env={"STAGEGRAPH_ELSEWHERE": "1", "STAGEGRAPH_JOBS": "3"})
+
+
+def test_empty_setting_on_the_command_line_counts(tmp_path: Path) -> None:
+    head = HEAD.replace('atom"\n', 'atom"\nregistry = "host"\n')
+    assert load(tmp_path, STAGE, head=head).settings.registry == "host"
+    assert load(tmp_path, STAGE, head=head, cli={"registry": ""}).settings.registry == ""
+
+
+@pytest.mark.parametrize(
+    ("cli", "base"),
+    [
+        ({"base": "debian:sid"}, ExternalBase("debian:sid", source="command line")),
+        ({"base": "bootstrap:forky"}, Bootstrap("forky", source="command line")),
+    ],
+)
+def test_base_on_the_command_line(tmp_path: Path, cli: dict[str, str], base: object) -> None:
+    assert set(load(tmp_path, STAGE, cli=cli).bases.values()) == {base}
+
+
+BASES = """
+[base.platforms."linux/arm64"]
+path = "netlib"
+args = { X = "1" }
+[base.platforms.jetson]
+image = "l4t:r36"
+"""
+
+
+def test_base_by_platform_then_oci_platform(tmp_path: Path) -> None:
+    bases = load(tmp_path, '[platforms.aarch64]\ndocker = "linux/arm64"\n' + STAGE + BASES).bases
+    assert bases["amd64"] == Bootstrap("trixie", source="stages.toml:9")
+    assert isinstance(bases["jetson"], ExternalBase) and bases["jetson"].image == "l4t:r36"
+    recipe = bases["aarch64"]
+    assert isinstance(recipe, StageConfig)
+    assert (recipe.context, set(recipe.own_args), recipe.args) == ("netlib", {"X"}, {"X": "1"})
+
+
+def test_a_base_of_the_command_line_is_for_every_platform(tmp_path: Path) -> None:
+    bases = load(tmp_path, STAGE + BASES, cli={"base": "debian:sid"}).bases
+    assert set(bases.values()) == {ExternalBase("debian:sid", "command line")}
+
+
+def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
+    text = STAGE + '[images.x]\nstage = "blas"\ntest = "netlib"\n[images.blas]\n'
+    project = load(tmp_path, text)
+    assert (project.images["x"].test, project.images["blas"].test) == ("x-test", "")
+    recipe = project.stages["x-test"].recipes["jetson"]
+    assert (recipe.context, recipe.timeout) == ("netlib", loader.TEST_TIMEOUT)
+    assert recipe.args == {"IMAGE": "blas", "CPU": "a57", "LEVEL": "1"}
+    assert project.test("x", "jetson") == Node("x-test", "jetson")
+    assert project.test("blas", "jetson") is None
+    project = load(tmp_path, text.replace('"netlib"', '"netlib"\ntest_timeout = 5'))
+    assert project.stages["x-test"].recipes["amd64"].timeout == 5
+
+
+def test_a_host_is_named_once(tmp_path: Path) -> None:
+    for repo in ("example.org/atom", "localhost/atom", "127.0.0.1:5000/atom"):
+        said = fault(tmp_path, cli={"repo": repo, "registry": "r.example.org"})
+        assert f"repo names a host already ({repo})" in said
+        assert load(tmp_path, cli={"repo": repo}).settings.repo == repo
+    assert load(tmp_path, cli={"repo": "me/atom", "registry": "r.example.org"}).settings.registry
+
+
+def test_images_and_secrets(tmp_path: Path) -> None:
+    text = STAGE + 'description = "what"\n[images.blas]\n[images.x]\nstage = "blas"\nplatforms = ["jetson"]\n'
+    project = load(tmp_path, text + '[secrets.GIT_TOKEN]\nenv = "TOKEN"\n')
+    assert project.images["blas"].platforms == ("amd64", "jetson")
+    assert project.images["blas"].description == "what"
+    assert (project.images["x"].stage, project.images["x"].platforms) == ("blas", ("jetson",))
+    assert project.secrets == {"GIT_TOKEN": Secret(env="TOKEN")}
+
+
+def test_whole_project_as_a_folder(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": "FROM base\n"})
+    assert load(tmp_path, '[stages.all]\npath = "."\n').stages["all"].recipes["amd64"].context == "."
+
+
+def test_folder_through_a_link_inside(tmp_path: Path) -> None:
+    write(tmp_path, {"real/Dockerfile": "FROM base\n"})
+    (tmp_path / "link").symlink_to("real")
+    assert load(tmp_path, '[stages.a]\npath = "link"\n').stages["a"].recipes["amd64"].context == "real"
+
+
+def test_byte_order_mark(tmp_path: Path) -> None:
+    assert load(tmp_path, STAGE, head="\ufeff" + HEAD).stages
+
+
+# -- faults --------------------------------------------------------------------------------------
+
+FAULTS = {
+    "unknown table": ("[stage.x]\n", "stages.toml:{0}: unknown table [stage]\n  did you mean 'stages'?"),
+    "unknown key": (
+        STAGE + 'pth = "x"\n',
+        "stages.toml:{2}: unknown key 'pth' in stage [stages.blas]\n  did you mean 'path'?",
+    ),
+    "unknown key on a platform": (
+        STAGE + "[stages.blas.platforms.amd64]\nagrs = {}\n",
+        "stages.toml:{3}: unknown key 'agrs' in stage on a platform [stages.blas.platforms.amd64]\n"
+        "  did you mean 'args'?",
+    ),
+    "unknown key of a platform that no platform has": (
+        STAGE + '[stages.blas.platforms."linux/riscv64"]\nagrs = {}\n',
+        "stages.toml:{3}: unknown key 'agrs' in stage on a platform [stages.blas.platforms.linux/riscv64]\n"
+        "  did you mean 'args'?",
+    ),
+    "unknown key of an alternative not chosen": (
+        STAGE + "[stages.blas.alternatives.a]\nagrs = {}\n",
+        "stages.toml:{3}: unknown key 'agrs' in alternative [stages.blas.alternatives.a]\n"
+        "  did you mean 'args'?",
+    ),
+    "wrong type": ("[stages.blas]\npath = 3\n", "stages.toml:{1}: path must be a string"),
+    "boolean for a number": (
+        "[defaults]\nnetwork = true\n",
+        "stages.toml:{1}: network must be a string",
+    ),
+    "string for a boolean": (STAGE + 'archive = "yes"\n', "stages.toml:{2}: archive must be true or false"),
+    "replacement that is a number, of an alternative not chosen": (
+        STAGE + "[stages.blas.alternatives.a]\ncontexts = {{ redis = 7 }}\n".format(),
+        "stages.toml:{3}: 7 is neither an image nor a stage\n"
+        '  write "debian:trixie" = "mirror.example.com/debian:trixie", or the name of a stage',
+    ),
+    "stage is no table": ("[stages]\nblas = 3\n", "stages.toml:{1}: stages.blas must be a table"),
+    "stage twice": (
+        STAGE + STAGE,
+        "stages.toml:{2}: stages.blas is written twice, first in line {0}\n  keep one of them",
+    ),
+    "platform twice": (
+        '[platforms.amd64]\ndocker = "linux/386"\n',
+        "stages.toml:{0}: platforms.amd64 is written twice, first in line 3\n  keep one of them",
+    ),
+    "no path": ("[stages.blas]\n", 'stages.toml:{0}: stage blas has no path\n  write path = "stock/blas"'),
+    "missing folder": (
+        '[stages.x]\npath = "no"\n',
+        "stages.toml:{1}: no folder 'no'\n  make it, with a Dockerfile in it",
+    ),
+    "missing folder of an alternative not chosen": (
+        STAGE + '[stages.blas.alternatives.a]\npath = "no"\n',
+        "stages.toml:{3}: no folder 'no'\n  make it, with a Dockerfile in it",
+    ),
+    "folder that leaves by ..": (
+        '[stages.x]\npath = "../outside"\n',
+        "stages.toml:{1}: path '../outside' leaves the project folder\n"
+        "  a stage's folder lies inside the project",
+    ),
+    "folder that leaves by a link": (
+        '[stages.x]\npath = "link"\n',
+        "stages.toml:{1}: path 'link' leaves the project folder\n  a stage's folder lies inside the project",
+    ),
+    "absolute folder": (
+        '[stages.x]\npath = "/"\n',
+        "stages.toml:{1}: path '/' leaves the project folder\n  a stage's folder lies inside the project",
+    ),
+    "empty folder": ('[stages.x]\npath = ""\n', "stages.toml:{1}: path '' is no folder"),
+    "no Dockerfile": ('[stages.x]\npath = "empty"\n', "stages.toml:{1}: no Dockerfile in 'empty'"),
+    "Dockerfile elsewhere": (
+        STAGE + 'dockerfile = "../netlib/Dockerfile"\n',
+        "stages.toml:{2}: dockerfile '../netlib/Dockerfile' cannot be used\n"
+        "  a plain path inside the stage's folder",
+    ),
+    "name": (
+        "[stages.Blas]\n",
+        "stages.toml:{0}: 'Blas' is not a name\n"
+        "  use lower-case letters and digits, with single '-', '_' or '.' between them; 54 at most",
+    ),
+    "reserved name": (
+        '[stages.tag]\npath = "blas"\n',
+        "stages.toml:{0}: a stage cannot be called 'tag'\n"
+        "  the word has a meaning of its own; choose another",
+    ),
+    "network": (STAGE + 'network = "host"\n', 'stages.toml:{2}: network must be "default" or "none"'),
+    "network of defaults": (
+        '[defaults]\nnetwork = "host"\n',
+        'stages.toml:{1}: network must be "default" or "none"',
+    ),
+    "unpinned": (STAGE + 'unpinned = "yes"\n', 'stages.toml:{2}: unpinned can only be "allow"'),
+    "number that loses digits": (
+        STAGE + "args = { VERSION = 3.10 }\n",
+        "stages.toml:{2}: argument VERSION must be a string or a whole number\n  put it in quotes",
+    ),
+    "list as an argument": (
+        STAGE + "args = { A = [] }\n",
+        "stages.toml:{2}: argument A must be a string or a whole number\n  put it in quotes",
+    ),
+    "automatic argument": (
+        STAGE + 'args = { TARGETARCH = "x" }\n',
+        "stages.toml:{2}: argument TARGETARCH is set for each build and cannot be given",
+    ),
+    "unknown platform of a stage": (
+        STAGE + "[stages.blas.platforms.amd46]\n",
+        "stages.toml:{2}: stage blas: unknown platform 'amd46'\n  did you mean 'amd64'?",
+    ),
+    "unknown alternative": (
+        STAGE + '[stages.blas.platforms.amd64]\nalternative = "x"\n',
+        "stages.toml:{3}: stage blas has no alternative 'x'\n  known here: default",
+    ),
+    "OCI platform": (
+        '[platforms.x]\ndocker = "linux/arm46"\n',
+        "stages.toml:{1}: platform x: docker = 'linux/arm46' is not an OCI platform\n"
+        "  did you mean 'linux/arm64'?",
+    ),
+    "image without a stage": (
+        STAGE + "[images.blass]\n",
+        "stages.toml:{2}: image blass: no stage 'blass'\n  did you mean 'blas'?",
+    ),
+    "image with another stage's name": (
+        STAGE + '[stages.b]\npath = "netlib"\n[images.b]\nstage = "blas"\n',
+        "stages.toml:{4}: image b has the name of a stage that is not its own (blas)\n"
+        "  rename one of the two",
+    ),
+    "image called base": (
+        STAGE + '[images.base]\nstage = "blas"\n',
+        "stages.toml:{2}: an image cannot be called 'base'\n  the word has a meaning of its own",
+    ),
+    "unknown platform of an image": (
+        STAGE + '[images.blas]\nplatforms = ["amd46"]\n',
+        "stages.toml:{3}: image blas: unknown platform 'amd46'\n  did you mean 'amd64'?",
+    ),
+    "platform of an image that is no string": (
+        STAGE + "[images.blas]\nplatforms = [[]]\n",
+        "stages.toml:{3}: image blas: unknown platform []\n  known here: amd64, jetson",
+    ),
+    "platform of an image twice": (
+        STAGE + '[images.blas]\nplatforms = ["amd64", "amd64"]\n',
+        "stages.toml:{3}: image blas: each platform once, and at least one",
+    ),
+    "timeout": (
+        STAGE + "timeout = 9999999999\n",
+        "stages.toml:{2}: timeout is in seconds, 1 at least and a year at most",
+    ),
+    "timeout of a test": (
+        STAGE + '[images.blas]\ntest = "netlib"\ntest_timeout = 0\n',
+        "stages.toml:{4}: test_timeout is in seconds, 1 at least and a year at most",
+    ),
+    "folder of a test": (
+        STAGE + '[images.blas]\ntest = "tests"\n',
+        "stages.toml:{3}: no folder 'tests'\n  make it, with a Dockerfile in it",
+    ),
+    "name of a test": (
+        STAGE + '[stages.blas-test]\npath = "netlib"\n[images.blas]\ntest = "netlib"\n',
+        "stages.toml:{5}: the test's stage needs the name blas-test\n  rename the other",
+    ),
+    "stage with a command's name": (
+        '[stages.plan]\npath = "blas"\n',
+        "stages.toml:{0}: a stage cannot be called 'plan'\n"
+        "  the word has a meaning of its own; choose another",
+    ),
+    "argument with a zero byte": (
+        STAGE + 'args = {{ A = "x\\u0000" }}\n'.format(),
+        "stages.toml:{2}: argument A has a zero byte, which no program can be given",
+    ),
+    "secret's variable": (
+        '[secrets.x]\nenv = "A B"\n',
+        "stages.toml:{1}: 'A B' is not the name of a variable",
+    ),
+    "tags that clash": (
+        STAGE + '[images.blas]\n[images.blas-amd64]\nstage = "blas"\n',
+        "stages.toml:{3}: image blas-amd64: blas-amd64 as it is published would be called blas-amd64, as "
+        "blas:amd64 is\n  rename the image, or a platform",
+    ),
+    "secret": (
+        '[secrets.x]\nfile = "a"\nenv = "B"\n',
+        "stages.toml:{0}: secret x needs either file or env",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "project"
+    (root / "empty").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (root / "link").symlink_to(tmp_path / "outside")
+    text, said = FAULTS[name]
+    assert fault(root, text) == said.format(*range(NEXT, NEXT + 10))
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "loop"])
+def test_path_that_cannot_be_followed(tmp_path: Path, path: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert "cannot be followed: " in fault(tmp_path, f'[stages.b]\npath = "{path}"\n')
+
+
+HEADS = {
+    "no repository": (
+        ('repo = "example/atom"', ""),
+        "stages.toml:1: no repository for images\n"
+        '  write repo = "example/atom" under [project], or give repo=...',
+    ),
+    "repository": (
+        ("example/atom", "Example:1"),
+        "stages.toml:2: 'Example:1' is not a repository name\n"
+        "  lower case, without a tag: elementaryrobotics/atom",
+    ),
+    "registry": (
+        ('atom"', 'atom"\nregistry = "https://x"'),
+        "stages.toml:3: 'https://x' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
+    ),
+    "port of the registry": (
+        ('atom"', 'atom"\nregistry = "host:65536"'),
+        "stages.toml:3: 'host:65536' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
+    ),
+    "registry that looks like an option": (
+        ('atom"', 'atom"\nregistry = "-x"'),
+        "stages.toml:3: '-x' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
+    ),
+    "push": (
+        ('atom"', 'atom"\npush = "build"'),
+        "stages.toml:3: push=build is no such setting\n  did you mean 'built'?",
+    ),
+    "epoch": (
+        ('atom"', 'atom"\nsource_date_epoch = -1'),
+        "stages.toml:3: source_date_epoch is before 1970",
+    ),
+    "epoch that is a boolean": (
+        ('atom"', 'atom"\nsource_date_epoch = true'),
+        "stages.toml:3: source_date_epoch must be a whole number",
+    ),
+    "no base": (
+        ('bootstrap = "trixie"', ""),
+        "stages.toml:8: no base is declared\n"
+        '  write [base] with bootstrap = "trixie" or image = "debian:trixie-slim"',
+    ),
+    "suite": (
+        ('"trixie"', '"--help"'),
+        "stages.toml:9: '--help' is not a suite\n  a release of the distribution, such as \"trixie\"",
+    ),
+    "package": (
+        ('"trixie"', '"trixie"\ninclude = ["a b"]'),
+        "stages.toml:10: 'a b' is not a package name",
+    ),
+    "package of an image": (
+        ('bootstrap = "trixie"', 'image = "debian"\ninclude = ["a"]'),
+        "stages.toml:10: include is for a base that is bootstrapped",
+    ),
+    "image of the base": (
+        ('bootstrap = "trixie"', 'image = "de bian"'),
+        "stages.toml:9: 'de bian' is not an image\n  a reference, such as \"debian:trixie-slim\"",
+    ),
+    "base of an unknown platform": (
+        ('"trixie"', '"trixie"\n[base.platforms.amd46]\nimage = "x"'),
+        "stages.toml:10: base: unknown platform 'amd46'\n  did you mean 'amd64'?",
+    ),
+    "base of a platform that the project has not": (
+        ('"trixie"', '"trixie"\n[base.platforms."linux/s390x"]\nimage = "x"'),
+        "stages.toml:10: base: no platform of this project is linux/s390x\n  declare one under [platforms]",
+    ),
+    "a key that a base from outside has no use for": (
+        ('"trixie"', '"trixie"\n[base.platforms.jetson]\nimage = "x"\ntarget = "y"'),
+        "stages.toml:12: target is for a base that is a stage\n  write path, or remove it",
+    ),
+    "two bases": (
+        ('"trixie"', '"trixie"\nimage = "x"'),
+        "stages.toml:10: the base needs exactly one of bootstrap, image and path\n"
+        "  there are bootstrap and image",
+    ),
+    "no base for a platform": (
+        ('"trixie"', '"trixie"\n[base.platforms.amd64]\nnetwork = "none"'),
+        "stages.toml:10: the base needs exactly one of bootstrap, image and path\n  there is none",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_fault_of_the_head(tmp_path: Path, name: str) -> None:
+    change, said = HEADS[name]
+    assert fault(tmp_path, STAGE, head=HEAD.replace(*change)) == said
+
+
+def test_no_platform(tmp_path: Path) -> None:
+    head = '[project]\nrepo = "a"\n'
+    assert fault(tmp_path, head=head) == (
+        'stages.toml: no platform is declared\n  write [platforms.amd64] with docker = "linux/amd64"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("cli", "env", "said"),
+    [
+        ({"rpo": "x"}, {}, "command line: unknown setting rpo=x\n  did you mean 'repo'?"),
+        ({"blass": "x"}, {}, "command line: unknown setting blass=x\n  did you mean 'blas'?"),
+        (
+            {"tag": "a b"},
+            {},
+            "command line: 'a b' is not a tag\n  letters, digits, '_', '.' and '-', at most 128",
+        ),
+        (
+            {"blas": "netlb"},
+            {},
+            "command line: stage blas has no alternative 'netlb'\n  did you mean 'netlib'?",
+        ),
+        (
+            {},
+            {"STAGEGRAPH_BLAS": "netlb"},
+            "STAGEGRAPH_BLAS: stage blas has no alternative 'netlb'\n  did you mean 'netlib'?",
+        ),
+        (
+            {},
+            {"STAGEGRAPH_REPO": "A"},
+            "STAGEGRAPH_REPO: 'A' is not a repository name\n"
+            "  lower case, without a tag: elementaryrobotics/atom",
+        ),
+        (
+            {"locked": "ture"},
+            {},
+            "command line: locked=ture is neither true nor false\n  locked=1 or locked=0",
+        ),
+        (
+            {"base": "bootstrap:"},
+            {},
+            "command line: '' is not a suite\n  a release of the distribution, such as \"trixie\"",
+        ),
+        (
+            {"repo": ""},
+            {},
+            "command line: no repository for images\n"
+            '  write repo = "example/atom" under [project], or give repo=...',
+        ),
+    ],
+)
+def test_fault_of_a_setting(tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str) -> None:
+    assert fault(tmp_path, ALTERNATIVE, cli=cli, env=env) == said
+
+
+@pytest.mark.parametrize("name", ["a..b", "a-", "-a", ".a", "1", "a___b", "a/b", "ä", "a" * 55])
+def test_names_that_no_context_can_have(tmp_path: Path, name: str) -> None:
+    assert "is not a name" in fault(tmp_path, f'[stages."{name}"]\npath = "blas"\n')
+
+
+@pytest.mark.parametrize("name", ["a.b", "a__b", "a--b", "3d", "a" * 54])
+def test_names_that_one_can_have(tmp_path: Path, name: str) -> None:
+    assert name in load(tmp_path, f'[stages."{name}"]\npath = "blas"\n').stages
+
+
+# -- files that are no stages.toml -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[project\n", "1"),
+        ("[project]\nrepo = \n", "2"),
+        ("[project]\nrepo = 'a\n", "2"),
+        ("x\n", "1"),
+        ("a = 1 1\n", "1"),
+    ],
+)
+def test_malformed(tmp_path: Path, text: str, line: str) -> None:
+    assert fault(tmp_path, head=text).startswith(f"stages.toml:{line}: not valid TOML: ")
+
+
+@pytest.mark.parametrize(
+    "text", ["a = [", "a = {", 'a = """', "[[", "a = [1, 'x'", "= 1", "[]", '"a" "b" = 1', "\x00"]
+)
+def test_malformed_in_ways_that_toml_takes_badly(tmp_path: Path, text: str) -> None:
+    assert "stages.toml" in fault(tmp_path, head=text)
+
+
+def test_missing(tmp_path: Path) -> None:
+    with pytest.raises(
+        ProjectError, match=r"stages.toml: no such file\n  a project is a folder with a stages.toml"
+    ):
+        loader.load(tmp_path)
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    write(tmp_path, {"stages.toml": b"\xff"})
+    with pytest.raises(ProjectError, match="is not UTF-8"):
+        loader.load(tmp_path)
+
+
+def test_a_folder_of_that_name(tmp_path: Path) -> None:
+    (tmp_path / "stages.toml").mkdir()
+    with pytest.raises(ProjectError, match="cannot be read: Is a directory"):
+        loader.load(tmp_path)
+
+
+def test_this_project_loads() -> None:
+    project = loader.load(Path(__file__).parents[3], env={})
+    assert set(project.platforms) >= {"amd64", "aarch64"}
+
+
+STACKS = """
+[stages.opengl]
+path = "netlib"
+description = "GL"
+[stages.vnc]
+path = "netlib"
+needs = ["opengl"]
+[images.opengl]
+stack = ["blas", "opengl"]
+[images.opengl-vnc]
+stack = ["blas", "opengl", "vnc"]
+"""
+
+
+def test_a_stack_is_stages_on_one_another(tmp_path: Path) -> None:
+    project = load(tmp_path, STAGE + STACKS)
+    assert list(project.stages) == ["blas", "blas--opengl", "blas--opengl--vnc"]
+    assert {image.name: image.stage for image in project.images.values()} == {
+        "opengl": "blas--opengl",
+        "opengl-vnc": "blas--opengl--vnc",
+    }
+    top = project.stages["blas--opengl--vnc"]
+    assert (top.below, top.recipes["amd64"].args["BASE_IMAGE"]) == ("blas--opengl", "blas--opengl")
+    assert project.images["opengl"].description == "GL"
+
+
+STACK_FAULTS = {
+    "unknown": ('["blas", "opengl"]', '["blas", "opengk"]', "no stage 'opengk'\n  did you mean 'opengl'?"),
+    "twice": (
+        '["blas", "opengl"]',
+        '["blas", "opengl", "opengl"]',
+        "stage opengl stands in the stack twice",
+    ),
+    "empty": ('["blas", "opengl"]', "[]", "the stack is empty\n  the lowest stage comes first"),
+    "no stage": ('["blas", "opengl"]', "[1]", "no stage 1\n  known here: blas, opengl, vnc"),
+    "order": ('"opengl", "vnc"]', '"vnc", "opengl"]', "vnc needs opengl before it in the stack"),
+    "lowest": (
+        '["blas", "opengl"]',
+        '["opengl"]',
+        "image opengl-vnc: opengl stands on others here, and is the lowest of image opengl\n"
+        "  the lowest comes first; what is FROM ${BASE_IMAGE} stands on others, always",
+    ),
+    "stage and stack": (
+        'stack = ["blas", "opengl"]',
+        'stack = ["blas", "opengl"]\nstage = "blas"',
+        "has a stage and a stack",
+    ),
+    "base": (
+        '["blas", "opengl"]',
+        '["base", "opengl"]',
+        "base is no stage of a stack\n  name a stage that is FROM base",
+    ),
+    "a need that is no word": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is no stage"),
+    "need": ('needs = ["opengl"]', 'needs = ["opengk"]', "stage vnc needs 'opengk', which is no stage"),
+}
+
+
+@pytest.mark.parametrize("name", STACK_FAULTS)
+def test_fault_of_a_stack(tmp_path: Path, name: str) -> None:
+    old, new, said = STACK_FAULTS[name]
+    assert STACKS.count(old) == 1
+    assert said in fault(tmp_path, STAGE + STACKS.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        # the names of two other stages, joined, are those of these two
+        '[stages.a]\npath = "blas"\n[stages.a--b]\npath = "blas"\n[stages.b--c]\npath = "blas"\n'
+        '[stages.c]\npath = "blas"\n[images.x]\nstack = ["a", "b--c"]\n[images.y]\nstack = ["a--b", "c"]\n',
+        # the test of an image has the name
+        '[stages.a]\npath = "blas"\n[stages.b]\npath = "blas"\n[stages.b-test]\npath = "blas"\n'
+        '[images.a--b]\nstack = ["a", "b"]\ntest = "blas"\n[images.y]\nstack = ["a", "b-test"]\n',
+    ],
+)
+def test_a_stack_that_would_take_the_place_of_another_stage(tmp_path: Path, more: str) -> None:
+    assert "image y: a stage of its stack would be called" in fault(tmp_path, STAGE + more)
+
+
+def test_a_stack_whose_stage_would_have_the_name_of_another(tmp_path: Path) -> None:
+    text = STAGE + STACKS + '[stages.blas--opengl]\npath = "blas"\n'
+    assert "a stage of its stack would be called blas--opengl" in fault(tmp_path, text)

@@ -1,0 +1,194 @@
+"""``cache/`` after a prune has what current keys need, and nothing that a run has just brought is lost."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import graph, image, sha, stages
+
+from stagegraph.ci import cache_keys
+from stagegraph.errors import StoreError
+from stagegraph.keys import inputs as keys
+from stagegraph.keys.inputs import Input
+from stagegraph.prune import cache
+from stagegraph.store.layout import LayoutStore
+from stagegraph.store.record import Record
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LayoutStore:
+    return LayoutStore(tmp_path / "cache")
+
+
+def put(store: LayoutStore, name: str, *layers: bytes) -> Record:
+    record = image(store, name, layers)
+    store.put(record)
+    store.remember(record.node, record.key)
+    return record
+
+
+def pruned(store: LayoutStore, *records: Record) -> cache.Selection:
+    selection = cache.select(store, [record.key for record in records])
+    with store.locks.alone():
+        cache.remove(store, selection)
+    return selection
+
+
+def test_an_older_image_goes_and_what_it_shares_stays(store: LayoutStore) -> None:
+    old, new = put(store, "old", b"shared", b"old only"), put(store, "new", b"shared", b"new only")
+    selection = pruned(store, new)
+    assert store.find(new.key)
+    assert store.find(old.key) is None
+    assert store.blob(sha(b"shared")).exists()
+    assert not store.blob(sha(b"old only")).exists()
+    assert selection.kept == (new,)
+    assert selection.freed_bytes > len(b"old only")
+
+
+def test_what_explains_the_next_build_stays_without_its_image(store: LayoutStore) -> None:
+    old = put(store, "blas", b"old")
+    pruned(store)
+    assert store.latest(old.node) == old
+    assert store.find(old.key) is None
+    assert not list(store.blobs.path.iterdir())
+
+
+def test_a_record_that_is_nobodys_newest_goes(store: LayoutStore) -> None:
+    old = put(store, "blas", b"old")
+    inputs = (Input("schema", "", "changed"),)
+    new = replace(image(store, "blas", (b"new",)), inputs=inputs, key=keys.digest(inputs))
+    store.put(new)
+    store.remember(new.node, new.key)
+    pruned(store, new)
+    assert not store.has_record(old.key)
+
+
+def test_an_image_stays_known_by_its_content(store: LayoutStore) -> None:
+    """Or a change below it that comes to nothing would build it again."""
+    record = put(store, "blas", b"files")
+    inputs = [Input("schema", "", "content")]
+    by_content = record.under(keys.digest(inputs), inputs)
+    store.put(by_content)
+    pruned(store, record)
+    assert store.find(by_content.key) == by_content
+
+
+def test_damaged_blobs_and_logs_go(store: LayoutStore) -> None:
+    record = put(store, "blas", b"files")
+    for folder in ("damaged", "logs"):
+        (store.root / folder).mkdir(exist_ok=True)
+        (store.root / folder / "file").write_text("text")
+    pruned(store, record)
+    assert not (store.root / "damaged").exists()
+    assert not (store.root / "logs").exists()
+
+
+def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
+    old, new = put(store, "old", b"old"), put(store, "new", b"new")
+    with (
+        store.locks.named(sha("nobody's")[7:]),
+        store.locks.named(new.key[7:]),
+        store.locks.named(old.key[7:]),
+    ):
+        pass
+    pruned(store, new)
+    left = {path.name for path in store.locks.folder.path.iterdir()}
+    assert {new.key[7:], old.key[7:], "use", "index"} <= left  # old's record explains its next build
+    assert sha("nobody's")[7:] not in left
+
+
+def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None:
+    record, good = put(store, "blas", b"files"), put(store, "good", b"good")
+    store.blob(record.digest).write_bytes(b"bad")
+    selection = pruned(store, record, good)
+    assert store.find(good.key)
+    assert store.find(record.key) is None
+    assert selection.kept == (good,)
+
+
+def test_between_nodes_of_a_run_nothing_is_removed(store: LayoutStore) -> None:
+    """What it has made with other settings is no current key's; it comes back to it when it delivers."""
+    run = LayoutStore(store.root)
+    run.locks.hold()
+    with pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
+        pass
+    with LayoutStore(store.root).view():  # other runs are no hindrance
+        pass
+    del run
+    with store.locks.alone():
+        pass
+
+
+def test_who_comes_while_things_are_removed_waits(store: LayoutStore) -> None:
+    with ThreadPoolExecutor() as threads:
+        with store.locks.alone():
+            late = threads.submit(store.locks.hold)
+            assert wait([late], timeout=0.2).not_done
+        late.result(timeout=10)
+
+
+def test_a_store_that_cannot_be_written_to_is_used_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    LayoutStore(tmp_path / "cache").locks.hold()
+
+
+def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
+    put(store, "blas", b"files")
+    with store.view(), pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
+        pass
+    with store.locks.alone():
+        pass
+
+
+def test_what_cannot_be_keyed_now_stays(store: LayoutStore) -> None:
+    """An image from outside that nobody can ask for today is no reason to lose what stands on it."""
+    record, other = put(store, "blas", b"files"), put(store, "other", b"more")
+    selection = cache.select(store, [], [record.node])
+    with store.locks.alone():
+        cache.remove(store, selection)
+    assert store.find(record.key)
+    assert store.find(other.key) is None
+
+
+def test_the_index_names_what_is_left(store: LayoutStore) -> None:
+    put(store, "old", b"old")
+    new = put(store, "new", b"new")
+    pruned(store, new)
+    text = (store.root / "index.json").read_text()
+    assert text.count('"digest"') == 1
+    assert new.digest in text
+
+
+KEYED = '[images.app]\nstage = "app"\ntest = "test"\n'
+TEST = "ARG IMAGE\nFROM ${IMAGE}\nRUN true\n"
+
+
+def test_a_key_file_changes_with_what_its_image_is_made_of(tmp_path: Path) -> None:
+    def files(part: str) -> dict[str, str]:
+        dockerfiles = {"part": f"FROM scratch\nENV A={part}\n", "app": "FROM part\n", "other": "FROM base\n"}
+        (tmp_path / "test").mkdir(exist_ok=True)
+        (tmp_path / "test/Dockerfile").write_text(TEST)
+        made = graph(stages(tmp_path, dockerfiles, more=KEYED))
+        return cache_keys.contents(made.project, {str(node): made.key(node) for node in made.nodes})
+
+    first, same, other = files("1"), files("1"), files("2")
+    assert set(first) == {"app-amd64", "app-aarch64", "all"}
+    assert first == same
+    assert all(first[name] != other[name] for name in first)
+    assert {line.split()[1] for line in first["app-amd64"].splitlines()} == {"app:amd64", "app-test:amd64"}
+
+
+def test_a_key_file_that_says_the_same_is_left_alone(tmp_path: Path) -> None:
+    made = graph(
+        stages(tmp_path / "project", {"app": "FROM scratch\n"}, more='[images.app]\nstage = "app"\n')
+    )
+    keys_of = {str(node): made.key(node) for node in made.nodes}
+    (path, *_) = cache_keys.write(made.project, keys_of, tmp_path / "keys")
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    cache_keys.write(made.project, keys_of, tmp_path / "keys")
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before

@@ -1,0 +1,59 @@
+"""What is taken from git, and what a name in a registry is taken for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from helpers import Registry, graph, resolved, sha, stages
+
+from stagegraph.project.model import Node
+from stagegraph.publish import publisher
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [
+        ("https://example.org/team/atom.git", "https://example.org/team/atom.git"),
+        ("https://user:token@example.org/team/atom.git", "https://example.org/team/atom.git"),
+        ("git@example.org:team/atom.git", "ssh://example.org/team/atom.git"),
+        ("example.org:team/atom.git", "ssh://example.org/team/atom.git"),
+        ("/srv/atom.git", ""),
+        ("file:///srv/atom.git", ""),
+        ("../atom", ""),
+        ("", ""),
+    ],
+)
+def test_a_remote_as_a_uri(remote: str, expected: str) -> None:
+    assert publisher.uri(remote) == expected
+
+
+def test_a_list_means_what_it_lists() -> None:
+    digest, other = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+    listing = json.dumps({"manifests": [{"digest": digest, "artifactType": "a"}]}).encode()
+    means = publisher._means
+    assert means(listing, other, {digest: "a"})  # its own digest is nobody's business
+    assert means(listing, other, {digest: ""})  # a tool that does not know types
+    assert not means(listing, other, {digest: "b"})
+    assert not means(listing, other, {digest: "a", other: "a"})
+    for junk in (b"{}", b"[]", b"no json", b'{"manifests": [1]}', None):
+        assert not means(junk, other, {digest: "a"})
+
+
+def test_an_image_depends_on_what_read_its_dockerfile(tmp_path: Path) -> None:
+    text = "# syntax=docker/dockerfile:1\nFROM debian:12\n"
+    registry = Registry({"docker/dockerfile:1": resolved("front end"), "debian:12": resolved("debian")})
+    nodes = graph(stages(tmp_path, {"a": text}), registry)
+    session: Any = SimpleNamespace(graph=nodes)
+    member: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(below=()))
+    found = publisher.dependencies(session, member, [])
+    digests = {item["name"]: item["digest"]["sha256"] for item in found}
+    assert digests == {
+        "debian:12": sha("debian amd64").removeprefix("sha256:"),
+        "docker/dockerfile:1": sha("front end index").removeprefix("sha256:"),
+    }

@@ -1,0 +1,258 @@
+"""``cache/`` that somebody else has filled: no link in it leads the store out of it, and nothing hangs it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import image
+
+from stagegraph.errors import LinkError, StagegraphError
+from stagegraph.prune import cache
+from stagegraph.store.folder import Folder
+from stagegraph.store.layout import LayoutStore
+from stagegraph.store.record import Record
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    """A folder that the store must not touch."""
+    folder = tmp_path / "precious"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "thesis").write_text("thesis")
+    (folder / "sub/note").write_text("note")
+    (folder / "id_rsa").write_text("key")
+    (folder / "id_rsa").chmod(0o600)
+    return folder
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> tuple[LayoutStore, Record]:
+    store = LayoutStore(tmp_path / "cache")
+    record = image(store)
+    store.put(record)
+    store.remember("blas:amd64", record.key)
+    with store.locks.named(record.key[7:]), store.view():
+        pass
+    store.folder.below("logs").create("blas--amd64.log").close()
+    return store, record
+
+
+def state(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Mode, time and content of all that is in a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        info = path.lstat()
+        data = path.read_bytes() if stat.S_ISREG(info.st_mode) else b""
+        found[str(path)] = (info.st_mode, info.st_mtime_ns, data)
+    return found
+
+
+def everything(root: Path, record: Record) -> Iterator[Callable[[], object]]:
+    """All that a run, a prune and a verify do to a store."""
+    store = LayoutStore(root)
+    yield store.prepare
+    yield store.locks.hold
+    yield lambda: store.find(record.key)
+    yield lambda: list(store.list())
+    yield lambda: store.latest("blas:amd64")
+    yield store.newest
+    yield lambda: store.faults(record, {})
+    yield lambda: store.remember("blas:amd64", record.key)
+    yield lambda: store.add_blob(b"{}")
+    yield lambda: _enter(store.view())
+    yield lambda: _enter(store.inlet())
+    yield lambda: _enter(store.scratch([record]))
+    yield lambda: _enter(store.locks.named(record.key[7:]))
+    yield lambda: store.folder.below("logs").create("blas--amd64.log").close()
+    yield store.sweep
+    yield lambda: store.put(record)
+    yield lambda: store.put(image(store, "other", (b"one", b"two")))
+    yield store.rebuild_index
+    yield lambda: _prune(LayoutStore(root), record)
+    yield lambda: _prune(LayoutStore(root), None)
+
+
+def _enter(block: contextlib.AbstractContextManager[object]) -> None:
+    with block:
+        pass
+
+
+def _prune(store: LayoutStore, record: Record | None) -> None:
+    with store.locks.alone():
+        cache.remove(store, cache.select(store, [record.key] if record else []))
+
+
+def places(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+def test_there_are_places_of_all_kinds(filled: tuple[LayoutStore, Record]) -> None:
+    store, record = filled
+    found = places(store.root)
+    for place in (
+        "blobs",
+        "blobs/sha256",
+        "records",
+        "latest",
+        "locks",
+        "locks/use",
+        "tmp",
+        "logs",
+        "index.json",
+    ):
+        assert place in found
+    assert f"records/{record.key[7:]}" in found
+    assert len(found) > 15
+
+
+def put_in_place(path: Path, kind: str, target: Path) -> None:
+    if path.is_dir():
+        for below in sorted(path.rglob("*"), reverse=True):
+            below.rmdir() if below.is_dir() else below.unlink()
+        path.rmdir()
+    else:
+        path.unlink()
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path.parent):
+                server.bind(path.name[:80])
+                os.rename(path.name[:80], path.name)  # noqa: PTH104
+        case "loop":
+            path.symlink_to(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "dangling":
+            path.symlink_to(target / "nothing")
+        case "file":
+            path.symlink_to(target / "id_rsa")
+        case "folder":
+            path.symlink_to(target)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "dangling", "loop", "device", "fifo", "socket"])
+def test_whatever_stands_in_whichever_place(
+    filled: tuple[LayoutStore, Record], precious: Path, kind: str, tmp_path: Path
+) -> None:
+    """Each place of a good cache in turn: nothing outside of it changes, and no call hangs."""
+    store, record = filled
+    before = state(precious)
+    for number, place in enumerate(places(store.root)):
+        copy = tmp_path / f"copy{number}"
+        os.system(f"cp -a '{store.root}' '{copy}'")  # noqa: S605 - sockets and all
+        put_in_place(copy / place, kind, precious)
+        for call in everything(copy, record):
+            with contextlib.suppress(StagegraphError, OSError):
+                call()
+            assert state(precious) == before, (place, call)
+
+
+@pytest.mark.parametrize("name", ["tmp", "records", "blobs", "locks", "blobs/sha256", "latest"])
+def test_a_folder_that_is_a_link_is_told(
+    filled: tuple[LayoutStore, Record], precious: Path, name: str
+) -> None:
+    store, record = filled
+    path = store.root / name
+    path.rename(store.root.parent / "aside")
+    path.symlink_to(precious)
+    seen: list[str] = []
+    for call in everything(store.root, record):
+        with contextlib.suppress(OSError):
+            try:
+                call()
+            except StagegraphError as error:
+                seen.append(str(error))
+    said = f"{path}: is a link; links below cache/ are not followed\n  rm {path}, and"
+    assert any(text.startswith(said) for text in seen)
+
+
+def test_a_blob_that_is_a_link_is_set_aside(filled: tuple[LayoutStore, Record], precious: Path) -> None:
+    """A tool would take it for the blob, and write no other."""
+    store, record = filled
+    layer = store.blobs_of(record)[-1]
+    store.blob(layer).unlink()
+    store.blob(layer).symlink_to(precious / "id_rsa")
+    fresh = LayoutStore(store.root)
+    assert fresh.find(record.key) is None
+    assert not store.blob(layer).is_symlink()
+    assert (precious / "id_rsa").stat().st_mode & 0o777 == 0o600
+    fresh.put(image(fresh))  # what a build writes is taken then
+    assert fresh.find(record.key) == record
+
+
+def test_a_link_to_the_very_blob_is_one_too(filled: tuple[LayoutStore, Record], tmp_path: Path) -> None:
+    store, record = filled
+    layer = store.blobs_of(record)[-1]
+    store.blob(layer).rename(tmp_path / "layer")
+    store.blob(layer).symlink_to(tmp_path / "layer")
+    assert LayoutStore(store.root).find(record.key) is None
+    assert (tmp_path / "layer").exists()
+
+
+def test_a_hard_link_keeps_its_mode(filled: tuple[LayoutStore, Record], precious: Path) -> None:
+    store, record = filled
+    layer = store.blobs_of(record)[-1]
+    (precious / "layer").hardlink_to(store.blob(layer))
+    (precious / "layer").chmod(0o600)
+    (store.root / "locks/use").unlink()
+    (store.root / "locks/use").hardlink_to(precious / "id_rsa")
+    before = state(precious)
+    fresh = LayoutStore(store.root)
+    fresh.locks.hold()
+    fresh.put(record)
+    assert state(precious) == before
+
+
+def test_cache_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "cache").symlink_to(tmp_path / "disk")
+    store = LayoutStore(tmp_path / "cache")
+    record = image(store)
+    store.put(record)
+    assert LayoutStore(tmp_path / "cache").find(record.key) == record
+    _prune(store, None)
+
+
+def test_what_a_killed_run_left_goes_and_what_is_used_stays(filled: tuple[LayoutStore, Record]) -> None:
+    store, _ = filled
+    (store.root / "tmp/left/deep").mkdir(parents=True)
+    (store.root / "tmp/file").write_text("x")
+    with store.view() as used, store.view():
+        assert used.is_dir()
+        assert not (store.root / "tmp/left").exists()
+        assert not (store.root / "tmp/file").exists()
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_folder_is_reached_by_its_descriptor(tmp_path: Path, precious: Path) -> None:
+    """A link that is put there while the folder is open changes nothing."""
+    folder = Folder(tmp_path / "cache", "records")
+    with folder.opened(make=True) as handle:
+        folder.path.rename(tmp_path / "moved")
+        folder.path.symlink_to(precious)
+        os.close(os.open("new", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+    assert (tmp_path / "moved/new").exists()
+    with pytest.raises(LinkError):
+        folder.write("name", b"data")
+    assert not (precious / "name").exists()
+
+
+def test_descriptors_are_given_back(filled: tuple[LayoutStore, Record], precious: Path) -> None:
+    store, record = filled
+    (store.root / "records").rename(store.root.parent / "aside")
+    (store.root / "records").symlink_to(precious)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(20):
+        with pytest.raises(LinkError):
+            store.find(record.key)
+        store.blobs.entries()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

@@ -1,0 +1,752 @@
+"""``cache/``: whatever happens to it, what ``find`` gives is whole and what it should be."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import LAYERS, blob, image, sha
+
+from stagegraph.errors import DiskFullError, StoreError
+from stagegraph.keys import inputs as keys
+from stagegraph.keys.inputs import Input
+from stagegraph.oci.documents import INDEX, MANIFEST
+from stagegraph.store import layout
+from stagegraph.store.folder import Folder
+from stagegraph.store.layout import LayoutStore
+from stagegraph.store.record import Record
+
+pytestmark = pytest.mark.unit
+
+
+def old(store: LayoutStore) -> None:
+    """Give all blobs times of long ago, as after a day; only then are they remembered as verified."""
+    for path in store.blobs.path.iterdir():
+        os.utime(path, (1, 1))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LayoutStore:
+    return LayoutStore(tmp_path / "cache")
+
+
+@pytest.fixture
+def no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember blobs at once, however young."""
+    monkeypatch.setattr(layout, "_TICK", -1)
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the blobs that are read through."""
+    names: list[str] = []
+    real = hashlib.file_digest
+
+    def digest(file: Any, kind: str) -> Any:
+        names.append(Path(f"/proc/self/fd/{file.fileno()}").readlink().name)
+        return real(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", digest)
+    return names
+
+
+# -- records -----------------------------------------------------------------------------------------
+
+
+def test_a_sweep_sets_aside_what_is_bad_and_leaves_what_is_being_written(store: LayoutStore) -> None:
+    good, _ = store.add_blob(b"good")
+    bad, _ = store.add_blob(b"bad")
+    store.blob(bad).write_bytes(b"ba")
+    begun = store.blobs.path / f".{store.blob(good).name}.x1"  # as write_atomically calls it
+    begun.write_bytes(b"go")
+    store.sweep()
+    assert store.blob(good).exists() and begun.exists() and not store.blob(bad).exists()
+    assert store.lacks(sha("never")) and not store.lacks(bad) and not store.lacks(good)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_no_manifest_is_set_aside_if_it_is_not_itself(store: LayoutStore, whole: bool) -> None:
+    digest, _ = store.add_blob(b"[not json")
+    if not whole:
+        store.blob(digest).write_bytes(b"")
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.json(digest)
+    assert store.blob(digest).exists() == whole
+
+
+def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    store.prepare()
+    for name in ("records", "latest"):
+        (store.root / name).mkdir()
+    monkeypatch.setattr(os, "open", denied)  # root would be let in
+    for call in (lambda: list(store.list()), store.newest, lambda: store.has_record(sha("x"))):
+        with pytest.raises(StoreError, match="cannot be read"):
+            call()
+
+
+def test_locks_are_everybodys(store: LayoutStore) -> None:
+    """Users who take turns in a store must not lock one another out."""
+    store.locks.hold()
+    with store.locks.named("x"):
+        modes = {path.name: path.stat().st_mode & 0o777 for path in store.locks.folder.path.iterdir()}
+    assert modes == {"use": 0o666, "x": 0o666}
+
+
+def test_put_and_find(store: LayoutStore) -> None:
+    record = image(store)
+    assert store.find(record.key) is None
+    store.put(record)
+    assert store.find(record.key) == record
+    assert LayoutStore(store.root).find(record.key) == record
+    assert list(store.list()) == [record]
+    assert store.sizes(record) == sum(map(len, LAYERS))
+
+
+def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path / "cache")
+    assert store.find(sha("x")) is None
+    assert store.latest("blas:amd64") is None
+    assert list(store.list()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_delete(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    store.delete(record.key)
+    store.delete(record.key)
+    assert store.find(record.key) is None
+    assert store.check(record)
+
+
+def test_latest(store: LayoutStore) -> None:
+    one = image(store)
+    two = one.under(keys.digest([Input("a", "", "")]), [Input("a", "", "")])
+    for record in (one, two):
+        store.put(record)
+        store.remember(record.node, record.key)
+    assert store.latest("blas:amd64") == two
+    assert store.latest("blas:aarch64") is None
+    store.delete(two.key)
+    assert store.latest("blas:amd64") is None
+
+
+@pytest.mark.parametrize("text", [b"", b"../../x", b"\xff", b"sha256:0", b"x" * 10_000])
+def test_damaged_latest(store: LayoutStore, text: bytes) -> None:
+    record = image(store)
+    store.put(record)
+    store.remember(record.node, record.key)
+    (store.root / "latest" / "blas--amd64").write_bytes(text)
+    assert store.latest("blas:amd64") is None
+    store.remember(record.node, record.key)
+    assert store.latest("blas:amd64") == record
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\x00", b'{"schemaVersion": 2}'])
+def test_damaged_record_is_ignored(store: LayoutStore, damage: bytes) -> None:
+    record, other = image(store), image(store, "redis")
+    store.put(record)
+    (store.root / "records" / record.key[7:]).write_bytes(damage)
+    store.put(other)
+    assert store.find(record.key) is None
+    assert list(store.list()) == [other]
+    # and is overwritten by the next build
+    store.put(record)
+    assert store.find(record.key) == record
+
+
+def test_record_of_a_newer_version_is_ignored_and_left_alone(store: LayoutStore) -> None:
+    record, other = image(store), image(store, "redis")
+    store.put(record)
+    path = store.root / "records" / record.key[7:]
+    newer = path.read_bytes().replace(b'"stagegraph.schema":"1"', b'"stagegraph.schema":"2"')
+    path.write_bytes(newer)
+    assert store.find(record.key) is None
+    store.put(other)
+    assert path.read_bytes() == newer
+
+
+def test_record_under_another_key_is_ignored(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    shutil.copy(store.root / "records" / record.key[7:], store.root / "records" / sha("x")[7:])
+    assert store.find(sha("x")) is None
+    assert list(store.list()) == [record]
+
+
+def test_other_files_among_the_records(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    for name in (".abc.tmp", "README", "x" * 64):
+        (store.root / "records" / name).write_text("x")
+    (store.root / "records" / ("0" * 64)).mkdir()
+    assert list(store.list()) == [record]
+    assert store.find("sha256:" + "0" * 64) is None
+
+
+# -- blobs -------------------------------------------------------------------------------------------
+
+
+def parts(store: LayoutStore, record: Record) -> list[str]:
+    manifest = store.json(record.digest)
+    return [record.digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+
+
+def swap(path: Path) -> None:
+    other = next(p for p in sorted(path.parent.iterdir()) if p != path)
+    path.write_bytes(other.read_bytes())
+
+
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("damage", [truncate, flip, swap, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("verified", [False, True])
+def test_damaged_blob_is_noticed_and_set_aside(
+    store: LayoutStore, part: int, damage: Callable[[Path], None], verified: bool, no_tick: None
+) -> None:
+    record = image(store)
+    store.put(record)
+    if not verified:
+        (store.root / "verified.json").unlink()
+        store = LayoutStore(store.root)
+    path = store.blob(parts(store, record)[part])
+    damage(path)
+    assert store.find(record.key) is None
+    assert not path.exists()
+    assert (store.root / "damaged" / path.name).exists()
+    # a new build brings it back
+    image(store)
+    assert store.find(record.key) == record
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_missing_blob(store: LayoutStore, part: int) -> None:
+    record = image(store)
+    store.put(record)
+    store.blob(parts(store, record)[part]).unlink()
+    assert store.find(record.key) is None
+
+
+def test_all_bad_blobs_are_set_aside_at_once(store: LayoutStore) -> None:
+    record = image(store)
+    for digest in parts(store, record)[1:]:
+        flip(store.blob(digest))
+    assert not store.check(record)
+    assert len(list((store.root / "damaged").iterdir())) == 3
+
+
+def test_change_with_size_and_time_set_back(store: LayoutStore, no_tick: None) -> None:
+    record = image(store)
+    old(store)
+    store.put(record)
+    path = store.blob(parts(store, record)[2])
+    before = path.stat()
+    flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.find(record.key) is None
+
+
+def test_blob_that_is_a_folder(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    path = store.blob(parts(store, record)[2])
+    path.unlink()
+    path.mkdir()
+    assert store.find(record.key) is None
+
+
+def test_claim_of_another_size_does_not_hurt_the_blob(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    false = Record(**{**record.__dict__, "size": record.size + 1})
+    assert not store.check(false)
+    assert store.find(record.key) == record
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {},
+        [],
+        {"config": {}, "layers": []},
+        {"config": 3, "layers": []},
+        {"config": {"digest": "sha256:../../../victim", "size": 6}, "layers": []},
+        {"config": {"digest": sha("x"), "size": "6"}, "layers": []},
+        {"config": {"digest": sha("x"), "size": 6}, "layers": 3},
+        {"config": {"digest": sha("x"), "size": 6}, "layers": ["x"]},
+        {"config": {"digest": None, "size": 6}, "layers": []},
+    ],
+)
+def test_manifest_that_is_none(store: LayoutStore, manifest: object) -> None:
+    data = json.dumps(manifest).encode()
+    record = Record(**{**image(store).__dict__, **blob(store, data)})
+    (store.root.parent / "victim").write_text("victim")
+    assert not store.check(record)
+    with pytest.raises(StoreError, match="the image of blas:amd64 did not arrive whole"):
+        store.put(record)
+    assert (store.root.parent / "victim").read_text() == "victim"
+    assert not (store.root / "damaged").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"3", b"\xff", b"[" * 100_000])
+def test_json_that_is_no_object(store: LayoutStore, data: bytes) -> None:
+    digest = blob(store, data)["digest"]
+    with pytest.raises(StoreError, match="run again; it will be fetched or rebuilt"):
+        store.json(digest)
+
+
+def test_a_record_that_says_something_else_of_its_image(store: LayoutStore) -> None:
+    record = image(store)
+    assert store.check(record)
+    assert not store.check(replace(record, files=sha("other")))
+    assert not store.check(replace(record, image=sha("other")))
+
+
+def test_put_refuses_what_is_not_whole(store: LayoutStore) -> None:
+    record = image(store)
+    store.blob(parts(store, record)[3]).unlink()
+    with pytest.raises(StoreError, match="the image of blas:amd64 did not arrive whole"):
+        store.put(record)
+    assert store.read(record.key) is None
+
+
+def test_add_blob(store: LayoutStore) -> None:
+    assert store.add_blob(b"data") == (sha("data"), 4)
+    assert store.add_blob(b"data") == (sha("data"), 4)
+    store.blob(sha("data")).write_bytes(b"dat\0")
+    store.add_blob(b"data")
+    assert store.blob(sha("data")).read_bytes() == b"data"
+
+
+# -- the memory of what was verified -----------------------------------------------------------------
+
+
+def test_blob_is_read_once(store: LayoutStore, hashed: list[str], no_tick: None) -> None:
+    record = image(store)
+    store.put(record)
+    assert sorted(hashed) == sorted(digest[7:] for digest in parts(store, record))
+    hashed.clear()
+    assert store.find(record.key)
+    assert LayoutStore(store.root).find(record.key)
+    assert hashed == []
+
+
+def test_blob_that_has_just_changed_is_read_again(
+    store: LayoutStore, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "_TICK", 10**18)
+    store.put(image(store))
+    hashed.clear()
+    store.put(image(store))
+    assert len(hashed) == 4
+
+
+def test_copied_cache_is_verified_anew(store: LayoutStore, hashed: list[str], no_tick: None) -> None:
+    record = image(store)
+    store.put(record)
+    copy = LayoutStore(store.root.parent / "copy")
+    shutil.copytree(store.root, copy.root)
+    hashed.clear()
+    assert copy.find(record.key) == record
+    assert len(hashed) == 4
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"sha256:x": 3}', b"\xff", b"[" * 100_000])
+def test_damaged_memory(store: LayoutStore, text: bytes, hashed: list[str], no_tick: None) -> None:
+    record = image(store)
+    store.put(record)
+    (store.root / "verified.json").write_bytes(text)
+    hashed.clear()
+    assert LayoutStore(store.root).find(record.key) == record
+    assert len(hashed) == 4
+    assert len(json.loads((store.root / "verified.json").read_bytes())) >= 4
+
+
+def test_memory_of_two_processes_adds_up(store: LayoutStore, no_tick: None) -> None:
+    one, two = LayoutStore(store.root), LayoutStore(store.root)
+    first, second, third = (image(store, word, (word.encode(),)) for word in "abc")
+    assert one.check(first)
+    assert two.check(second)
+    assert one.check(third)
+    memory = json.loads((store.root / "verified.json").read_bytes())
+    assert {sha("a"), sha("b"), sha("c")} <= set(memory)
+
+
+# -- the layout --------------------------------------------------------------------------------------
+
+
+def index(store: LayoutStore) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((store.root / "index.json").read_bytes())
+    return value
+
+
+def names(store: LayoutStore) -> set[str]:
+    return {entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index(store)["manifests"]}
+
+
+def test_is_an_oci_layout(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    assert json.loads((store.root / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    assert index(store) == {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [
+            {
+                "mediaType": MANIFEST,
+                "digest": record.digest,
+                "size": record.size,
+                "annotations": {"org.opencontainers.image.ref.name": f"blas-amd64-{record.key[7:]}"},
+            }
+        ],
+    }
+
+
+def test_index_leaves_out_what_has_no_manifest(store: LayoutStore) -> None:
+    one, two = image(store), image(store, "redis")
+    store.put(one)
+    store.blob(one.digest).unlink()
+    store.put(two)
+    assert names(store) == {f"redis-amd64-{two.key[7:]}"}
+
+
+def test_index_is_written_under_a_lock(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Folder.write
+    free: list[bool] = []
+
+    def lock_and_write(folder: Folder, name: str, data: bytes) -> None:
+        if name == "index.json":
+            free.append(_is_free(store, "index"))
+        write(folder, name, data)
+
+    monkeypatch.setattr(Folder, "write", lock_and_write)
+    store.put(image(store))
+    assert (free, _is_free(store, "index")) == ([False], True)
+
+
+def _is_free(store: LayoutStore, name: str) -> bool:
+    """Whether nobody has the lock of that name."""
+    try:
+        store.locks.folder.lock(name, fcntl.LOCK_EX | fcntl.LOCK_NB, 0o666).close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def test_view_shares_blobs_and_leaves_nothing(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    before = index(store)
+    with store.view([{"digest": record.digest}]) as view:
+        assert (view / "blobs" / "sha256" / record.digest[7:]).exists()
+        assert json.loads((view / "index.json").read_bytes())["manifests"] == [{"digest": record.digest}]
+        assert json.loads((view / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+        (view / "blobs" / "sha256" / "new").write_text("x")
+    assert (store.blobs.path / "new").exists()
+    assert list((store.root / "tmp").iterdir()) == []
+    assert index(store) == before
+
+
+def test_view_leaves_nothing_after_an_error(store: LayoutStore) -> None:
+    with pytest.raises(RuntimeError), store.view():
+        raise RuntimeError
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+# -- several at once ---------------------------------------------------------------------------------
+
+
+def test_threads_lose_no_record(store: LayoutStore, no_tick: None) -> None:
+    records = [image(store, f"s{number}") for number in range(12)]
+    failed: list[BaseException] = []
+
+    def put(record: Record) -> None:
+        try:
+            store.put(record)
+            assert store.find(record.key) == record
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=put, args=(record,)) for record in records]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert {record.key for record in store.list()} == {record.key for record in records}
+    assert len(names(store)) == 12
+
+
+def _put_many(root: Path, word: str) -> None:
+    store = LayoutStore(root)
+    for number in range(10):
+        store.put(image(store, f"{word}{number}"))
+
+
+def test_processes_lose_no_record(store: LayoutStore) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_put_many, args=(store.root, word)) for word in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(list(store.list())) == 20
+    assert len(names(store)) == 20
+    assert all(store.find(record.key) for record in store.list())
+
+
+# -- crashes and disks -------------------------------------------------------------------------------
+
+
+class Crash(BaseException):
+    """The machine stops: nothing catches it, nothing after it happens."""
+
+
+def steps_of(monkeypatch: pytest.MonkeyPatch, stop_at: int) -> list[str]:
+    """Stop at the n-th change of the disk that ``put`` makes."""
+    done: list[str] = []
+
+    def guard(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def step(*args: Any, **options: Any) -> Any:
+            done.append(name)
+            if len(done) == stop_at:
+                raise Crash
+            return real(*args, **options)
+
+        monkeypatch.setattr(owner, name, step)
+
+    guard(os, "fsync")
+    guard(Path, "replace")
+    guard(Path, "mkdir")
+    guard(Path, "chmod")
+    return done
+
+
+def test_any_prefix_of_a_crash_is_a_valid_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, stop = 1, 0
+    while stop < count:
+        stop += 1
+        store = LayoutStore(tmp_path / str(stop))
+        before = image(store, "before")
+        store.put(before)
+        record = image(store)
+        with monkeypatch.context() as patch:
+            done = steps_of(patch, stop)
+            try:
+                store.put(record)
+            except Crash:
+                count = stop + 1
+            else:
+                assert len(done) < stop
+        after = LayoutStore(store.root)
+        assert after.find(before.key) == before
+        assert after.find(record.key) in (None, record)
+        assert json.loads((store.root / "index.json").read_bytes())["manifests"]
+        # the next run goes on as if nothing had been
+        after.put(record)
+        assert after.find(record.key) == record
+        assert len(names(after)) == 2
+    assert stop > 10
+
+
+def test_blobs_are_synced_before_the_record_is_written(
+    store: LayoutStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = image(store)
+    synced: set[int] = set()
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        synced.add(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    plain, looked = Folder.write, list[str]()
+
+    def write(folder: Folder, name: str, data: bytes) -> None:
+        if folder.names == ("records",):
+            inodes = {store.blob(digest).stat().st_ino for digest in parts(store, record)}
+            assert inodes | {store.blobs.path.stat().st_ino} <= synced
+            looked.append(name)
+        plain(folder, name, data)
+
+    monkeypatch.setattr(Folder, "write", write)
+    store.put(record)
+    assert looked == [record.key[7:]]
+    assert store.find(record.key)
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("failing", range(1, 9))
+def test_full_disk(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    record = image(store)
+    real, calls = os.fsync, 0
+
+    def fsync(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= failing:
+            raise FULL
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DiskFullError) as error:
+        store.put(record)
+    assert f"no space left on the disk of {store.root}" in str(error.value)
+    monkeypatch.undo()
+    left = {path.name for path in store.root.rglob(".*")}
+    assert left == {".gitignore"}
+    assert store.find(record.key) in (None, record)
+
+
+def test_full_disk_while_a_view_is_made(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.prepare()
+
+    def full(*_: object, **__: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(DiskFullError, match="no space left on the disk of"), store.view():
+        pass
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_full_disk_does_not_hinder_finding(
+    store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no_tick: None
+) -> None:
+    record = image(store)
+    store.put(record)
+    (store.root / "verified.json").unlink()
+
+    def full(handle: int) -> None:
+        raise FULL
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert LayoutStore(store.root).find(record.key) == record
+
+
+def test_read_only_cache(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no_tick: None) -> None:
+    """As it is for a user who may not write; root, who runs tests in containers, may write anywhere."""
+    record, damaged = image(store), image(store, "redis", (b"other",))
+    store.put(record)
+    store.put(damaged)
+    (store.root / "verified.json").unlink()
+    flip(store.blob(sha(b"other")))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for owner, name in ((Path, "mkdir"), (os, "mkdir"), (os, "rename"), (os, "unlink")):
+        monkeypatch.setattr(owner, name, refuse)
+    _open = os.open
+
+    def open_to_read(path: str, flags: int, *more: int, **options: int) -> int:
+        if flags & os.O_CREAT:
+            refuse()
+        return _open(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", open_to_read)
+    reader = LayoutStore(store.root)
+    assert reader.find(record.key) == record
+    assert reader.find(damaged.key) is None
+    assert list(reader.list())
+    reader.remember("blas:amd64", record.key)  # is only for explanations
+    writes: list[Callable[[], None]] = [lambda: reader.put(record), lambda: reader.delete(record.key)]
+    for write in writes:
+        with pytest.raises(StoreError, match="cannot be written: Permission denied"):
+            write()
+
+
+def test_records_that_may_not_be_read(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = image(store)
+    store.put(record)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Folder, "open", refuse)
+    with pytest.raises(StoreError, match="cannot be read: Permission denied"):
+        store.find(record.key)
+
+
+@pytest.mark.parametrize("name", ["with space", "quo'te\"", "ä", "a:b", "x" * 200])
+def test_folder_with_an_odd_name(tmp_path: Path, name: str) -> None:
+    store = LayoutStore(tmp_path / name / "cache")
+    record = image(store)
+    store.put(record)
+    with store.view() as view:
+        assert (view / "blobs" / "sha256" / record.digest[7:]).exists()
+    assert store.find(record.key) == record
+
+
+def test_others_may_read(store: LayoutStore) -> None:
+    record = image(store)
+    store.put(record)
+    for path in (store.root / "index.json", store.root / "records" / record.key[7:]):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_new_store_is_not_taken_for_source(tmp_path: Path) -> None:
+    """Version control leaves it out, unless it brings a file of its own."""
+    LayoutStore(tmp_path / "new").prepare()
+    assert (tmp_path / "new/.gitignore").read_text() == "*\n"
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/.gitignore").write_text("!README.md\n")
+    LayoutStore(tmp_path / "old").prepare()
+    assert (tmp_path / "old/.gitignore").read_text() == "!README.md\n"
+
+
+def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> None:
+    """A reader must not see a manifest half written; layers that are here need not come again."""
+    record = image(store)
+    store.put(record)
+    before = {path.name: path.stat().st_ino for path in store.blobs.path.iterdir()}
+    with store.inlet() as folder:
+        blobs = folder / "blobs/sha256"
+        assert {path.name for path in blobs.iterdir()} == {sha(layer)[7:] for layer in LAYERS}
+        (blobs / record.digest[7:]).write_bytes(b"{half")
+        (blobs / sha(b'{"new": 1}')[7:]).write_bytes(b'{"new": 1}')
+        (blobs / sha(b"{cut}")[7:]).write_bytes(b"{cu")
+        (blobs / sha(b"layer")[7:]).write_bytes(b"layer")
+        (blobs / "oci-put-blob1234").write_bytes(b"part")
+    after = {path.name: path.stat().st_ino for path in store.blobs.path.iterdir()}
+    assert after.items() >= before.items()
+    assert set(after) - set(before) == {sha(b'{"new": 1}')[7:], sha(b"layer")[7:]}
+    assert store.check(record)
+
+
+def test_blobs_have_the_mode_of_other_files(store: LayoutStore) -> None:
+    record = image(store)
+    for path in store.blobs.path.iterdir():
+        path.chmod(0o444)  # as BuildKit writes them
+    store.put(record)
+    assert {path.stat().st_mode & 0o777 for path in store.blobs.path.iterdir()} == {0o644}

@@ -1,0 +1,257 @@
+"""Records: what they hold survives, and what cannot be believed is no record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from helpers import sha
+
+from stagegraph.errors import StoreError
+from stagegraph.keys import inputs as keys
+from stagegraph.keys.inputs import Input
+from stagegraph.publish import provenance
+from stagegraph.store.record import Record, content_digests, parse
+
+pytestmark = pytest.mark.unit
+
+INPUTS = (Input("schema", "", "1"), Input("file", "ä \udcff\n", "file 0", "x/f"))
+
+ZSTD, GZIP, PLAIN = (f"application/vnd.oci.image.layer.v1.tar{kind}" for kind in ("+zstd", "+gzip", ""))
+
+
+def manifest(*kinds: str) -> dict[str, Any]:
+    """An image's manifest with layers of these media types."""
+    return {"layers": [{"mediaType": kind, "digest": sha(kind), "size": 1} for kind in kinds]}
+
+
+MANIFEST = manifest(ZSTD)
+
+
+def record(**changes: Any) -> Record:
+    values: dict[str, Any] = {
+        "key": keys.digest(INPUTS),
+        "node": "blas:amd64",
+        "docker": "linux/arm/v7",
+        "digest": sha("manifest"),
+        "size": 7,
+        "files": sha("files"),
+        "image": sha("image"),
+        "seconds": 1.5,
+        "created": "2025-01-31T00:00:00+00:00",
+        "inputs": INPUTS,
+    }
+    return Record(**{**values, **changes})
+
+
+def test_round_trip() -> None:
+    assert parse(record().to_bytes(MANIFEST), record().key) == record()
+    more = {
+        "packages": ("adduser:all=1:3.152", "libc6:arm64=2.41 12"),
+        "below": (f"base:amd64={sha('base')}",),
+        "cached": True,
+        "machine": "linux/amd64",
+        "builder": "buildkit v0.29.0",
+        "recorded": "2026-01-01T00:00:00+00:00",
+    }
+    assert parse(record(**more).to_bytes(MANIFEST), record().key) == record(**more)
+
+
+def test_what_people_are_shown_survives_and_is_no_part_of_the_key() -> None:
+    shown = (*INPUTS, Input("parent", "0", sha("p"), "x/Dockerfile:1", "base"))
+    one = record(inputs=shown, key=keys.digest(shown))
+    assert parse(one.to_bytes(MANIFEST), one.key) == one
+    assert keys.digest([item._replace(shown="") for item in shown]) == one.key
+    # inputs of an older record have one word less
+    assert json.loads(json.loads(record().to_bytes(MANIFEST))["annotations"]["stagegraph.inputs"])[0] == [
+        "schema",
+        "",
+        "1",
+        "",
+    ]
+
+
+def test_same_record_same_bytes() -> None:
+    assert record().to_bytes(MANIFEST) == record().to_bytes(MANIFEST)
+
+
+def test_is_an_image_index_of_the_image() -> None:
+    index = json.loads(record().to_bytes(MANIFEST))
+    assert index["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    assert index["manifests"] == [
+        {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": sha("manifest"),
+            "size": 7,
+            "platform": {"os": "linux", "architecture": "arm", "variant": "v7"},
+            "annotations": {"io.github.containers.compression.zstd": "true"},
+        }
+    ]
+    assert all(isinstance(value, str) for value in index["annotations"].values())
+
+
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [((ZSTD,), True), ((GZIP, ZSTD), True), ((GZIP,), False), ((PLAIN, GZIP), False), ((), False)],
+)
+def test_says_that_an_image_has_layers_in_zstd_as_skopeo_would(kinds: tuple[str, ...], says: bool) -> None:
+    assert ("annotations" in record().entry(manifest(*kinds))) == says
+
+
+def test_an_entry_of_an_image_without_layers() -> None:
+    assert "annotations" not in record().entry({"layers": None})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"annotations": {}},  # as records were written before
+        {"annotations": {"io.github.containers.compression.zstd": "false", "stagegraph.node": "x:y"}},
+        {"mediaType": "text/plain", "artifactType": "text/plain", "data": "", "urls": ["https://x"]},
+    ],
+)
+def test_nothing_else_of_the_entry_is_believed(change: dict[str, Any]) -> None:
+    index = json.loads(record().to_bytes(MANIFEST))
+    index["manifests"][0] |= change
+    found = parse(json.dumps(index).encode(), record().key)
+    assert found == record() and found.to_bytes(MANIFEST) == record().to_bytes(MANIFEST)
+
+
+@pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
+def test_a_time_that_is_none(created: str) -> None:
+    one = dataclasses.replace(record(), created=created)
+    assert one.made is None
+    assert provenance.provenance(one, "n", {}, (), provenance.Revision("", ""))
+    assert dataclasses.replace(one, created="2026-01-01T00:00:00+00:00").made is not None
+
+
+def test_under_another_key() -> None:
+    other = [Input("schema", "", "1 content")]
+    moved = record().under(keys.digest(other), other)
+    assert (moved.digest, moved.inputs) == (record().digest, tuple(other))
+    assert parse(moved.to_bytes(MANIFEST), moved.key) == moved
+    lately = record().under(keys.digest(other), other, recorded="2026-01-01T00:00:00+00:00")
+    assert parse(lately.to_bytes(MANIFEST), lately.key) == lately != moved
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b"3", b"{}", b"\xff", b'{"annotations": []}', b"[" * 100_000]
+)
+def test_bytes_that_are_none(data: bytes) -> None:
+    assert parse(data, record().key) is None
+
+
+def test_every_prefix_is_none() -> None:
+    data = record().to_bytes(MANIFEST)
+    assert all(parse(data[:end], record().key) is None for end in range(len(data)))
+
+
+def test_record_of_another_key() -> None:
+    assert parse(record().to_bytes(MANIFEST), sha("other")) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": sha("claimed")},
+        {"inputs": (Input("schema", "", "2"),)},
+        {"digest": "sha256:../../x"},
+        {"files": ""},
+        {"image": "x"},
+        {"size": 0},
+        {"size": "7"},
+        {"size": True},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"node": "../../etc/x:y"},
+        {"node": "blas"},
+        {"node": "a/b:c"},
+        {"docker": "windows/amd64"},
+        {"docker": "linux/../x"},
+    ],
+)
+def test_record_that_cannot_be_believed(changes: dict[str, Any]) -> None:
+    forged = record(**changes)
+    assert parse(forged.to_bytes(MANIFEST), forged.key) is None
+
+
+def annotation(name: str, value: object) -> Callable[[dict[str, Any]], None]:
+    return lambda index: index["annotations"].update({f"stagegraph.{name}": value})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        annotation("schema", "2"),
+        annotation("schema", None),
+        annotation("inputs", "[[1, 2, 3]]"),
+        annotation("inputs", '[["a"]]'),
+        annotation("inputs", "3"),
+        annotation("created", 5),
+        annotation("seconds", "soon"),
+        lambda index: index["manifests"].append(index["manifests"][0]),
+        lambda index: index["manifests"].clear(),
+        lambda index: index["manifests"][0].pop("platform"),
+        lambda index: index.pop("annotations"),
+    ],
+)
+def test_index_that_is_no_record_of_this_schema(change: Callable[[dict[str, Any]], None]) -> None:
+    index = json.loads(record().to_bytes(MANIFEST))
+    change(index)
+    assert parse(json.dumps(index).encode(), record().key) is None
+
+
+def test_inputs_that_are_no_strings_do_not_pass_for_the_key() -> None:
+    inputs = (Input("schema", "", 1),)  # type: ignore[arg-type]
+    forged = record(inputs=inputs, key=keys.digest(inputs))
+    assert parse(forged.to_bytes(MANIFEST), forged.key) is None
+
+
+# -- what a child can see ----------------------------------------------------------------------------
+
+CONFIG = {
+    "os": "linux",
+    "architecture": "amd64",
+    "config": {"Env": ["A=1"], "Labels": {"a": "b"}},
+    "rootfs": {"type": "layers", "diff_ids": [sha("1"), sha("2")]},
+    "history": [{"created_by": "RUN x"}],
+    "created": "2025-01-31",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "files", "image"),
+    [
+        ({}, False, False),
+        ({"created": "now", "history": []}, False, False),
+        ({"config": {"Env": ["A=2"], "Labels": {"a": "b"}}}, False, True),
+        ({"config": {"Env": ["A=1"], "Labels": {"a": "c"}}}, False, True),
+        ({"config": {"Env": ["A=1"], "Labels": {"a": "b"}, "OnBuild": ["RUN x"]}}, False, True),
+        ({"config": None}, False, True),
+        ({"author": "me"}, False, True),
+        ({"architecture": "arm64"}, False, True),
+        ({"variant": "v2"}, False, True),
+        ({"rootfs": {"diff_ids": [sha("2"), sha("1")]}}, True, True),
+        ({"rootfs": {"diff_ids": []}}, True, True),
+    ],
+)
+def test_visible(change: dict[str, Any], files: bool, image: bool) -> None:
+    before, after = content_digests(CONFIG), content_digests({**CONFIG, **change})
+    assert (before[0] != after[0], before[1] != after[1]) == (files, image)
+
+
+def test_files_and_image_are_never_the_same() -> None:
+    assert content_digests(CONFIG)[0] != content_digests(CONFIG)[1]
+
+
+def test_an_image_of_no_layers_has_null_there() -> None:
+    assert content_digests({"rootfs": {"diff_ids": None}}) == content_digests({"rootfs": {"diff_ids": []}})
+
+
+@pytest.mark.parametrize("config", [{}, {"rootfs": []}, {"rootfs": {}}, {"rootfs": {"diff_ids": "x"}}])
+def test_no_configuration(config: dict[str, Any]) -> None:
+    with pytest.raises(StoreError, match="lists no layers"):
+        content_digests(config)

@@ -1,0 +1,327 @@
+"""What skopeo's words are taken for, how often it is called, whose login it gets, what is asked for ahead."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
+import pytest
+from helpers import graph, image, stages
+
+from stagegraph.errors import LoginError, RegistryError, StoreError
+from stagegraph.execution import plan
+from stagegraph.project.model import Node
+from stagegraph.store import credentials, skopeo
+from stagegraph.store.layout import LayoutStore
+from stagegraph.store.registry import SPOILED, RegistryStore
+from stagegraph.system.workers import Workers
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        # as skopeo 1.9 says it
+        ("reading manifest 1 in h/a: manifest unknown: manifest unknown", "absent"),
+        ("Requesting bear token: invalid status code from registry 404 (Not Found)", "absent"),
+        ("reading manifest 1 in h/a: unauthorized: authentication required", "login"),
+        ("pinging container registry h: invalid status code from registry 403 (Forbidden)", "login"),
+        ("pinging container registry h: dial tcp 1.2.3.4:1: connect: connection refused", "down"),
+        ("dial tcp: lookup nowhere.example: no such host", "down"),
+        ('exec: "docker-credential-x": executable file not found in $PATH', "refused"),
+        ("writing manifest: open cache/tmp/x/blobs/sha256/1: permission denied", "refused"),
+        ("uploading manifest 1 to h/a: manifest invalid: manifest invalid", "refused"),
+        ("uploading manifest 1 to h/a: received unexpected HTTP status: 413 Too Large", "refused"),
+        ("Get http://h/v2/: stopped after 10 redirects", "refused"),
+        ("pinging container registry h: invalid status code from registry 500 (Internal)", "again"),
+        ("uploading manifest light-here to h/a: StatusCode: 429, {}", "again"),
+        ("reading manifest a401b in h/a500c404: received unexpected HTTP status: 502 Bad Gateway", "again"),
+        ("reading manifest 1 in h/a: 500 Internal Server Error: blob backend not found", "again"),
+        ("reading manifest 1 in h/a: unauthorized: project a not found", "login"),
+        ("writing blob: happened during read: unexpected EOF", "again"),
+        ("writing blob: Digest did not match, expected sha256:1, got sha256:2", "again"),
+    ],
+)  # fmt: skip
+def test_kinds(message: str, kind: str) -> None:
+    assert skopeo.kind_of(message) == kind
+
+
+@pytest.mark.parametrize(
+    ("reference", "message", "kind"),
+    [
+        ("h/a:gcc-404-amd64-0", "reading manifest gcc-404-amd64-0 in h/a: status: 502 Bad Gateway", "again"),
+        ("h:404/a:b", 'pinging h:404: Get "http://h:404/v2/": i/o timeout', "again"),
+        ("h/denied:b", "reading manifest b in h/denied: unexpected HTTP status: 502 Bad Gateway", "again"),
+        ("h/a:b", "reading manifest b in h/a: manifest unknown", "absent"),
+        ("h/a:b", "open auth.json: permission denied", "refused"),
+    ],
+)
+def test_names_that_are_quoted_say_nothing(reference: str, message: str, kind: str) -> None:
+    assert skopeo.kind_of(message, reference) == kind
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A skopeo that says what stands in a file and fails; it counts its calls in another."""
+    program = tmp_path / "skopeo"
+    program.write_text(
+        f'#!/bin/sh\necho >> {tmp_path}/calls\ncat {tmp_path}/said >&2\nexit "$(cat {tmp_path}/status)"\n'
+    )
+    program.chmod(0o755)
+    (tmp_path / "status").write_text("1")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return tmp_path / "said"
+
+
+def calls(said: Path) -> int:
+    return len((said.parent / "calls").read_text().splitlines())
+
+
+def test_why_a_record_is_refused(said: Path) -> None:
+    """skopeo ends with what it would have had to do for another format."""
+    said.write_text(
+        'time="1" level=debug msg="Upload of manifest list type a/b failed: uploading manifest b: denied"\n'
+        'time="1" level=fatal msg="Manifest list must be converted to type c/d, but we cannot modify it"\n'
+    )
+    assert skopeo.called(["copy"]) == ("login", b"", "uploading manifest b: denied")
+
+
+@pytest.mark.parametrize(
+    ("message", "patient", "count"),
+    [
+        ("received unexpected HTTP status: 500", False, 4),
+        ("manifest unknown", True, 1),
+        ("manifest invalid", True, 1),
+        ("connection refused", False, 1),
+        ("connection refused", True, 4),
+    ],
+)
+def test_tries(said: Path, monkeypatch: pytest.MonkeyPatch, message: str, patient: bool, count: int) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    said.write_text(f'time="1" level=debug msg="chatter"\ntime="1" level=fatal msg="{message}"\n')
+    answer = skopeo.called(["inspect"], patient=lambda: patient)
+    assert answer.message == f'time="1" level=fatal msg="{message}"'
+    assert calls(said) == count and waits == [1, 2, 4][: count - 1]
+
+
+def test_waits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several at once count as one."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    waits = skopeo.Waits(60)
+    assert waits.take(40) and waits.take(39) and waits.left == 20
+    now[0] += 40
+    assert waits.take(20) and not waits.take(21)
+
+
+def test_a_wait_that_is_too_long_is_not_begun(said: Path) -> None:
+    """What skopeo waits by itself counts."""
+    said.write_text(
+        'time="1" level=debug msg="Too many requests to http://h: sleeping for 61.000000 seconds before"\n'
+    )
+    assert skopeo.called(["inspect"]).kind == "later"
+    said.write_text('time="1" level=debug msg="Detected \'Retry-After\' header \\"3600\\""\n')
+    answer = skopeo.called(["inspect"])
+    assert answer.kind == "later" and "3600 s" in answer.message and calls(said) == 2
+
+
+def test_silence_is_no_end_where_there_were_answers(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that others are pushing to may be slow once."""
+    monkeypatch.setattr(skopeo, "PATIENCE", 0.2)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    program, first = said.parent / "skopeo", said.parent / "first"
+    program.write_text(f"#!/bin/sh\n[ -e {first} ] || {{ touch {first}; exec sleep 5; }}\necho record\n")
+    assert skopeo.called(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
+    first.unlink()
+    assert skopeo.called(["inspect"]).kind == "silent"
+
+
+def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a wait was announced, or the registry answers others while nothing moves here."""
+    monkeypatch.setattr(skopeo, "PATIENCE", 0.2)
+    program = said.parent / "skopeo"
+    program.write_text(f"#!/bin/sh\ncat {said} >&2\nexec sleep 1.5\n")
+    said.write_text("")
+    start = time.monotonic()
+    assert skopeo.called(["inspect"]).kind == "silent" and time.monotonic() - start < 1.4
+    assert skopeo.called(["copy"], alive=lambda: False).kind == "silent"
+    assert skopeo.called(["copy"], alive=lambda: True).kind == "ok"
+    said.write_text('level=debug msg="Too many requests to http://h: sleeping for 2.000000 seconds before"\n')
+    assert skopeo.called(["inspect"]).kind == "ok"
+
+
+def test_what_never_moves_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the registry answers others."""
+    for name, value in (("PATIENCE", 0.2), ("STALLED", 0.5), ("TRIES", 1)):
+        monkeypatch.setattr(skopeo, name, value)
+    (said.parent / "skopeo").write_text("#!/bin/sh\nexec sleep 30\n")
+    answer = skopeo.called(["copy"], alive=lambda: True)
+    assert answer.kind == "again" and "nothing moved" in answer.message
+
+
+def test_a_registry_that_spoils_all_is_left_alone(
+    said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    said.write_text("unexpected EOF")
+    warnings: list[str] = []
+    store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
+    counts = []
+    for _ in range(SPOILED + 1):
+        assert not store.pull(Node("a", "p"), record)
+        counts.append(calls(said))
+    assert counts == [skopeo.TRIES, 2 * skopeo.TRIES, 2 * skopeo.TRIES]
+    assert sum("going on without the registry" in text for text in warnings) == 1
+
+
+@pytest.mark.parametrize(("message", "there"), [("x509: unknown authority", False), ("no such host", True)])
+def test_what_cannot_pass_is_told_each_time(said: Path, tmp_path: Path, message: str, there: bool) -> None:
+    """An image that is asked for is not there; of a registry that is only down it is not expected."""
+    said.write_text(message)
+    store = RegistryStore("h/a", LayoutStore(tmp_path), lambda _: None)
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
+    assert [store.has_image(record, "h/a:tag") for _ in range(2)] == [there, there]
+    store.push_image(Node("a", "p"), record, "h/a:tag")
+    assert len(store.flush(lambda _: None)) == (not there)
+
+
+def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:
+    """Said once; one that wants a login is told at the end."""
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
+    for message, kinds in (("connection refused", []), ("unauthorized", [LoginError])):
+        said.write_text(message)
+        warnings: list[str] = []
+        store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
+        for number in range(20):
+            assert store.find(Node("a", "p"), "linux/amd64", f"sha256:{number}") is None
+        assert len(warnings) == 1
+        store.push_image(Node("a", "p"), record, "h/a:b")
+        assert [type(error) for _, error in store.flush(print)] == kinds
+
+
+def test_what_was_there_and_is_not_reached_any_more_is_an_error(
+    said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    warnings: list[str] = []
+    store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
+    said.write_text("manifest unknown")
+    assert store.find(Node("a", "p"), "linux/amd64", "sha256:1") is None and not warnings
+    said.write_text("connection refused")
+    assert store.find(Node("a", "p"), "linux/amd64", "sha256:2") is None and len(warnings) == 1
+    record = type("R", (), {"key": "sha256:1", "docker": "linux/amd64", "digest": "d", "descriptor": {}})()
+    store.push_image(Node("a", "p"), record, "h/a:b")
+    ((node, error),) = store.flush(print)
+    assert node == Node("a", "p") and isinstance(error, RegistryError) and len(warnings) == 1
+
+
+def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it was: nobody else looks at what a push comes to."""
+    said.write_text("manifest unknown")
+    store = RegistryStore("h/a", LayoutStore(tmp_path), print)
+    monkeypatch.setattr(store.remote, "send", lambda *_: 1 / 0)
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
+    store.push_image(Node("a", "p"), record, "h/a:b")
+    ((_, error),) = store.flush(print)
+    assert "ZeroDivisionError" in str(error)
+
+
+def test_workers() -> None:
+    """No more at once than their number, in order; who has no room waits; errors are the asker's."""
+    workers, go = Workers(2, room=1), threading.Event()
+    done: list[int] = []
+    broken: list[Future[object]] = []
+    brought = threading.Event()
+
+    def job(number: int) -> None:
+        assert go.wait(5)
+        done.append(number)
+
+    for number in range(3):
+        workers.submit(partial(job, number))
+
+    def bring() -> None:
+        broken.append(workers.submit(lambda: 1 / 0))
+        brought.set()
+
+    threading.Thread(target=bring, daemon=True).start()
+    assert not brought.wait(0.1) and not workers.wait(0.05) and workers.left == 3 and not done
+    workers.submit(partial(job, 3), patient=False)
+    assert workers.left == 4
+    go.set()
+    assert brought.wait(5) and workers.wait(5) and workers.left == 0
+    assert sorted(done) == [0, 1, 2, 3]
+    with pytest.raises(ZeroDivisionError):
+        broken[0].result()
+
+
+@pytest.mark.parametrize(
+    ("config", "helper"),
+    [
+        ({"credsStore": "pass", "auths": {"h:1": {}}}, "pass"),
+        ({"credsStore": "pass", "auths": {"other": {}}}, ""),
+        ({"credsStore": "pass", "auths": {"h:1": {"auth": "eDp5"}}}, ""),
+        ({"credsStore": "pass", "auths": {"h:1": {}}, "credHelpers": {"h:1": "own"}}, ""),
+        ({"auths": {"h:1": {}}}, ""),
+        ([], ""),
+    ],
+)
+def test_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: object, helper: str) -> None:
+    """Only what skopeo would not find by itself, and nothing where the user says where logins are."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = credentials.environment("h:1", tmp_path / "cache")
+    if helper:
+        assert json.loads(Path(found["REGISTRY_AUTH_FILE"]).read_text()) == {"credHelpers": {"h:1": helper}}
+    else:
+        assert not found
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", "elsewhere")
+    assert not credentials.environment("h:1", tmp_path / "cache")
+
+
+def test_ahead(tmp_path: Path) -> None:
+    """Nearest first, each once; not what is here, nor what only that stands on; nothing broken is told."""
+    dockerfiles = {
+        "deep": "FROM base\n",
+        "one": "FROM deep\n",
+        "two": "FROM scratch\nCOPY --from=deep / /\n",
+        "below": "FROM base\n",
+        "here": "FROM below\nLABEL here=1\n",
+        "broken": "FROM base\nCOPY none /\n",
+        "top": "FROM one\nCOPY --from=broken / /\nCOPY --from=two / /\nCOPY --from=here / /\n",
+    }
+    nodes = graph(stages(tmp_path, dockerfiles))
+    here = nodes.key(Node("here", "amd64"))
+    seen: set[Node] = set()
+    top = Node("top", "amd64")
+    assert [n.stage for n in plan.ahead(nodes, top, lambda key: key == here, seen)] == ["one", "two", "deep"]
+    assert not list(plan.ahead(nodes, top, lambda key: key == here, seen))
+
+
+@pytest.mark.parametrize("error", [StoreError("cache/", "the disk is full"), OSError(28, "no space left")])
+def test_a_push_that_fails_on_this_side_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """What a worker meets nobody else sees: the final image did not get there, so the run must say so."""
+
+    def full(_: bytes) -> tuple[str, int]:
+        raise error
+
+    layout, warnings = LayoutStore(tmp_path), list[str]()
+    monkeypatch.setattr(layout, "add_blob", full)
+    store = RegistryStore("h/a", layout, warnings.append)
+    node, record = Node("app", "amd64"), image(layout, "app")
+    store.push(node, record)
+    store.push_image(node, record, "h/a:app")
+    ((undelivered, said),) = store.flush(lambda _: None)
+    assert undelivered == node
+    assert "full" in str(said) or "no space left" in str(said)
+    assert len(warnings) == 1
