@@ -32,6 +32,7 @@ from ..errors import (
     StoreError,
     nearest,
 )
+from ..host.system import CA_BUNDLES
 from ..inspection import dpkg
 from ..oci import documents
 from ..oci.reference import split
@@ -56,9 +57,6 @@ if TYPE_CHECKING:
 #: Layers are compressed once and then kept as they are in every store. zstd at its default level costs a
 #: fraction of gzip's time; engines read it since Docker 20.10 and containerd 1.5.
 COMPRESSION = "zstd"
-
-#: Where distributions keep the certificate authorities of the system, in the order of how common they are.
-_CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 class Listener(Protocol):
@@ -292,7 +290,7 @@ class NodeBuilder:
         """The secret as declared; ``ca`` is the machine's own certificate bundle unless declared."""
         secret = self.secrets.get(name)
         if secret is None:
-            bundles = (os.environ.get("SSL_CERT_FILE", ""), *_CA_BUNDLES)
+            bundles = (os.environ.get("SSL_CERT_FILE", ""), *CA_BUNDLES)
             bundle = next((path for path in bundles if path and Path(path).exists()), "")
             if name != "ca":
                 raise ProjectError(

@@ -10,11 +10,12 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..docker import config
 from ..errors import BuilderError, EmulationError, StagegraphError
+from ..host import emulation
+from ..host.emulation import kind as _kind
 from ..oci.platform import host_platform
 from ..system.processes import run
 
@@ -29,12 +30,6 @@ _ASK, _BOOT, _LIST = 30, 300, 5
 
 #: Drivers whose machines a build starts where none runs.
 _STARTED = ("docker-container", "kubernetes")
-
-#: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
-_BINFMT = Path("/proc/sys/fs/binfmt_misc")
-
-# 32-bit ARM is not here: many 64-bit ARM machines run it themselves
-_QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/riscv64": "riscv64"}
 
 _FIELD = re.compile(r"([A-Z][A-Za-z ]*):(?:\s+(.*))?$")
 
@@ -270,15 +265,8 @@ def _machine(work: _Work, described: BuilderInfo) -> str:
 
 
 def unregistered(platforms: Iterable[str]) -> list[str]:
-    """Those of ``platforms`` whose programs this machine cannot run, where that can be known: on Linux."""
-    return [
-        docker
-        for docker in platforms
-        if _kind(docker) != _kind(host_platform())
-        and docker in _QEMU
-        and _BINFMT.is_dir()
-        and not any((_BINFMT / f"qemu-{_QEMU[docker]}{suffix}").exists() for suffix in ("", "-static"))
-    ]
+    """Those of ``platforms`` whose programs this machine does not run, as far as it can be known."""
+    return emulation.missing(platforms, host_platform())
 
 
 def parse(name: str, text: str) -> BuilderInfo:
@@ -345,12 +333,6 @@ def _listed() -> Iterator[BuilderInfo]:
             continue
 
 
-def _kind(docker: str) -> str:
-    """The processor behind a platform: 64-bit ones run the 32-bit programs of their kind themselves."""
-    arch = docker.split("/")[1]
-    return {"386": "amd64", "arm": "arm64"}.get(arch, arch)
-
-
 def _unusable(spec: NodeSpec, faults: list[BuilderInfo]) -> StagegraphError:
     docker = spec.platform.docker
     said = "\n  ".join(f"builder {one.name}, named for {docker}: {one.error}" for one in faults)
@@ -380,7 +362,7 @@ def _cannot_run(work: _Work, usable: list[BuilderInfo]) -> EmulationError:
 
 def _no_qemu(spec: NodeSpec, docker: str) -> EmulationError:
     what = f"this machine does not run programs for {docker}: QEMU is not registered"
-    hint = "./run doctor has the command that registers it"
+    hint = "doit doctor has the command that registers it"
     if spec.bootstrap is None:
         hint += f"; or name a builder that runs them: builder={spec.platform.name}:NAME"
     return EmulationError(str(spec.node), what, hint)

@@ -23,8 +23,8 @@ DOCKER_PLATFORMS = (
 
 #: Words that doit, with this project's commands, takes for a command.
 COMMANDS = (
-    "ci", "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
-    "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+    "ci", "clean", "doctor", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated",
+    "plan", "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
