@@ -105,10 +105,10 @@ KEYS: dict[str, tuple[str, Schema]] = {
     ),
     "path": ("The folder of the stage, relative to this file. It is the context of the build.", _TEXT),
     "dockerfile": ("The Dockerfile, relative to the folder.", {**_TEXT, "default": "Dockerfile"}),
-    "target": ("The stage of the Dockerfile to build. Default: the last one.", {}),
+    "target": ("The build stage of the Dockerfile to build. Default: the last one.", {}),
     "unpinned": ("allow: ADD may take a URL without --checksum.", {"enum": ["allow"]}),
     "archive": (
-        "true: the stage depends on the date of the package archive, even if no RUN names a package manager.",
+        "true: the stage depends on the package date of stages.lock, even if no RUN names a package manager.",
         {"default": False},
     ),
     "timeout": ("The seconds that a build may take. Default: no limit.", _SECONDS),
@@ -117,7 +117,7 @@ KEYS: dict[str, tuple[str, Schema]] = {
         _OCI,
     ),
     "contexts": (
-        "Replacements for external images: IMAGE = another image, or a stage of this project.",
+        "Stand-ins for external images: IMAGE = another image, or a stage of this project.",
         _CONTEXTS,
     ),
     # [platforms.NAME]
@@ -140,7 +140,7 @@ KEYS: dict[str, tuple[str, Schema]] = {
         _tables("stage on a platform", _ON_PLATFORM),
     ),
     "alternatives": (
-        "Variants of the stage. STAGE=ALTERNATIVE on the command line chooses one.",
+        "Other ways to build the stage. STAGE=ALTERNATIVE on the command line chooses one.",
         _tables("alternative", _pattern(schema.NAME)),
     ),
     "alternative": ("The alternative to build on this platform.", _word(schema.NAME)),
@@ -220,7 +220,7 @@ KINDS: dict[str, tuple[str, Schema]] = {
         {"anyOf": [{"required": ["path"]}, {"required": ["platforms"]}, {"required": ["alternatives"]}]},
     ),
     "stage on a platform": ("Values of the stage for one platform.", {}),
-    "alternative": ("A variant of the stage. Its values override those of the stage.", {}),
+    "alternative": ("An alternative of the stage. Its values override those of the stage.", {}),
     "image": (
         "An image: a stage, or a stack of stages, that gets a final tag.",
         {"not": {"required": ["stage", "stack"]}},
@@ -240,7 +240,7 @@ _BY_NAME: dict[str, tuple[str, Schema]] = {
         "The platforms, by name.",
         {**_tables("platform", _pattern(schema.NAME)), "minProperties": 1},
     ),
-    "contexts": ("Replacements for external images in all stages.", _CONTEXTS),
+    "contexts": ("Stand-ins for external images in all stages.", _CONTEXTS),
     "stages": ("The stages, by name.", _tables("stage", _pattern(schema.NAME, but=schema.RESERVED))),
     "images": ("The images, by name.", _tables("image", _pattern(schema.NAME, but=schema.RESERVED))),
     "secrets": ("The build secrets, by name.", _tables("secret", _pattern(schema.SECRET))),

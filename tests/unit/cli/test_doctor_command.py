@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from derived import differences
 from helpers import HEAD, write
 
 from stagegraph.cli.commands import doctor
@@ -83,6 +84,7 @@ def test_outside_a_project(tmp_path: Path) -> None:
     done = doit(tmp_path, "--json")
     found = json.loads(done.stdout)
     assert done.returncode == 1 and found["schema"] == 1
+    assert differences("doit doctor --json", found) == set()
     by_name = {check["name"]: check for check in found["checks"]}
     assert by_name["engine"]["mend"] == "start the engine at unix:///none.sock, or: unset DOCKER_HOST"
     assert not any(name.startswith(("QEMU", "builder", "registry", "Python")) for name in by_name)
