@@ -38,6 +38,7 @@ from ..oci.digest import Digest
 from ..oci.platform import NO_PLATFORM, index_entry
 from ..oci.reference import split
 from ..store import record as records
+from ..store.views import shared_view
 from ..system.files import near, writing
 from ..system.processes import environment, lines, popen, run
 from .deadline import time_limit
@@ -122,7 +123,7 @@ class NodeBuilder:
         place = self.builders.choose(spec)
         name = f"{spec.history_name.replace(':', '--')}.log"
         with (
-            self.layout.view() as view,
+            shared_view(self.layout) as view,
             Log(self.logs.path / name, self.logs.create(name)) as log,
             writing(view),
             tempfile.TemporaryFile(dir=view) as tar,
@@ -150,9 +151,9 @@ class NodeBuilder:
                 self.builders.forget()
                 raise
             digest = _digest(metadata)
-        manifest = self.layout.json(digest)
-        files, image = records.content_digests(self.layout.json(manifest["config"]["digest"]))
-        size = self.layout.size(digest)
+        manifest = self.layout.blobs.json(digest)
+        files, image = records.content_digests(self.layout.blobs.json(manifest["config"]["digest"]))
+        size = self.layout.blobs.size(digest)
         # where no stamp of the archive counts, packages are the parent's
         versions = dpkg.installed(self.layout, manifest) if spec.archive else ()
         who = self.builders.version(place)
@@ -281,7 +282,7 @@ class NodeBuilder:
             for docker, record in sorted(by_platform.items())
         ]
         data = json.dumps(documents.index(manifests), sort_keys=True).encode()
-        return self.layout.add_blob(data)[0]
+        return self.layout.blobs.add(data)[0]
 
     def _secret(self, name: str, node: Node) -> list[str]:
         """The secret as declared; ``ca`` is the machine's own certificate bundle unless declared."""

@@ -33,7 +33,7 @@ from ..keys import explain
 from ..keys.key import digits
 from ..project import loader
 from ..project.model import Node
-from ..store import export
+from ..store import export, images
 from ..store.layout import LayoutStore
 from ..store.record import Record
 from . import plan
@@ -155,7 +155,7 @@ class Workspace:
     def manifest(self, record: Record) -> dict[str, Any] | None:
         """An image's manifest, of ``cache/`` or the registry; None where neither has it."""
         with contextlib.suppress(StoreError):
-            return self.layout.json(record.digest)
+            return self.layout.blobs.json(record.digest)
         return self.registry.manifest(record) if self.registry else None
 
     def plan(self, goals: list[Node]) -> list[plan.Step]:
@@ -203,7 +203,7 @@ class Workspace:
     def _note(self, node: Node, record: Record) -> None:
         """Hold the record for this run, and as the node's newest for later explanations."""
         self._records[node] = record
-        self.layout.remember(self.graph.spec(node).history_name, record.key)
+        self.layout.set_latest(self.graph.spec(node).history_name, record.key)
 
     def _latest(self, node: Node) -> Record | None:
         """The node's last build with the alternative in force: what another was made of explains nothing."""
@@ -233,7 +233,9 @@ class Workspace:
                 return
             record = self._build_twice(node)
             by_content = record.under(content, content_inputs)
-            self.layout.put(by_content)  # before anything that takes long: later runs stop at the recipe key
+            self.layout.commit(
+                by_content
+            )  # before anything that takes long: later runs stop at the recipe key
             if self.registry:
                 self.registry.push(node, record, by_content)
         self._note(node, record)
@@ -266,9 +268,9 @@ class Workspace:
         except (EngineError, StoreError) as error:
             afresh = isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
-        self.layout.sweep()
+        self.layout.blobs.quarantine_corrupt()
         for parent, record in parents.items():
-            if not self.layout.check(record):
+            if not images.is_intact(self.layout.blobs, record):
                 raise StoreError(
                     str(parent),
                     "its image was lost from cache/ while a child was built",
@@ -311,11 +313,11 @@ class Workspace:
             builder=result.builder,
             below=tuple(sorted({word for p, r in parents.items() for word in (*r.below, f"{p}={r.digest}")})),
         )
-        self.layout.put(record)
+        self.layout.commit(record)
         return record
 
     def _keep(self, node: Node, record: Record) -> None:
-        self.layout.put(record)
+        self.layout.commit(record)
         if self.registry:
             self.registry.push(node, record)
 
@@ -381,7 +383,7 @@ class Workspace:
         if node not in self._records:
             self._note(node, record)
             self.report.done(node, "reuse", record, "its key is known")
-        self.report.image(tag, record, self.layout.sizes(record))
+        self.report.image(tag, record, images.layers_size(self.layout.blobs, record))
         return True
 
     def deliver(self, image: str, node: Node) -> None:
@@ -396,7 +398,7 @@ class Workspace:
         if not engine.has(tag, export.image_ids(self.layout, record)):
             self.report.step(node, f"loading {tag} into the engine")
             self._load(record, tag)
-        self.report.image(tag, record, self.layout.sizes(record))
+        self.report.image(tag, record, images.layers_size(self.layout.blobs, record))
         if self.registry:
             self.registry.push_image(node, record, self._remote(tag))
 

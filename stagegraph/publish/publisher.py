@@ -23,6 +23,7 @@ from ..oci.digest import Digest, is_digest, sha256
 from ..oci.documents import EMPTY, INDEX, MANIFEST, canonical
 from ..project.model import Node
 from ..store.repository import keeps_types
+from ..store.views import overlay
 from ..system.processes import run
 from . import provenance, sbom
 
@@ -174,7 +175,7 @@ class Publisher:
         Raises ``RegistryError`` or ``LoginError``; what was pushed until then is whole, and the index is the
         old one. Raises ``StoreError`` for an image that is damaged.
         """
-        with self.session.layout.scratch(member.record for member in publication.members) as layout:
+        with overlay(self.session.layout, (member.record for member in publication.members)) as layout:
             for member in publication.members:
                 yield self._put(layout, member.record.descriptor, member.tag)
                 yield self._put_statements(layout, member)
@@ -244,7 +245,7 @@ class Publisher:
         would show every later word beside the first. But a commit is better than none, or than changed files.
         """
         record, pinned = member.record, sources(self.session, member.node)
-        held = inventory.read(layout, layout.json(record.digest))
+        held = inventory.read(layout, layout.blobs.json(record.digest))
         bill = sbom.bill_of_materials(record, self.repository, held, pinned)
         below = dependencies(self.session, member, pinned)
         made = provenance.provenance(
@@ -321,7 +322,7 @@ def _means(there: bytes | None, digest: Digest, listed: Mapping[Digest, str] | N
 
 def _index(layout: LayoutStore, publication: Publication) -> bytes:
     listed = [member.record for member in publication.members if member.listed]
-    manifests = [record.entry(layout.json(record.digest)) for record in listed]
+    manifests = [record.entry(layout.blobs.json(record.digest)) for record in listed]
     return canonical(documents.index(manifests, publication.annotations))
 
 
@@ -361,5 +362,5 @@ def dependencies(session: Workspace, member: Member, pinned: list[inventory.Sour
 
 def _stored(layout: LayoutStore, media_type: str, data: bytes) -> dict[str, Any]:
     """Put a small document into the layout; its descriptor."""
-    digest, size = layout.add_blob(data)
+    digest, size = layout.blobs.add(data)
     return documents.descriptor(media_type, digest, size)

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from ..oci import documents
 from ..oci.digest import Digest, encoded
+from . import images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[bytes]:
     """The image as a tar of an OCI layout, made while it is read."""
-    manifest = layout.json(record.digest)
+    manifest = layout.blobs.json(record.digest)
     entry = {
         **record.descriptor,
         "annotations": {
@@ -42,7 +43,7 @@ def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[b
         ]
     )
     for digest in digests:
-        with layout.open_blob(digest) as file:
+        with layout.blobs.open(digest) as file:
             size = os.fstat(file.fileno()).st_size
             yield _header(f"blobs/sha256/{encoded(digest)}", size)
             yield from _read(file)
@@ -52,7 +53,7 @@ def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[b
 
 def image_ids(layout: LayoutStore, record: Record) -> tuple[Digest, Digest]:
     """The ids that an engine may give the image: the digests of its manifest and of its configuration."""
-    return record.digest, layout.config_digest(record)
+    return record.digest, images.config_digest(layout.blobs, record)
 
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:

@@ -152,10 +152,10 @@ class RegistryStore:
                 with self._lock:
                     self._spoiled = 0
                 try:
-                    self.layout.put(record)
+                    self.layout.commit(record)
                 except StoreError as error:
                     message = error.what
-                    self.layout.sweep()
+                    self.layout.blobs.quarantine_corrupt()
                     continue
                 return True
             message = last_line(answer.message)
@@ -227,7 +227,7 @@ class RegistryStore:
         for record in made:
             if self._shut():
                 return
-            digest, size = self.layout.add_blob(self.layout.document(record))
+            digest, size = self.layout.blobs.add(self.layout.document(record))
             entry = documents.descriptor(documents.INDEX, digest, size)
             reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
             self.remote.send(self.layout, entry, reference)

@@ -17,6 +17,7 @@ from ..oci.digest import sha256
 from ..system.files import near
 from ..system.processes import run
 from . import credentials, skopeo
+from .views import shared_view, staging_layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +59,8 @@ class Remote:
 
     def fetch(self, reference: str, layout: LayoutStore) -> skopeo.Answer:
         """Copy into a layout, an index with all it lists."""
-        with layout.inlet() as inlet:
-            return self._copy(f"docker://{reference}", f"oci:{near(inlet)}:it", _tls("src-", reference))
+        with staging_layout(layout) as staging:
+            return self._copy(f"docker://{reference}", f"oci:{near(staging)}:it", _tls("src-", reference))
 
     def _copy(self, source: str, target: str, options: list[str], *, preserve: bool = True) -> skopeo.Answer:
         same = ["--preserve-digests"] if preserve else []
@@ -149,7 +150,7 @@ class Remote:
 
         Raises ``RegistryError`` or ``LoginError``.
         """
-        with layout.view([documents.named(entry, "it")]) as view:
+        with shared_view(layout, [documents.named(entry, "it")]) as view:
             source = f"oci:{near(view)}:it"
             answer = self._copy(source, f"docker://{reference}", _tls("dest-", reference), preserve=preserve)
         if answer.kind != "ok":

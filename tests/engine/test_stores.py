@@ -185,18 +185,18 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
     layers, contents = [], []
     for number, kind in enumerate(kinds):
         content = str((number, *kinds)).encode()
-        digest, size = store.add_blob(pack[kind](content))
+        digest, size = store.blobs.add(pack[kind](content))
         layers.append({"mediaType": f"{LAYER}{kind}", "digest": digest, "size": size})
         contents.append(f"sha256:{hashlib.sha256(content).hexdigest()}")
     config = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": contents}}
-    digest, size = store.add_blob(json.dumps(config).encode())
+    digest, size = store.blobs.add(json.dumps(config).encode())
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": size},
         "layers": layers,
     }
-    digest, size = store.add_blob(json.dumps(manifest).encode())
+    digest, size = store.blobs.add(json.dumps(manifest).encode())
     files, whole = content_digests(config)
     inputs = (Input("schema", "", repr(kinds)),)
     made = Record(
@@ -211,7 +211,7 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
         created="",
         inputs=inputs,
     )
-    store.put(made)
+    store.commit(made)
     return made
 
 
@@ -439,8 +439,8 @@ def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, reg
         other = LayoutStore(tmp_path / "other")
 
         def put(record: Record) -> None:
-            shutil.copytree(layout.blobs.path, other.blobs.path, dirs_exist_ok=True)
-            other.put(record)
+            shutil.copytree(layout.blobs.folder.path, other.blobs.folder.path, dirs_exist_ok=True)
+            other.commit(record)
 
         return Contract(other.find, put, other.list, other.delete)
     node, warnings = Node("light", "here"), list[str]()

@@ -16,6 +16,7 @@ from stagegraph.keys.inputs import Input
 from stagegraph.prune import cache
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
+from stagegraph.store.views import shared_view
 
 pytestmark = pytest.mark.unit
 
@@ -27,8 +28,8 @@ def store(tmp_path: Path) -> LayoutStore:
 
 def put(store: LayoutStore, name: str, *layers: bytes) -> Record:
     record = image(store, name, layers)
-    store.put(record)
-    store.remember(record.node, record.key)
+    store.commit(record)
+    store.set_latest(record.node, record.key)
     return record
 
 
@@ -44,8 +45,8 @@ def test_an_older_image_goes_and_what_it_shares_stays(store: LayoutStore) -> Non
     selection = pruned(store, new)
     assert store.find(new.key)
     assert store.find(old.key) is None
-    assert store.blob(sha(b"shared")).exists()
-    assert not store.blob(sha(b"old only")).exists()
+    assert store.blobs.path(sha(b"shared")).exists()
+    assert not store.blobs.path(sha(b"old only")).exists()
     assert selection.kept == (new,)
     assert selection.freed_bytes > len(b"old only")
 
@@ -55,15 +56,15 @@ def test_what_explains_the_next_build_stays_without_its_image(store: LayoutStore
     pruned(store)
     assert store.latest(old.node) == old
     assert store.find(old.key) is None
-    assert not list(store.blobs.path.iterdir())
+    assert not list(store.blobs.folder.path.iterdir())
 
 
 def test_a_record_that_is_nobodys_newest_goes(store: LayoutStore) -> None:
     old = put(store, "blas", b"old")
     inputs = (Input("schema", "", "changed"),)
     new = replace(image(store, "blas", (b"new",)), inputs=inputs, key=keys.digest(inputs))
-    store.put(new)
-    store.remember(new.node, new.key)
+    store.commit(new)
+    store.set_latest(new.node, new.key)
     pruned(store, new)
     assert not store.has_record(old.key)
 
@@ -73,7 +74,7 @@ def test_an_image_stays_known_by_its_content(store: LayoutStore) -> None:
     record = put(store, "blas", b"files")
     inputs = [Input("schema", "", "content")]
     by_content = record.under(keys.digest(inputs), inputs)
-    store.put(by_content)
+    store.commit(by_content)
     pruned(store, record)
     assert store.find(by_content.key) == by_content
 
@@ -104,7 +105,7 @@ def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
 
 def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None:
     record, good = put(store, "blas", b"files"), put(store, "good", b"good")
-    store.blob(record.digest).write_bytes(b"bad")
+    store.blobs.path(record.digest).write_bytes(b"bad")
     selection = pruned(store, record, good)
     assert store.find(good.key)
     assert store.find(record.key) is None
@@ -117,7 +118,7 @@ def test_between_nodes_of_a_run_nothing_is_removed(store: LayoutStore) -> None:
     run.locks.hold()
     with pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
         pass
-    with LayoutStore(store.root).view():  # other runs are no hindrance
+    with shared_view(LayoutStore(store.root)):  # other runs are no hindrance
         pass
     del run
     with store.locks.alone():
@@ -139,7 +140,7 @@ def test_a_store_that_cannot_be_written_to_is_used_all_the_same(tmp_path: Path) 
 
 def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
     put(store, "blas", b"files")
-    with store.view(), pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
+    with shared_view(store), pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
         pass
     with store.locks.alone():
         pass

@@ -316,7 +316,7 @@ def test_a_push_that_fails_on_this_side_is_told(
         raise error
 
     layout, warnings = LayoutStore(tmp_path), list[str]()
-    monkeypatch.setattr(layout, "add_blob", full)
+    monkeypatch.setattr(layout.blobs, "add", full)
     store = RegistryStore("h/a", layout, warnings.append)
     node, record = Node("app", "amd64"), image(layout, "app")
     store.push(node, record)
