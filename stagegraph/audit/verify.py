@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import BuildError
-from ..execution import plan
+from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
 from ..oci.digest import NO_DIGEST, Digest
@@ -75,7 +75,7 @@ def _content_key(session: Workspace, node: Node, records: dict[Node, Record]) ->
     """The other key that the node's image is found by; None where a parent has no record."""
     if any(parent not in records for parent in session.graph.parents(node)):
         return None
-    return plan.content_key(session.graph, node, records.__getitem__)[0]
+    return content_key(session.graph, node, records.__getitem__)[0]
 
 
 def rebuild(session: Workspace, goals: list[Node]) -> Iterator[Finding]:

@@ -10,13 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..keys.key import Key
-from . import plan
+from .lookup import nodes_with_same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..graph.graph import Graph
-    from ..oci.digest import Digest
     from ..oci.platform import OciPlatform
     from ..project.model import Node
     from ..store.layout import LayoutStore
@@ -43,7 +42,7 @@ class Sharing:
         found = {node: self._held(node) for node in self.graph.order(list(nodes))}
         for node, records in found.items():  # all look-ups side by side, then the answers
             for key in [record.key for record in records] or [self.graph.key(node)]:
-                for name in plan.alike(self.graph, node):
+                for name in nodes_with_same_key(self.graph, node):
                     self.registry.ask(name, self._docker(node), key)
         seen = set[Key]()  # nodes may share a key
         for node, records in found.items():
@@ -63,16 +62,16 @@ class Sharing:
         return [known for known in self._records.get(record.digest, ()) if known.node in mine]
 
     @cached_property
-    def _records(self) -> dict[Digest, list[Record]]:
+    def _records(self) -> dict[str, list[Record]]:
         """Records by image, as they were when first looked at: what is made later is pushed as it is made."""
-        found: dict[Digest, list[Record]] = {}
+        found: dict[str, list[Record]] = {}
         for record in self.layout.list():
             found.setdefault(record.digest, []).append(record)
         return found
 
     def _has(self, node: Node, key: Key) -> bool:
         """Whether the registry has a key, under the name of any node that has it."""
-        names = plan.alike(self.graph, node)
+        names = nodes_with_same_key(self.graph, node)
         return any(self.registry.find(name, self._docker(node), key) for name in names)
 
     def _docker(self, node: Node) -> OciPlatform:

@@ -131,7 +131,7 @@ def prepare(session: Workspace, image: str, origin: Revision, version: str) -> P
         test = project.test(image, platform)
         record = session.layout.find(session.graph.key(node))
         listed = platform in first.values()
-        if record is None or (test and not session.passed(test)):
+        if record is None or (test and not session.nodes.test_passed(test)):
             if session.registry and (trouble := session.registry.trouble):
                 raise trouble  # it may have what is missing here
             why = "is not in cache/" if record is None else "has not passed its test"
@@ -348,7 +348,7 @@ def dependencies(session: Workspace, member: Member, pinned: list[inventory.Sour
     found = []
     for node in session.graph.order([member.node]):
         if node != member.node and str(node) not in below:
-            known = session.find(node, session.graph.key(node))
+            known = session.lookup.find(node, session.graph.key(node))
             if known:
                 below[str(node)] = known.record.digest
         spec = session.graph.spec(node)
