@@ -18,7 +18,7 @@ from ..keys import explain
 from ..keys import inputs as keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ..graph.graph import Graph
     from ..keys.explain import Change
@@ -114,7 +114,7 @@ def by_content(
     parents: Mapping[Node, Record | None],
     *,
     waited: bool = False,
-    without: Iterable[str] = (),
+    without: Collection[Key] = (),
 ) -> Have | Build:
     """Decide a node whose parents are decided. A parent without a record is built first.
 
