@@ -121,7 +121,7 @@ class NodeRunner:
             by_content_key = record.under(*content_key(self.graph, node, parents.__getitem__))
             self.layout.commit(by_content_key)  # before the push, which may take long
             if self.registry:
-                self.registry.push(node, record, by_content_key)
+                self.registry.pushes.push_built(node, record, by_content_key)
         self._remember(node, record)
         self.report.done(node, "build", record, decision.reason + _package_changes(latest, record))
 
@@ -141,7 +141,7 @@ class NodeRunner:
         if found.key != key:
             self.layout.commit(record)
             if self.registry:
-                self.registry.push(node, record)
+                self.registry.pushes.push_built(node, record)
         self._remember(node, record)
         self.report.done(node, decision.action, record, decision.reason)
         return decision

@@ -32,7 +32,7 @@ class Sharing:
     def offer(self, node: Node, record: Record) -> None:
         """Offer the image of a node that the run has come to. The record may be another node's."""
         for known in self._known(node, record):
-            self.registry.offer(node, known)
+            self.registry.pushes.push_existing(node, known)
 
     def offer_all(self, nodes: Iterable[Node]) -> list[Node]:
         """Offer what these nodes are made of, themselves included; those of it that are nowhere.
@@ -43,12 +43,12 @@ class Sharing:
         for node, records in found.items():  # all look-ups side by side, then the answers
             for key in [record.key for record in records] or [self.graph.key(node)]:
                 for name in nodes_with_same_key(self.graph, node):
-                    self.registry.ask(name, self._docker(node), key)
+                    self.registry.lookups.prefetch(name, self._docker(node), key)
         seen = set[Key]()  # nodes may share a key
         for node, records in found.items():
             for record in records:
                 if record.key not in seen and not self._has(node, record.key):
-                    self.registry.offer(node, record, patient=False)
+                    self.registry.pushes.push_existing(node, record, patient=False)
                 seen.add(record.key)
         return [node for node, held in found.items() if not (held or self._has(node, self.graph.key(node)))]
 

@@ -21,7 +21,7 @@ from ..keys.key import Key, from_digits
 from ..oci.digest import Digest, sha256
 from ..project import loader
 from ..store import record as records
-from ..store.registry import LOOKUPS
+from ..store.lookups import LOOKUPS
 from ..system.processes import run
 from ..system.workers import Workers
 

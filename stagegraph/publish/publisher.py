@@ -132,7 +132,7 @@ def prepare(session: Workspace, image: str, origin: Revision, version: str) -> P
         record = session.layout.find(session.graph.key(node))
         listed = platform in first.values()
         if record is None or (test and not session.nodes.test_passed(test)):
-            if session.registry and (trouble := session.registry.trouble):
+            if session.registry and (trouble := session.registry.availability.read_error):
                 raise trouble  # it may have what is missing here
             why = "is not in cache/" if record is None else "has not passed its test"
             if listed:

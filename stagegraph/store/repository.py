@@ -20,7 +20,7 @@ from . import credentials, skopeo
 from .views import shared_view, staging_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from .layout import LayoutStore
@@ -36,14 +36,18 @@ def insecure(reference: str) -> bool:
 class Remote:
     """Calls of skopeo for a repository (``HOST/NAME``). Safe for threads.
 
-    ``answered``: it has answered as it should since this object is. ``abandoned``: set by who does not want
-    to wait for it any more.
+    ``answered``: it has given a usable answer since this object was made.
     """
 
-    def __init__(self, repository: str, folder: Path) -> None:
-        """``folder`` is where a file for skopeo's login may be written."""
-        self.repository, self._folder = repository, folder
-        self.answered = self.abandoned = False
+    def __init__(
+        self, repository: str, folder: Path, is_abandoned: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``folder`` is where a file for skopeo's login may be written.
+
+        ``is_abandoned`` tells whether nobody wants to wait for the registry any more.
+        """
+        self.repository, self._folder, self._is_abandoned = repository, folder, is_abandoned
+        self.answered = False
 
     def reference(self, tag: str) -> str:
         return f"{self.repository}:{tag}"
@@ -69,7 +73,7 @@ class Remote:
 
     def _alive(self) -> bool:
         """Whether the registry answers anything at all."""
-        if self.abandoned:
+        if self._is_abandoned():
             return False
         reference = self.reference("none")
         command = ["inspect", "--raw", *_tls("", reference), f"docker://{reference}"]

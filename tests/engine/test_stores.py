@@ -234,8 +234,8 @@ def test_images_of_any_compression_come_and_go(
     store, other = LayoutStore(tmp_path / "one"), LayoutStore(tmp_path / "other")
     made = handmade(store, kinds)
     there = RegistryStore(f"{registry.host}/made", store, said.append)
-    there.push(node, made)
-    assert not there.flush(said.append) and not said[1:], said
+    there.pushes.push_built(node, made)
+    assert not there.pushes.flush(said.append) and not said[1:], said
     assert entries(registry, "made") == {"made:here": [ZSTD if says else {}]}
     here = RegistryStore(f"{registry.host}/made", other, said.append)
     found = here.find(node, made.docker, made.key)
@@ -451,7 +451,7 @@ def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, reg
         assert not warnings
         return found
 
-    return Contract(find, lambda record: remote.push(node, record))
+    return Contract(find, lambda record: remote.pushes.push_built(node, record))
 
 
 def test_contract(chain: Project, contract: Contract) -> None:

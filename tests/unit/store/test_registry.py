@@ -17,7 +17,7 @@ from stagegraph.execution.lookup import prefetch_candidates
 from stagegraph.project.model import Node
 from stagegraph.store import credentials, skopeo
 from stagegraph.store.layout import LayoutStore
-from stagegraph.store.registry import SPOILED, RegistryStore
+from stagegraph.store.registry import MAX_FAILED_PULLS, RegistryStore
 from stagegraph.system.workers import Workers
 
 pytestmark = pytest.mark.unit
@@ -174,7 +174,7 @@ def test_a_registry_that_spoils_all_is_left_alone(
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
     counts = []
-    for _ in range(SPOILED + 1):
+    for _ in range(MAX_FAILED_PULLS + 1):
         assert not store.pull(Node("a", "p"), record)
         counts.append(calls(said))
     assert counts == [skopeo.TRIES, 2 * skopeo.TRIES, 2 * skopeo.TRIES]
@@ -188,8 +188,8 @@ def test_what_cannot_pass_is_told_each_time(said: Path, tmp_path: Path, message:
     store = RegistryStore("h/a", LayoutStore(tmp_path), lambda _: None)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
     assert [store.has_image(record, "h/a:tag") for _ in range(2)] == [there, there]
-    store.push_image(Node("a", "p"), record, "h/a:tag")
-    assert len(store.flush(lambda _: None)) == (not there)
+    store.pushes.push_final(Node("a", "p"), record, "h/a:tag")
+    assert len(store.pushes.flush(lambda _: None)) == (not there)
 
 
 def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:
@@ -202,8 +202,8 @@ def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_pat
         for number in range(20):
             assert store.find(Node("a", "p"), AMD64, key_of(str(number))) is None
         assert len(warnings) == 1
-        store.push_image(Node("a", "p"), record, "h/a:b")
-        assert [type(error) for _, error in store.flush(print)] == kinds
+        store.pushes.push_final(Node("a", "p"), record, "h/a:b")
+        assert [type(error) for _, error in store.pushes.flush(print)] == kinds
 
 
 def test_what_was_there_and_is_not_reached_any_more_is_an_error(
@@ -217,8 +217,8 @@ def test_what_was_there_and_is_not_reached_any_more_is_an_error(
     said.write_text("connection refused")
     assert store.find(Node("a", "p"), AMD64, key_of("2")) is None and len(warnings) == 1
     record = type("R", (), {"key": "sha256:1", "docker": "linux/amd64", "digest": "d", "descriptor": {}})()
-    store.push_image(Node("a", "p"), record, "h/a:b")
-    ((node, error),) = store.flush(print)
+    store.pushes.push_final(Node("a", "p"), record, "h/a:b")
+    ((node, error),) = store.pushes.flush(print)
     assert node == Node("a", "p") and isinstance(error, RegistryError) and len(warnings) == 1
 
 
@@ -228,8 +228,8 @@ def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pyt
     store = RegistryStore("h/a", LayoutStore(tmp_path), print)
     monkeypatch.setattr(store.remote, "send", lambda *_: 1 / 0)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
-    store.push_image(Node("a", "p"), record, "h/a:b")
-    ((_, error),) = store.flush(print)
+    store.pushes.push_final(Node("a", "p"), record, "h/a:b")
+    ((_, error),) = store.pushes.flush(print)
     assert "ZeroDivisionError" in str(error)
 
 
@@ -323,9 +323,9 @@ def test_a_push_that_fails_on_this_side_is_told(
     monkeypatch.setattr(layout.blobs, "add", full)
     store = RegistryStore("h/a", layout, warnings.append)
     node, record = Node("app", "amd64"), image(layout, "app")
-    store.push(node, record)
-    store.push_image(node, record, "h/a:app")
-    ((undelivered, said),) = store.flush(lambda _: None)
+    store.pushes.push_built(node, record)
+    store.pushes.push_final(node, record, "h/a:app")
+    ((undelivered, said),) = store.pushes.flush(lambda _: None)
     assert undelivered == node
     assert "full" in str(said) or "no space left" in str(said)
     assert len(warnings) == 1
