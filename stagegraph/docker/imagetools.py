@@ -13,6 +13,7 @@ from ..errors import DockerfileError, LoginError, RegistryError, ResolveError, S
 from ..oci.digest import Digest, sha256
 from ..oci.platform import OciPlatform, as_indexed
 from ..oci.reference import ResolvedReference, split
+from ..system.messages import UNAUTHORIZED
 from ..system.processes import run
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ _TIMEOUT = 60
 
 #: Questions at once, of an index for many platforms.
 _AT_ONCE = 8
-
-_LOGIN = re.compile(r"401 Unauthorized|unauthorized|authentication required|no basic auth", re.IGNORECASE)
 
 
 def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
@@ -48,7 +47,7 @@ def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedRefer
 
 
 def _error(reference: str, message: str) -> StagegraphError:
-    if _LOGIN.search(message) and "not found" not in message:
+    if re.search(UNAUTHORIZED, message, re.IGNORECASE) and "not found" not in message:
         first, slash, _ = reference.partition("/")
         host = first if slash and (set(".:") & set(first) or first == "localhost") else ""  # else Docker Hub
         return LoginError(

@@ -18,6 +18,7 @@ from ..keys.key import Key, digits
 from ..project.model import Node
 from ..store import images
 from ..store.record import Record
+from ..system.text import listed
 from .decide import Build, Have, NeedsParents, by_content, by_recipe, content_key
 
 if TYPE_CHECKING:
@@ -206,8 +207,7 @@ def _package_changes(latest: Record | None, record: Record) -> str:
     if not (latest and latest.packages and record.packages):
         return ""
     changes = dpkg.moved(latest.packages, record.packages)
-    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return f"; packages: {', '.join(changes[:3])}{more}" if changes else ""
+    return f"; packages: {listed(changes, 3)}" if changes else ""
 
 
 def _now() -> str:

@@ -22,7 +22,7 @@ from ..oci.digest import Digest, sha256
 from ..project import loader
 from ..store import record as records
 from ..store.lookups import LOOKUPS
-from ..system.processes import run
+from ..system.git import git
 from ..system.workers import Workers
 
 if TYPE_CHECKING:
@@ -148,13 +148,13 @@ def _keys_in(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "project")
         # as a checkout, into an index of its own: an archive leaves out what .gitattributes says
-        index = ["env", f"GIT_INDEX_FILE={temporary}/index"]
+        index = Path(temporary, "index")
         tree = f"{commit}:{inside.as_posix() if inside.parts else ''}"
         if any(line.startswith(b"160000 ") for line in _git(top, "ls-tree", "-r", tree).splitlines()):
             what = "it has submodules, whose files may be part of keys and are not in its tree"
             raise ProjectError(commit[:12], what, "name revisions without them: --revisions")
-        _git(top, "read-tree", tree, before=index)
-        _git(top, "checkout-index", "--all", f"--prefix={folder}/", before=index)
+        _git(top, "read-tree", tree, index=index)
+        _git(top, "checkout-index", "--all", f"--prefix={folder}/", index=index)
         try:
             said = _keys(Workspace.open(folder, {**settings, "locked": "1"}), commit, warn)
             return said | declared(folder)
@@ -181,9 +181,10 @@ def _keys(session: Workspace, commit: str, warn: Callable[[str], None]) -> set[K
     return found
 
 
-def _git(root: Path, *words: str, before: Iterable[str] = ()) -> bytes:
-    done = run([*before, "git", "-C", str(root), *words])
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip() or f"git {' '.join(words)} failed"
-        raise ProjectError("git", said, "which revisions are kept is read from the project's repository")
-    return done.stdout
+def _git(root: Path, *arguments: str, index: Path | None = None) -> bytes:
+    """The output of git. Raises ``ProjectError``."""
+    result = git(root, *arguments, index=index)
+    if result.error:
+        hint = "which revisions are kept is read from the project's repository"
+        raise ProjectError("git", result.error, hint)
+    return result.output

@@ -24,7 +24,7 @@ from ..oci.documents import EMPTY, INDEX, MANIFEST, canonical
 from ..project.model import Node
 from ..store.repository import keeps_types
 from ..store.views import overlay
-from ..system.processes import run
+from ..system.git import GitResult, git
 from . import provenance, sbom
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 #: Names of annotations (image-spec, "Pre-Defined Annotation Keys").
 _OCI = "org.opencontainers.image."
+
+#: Seconds that one call of git may take.
+_GIT_TIMEOUT = 30
 
 #: Tells our own entries of a list of referrers from those that others added, such as signatures.
 _OURS, _COMMIT = "stagegraph.statement", "stagegraph.commit"
@@ -81,14 +84,19 @@ class Pushed:
 
 def revision(project: Project, warn: Callable[[str], None]) -> Revision:
     """Where the project's files come from, as git knows; a commit with changes on it ends in ``-dirty``."""
-    commit, trouble = _git(project, "rev-parse", "HEAD")
-    if not commit:
-        warn(f"no revision is said of the images: {trouble or 'git knows none'}")
+    try:
+        head = git(project.root, "rev-parse", "HEAD", timeout=_GIT_TIMEOUT)
+    except ToolError as error:
+        head = GitResult(b"", str(error))
+    if head.error or not (commit := head.text):
+        trouble = head.error.partition("\n")[0] or "git knows none"
+        warn(f"no revision is said of the images: {trouble}")
         return provenance.Revision("", "")
-    if _git(project, "status", "--porcelain")[0]:
+    if git(project.root, "status", "--porcelain", timeout=_GIT_TIMEOUT).text:
         commit += "-dirty"
         warn("the project has changes that are not committed")
-    return provenance.Revision(uri(_git(project, "config", "--get", "remote.origin.url")[0]), commit)
+    remote = git(project.root, "config", "--get", "remote.origin.url", timeout=_GIT_TIMEOUT)
+    return provenance.Revision(uri(remote.text), commit)
 
 
 def uri(remote: str) -> str:
@@ -97,20 +105,6 @@ def uri(remote: str) -> str:
         return "" if remote.startswith("file:") else re.sub(r"^(\w+://)[^/@]*@", r"\1", remote)
     short = re.fullmatch(r"(?:[\w.-]+@)?([\w.-]+):(?!/)(.+)", remote)  # as for scp
     return f"ssh://{short[1]}/{short[2]}" if short else ""
-
-
-def _git(project: Project, *words: str) -> tuple[str, str]:
-    """What git prints, and what it says where it fails."""
-    try:
-        done = run(["git", "-C", str(project.root), *words], timeout=30)
-    except ToolError as error:
-        return "", str(error)
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    return (
-        (done.stdout.decode(errors="replace").strip(), "")
-        if done.returncode == 0
-        else ("", " ".join(said[:1]))
-    )
 
 
 def prepare(session: Workspace, image: str, origin: Revision, version: str) -> Publication:

@@ -13,14 +13,13 @@ import errno
 import fcntl
 import io
 import os
-import secrets
 import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError
-from ..system.files import open_regular, sync, writing
+from ..system.files import open_regular, sync, write_in, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,25 +141,12 @@ class Folder:
             return os.fdopen(file, "wb", buffering=0)
 
     def write(self, name: str, data: bytes) -> None:
-        """Write under a temporary name, sync, rename: readers see the old file or the whole new one.
+        """Write a file so that readers see the old one or the whole new one; creates the folder.
 
         Raises ``DiskFullError`` or ``StoreError``.
         """
-        temporary = f".{name}.{secrets.token_hex(4)}"
         with writing(self.path / name), self.opened(make=True) as handle:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
-            try:
-                with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=handle), "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o644)
-                    os.fsync(file.fileno())
-                os.rename(temporary, name, src_dir_fd=handle, dst_dir_fd=handle)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary, dir_fd=handle)
-                raise
-            sync(handle)
+            write_in(handle, name, data)
 
     def sync(self) -> None:
         """Make renames in it survive a crash of the machine."""

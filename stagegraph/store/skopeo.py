@@ -26,6 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
+from ..system.messages import UNAUTHORIZED
 from ..system.processes import environment, popen
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ _KINDS: tuple[tuple[str, Kind], ...] = (
     (r"open \S+: (permission denied|no such file)", "refused"),  # a file here
     (r"unauthorized: ", "login"),  # whatever it is that was "not found"
     (r"manifest unknown|not found|name unknown|\b404\b|repository name not known", "absent"),
-    (r"unauthorized|authentication required|\b40[13]\b|denied|no basic auth credentials", "login"),
+    (rf"{UNAUTHORIZED}|\b40[13]\b|denied", "login"),
     (r"connection refused|no such host|no route to host|network is unreachable|dial tcp", "down"),
     (
         r"manifest invalid|unsupported|stopped after \d+ redirects|x509|HTTP response to HTTPS client"

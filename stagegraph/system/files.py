@@ -6,8 +6,8 @@ import contextlib
 import errno
 import io
 import os
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,35 +63,42 @@ def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedRead
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name, sync, rename. Readers see the old file or the whole new one."""
+    """Write a file so that readers see the old one or the whole new one; creates the folders around it.
+
+    Raises ``DiskFullError`` or ``StoreError``.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-        sync_folder(path.parent)
+            write_in(folder, path.name, data)
+        finally:
+            os.close(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` survive a crash of the machine."""
-    handle = os.open(folder, os.O_RDONLY)
+def write_in(folder: int, name: str, data: bytes) -> None:
+    """Write a file of an open folder under a temporary name, sync it, and rename it.
+
+    ``folder`` is a descriptor. Raises ``OSError``; then the temporary file is deleted.
+    """
+    temporary = f".{name}.{secrets.token_hex(4)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        sync(handle)
-    finally:
-        os.close(handle)
+        with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    sync(folder)
 
 
 def sync(folder: int) -> None:
-    """The same for a folder's descriptor."""
+    """Make renames in a folder, given by its descriptor, survive a crash of the machine."""
     try:
         os.fsync(folder)
     except OSError as error:

@@ -119,16 +119,23 @@ def lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterato
 
 
 def run(
-    command: Sequence[str], *, stdin: IO[bytes] | None = None, timeout: float | None = None
+    command: Sequence[str],
+    *,
+    stdin: IO[bytes] | None = None,
+    timeout: float | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run to the end, output captured; the caller looks at the status. Raises ``ToolError``."""
+    """Run to the end, output captured; the caller looks at the status. Raises ``ToolError``.
+
+    ``variables`` are set in the environment besides those that are there.
+    """
     try:
         return subprocess.run(
             command,
             stdin=stdin or subprocess.DEVNULL,
             capture_output=True,
             check=False,
-            env=environment(),
+            env={**environment(), **(variables or {})},
             timeout=timeout,
         )
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
 from ...oci.digest import Digest
+from ...system.text import listed
 from ..app import command_line_settings
 from ..goals import resolve_goals
 from .base import Command, JsonOption, flag, option, print_json
@@ -166,7 +167,7 @@ def registry_text(choice: Choice, revisions: list[str], *, dry: bool) -> str:
     dates = {tag.name: tag.record.dated for tag in choice.doomed}
     lines = [f"remove {n}  made {d.isoformat() if d else 'at no known time'}" for n, d in dates.items()]
     would = "would be removed" if dry else "removed"
-    named = ", ".join(revisions[:5]) + (f" and {len(revisions) - 5} more" if len(revisions) > 5 else "")
+    named = listed([*revisions], 5)
     lines.append(
         f"kept: {len(choice.needed)} tags that {named} need, {len(choice.recent)} made lately; "
         f"{would}: {len(choice.doomed)} tags"

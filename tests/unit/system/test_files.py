@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stagegraph.errors import DiskFullError, StoreError
-from stagegraph.system.files import sync_folder, write_atomically, writing
+from stagegraph.system.files import sync, write_atomically, writing
 
 pytestmark = pytest.mark.unit
 
@@ -71,4 +71,6 @@ def test_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    sync_folder(tmp_path)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    sync(folder)
+    os.close(folder)
