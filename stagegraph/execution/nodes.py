@@ -114,12 +114,12 @@ class NodeRunner:
         parents = {parent: self.results.record(parent) for parent in self.graph.parents(node)}
         latest = self.lookup.latest(node)
         self.report.start(node, latest.seconds if latest else None)
-        with self.layout.locks.named(digits(self.graph.key(node))):
+        with self.layout.locks.for_name(digits(self.graph.key(node))):
             decision = self._reuse_by_content(node, parents)
             if isinstance(decision, Have):
                 return
             record = self._build_with_retry(node, parents)
-            by_content_key = record.under(*content_key(self.graph, node, parents.__getitem__))
+            by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
             self.layout.commit(by_content_key)  # before the push, which may take long
             if self.registry:
                 self.registry.pushes.push_built(node, record, by_content_key)
@@ -138,7 +138,7 @@ class NodeRunner:
                 break
             failed.add(found.key)
         key = self.graph.key(node)
-        record = found.under(key, self.graph.inputs(node), str(node), _now())
+        record = found.with_key(key, self.graph.inputs(node), str(node), _now())
         if found.key != key:
             self.layout.commit(record)
             if self.registry:
@@ -171,7 +171,7 @@ class NodeRunner:
             result = self.builder().build(self.graph.spec(node), parents, afresh=no_cache)
         except BuildError as error:
             raise self._test_error(node, error) or error from None
-        materials = {word for p, r in parents.items() for word in (*r.below, f"{p}={r.digest}")}
+        materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
         record = Record(
             key=self.graph.key(node),
             node=str(node),
@@ -187,7 +187,7 @@ class NodeRunner:
             cached=result.cached,
             machine=result.machine,
             builder=result.builder,
-            below=tuple(sorted(materials)),
+            materials=tuple(sorted(materials)),
         )
         self.layout.commit(record)
         return record

@@ -16,7 +16,7 @@ from ..keys.key import from_digits, is_key
 from ..oci.digest import Digest, encoded, from_encoded
 from ..store import images
 from ..store.record import Record
-from ..system.files import reading, writing
+from ..system.files import os_errors_on_read, os_errors_on_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ def select(layout: LayoutStore, keys: Iterable[Key], unkeyed: Iterable[str] = ()
 
     ``unkeyed`` are nodes (``STAGE:PLATFORM``) whose keys cannot be known now: all there is of them stays.
     """
-    with reading(layout.root):
+    with os_errors_on_read(layout.root):
         return _select(layout, set(keys), set(unkeyed))
 
 
@@ -81,9 +81,9 @@ def _select(layout: LayoutStore, wanted: set[Key], unkeyed: set[str]) -> Selecti
 
 
 def remove(layout: LayoutStore, selection: Selection) -> None:
-    """Remove what is doomed. To be called while nobody else uses the store: ``layout.locks.alone()``."""
+    """Remove what is doomed. To be called while nobody else uses the store: ``layout.locks.exclusive()``."""
     # records first: one without its blobs is no harm, but one is not to be believed that had them just now
     for folder, name in selection.doomed:
-        with writing(folder.path / name):
+        with os_errors_on_write(folder.path / name):
             folder.remove(name)
     layout.rebuild_index()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..store.record import Record
-    from ..store.repository import Remote
+    from ..store.repository import RemoteRepository
 
 _REFS = ("refs/heads", "refs/remotes", "refs/tags")
 
@@ -74,7 +74,11 @@ def choose(survey: Survey, keys: set[Key], since: datetime.datetime) -> Choice:
     images = {tag.record.digest for tag in tags if tag.record.key in keys}
     needed = tuple(tag for tag in tags if tag.record.digest in images)
     rest = [tag for tag in tags if tag.record.digest not in images]
-    young = {tag.record.digest for tag in rest if not (tag.record.dated and tag.record.dated < since)}
+    young = {
+        tag.record.digest
+        for tag in rest
+        if not (tag.record.recorded_or_created and tag.record.recorded_or_created < since)
+    }
     recent = tuple(tag for tag in rest if tag.record.digest in young)
     # what goes is a manifest, with all tags that it has
     held = {tag.digest for tag in (*needed, *recent)} | survey.others
@@ -82,10 +86,12 @@ def choose(survey: Survey, keys: set[Key], since: datetime.datetime) -> Choice:
     return Choice(needed, recent, doomed)
 
 
-def survey(remote: Remote) -> Survey:
+def survey(remote: RemoteRepository) -> Survey:
     """What the tags of a registry hold. Raises ``RegistryError`` or ``LoginError``."""
     workers = Workers(LOOKUPS)
-    held = {tag: workers.submit(partial(remote.raw, remote.reference(tag))) for tag in remote.tags()}
+    held = {
+        tag: workers.submit(partial(remote.read_manifest, remote.reference(tag))) for tag in remote.tags()
+    }
     found, others = list[Tag](), set[Digest]()
     for name, future in held.items():
         if (data := future.result()) is None:

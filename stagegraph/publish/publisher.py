@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..project.model import Project
     from ..store.layout import LayoutStore
     from ..store.record import Record
-    from ..store.repository import Remote
+    from ..store.repository import RemoteRepository
     from .provenance import Revision
 
 #: Names of annotations (image-spec, "Pre-Defined Annotation Keys").
@@ -158,7 +158,7 @@ class Publisher:
     """Pushes publications to a registry. Without one, or with ``dry``, it tells what it would push."""
 
     def __init__(
-        self, session: Workspace, registry: Remote | None, origin: Revision, *, dry: bool = False
+        self, session: Workspace, registry: RemoteRepository | None, origin: Revision, *, dry: bool = False
     ) -> None:
         self.session, self.registry, self.origin, self.dry = session, registry, origin, dry
         self.repository = session.project.settings.repo
@@ -198,27 +198,27 @@ class Publisher:
         if self.registry is None:
             return Pushed(f"{self.repository}:{tag}", digest, "new", details)
         reference = self.registry.reference(tag)
-        there = self.registry.raw(reference)
+        there = self.registry.read_manifest(reference)
         if listed and not keeps_types():
             listed = dict.fromkeys(listed, "")
         state = "same" if _means(there, digest, listed) else "new" if there is None else "moved"
         if state != "same" and not self.dry:
             if listed is None:
-                self.registry.name(layout, entry, reference)
+                self.registry.set_tag(layout, entry, reference)
             else:
                 self._put_list(self.registry, layout, entry, reference, listed)
         return Pushed(reference, digest, state, details)
 
     def _put_list(
         self,
-        registry: Remote,
+        registry: RemoteRepository,
         layout: LayoutStore,
         entry: Mapping[str, Any],
         reference: str,
         listed: Mapping[Digest, str],
     ) -> None:
         registry.send(layout, entry, reference, preserve=False)
-        if not _means(registry.raw(reference), entry["digest"], listed):
+        if not _means(registry.read_manifest(reference), entry["digest"], listed):
             what = "names something else than was pushed"
             raise RegistryError(reference, what, "does somebody else push there?")
 
@@ -227,7 +227,7 @@ class Publisher:
         for platform, why in publication.absent:
             if self.registry:
                 reference = self.registry.reference(f"{publication.tag}-{platform}")
-                if (there := self.registry.raw(reference)) is not None:
+                if (there := self.registry.read_manifest(reference)) is not None:
                     yield Pushed(
                         reference, sha256(there), "kept", (f"of an earlier publication; {platform} {why}",)
                     )
@@ -275,7 +275,10 @@ class Publisher:
 
         What others have attached, such as signatures, is kept. An entry whose manifest is gone is not.
         """
-        if self.registry is None or (data := self.registry.raw(self.registry.reference(tag))) is None:
+        if (
+            self.registry is None
+            or (data := self.registry.read_manifest(self.registry.reference(tag))) is None
+        ):
             return []
         try:
             found = [item for item in json.loads(data)["manifests"] if is_digest(item["digest"])]
@@ -284,7 +287,7 @@ class Publisher:
         kept = []
         for item in found:
             reference = f"{self.registry.repository}@{item['digest']}"
-            if self.registry.raw(reference) is not None:
+            if self.registry.read_manifest(reference) is not None:
                 self.registry.download(reference, layout)
                 kept.append(item)
         return kept
@@ -338,7 +341,7 @@ def dependencies(session: Workspace, member: Member, pinned: list[inventory.Sour
 
     The record knows what its image was made from; of one that was written before records did, the graph does.
     """
-    below = dict(word.split("=", 1) for word in member.record.below)
+    below = dict(word.split("=", 1) for word in member.record.materials)
     found = []
     for node in session.graph.order([member.node]):
         if node != member.node and str(node) not in below:

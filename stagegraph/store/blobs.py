@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LinkError, StoreError
 from ..oci import documents
 from ..oci.digest import Digest, encoded, from_encoded, is_digest, sha256
-from ..system.files import reading, writing
+from ..system.files import os_errors_on_read, os_errors_on_write
 from .folder import Folder
 from .verified import FileStamp, VerifiedBlobs, is_settled, stamp
 
@@ -41,7 +41,7 @@ class BlobStore:
 
         Raises ``LinkError`` where one of the folders is a link.
         """
-        with writing(self.root / documents.LAYOUT_FILE):
+        with os_errors_on_write(self.root / documents.LAYOUT_FILE):
             self.folder.make()
         with contextlib.suppress(OSError), (self.root / ".gitignore").open("x") as file:
             file.write("*\n")
@@ -102,7 +102,7 @@ class BlobStore:
 
     def names(self) -> list[str]:
         """Names of all files in the folder of blobs, sorted. Raises ``StoreError``."""
-        with reading(self.folder.path):
+        with os_errors_on_read(self.folder.path):
             return self.folder.entries()
 
     # -- verification ----------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class BlobStore:
     def sync(self, digests: Iterable[Digest]) -> None:
         """Make these blobs survive a crash of the machine: their content, then their names."""
         for digest in digests:
-            with writing(self.path(digest)), self.open(digest) as file:
+            with os_errors_on_write(self.path(digest)), self.open(digest) as file:
                 os.fsync(file.fileno())
-        with writing(self.folder.path):
+        with os_errors_on_write(self.folder.path):
             self.folder.sync()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError
-from ..system.files import open_regular, sync, write_in, writing
+from ..system.files import open_regular, os_errors_on_write, sync, write_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +134,7 @@ class Folder:
 
     def create(self, name: str) -> BinaryIO:
         """A new file in the place of an entry of that name, written without a buffer."""
-        with writing(self.path / name), self.opened(make=True) as handle:
+        with os_errors_on_write(self.path / name), self.opened(make=True) as handle:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=handle)
             file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o644, dir_fd=handle)
@@ -145,7 +145,7 @@ class Folder:
 
         Raises ``DiskFullError`` or ``StoreError``.
         """
-        with writing(self.path / name), self.opened(make=True) as handle:
+        with os_errors_on_write(self.path / name), self.opened(make=True) as handle:
             write_in(handle, name, data)
 
     def sync(self) -> None:

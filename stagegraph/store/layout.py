@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from ..errors import LinkError, StagegraphError, StoreError
 from ..keys.key import Key, digits, from_digits, is_key
 from ..oci import documents
-from ..system.files import reading, writing
+from ..system.files import os_errors_on_read, os_errors_on_write
 from . import images
 from . import record as records
 from .blobs import BlobStore
@@ -75,7 +75,7 @@ class LayoutStore:
 
     def has_record(self, key: Key) -> bool:
         """Return whether there is a record of this key, valid or not."""
-        with reading(self.records.path):
+        with os_errors_on_read(self.records.path):
             return self.records.has_file(digits(key))
 
     def list(self) -> Iterator[Record]:
@@ -142,12 +142,12 @@ class LayoutStore:
 
     def delete(self, key: Key) -> None:
         """Delete a record. The caller calls ``rebuild_index`` once, after the last."""
-        with writing(self.records.path / digits(key)):
+        with os_errors_on_write(self.records.path / digits(key)):
             self.records.remove(digits(key))
 
     def rebuild_index(self) -> None:
         """Write ``index.json`` from the records whose manifests are here, under a lock."""
-        with self.locks.named("index"):
+        with self.locks.for_name("index"):
             entries = [
                 documents.named(record.descriptor, record.tag)
                 for record in self.list()
@@ -161,5 +161,5 @@ def _latest_name(node: str) -> str:
 
 
 def _entries(folder: Folder) -> list[str]:
-    with reading(folder.path):
+    with os_errors_on_read(folder.path):
         return folder.entries()

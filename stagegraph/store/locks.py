@@ -17,7 +17,7 @@ import weakref
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError, StoreError
-from ..system.files import writing
+from ..system.files import os_errors_on_write
 from .folder import Folder, flock
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Locks:
 
     # -- use of the whole store ------------------------------------------------------------------
 
-    def hold(self) -> None:
+    def shared(self) -> None:
         """Let nobody remove anything from here on, until this object is no more.
 
         For a run: what it has found or made must be there when it comes back to it. Does nothing where the
@@ -50,12 +50,12 @@ class Locks:
                 weakref.finalize(self, self._held.close)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Nobody else uses the store for the time of the block; who comes later waits for its end.
 
         Raises ``StoreError`` where somebody does: blobs that a run has just brought have no record yet.
         """
-        with writing(self.folder.path):
+        with os_errors_on_write(self.folder.path):
             try:
                 file = self._use(fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -70,17 +70,17 @@ class Locks:
     # -- parts of it -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def named(self, name: str) -> Iterator[None]:
+    def for_name(self, name: str) -> Iterator[None]:
         """No other process or thread is in a block of this name; waits as long as one is."""
-        with writing(self.folder.path / name):
+        with os_errors_on_write(self.folder.path / name):
             lock = self.folder.lock(name, fcntl.LOCK_EX, _ANYBODY)
         with lock:
             yield
 
     @contextlib.contextmanager
-    def temporary(self) -> Iterator[Path]:
+    def temporary_folder(self) -> Iterator[Path]:
         """A folder below ``tmp/`` for the time of the block, in which the store is not removed from."""
-        with writing(self.folder.path):
+        with os_errors_on_write(self.folder.path):
             use = self._use(fcntl.LOCK_SH)
         with use:
             name, lock = self._new_temporary()
@@ -96,7 +96,11 @@ class Locks:
 
         What killed processes left goes: nobody has a lock of it any more.
         """
-        with writing(self._temporary.path), self.named("tmp"), self._temporary.opened(make=True) as parent:
+        with (
+            os_errors_on_write(self._temporary.path),
+            self.for_name("tmp"),
+            self._temporary.opened(make=True) as parent,
+        ):
             for left in os.listdir(parent):  # noqa: PTH208 - a descriptor
                 _remove_left(parent, left)
             name = secrets.token_hex(6)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..project.model import Node
     from .availability import Availability
     from .record import Record
-    from .repository import Remote
+    from .repository import RemoteRepository
 
 #: How many look-ups run at once.
 LOOKUPS = 8
@@ -30,7 +30,7 @@ LOOKUPS = 8
 class RecordLookups:
     """The look-ups of one run. Safe for threads."""
 
-    def __init__(self, remote: Remote, availability: Availability) -> None:
+    def __init__(self, remote: RemoteRepository, availability: Availability) -> None:
         self._remote, self._availability = remote, availability
         self._workers = Workers(LOOKUPS)
         self._results: dict[str, Future[Record | None]] = {}  # by tag

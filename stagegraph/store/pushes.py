@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .layout import LayoutStore
     from .lookups import RecordLookups
     from .record import Record
-    from .repository import Remote
+    from .repository import RemoteRepository
 
 #: How many pushes run at once, and how many may wait before a builder has to wait for one.
 PUSHES, WAITING = 2, 16
@@ -38,7 +38,7 @@ class PushQueue:
 
     def __init__(
         self,
-        remote: Remote,
+        remote: RemoteRepository,
         layout: LayoutStore,
         lookups: RecordLookups,
         availability: Availability,
@@ -111,7 +111,7 @@ class PushQueue:
             self._queued[node].result()  # it was queued before this, so it has been started
         self._attempt(partial(self._push_missing, node, record))
         if not self._availability.write_error:
-            self._attempt(partial(self._remote.name, self._layout, record.descriptor, reference))
+            self._attempt(partial(self._remote.set_tag, self._layout, record.descriptor, reference))
         error = self._availability.write_error
         if error and (self._availability.is_write_error_lasting or self._remote.answered):
             with self._lock:

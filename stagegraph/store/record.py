@@ -62,14 +62,21 @@ def _moment(text: str) -> datetime.datetime | None:
 
 @dataclass(frozen=True)
 class Record:
-    """``digest`` and ``size`` (bytes) are of the image's manifest. ``files`` and ``image`` are what a child
-    can see of it: its file system, and that with its runtime configuration. ``packages`` are the versions
-    (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any.
-    ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``). ``cached``: a
-    step came out of the builder's cache, so ``seconds`` are not what a build takes. ``machine`` is the OCI
-    platform of the builder's machine and ``builder`` its version (``docker 28.5.2``, ``buildkit v0.29.0``),
-    where these are known. ``recorded``: when the key was given to an image that was there (early cutoff);
-    ``created`` is the image's own time."""
+    """A key, the image that it finds, and everything that determined the image.
+
+    ``digest`` and ``size`` (bytes) are those of the image's manifest. ``files`` and ``image`` are digests of
+    what a child can see of the image: its files, and its files with its runtime configuration
+    (``content_digests``). ``seconds`` is the time of the build.
+
+    ``packages`` are the versions of installed packages (``NAME:ARCHITECTURE=VERSION``), if the build installed
+    any. ``materials`` are the images that the build used, and the materials of those
+    (``STAGE:PLATFORM=DIGEST``). ``cached``: a step came out of the builder's cache, so ``seconds`` is less
+    than a whole build takes. ``machine`` is the OCI platform of the builder's machine, and ``builder`` the
+    builder's version (``docker 28.5.2``, ``buildkit v0.29.0``); both "" if not known.
+
+    ``created`` is the image's own time. ``recorded`` is the time when an image that existed got this key
+    (early cutoff).
+    """
 
     key: Key
     node: str
@@ -82,13 +89,13 @@ class Record:
     created: str
     inputs: tuple[Input, ...]
     packages: tuple[str, ...] = ()
-    below: tuple[str, ...] = ()
+    materials: tuple[str, ...] = ()
     cached: bool = False
     machine: OciPlatform = NO_PLATFORM
     recorded: str = ""
     builder: str = ""
 
-    def under(self, key: Key, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
+    def with_key(self, key: Key, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
         return replace(self, key=key, inputs=tuple(inputs), node=node or self.node, recorded=recorded)
 
@@ -103,13 +110,13 @@ class Record:
         return documents.descriptor(documents.MANIFEST, self.digest, self.size)
 
     @property
-    def made(self) -> datetime.datetime | None:
+    def image_created(self) -> datetime.datetime | None:
         """When its image was made; None where the record does not say it as it should."""
         return _moment(self.created)
 
     @property
-    def dated(self) -> datetime.datetime | None:
-        """When its image was made, or found good for this key; None as for ``made``."""
+    def recorded_or_created(self) -> datetime.datetime | None:
+        """When its image was made, or found good for this key; None as for ``image_created``."""
         return _moment(self.recorded or self.created)
 
     @property
@@ -139,7 +146,7 @@ class Record:
             "created": self.created,
             "inputs": json.dumps([i if i.shown else i[:-1] for i in self.inputs], separators=(",", ":")),
         }
-        for name, words in (("versions", self.packages), ("below", self.below)):
+        for name, words in (("versions", self.packages), ("below", self.materials)):
             if words:
                 annotations[name] = json.dumps(words, separators=(",", ":"))
         if self.cached:
@@ -175,7 +182,7 @@ def parse(data: bytes, key: Key) -> Record | None:
             created=notes["created"],
             inputs=tuple(Input(*item) for item in json.loads(notes["inputs"])),
             packages=tuple(json.loads(notes.get("versions", "[]"))),
-            below=tuple(json.loads(notes.get("below", "[]"))),
+            materials=tuple(json.loads(notes.get("below", "[]"))),
             cached="cached" in notes,
             machine=notes.get("machine", ""),
             recorded=notes.get("recorded", ""),
@@ -197,7 +204,7 @@ def _plausible(record: Record) -> bool:
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
         and all(isinstance(part, str) for item in record.inputs for part in item)
-        and all(isinstance(word, str) and "=" in word for word in (*record.packages, *record.below))
+        and all(isinstance(word, str) and "=" in word for word in (*record.packages, *record.materials))
         and keys.digest(record.inputs) == record.key
     )
 

@@ -17,7 +17,7 @@ from ..oci.digest import sha256
 from .availability import Availability
 from .lookups import RecordLookups
 from .pushes import PushQueue
-from .repository import Remote, last_line
+from .repository import RemoteRepository, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,9 @@ class RegistryStore:
         self._layout, self._warn = layout, warn
         self.availability = Availability(warn)
         # nobody waits long for a registry that is not written any more
-        self.remote = Remote(repository, layout.root, lambda: self.availability.write_error is not None)
+        self.remote = RemoteRepository(
+            repository, layout.root, lambda: self.availability.write_error is not None
+        )
         self.lookups = RecordLookups(self.remote, self.availability)
         self.pushes = PushQueue(self.remote, layout, self.lookups, self.availability, policy)
         self._failed_pulls = 0  # in a row

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LoginError, RefusedError, RegistryError, StagegraphError
 from ..oci import documents
 from ..oci.digest import sha256
-from ..system.files import near
+from ..system.files import relative_path
 from ..system.processes import run
 from . import credentials, skopeo
 from .views import shared_view, staging_layout
@@ -33,7 +33,7 @@ def insecure(reference: str) -> bool:
     return bool(_LOCAL.match(reference))
 
 
-class Remote:
+class RemoteRepository:
     """Calls of skopeo for a repository (``HOST/NAME``). Safe for threads.
 
     ``answered``: it has given a usable answer since this object was made.
@@ -54,22 +54,26 @@ class Remote:
 
     # -- calls, and what they come to ------------------------------------------------------------
 
-    def inspect(self, reference: str) -> skopeo.Answer:
+    def inspect(self, reference: str) -> skopeo.SkopeoResult:
         """What a reference names, as the registry has it: a manifest or an index."""
         command = ["inspect", "--raw", *_tls("", reference), f"docker://{reference}"]
-        answer = skopeo.called(command, env=self._environment, patient=lambda: self.answered)
+        answer = skopeo.run(command, env=self._environment, patient=lambda: self.answered)
         self.answered = self.answered or answer.kind in ("ok", "absent")
         return answer
 
-    def fetch(self, reference: str, layout: LayoutStore) -> skopeo.Answer:
+    def fetch(self, reference: str, layout: LayoutStore) -> skopeo.SkopeoResult:
         """Copy into a layout, an index with all it lists."""
         with staging_layout(layout) as staging:
-            return self._copy(f"docker://{reference}", f"oci:{near(staging)}:it", _tls("src-", reference))
+            return self._copy(
+                f"docker://{reference}", f"oci:{relative_path(staging)}:it", _tls("src-", reference)
+            )
 
-    def _copy(self, source: str, target: str, options: list[str], *, preserve: bool = True) -> skopeo.Answer:
+    def _copy(
+        self, source: str, target: str, options: list[str], *, preserve: bool = True
+    ) -> skopeo.SkopeoResult:
         same = ["--preserve-digests"] if preserve else []
         command = ["copy", "--quiet", "--all", *same, *options, source, target]
-        return skopeo.called(command, env=self._environment, alive=self._alive, patient=lambda: self.answered)
+        return skopeo.run(command, env=self._environment, alive=self._alive, patient=lambda: self.answered)
 
     def _alive(self) -> bool:
         """Whether the registry answers anything at all."""
@@ -77,9 +81,9 @@ class Remote:
             return False
         reference = self.reference("none")
         command = ["inspect", "--raw", *_tls("", reference), f"docker://{reference}"]
-        return skopeo.called(command, env=self._environment).kind not in ("down", "silent")
+        return skopeo.run(command, env=self._environment).kind not in ("down", "silent")
 
-    def error(self, answer: skopeo.Answer) -> StagegraphError:
+    def error(self, answer: skopeo.SkopeoResult) -> StagegraphError:
         """The error that an answer which is none comes to."""
         last = last_line(answer.message)
         if answer.kind == "login":
@@ -93,7 +97,7 @@ class Remote:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def raw(self, reference: str) -> bytes | None:
+    def read_manifest(self, reference: str) -> bytes | None:
         """What a name holds, a manifest or an index; None where it is not there.
 
         Raises ``RegistryError`` or ``LoginError`` where there is no answer.
@@ -115,7 +119,7 @@ class Remote:
         Raises ``RegistryError`` or ``LoginError``.
         """
         command = ["list-tags", *_tls("", self.reference("none")), f"docker://{self.repository}"]
-        answer = skopeo.called(command, env=self._environment)
+        answer = skopeo.run(command, env=self._environment)
         if answer.kind == "absent":
             return []
         if answer.kind != "ok":
@@ -124,7 +128,7 @@ class Remote:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def name(self, layout: LayoutStore, entry: Mapping[str, Any], reference: str) -> None:
+    def set_tag(self, layout: LayoutStore, entry: Mapping[str, Any], reference: str) -> None:
         """Give something of the layout a name that people use: it is moved to what has been seen to be there.
 
         Manifest and blobs go in under the digest and the manifest is read back; only then is the tag set, and
@@ -132,17 +136,17 @@ class Remote:
         """
         digest = entry["digest"]
         by_digest = f"{reference.rpartition(':')[0]}@{digest}"
-        there = self.raw(reference)
+        there = self.read_manifest(reference)
         if there is not None and sha256(there) == digest:
             return
-        if self.raw(by_digest) is None:
+        if self.read_manifest(by_digest) is None:
             self.send(layout, entry, by_digest)
         self._confirm(by_digest, digest)
         self.send(layout, entry, reference)
         self._confirm(reference, digest)
 
     def _confirm(self, reference: str, digest: str) -> None:
-        there = self.raw(reference)
+        there = self.read_manifest(reference)
         if there is None or sha256(there) != digest:
             what = f"was pushed as {digest}, but holds {sha256(there) if there else 'nothing'}"
             raise RegistryError(reference, what, "does somebody else push there?")
@@ -155,7 +159,7 @@ class Remote:
         Raises ``RegistryError`` or ``LoginError``.
         """
         with shared_view(layout, [documents.named(entry, "it")]) as view:
-            source = f"oci:{near(view)}:it"
+            source = f"oci:{relative_path(view)}:it"
             answer = self._copy(source, f"docker://{reference}", _tls("dest-", reference), preserve=preserve)
         if answer.kind != "ok":
             raise self.error(answer)
@@ -163,9 +167,7 @@ class Remote:
     def delete(self, digest: str) -> None:
         """Delete a manifest, and with it all of its tags. Raises ``RegistryError`` or ``LoginError``."""
         reference = f"{self.repository}@{digest}"
-        answer = skopeo.called(
-            ["delete", *_tls("", reference), f"docker://{reference}"], env=self._environment
-        )
+        answer = skopeo.run(["delete", *_tls("", reference), f"docker://{reference}"], env=self._environment)
         if answer.kind == "refused" and re.search(r"\b405\b|unsupported", answer.message):
             hint = f"allow it in the registry's own settings\n  it said: {last_line(answer.message)}"
             raise RegistryError(self.repository, "the registry does not allow deletion", hint)

@@ -27,31 +27,31 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
 from ..system.messages import UNAUTHORIZED
-from ..system.processes import environment, popen
+from ..system.processes import environment, managed_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 #: Seconds without a sign of life after which a registry is taken to be down.
-PATIENCE = 5.0
+SILENCE_TIMEOUT = 5.0
 
 #: Seconds that one call may wait in all because the registry asks for it or stumbles.
-WAITS = 60.0
+MAX_WAIT = 60.0
 
 #: How often a call is made; between two of them 1, 2, 4 seconds.
-TRIES = 4
+MAX_ATTEMPTS = 4
 
 #: Seconds in which no byte of a copy may move while the registry answers others: it may take in a large blob.
-STALLED = 300.0
+STALL_TIMEOUT = 300.0
 
 #: Bytes that a process moves while it only waits: its runtime's own.
-NOISE = 16384
+IDLE_BYTES = 16384
 
 #: "again": may pass. "down": cannot be reached. "silent": nothing comes. "later": asks for too long a wait.
 Kind = Literal["ok", "absent", "login", "refused", "again", "down", "silent", "later"]
 
 
-class Answer(NamedTuple):
+class SkopeoResult(NamedTuple):
     """How a call ended; ``message`` is what was said where that is not "ok"."""
 
     kind: Kind
@@ -98,10 +98,10 @@ def kind_of(message: str, reference: str = "") -> Kind:
     return "again"
 
 
-class Waits:
+class WaitBudget:
     """What one call has waited for the registry so far, and may still (seconds)."""
 
-    def __init__(self, total: float = WAITS) -> None:
+    def __init__(self, total: float = MAX_WAIT) -> None:
         self.left = total
         self.until = 0.0  # end of the wait that skopeo has announced
 
@@ -115,57 +115,57 @@ class Waits:
         return self.left >= 0
 
 
-def called(
+def run(
     command: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
     alive: Callable[[], bool] | None = None,
     patient: Callable[[], bool] = lambda: False,
-) -> Answer:
+) -> SkopeoResult:
     """Call skopeo until it succeeds, cannot, or has been tried often enough. Raises ``ToolError``.
 
     ``alive`` asks whether the registry answers others while nothing moves here; without it silence is enough.
     ``patient``: whether one that cannot be reached is tried again, and one that says nothing once more.
     """
-    waits = Waits()
-    for attempt in range(TRIES):
-        answer = _once(command, env or {}, waits, alive)
+    waits = WaitBudget()
+    for attempt in range(MAX_ATTEMPTS):
+        answer = _attempt(command, env or {}, waits, alive)
         silent = answer.kind == "silent" and alive is None and attempt == 0  # who is alive was asked already
         may_pass = answer.kind == "again" or ((answer.kind == "down" or silent) and patient())
-        if not may_pass or attempt == TRIES - 1 or not waits.take(2**attempt):
+        if not may_pass or attempt == MAX_ATTEMPTS - 1 or not waits.take(2**attempt):
             break
         time.sleep(2**attempt)
     return answer
 
 
-def _once(
-    command: Sequence[str], env: Mapping[str, str], waits: Waits, alive: Callable[[], bool] | None
-) -> Answer:
+def _attempt(
+    command: Sequence[str], env: Mapping[str, str], waits: WaitBudget, alive: Callable[[], bool] | None
+) -> SkopeoResult:
     options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": {**environment(), **env}}
     with tempfile.TemporaryFile() as out:
-        with popen(["skopeo", "--debug", *command], stdout=out, **options) as process:
+        with managed_process(["skopeo", "--debug", *command], stdout=out, **options) as process:
             assert process.stderr is not None
             with process.stderr:
-                said, ended = _listen(process, process.stderr, waits, alive)
+                said, ended = _watch(process, process.stderr, waits, alive)
             if ended is not None:
                 return ended
             status = process.wait()
         out.seek(0)
         if status == 0:
-            return Answer("ok", out.read())
+            return SkopeoResult("ok", out.read())
     if reasons := _REASON.findall(said):
         said = reasons[0]
     message = said.decode(errors="replace").strip()
     asked = next((word for word in command if word.startswith("docker://")), "")
-    return Answer(
+    return SkopeoResult(
         kind_of(message, asked.removeprefix("docker://")),
         message=message or f"skopeo ended with status {status}",
     )
 
 
-def _listen(
-    process: subprocess.Popen[bytes], pipe: IO[bytes], waits: Waits, alive: Callable[[], bool] | None
-) -> tuple[bytes, Answer | None]:
+def _watch(
+    process: subprocess.Popen[bytes], pipe: IO[bytes], waits: WaitBudget, alive: Callable[[], bool] | None
+) -> tuple[bytes, SkopeoResult | None]:
     """What skopeo says until it ends, without its log; or why it is not waited for any longer."""
     rest, said, moved, count = b"", b"", 0, 0
     since = asked = time.monotonic()
@@ -177,38 +177,40 @@ def _listen(
             if not chunk:
                 return said + rest, None
             *lines, rest = (rest + chunk).split(b"\n")
-            said += b"".join(line + b"\n" for line in lines if _told(line))
-            if (ended := _announced(lines, waits)) is not None:
+            said += b"".join(line + b"\n" for line in lines if _is_message(line))
+            if (ended := _track_backoff(lines, waits)) is not None:
                 return said, ended
             since = asked = now
-        elif now < waits.until or (alive and (count := _moved(process.pid)) - moved > NOISE):
+        elif now < waits.until or (alive and (count := _io_bytes(process.pid)) - moved > IDLE_BYTES):
             moved, since, asked = count, now, now
-        elif now - asked >= PATIENCE:
+        elif now - asked >= SILENCE_TIMEOUT:
             if alive is None or not alive():
-                return said, Answer("silent", message=f"no answer within {PATIENCE:.0f} s")
-            if now - since >= STALLED:
-                return said, Answer("again", message=f"nothing moved for {STALLED:.0f} s")
+                return said, SkopeoResult("silent", message=f"no answer within {SILENCE_TIMEOUT:.0f} s")
+            if now - since >= STALL_TIMEOUT:
+                return said, SkopeoResult("again", message=f"nothing moved for {STALL_TIMEOUT:.0f} s")
             asked = time.monotonic()
 
 
-def _told(line: bytes) -> bool:
+def _is_message(line: bytes) -> bool:
     """Whether a line is for people, or says why something failed."""
     return not _QUIET.match(line) or bool(_REASON.search(line))
 
 
-def _announced(lines: Sequence[bytes], waits: Waits) -> Answer | None:
+def _track_backoff(lines: Sequence[bytes], waits: WaitBudget) -> SkopeoResult | None:
     """Count the waits that skopeo says it makes; an answer where they come to more than is waited."""
     for line in lines:
-        if (after := _AFTER.search(line)) and int(after[1]) > WAITS:
-            what = f"it wants to be asked again in {int(after[1])} s; more than {WAITS:.0f} s is not waited"
-            return Answer("later", message=f"too many requests: {what}")
+        if (after := _AFTER.search(line)) and int(after[1]) > MAX_WAIT:
+            what = (
+                f"it wants to be asked again in {int(after[1])} s; more than {MAX_WAIT:.0f} s is not waited"
+            )
+            return SkopeoResult("later", message=f"too many requests: {what}")
         if (sleeps := _SLEEPS.search(line)) and not waits.take(float(sleeps[1])):
-            what = f"it made us wait for more than {WAITS:.0f} s in all"
-            return Answer("later", message=f"too many requests: {what}")
+            what = f"it made us wait for more than {MAX_WAIT:.0f} s in all"
+            return SkopeoResult("later", message=f"too many requests: {what}")
     return None
 
 
-def _moved(pid: int) -> int:
+def _io_bytes(pid: int) -> int:
     """Bytes that a process has read and written, sockets included; 0 where the system does not tell."""
     with suppress(OSError, ValueError):
         text = Path(f"/proc/{pid}/io").read_text()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..oci import documents
 from ..oci.digest import encoded, from_encoded, is_digest, sha256
-from ..system.files import writing
+from ..system.files import os_errors_on_write
 from . import images
 from .folder import Folder
 from .layout import LayoutStore
@@ -31,8 +31,8 @@ def shared_view(layout: LayoutStore, entries: Sequence[Mapping[str, Any]] = ()) 
     What a tool adds to its blobs is added to the store.
     """
     layout.prepare()
-    with layout.locks.temporary() as folder:
-        with writing(folder):
+    with layout.locks.temporary_folder() as folder:
+        with os_errors_on_write(folder):
             (folder / "blobs").symlink_to(Path("..", "..", "blobs"))
             (folder / documents.LAYOUT_FILE).write_bytes(documents.LAYOUT)
             (folder / "index.json").write_text(json.dumps(documents.index(entries)))
@@ -47,9 +47,9 @@ def staging_layout(layout: LayoutStore) -> Iterator[Path]:
     (containers/image, oci/layout/oci_dest.go, PutManifest), and a reader could see half of one.
     """
     layout.prepare()
-    with layout.locks.temporary() as folder:
+    with layout.locks.temporary_folder() as folder:
         blobs, here = folder / "blobs" / "sha256", layout.blobs.folder
-        with writing(folder):
+        with os_errors_on_write(folder):
             blobs.mkdir(parents=True)
             (folder / documents.LAYOUT_FILE).write_bytes(documents.LAYOUT)
             for name in here.entries():
@@ -59,7 +59,7 @@ def staging_layout(layout: LayoutStore) -> Iterator[Path]:
             yield folder
         finally:
             staged = Folder(layout.root, *blobs.relative_to(layout.root).parts)
-            with writing(here.path):
+            with os_errors_on_write(here.path):
                 for name in staged.entries():
                     _move_in(staged, name, here)
 
@@ -80,10 +80,10 @@ def overlay(layout: LayoutStore, records: Iterable[Record]) -> Iterator[LayoutSt
     longer count as verified. Raises ``StoreError`` for an image that is not here.
     """
     layout.prepare()
-    with layout.locks.temporary() as folder:
+    with layout.locks.temporary_folder() as folder:
         store = LayoutStore(folder, origin=layout.blobs)
         store.prepare()
-        with writing(folder):
+        with os_errors_on_write(folder):
             found = {blob.digest for record in records for blob in images.image_blobs(layout.blobs, record)}
             for digest in found:
                 link = store.blobs.folder.path / encoded(digest)

@@ -20,7 +20,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def os_errors_on_write(path: Path) -> Iterator[None]:
     """Turns what the system says about writing to ``path`` into errors of this program."""
     try:
         yield
@@ -35,7 +35,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
+def os_errors_on_read(path: Path) -> Iterator[None]:
     """Turns what the system says about reading ``path`` into an error of this program."""
     try:
         yield
@@ -67,7 +67,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises ``DiskFullError`` or ``StoreError``.
     """
-    with writing(path):
+    with os_errors_on_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -106,7 +106,7 @@ def sync(folder: int) -> None:
             raise
 
 
-def near(path: Path) -> str:
+def relative_path(path: Path) -> str:
     """A path as seen from the working folder, which for a run is the project's.
 
     For tools that take a word apart at ``:`` or ``@``, which a project's folder may have in its name.

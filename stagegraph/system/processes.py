@@ -46,7 +46,7 @@ def _arm() -> None:
         atexit.register(_end_children)
 
 
-def arm_signals() -> None:
+def install_signal_handlers() -> None:
     """SIGTERM and SIGINT end the process in order (exit status 143, 130), and not in a traceback.
 
     To be called from the main thread.
@@ -80,7 +80,7 @@ def environment() -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def popen(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+def managed_process(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """``subprocess.Popen`` whose process is ended if the block is left early. Raises ``ToolError``."""
     _arm()
     try:
@@ -103,7 +103,7 @@ def popen(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
             process.stdout.close()
 
 
-def lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterator[bytes]:
+def read_lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterator[bytes]:
     """Lines of a process's output, to its end or until ``over``: its own child may hold the pipe open."""
     assert process.stdout is not None
     rest, source = b"", process.stdout.fileno()
@@ -144,7 +144,7 @@ def run(
         return subprocess.CompletedProcess(command, 124, b"", f"no answer within {timeout:.0f} s".encode())
 
 
-def tail(log: Path, lines: int = 15) -> str:
+def last_lines(log: Path, lines: int = 15) -> str:
     """The last lines of a log, indented."""
     try:
         text = log.read_text(errors="replace")

@@ -1,7 +1,7 @@
 """A few daemon threads that take jobs in turn.
 
 Not an executor of ``concurrent.futures``: its threads are waited for when the program ends, so an interrupt
-would hang for as long as a push takes. These are not; what they run ends with the process (``tools.popen``).
+would hang for as long as a push takes. These are not; what they run ends with the process (``processes.managed_process``).
 """
 
 from __future__ import annotations

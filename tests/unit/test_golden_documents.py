@@ -52,7 +52,7 @@ def full_record() -> Record:
         created="2025-01-31T00:00:00+00:00",
         inputs=INPUTS,
         packages=("adduser:all=1:3.152",),
-        below=("base:rpi=sha256:" + "4" * 64,),
+        materials=("base:rpi=sha256:" + "4" * 64,),
         cached=True,
         machine=AMD64,
         recorded="2026-01-01T00:00:00+00:00",

@@ -77,7 +77,7 @@ def keep(session: Workspace, node: Node, layer: bytes = b"layer") -> Record:
     layout.commit(made)
     parents = {parent: layout.read(session.graph.key(parent)) for parent in session.graph.parents(node)}
     content, inputs_too = content_key(session.graph, node, lambda n: parents[n] or made)
-    layout.commit(made.under(content, inputs_too))
+    layout.commit(made.with_key(content, inputs_too))
     return made
 
 

@@ -35,7 +35,7 @@ def put(store: LayoutStore, name: str, *layers: bytes) -> Record:
 
 def pruned(store: LayoutStore, *records: Record) -> cache.Selection:
     selection = cache.select(store, [record.key for record in records])
-    with store.locks.alone():
+    with store.locks.exclusive():
         cache.remove(store, selection)
     return selection
 
@@ -73,7 +73,7 @@ def test_an_image_stays_known_by_its_content(store: LayoutStore) -> None:
     """Or a change below it that comes to nothing would build it again."""
     record = put(store, "blas", b"files")
     inputs = [Input("schema", "", "content")]
-    by_content = record.under(keys.digest(inputs), inputs)
+    by_content = record.with_key(keys.digest(inputs), inputs)
     store.commit(by_content)
     pruned(store, record)
     assert store.find(by_content.key) == by_content
@@ -92,9 +92,9 @@ def test_damaged_blobs_and_logs_go(store: LayoutStore) -> None:
 def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
     old, new = put(store, "old", b"old"), put(store, "new", b"new")
     with (
-        store.locks.named(sha("nobody's")[7:]),
-        store.locks.named(new.key[7:]),
-        store.locks.named(old.key[7:]),
+        store.locks.for_name(sha("nobody's")[7:]),
+        store.locks.for_name(new.key[7:]),
+        store.locks.for_name(old.key[7:]),
     ):
         pass
     pruned(store, new)
@@ -115,34 +115,34 @@ def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None
 def test_between_nodes_of_a_run_nothing_is_removed(store: LayoutStore) -> None:
     """What it has made with other settings is no current key's; it comes back to it when it delivers."""
     run = LayoutStore(store.root)
-    run.locks.hold()
-    with pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
+    run.locks.shared()
+    with pytest.raises(StoreError, match="a run is using it"), store.locks.exclusive():
         pass
     with shared_view(LayoutStore(store.root)):  # other runs are no hindrance
         pass
     del run
-    with store.locks.alone():
+    with store.locks.exclusive():
         pass
 
 
 def test_who_comes_while_things_are_removed_waits(store: LayoutStore) -> None:
     with ThreadPoolExecutor() as threads:
-        with store.locks.alone():
-            late = threads.submit(store.locks.hold)
+        with store.locks.exclusive():
+            late = threads.submit(store.locks.shared)
             assert wait([late], timeout=0.2).not_done
         late.result(timeout=10)
 
 
 def test_a_store_that_cannot_be_written_to_is_used_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no folder")
-    LayoutStore(tmp_path / "cache").locks.hold()
+    LayoutStore(tmp_path / "cache").locks.shared()
 
 
 def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
     put(store, "blas", b"files")
-    with shared_view(store), pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
+    with shared_view(store), pytest.raises(StoreError, match="a run is using it"), store.locks.exclusive():
         pass
-    with store.locks.alone():
+    with store.locks.exclusive():
         pass
 
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_keyed_now_stays(store: LayoutStore) -> None:
     """An image from outside that nobody can ask for today is no reason to lose what stands on it."""
     record, other = put(store, "blas", b"files"), put(store, "other", b"more")
     selection = cache.select(store, [], [record.node])
-    with store.locks.alone():
+    with store.locks.exclusive():
         cache.remove(store, selection)
     assert store.find(record.key)
     assert store.find(other.key) is None

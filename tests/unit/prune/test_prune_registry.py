@@ -85,7 +85,7 @@ def test_what_a_registry_holds(store: LayoutStore) -> None:
 def test_an_image_that_got_another_key_lately_is_young(store: LayoutStore) -> None:
     """Under all of its keys, or it would not be found by its content."""
     old, other = made(store, "a"), made(store, "b")
-    lately = old.under(key_of("other"), list(old.inputs), recorded=YOUNG)
+    lately = old.with_key(key_of("other"), list(old.inputs), recorded=YOUNG)
     choice = choose(tag(old), tag(lately), tag(other), keys=set())
     assert choice == registry.Choice((), (tag(old), tag(lately)), (tag(other),))
 

@@ -41,7 +41,7 @@ def filled(tmp_path: Path) -> tuple[LayoutStore, Record]:
     record = image(store)
     store.commit(record)
     store.set_latest("blas:amd64", record.key)
-    with store.locks.named(record.key[7:]), shared_view(store):
+    with store.locks.for_name(record.key[7:]), shared_view(store):
         pass
     store.folder.below("logs").create("blas--amd64.log").close()
     return store, record
@@ -61,7 +61,7 @@ def everything(root: Path, record: Record) -> Iterator[Callable[[], object]]:
     """All that a run, a prune and a verify do to a store."""
     store = LayoutStore(root)
     yield store.prepare
-    yield store.locks.hold
+    yield store.locks.shared
     yield lambda: store.find(record.key)
     yield lambda: list(store.list())
     yield lambda: store.latest("blas:amd64")
@@ -72,7 +72,7 @@ def everything(root: Path, record: Record) -> Iterator[Callable[[], object]]:
     yield lambda: _enter(shared_view(store))
     yield lambda: _enter(staging_layout(store))
     yield lambda: _enter(overlay(store, [record]))
-    yield lambda: _enter(store.locks.named(record.key[7:]))
+    yield lambda: _enter(store.locks.for_name(record.key[7:]))
     yield lambda: store.folder.below("logs").create("blas--amd64.log").close()
     yield store.blobs.quarantine_corrupt
     yield lambda: store.commit(record)
@@ -88,7 +88,7 @@ def _enter(block: contextlib.AbstractContextManager[object]) -> None:
 
 
 def _prune(store: LayoutStore, record: Record | None) -> None:
-    with store.locks.alone():
+    with store.locks.exclusive():
         cache.remove(store, cache.select(store, [record.key] if record else []))
 
 
@@ -209,7 +209,7 @@ def test_a_hard_link_keeps_its_mode(filled: tuple[LayoutStore, Record], precious
     (store.root / "locks/use").hardlink_to(precious / "id_rsa")
     before = state(precious)
     fresh = LayoutStore(store.root)
-    fresh.locks.hold()
+    fresh.locks.shared()
     fresh.commit(record)
     assert state(precious) == before
 

@@ -107,8 +107,8 @@ def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.Mo
 
 def test_locks_are_everybodys(store: LayoutStore) -> None:
     """Users who take turns in a store must not lock one another out."""
-    store.locks.hold()
-    with store.locks.named("x"):
+    store.locks.shared()
+    with store.locks.for_name("x"):
         modes = {path.name: path.stat().st_mode & 0o777 for path in store.locks.folder.path.iterdir()}
     assert modes == {"use": 0o666, "x": 0o666}
 
@@ -142,7 +142,7 @@ def test_delete(store: LayoutStore) -> None:
 
 def test_latest(store: LayoutStore) -> None:
     one = image(store)
-    two = one.under(keys.digest([Input("a", "", "")]), [Input("a", "", "")])
+    two = one.with_key(keys.digest([Input("a", "", "")]), [Input("a", "", "")])
     for record in (one, two):
         store.commit(record)
         store.set_latest(record.node, record.key)

@@ -88,7 +88,7 @@ def test_why_a_record_is_refused(said: Path) -> None:
         'time="1" level=debug msg="Upload of manifest list type a/b failed: uploading manifest b: denied"\n'
         'time="1" level=fatal msg="Manifest list must be converted to type c/d, but we cannot modify it"\n'
     )
-    assert skopeo.called(["copy"]) == ("login", b"", "uploading manifest b: denied")
+    assert skopeo.run(["copy"]) == ("login", b"", "uploading manifest b: denied")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_tries(said: Path, monkeypatch: pytest.MonkeyPatch, message: str, patien
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     said.write_text(f'time="1" level=debug msg="chatter"\ntime="1" level=fatal msg="{message}"\n')
-    answer = skopeo.called(["inspect"], patient=lambda: patient)
+    answer = skopeo.run(["inspect"], patient=lambda: patient)
     assert answer.message == f'time="1" level=fatal msg="{message}"'
     assert calls(said) == count and waits == [1, 2, 4][: count - 1]
 
@@ -114,7 +114,7 @@ def test_waits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several at once count as one."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    waits = skopeo.Waits(60)
+    waits = skopeo.WaitBudget(60)
     assert waits.take(40) and waits.take(39) and waits.left == 20
     now[0] += 40
     assert waits.take(20) and not waits.take(21)
@@ -125,43 +125,43 @@ def test_a_wait_that_is_too_long_is_not_begun(said: Path) -> None:
     said.write_text(
         'time="1" level=debug msg="Too many requests to http://h: sleeping for 61.000000 seconds before"\n'
     )
-    assert skopeo.called(["inspect"]).kind == "later"
+    assert skopeo.run(["inspect"]).kind == "later"
     said.write_text('time="1" level=debug msg="Detected \'Retry-After\' header \\"3600\\""\n')
-    answer = skopeo.called(["inspect"])
+    answer = skopeo.run(["inspect"])
     assert answer.kind == "later" and "3600 s" in answer.message and calls(said) == 2
 
 
 def test_silence_is_no_end_where_there_were_answers(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that others are pushing to may be slow once."""
-    monkeypatch.setattr(skopeo, "PATIENCE", 0.2)
+    monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     program, first = said.parent / "skopeo", said.parent / "first"
     program.write_text(f"#!/bin/sh\n[ -e {first} ] || {{ touch {first}; exec sleep 5; }}\necho record\n")
-    assert skopeo.called(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
+    assert skopeo.run(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
     first.unlink()
-    assert skopeo.called(["inspect"]).kind == "silent"
+    assert skopeo.run(["inspect"]).kind == "silent"
 
 
 def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless a wait was announced, or the registry answers others while nothing moves here."""
-    monkeypatch.setattr(skopeo, "PATIENCE", 0.2)
+    monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
     program = said.parent / "skopeo"
     program.write_text(f"#!/bin/sh\ncat {said} >&2\nexec sleep 1.5\n")
     said.write_text("")
     start = time.monotonic()
-    assert skopeo.called(["inspect"]).kind == "silent" and time.monotonic() - start < 1.4
-    assert skopeo.called(["copy"], alive=lambda: False).kind == "silent"
-    assert skopeo.called(["copy"], alive=lambda: True).kind == "ok"
+    assert skopeo.run(["inspect"]).kind == "silent" and time.monotonic() - start < 1.4
+    assert skopeo.run(["copy"], alive=lambda: False).kind == "silent"
+    assert skopeo.run(["copy"], alive=lambda: True).kind == "ok"
     said.write_text('level=debug msg="Too many requests to http://h: sleeping for 2.000000 seconds before"\n')
-    assert skopeo.called(["inspect"]).kind == "ok"
+    assert skopeo.run(["inspect"]).kind == "ok"
 
 
 def test_what_never_moves_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though the registry answers others."""
-    for name, value in (("PATIENCE", 0.2), ("STALLED", 0.5), ("TRIES", 1)):
+    for name, value in (("SILENCE_TIMEOUT", 0.2), ("STALL_TIMEOUT", 0.5), ("MAX_ATTEMPTS", 1)):
         monkeypatch.setattr(skopeo, name, value)
     (said.parent / "skopeo").write_text("#!/bin/sh\nexec sleep 30\n")
-    answer = skopeo.called(["copy"], alive=lambda: True)
+    answer = skopeo.run(["copy"], alive=lambda: True)
     assert answer.kind == "again" and "nothing moved" in answer.message
 
 
@@ -177,7 +177,7 @@ def test_a_registry_that_spoils_all_is_left_alone(
     for _ in range(MAX_FAILED_PULLS + 1):
         assert not store.pull(Node("a", "p"), record)
         counts.append(calls(said))
-    assert counts == [skopeo.TRIES, 2 * skopeo.TRIES, 2 * skopeo.TRIES]
+    assert counts == [skopeo.MAX_ATTEMPTS, 2 * skopeo.MAX_ATTEMPTS, 2 * skopeo.MAX_ATTEMPTS]
     assert sum("going on without the registry" in text for text in warnings) == 1
 
 
