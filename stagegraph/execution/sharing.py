@@ -48,7 +48,7 @@ class Sharing:
         for node, records in found.items():
             for record in records:
                 if record.key not in seen and not self._has(node, record.key):
-                    self.registry.pushes.push_existing(node, record, patient=False)
+                    self.registry.pushes.push_existing(node, record, block=False)
                 seen.add(record.key)
         return [node for node, held in found.items() if not (held or self._has(node, self.graph.key(node)))]
 

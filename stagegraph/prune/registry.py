@@ -23,7 +23,7 @@ from ..project import loader
 from ..store import record as records
 from ..store.lookups import LOOKUPS
 from ..system.git import git
-from ..system.workers import Workers
+from ..system.workers import DaemonPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -88,7 +88,7 @@ def choose(survey: Survey, keys: set[Key], since: datetime.datetime) -> Choice:
 
 def survey(remote: RemoteRepository) -> Survey:
     """What the tags of a registry hold. Raises ``RegistryError`` or ``LoginError``."""
-    workers = Workers(LOOKUPS)
+    workers = DaemonPool(LOOKUPS)
     held = {
         tag: workers.submit(partial(remote.read_manifest, remote.reference(tag))) for tag in remote.tags()
     }

@@ -1,4 +1,4 @@
-"""An image of ``cache/`` -> the tar of an OCI layout that an engine loads."""
+"""An image of ``cache/`` as the tar of an OCI layout, which an engine can load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[bytes]:
-    """The image as a tar of an OCI layout, made while it is read."""
+    """Yield the image as the tar of an OCI layout, in parts."""
     manifest = layout.blobs.json(record.digest)
     entry = {
         **record.descriptor,

@@ -1,7 +1,7 @@
-"""Locks of a store, files below ``locks/``: many runs may use it at once, or one prune alone.
+"""Locks of a store, files below ``locks/``: many runs use the store at once, or one prune alone.
 
-A lock ends with the process that holds it, however that ends. The files stay, but for those of nobody's keys,
-which a prune removes while it is alone.
+The kernel releases a lock when its process ends, also when it is killed. The files stay; a prune deletes
+those of keys that no record has.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: Mode of lock files: users who take turns in one store must not lock one another out.
+#: Mode of lock files: users who share a store must be able to open each other's.
 _ANYBODY = 0o666
 
 
@@ -39,10 +39,10 @@ class Locks:
     # -- use of the whole store ------------------------------------------------------------------
 
     def shared(self) -> None:
-        """Let nobody remove anything from here on, until this object is no more.
+        """Take a shared lock of the store until this object is deleted; no prune can run meanwhile.
 
-        For a run: what it has found or made must be there when it comes back to it. Does nothing where the
-        store cannot be written to, since nobody removes anything there. Raises ``LinkError``.
+        For a run: the images that it has found or built must stay. Does nothing where the store cannot be
+        written, since nobody deletes anything there. Raises ``LinkError``.
         """
         with self._lock, contextlib.suppress(OSError):
             if self._held is None:
@@ -51,9 +51,9 @@ class Locks:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Nobody else uses the store for the time of the block; who comes later waits for its end.
+        """Use the store alone for the time of the block; other processes wait for its end.
 
-        Raises ``StoreError`` where somebody does: blobs that a run has just brought have no record yet.
+        Raises ``StoreError`` where somebody else uses it: a run may have blobs that have no record yet.
         """
         with os_errors_on_write(self.folder.path):
             try:
@@ -64,14 +64,14 @@ class Locks:
             yield
 
     def _use(self, how: int) -> BinaryIO:
-        """The file whose lock stands for the store; closing it ends the lock."""
+        """Lock the store. Closing the file releases the lock."""
         return self.folder.lock("use", how, _ANYBODY)
 
     # -- parts of it -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def for_name(self, name: str) -> Iterator[None]:
-        """No other process or thread is in a block of this name; waits as long as one is."""
+        """Wait until no other process or thread is in a block of this name, then enter it."""
         with os_errors_on_write(self.folder.path / name):
             lock = self.folder.lock(name, fcntl.LOCK_EX, _ANYBODY)
         with lock:
@@ -79,7 +79,7 @@ class Locks:
 
     @contextlib.contextmanager
     def temporary_folder(self) -> Iterator[Path]:
-        """A folder below ``tmp/`` for the time of the block, in which the store is not removed from."""
+        """A folder below ``tmp/`` for the time of the block. No prune can run meanwhile."""
         with os_errors_on_write(self.folder.path):
             use = self._use(fcntl.LOCK_SH)
         with use:
@@ -92,9 +92,9 @@ class Locks:
                 os.close(lock)
 
     def _new_temporary(self) -> tuple[str, int]:
-        """A new folder below ``tmp/`` and its descriptor, which holds a lock of it.
+        """Create a folder below ``tmp/``; return its name and its descriptor, which has a lock of it.
 
-        What killed processes left goes: nobody has a lock of it any more.
+        Deletes the folders of killed processes: nobody has a lock of them any more.
         """
         with (
             os_errors_on_write(self._temporary.path),
@@ -111,7 +111,7 @@ class Locks:
 
 
 def _remove_left(parent: int, name: str) -> None:
-    """Remove an entry of ``tmp/`` that nobody uses; a link as itself."""
+    """Delete an entry of ``tmp/`` that nobody uses; a link as itself."""
     with contextlib.suppress(OSError):
         if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=parent)

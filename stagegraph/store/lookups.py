@@ -10,7 +10,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..system.workers import Workers
+from ..system.workers import DaemonPool
 from . import record as records
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class RecordLookups:
 
     def __init__(self, remote: RemoteRepository, availability: Availability) -> None:
         self._remote, self._availability = remote, availability
-        self._workers = Workers(LOOKUPS)
+        self._workers = DaemonPool(LOOKUPS)
         self._results: dict[str, Future[Record | None]] = {}  # by tag
         self._lock = threading.Lock()  # around _results
 

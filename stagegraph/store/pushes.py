@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StagegraphError, StoreError
 from ..oci import documents
-from ..system.workers import Workers
+from ..system.workers import DaemonPool
 from . import record as records
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class PushQueue:
         """``policy`` is the setting ``push``: "never", "nodes", "built" or "all"."""
         self._remote, self._layout, self._lookups, self._policy = remote, layout, lookups, policy
         self._availability = availability
-        self._workers = Workers(PUSHES, WAITING)
+        self._workers = DaemonPool(PUSHES, WAITING)
         self._queued: dict[Node, Future[None]] = {}  # pushes of nodes that this run has built
         self._undelivered: list[tuple[Node, StagegraphError]] = []
         self._lock = threading.Lock()  # around _undelivered
@@ -55,7 +55,7 @@ class PushQueue:
     @property
     def pending(self) -> int:
         """How many pushes are not done."""
-        return self._workers.left
+        return self._workers.pending
 
     def push_built(self, node: Node, *built: Record) -> None:
         """Queue an image that this run has built, with its records."""
@@ -66,14 +66,14 @@ class PushQueue:
                 partial(self._attempt, partial(self._push, node, *built))
             )
 
-    def push_existing(self, node: Node, record: Record, *, patient: bool = True) -> None:
+    def push_existing(self, node: Node, record: Record, *, block: bool = True) -> None:
         """With the policy "all", queue an image that was here before this run.
 
-        ``patient``: the caller waits while many pushes are queued.
+        ``block``: wait while many pushes are queued.
         """
         if not self._availability.write_error and self._policy == "all":
             job = partial(self._attempt, partial(self._push_missing, node, record))
-            self._workers.submit(job, patient=patient)
+            self._workers.submit(job, block=block)
 
     def push_final(self, node: Node, record: Record, reference: str) -> None:
         """Queue the final name of an image, to be set after its record is there.
@@ -86,7 +86,7 @@ class PushQueue:
 
     def flush(self, say: Callable[[str], None]) -> list[tuple[Node, StagegraphError]]:
         """Wait until all is pushed; return the final images that did not get there, and why."""
-        while left := self._workers.left:
+        while left := self._workers.pending:
             say(f"   waiting for {left} push{'es' if left > 1 else ''} to {self._remote.repository}")
             self._workers.wait(PROGRESS_INTERVAL)
         return self._undelivered

@@ -68,8 +68,8 @@ class Record:
     what a child can see of the image: its files, and its files with its runtime configuration
     (``content_digests``). ``seconds`` is the time of the build.
 
-    ``packages`` are the versions of installed packages (``NAME:ARCHITECTURE=VERSION``), if the build installed
-    any. ``materials`` are the images that the build used, and the materials of those
+    ``packages`` are the versions of installed packages (``NAME:ARCHITECTURE=VERSION``), if the build
+    installed any. ``materials`` are the images that the build used, and the materials of those
     (``STAGE:PLATFORM=DIGEST``). ``cached``: a step came out of the builder's cache, so ``seconds`` is less
     than a whole build takes. ``machine`` is the OCI platform of the builder's machine, and ``builder`` the
     builder's version (``docker 28.5.2``, ``buildkit v0.29.0``); both "" if not known.

@@ -1,4 +1,4 @@
-"""Writing files so that no crash leaves half of one, and naming the disk when it is full."""
+"""Files that no crash leaves half written, and clear errors for files that cannot be read or written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @contextlib.contextmanager
 def os_errors_on_write(path: Path) -> Iterator[None]:
-    """Turns what the system says about writing to ``path`` into errors of this program."""
+    """Turn an ``OSError`` of the block into ``DiskFullError`` or ``StoreError``, as of writing ``path``."""
     try:
         yield
     except OSError as error:
@@ -36,7 +36,7 @@ def os_errors_on_write(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def os_errors_on_read(path: Path) -> Iterator[None]:
-    """Turns what the system says about reading ``path`` into an error of this program."""
+    """Turn an ``OSError`` of the block into ``StoreError``, as of reading ``path``."""
     try:
         yield
     except OSError as error:
@@ -45,11 +45,13 @@ def os_errors_on_read(path: Path) -> Iterator[None]:
 
 
 def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedReader:
-    """A regular file, to be read; ``FileNotFoundError`` for a link, a FIFO and the like.
+    """Open a regular file for reading. ``folder`` is the descriptor that a relative path starts from.
 
-    ``folder`` is the descriptor of the folder that a relative path starts from.
+    Raises ``FileNotFoundError`` for a link, a FIFO or another special file, too.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # never waits for a FIFO's other end
+    flags = (
+        os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    )  # does not wait for the other end of a FIFO
     try:
         handle = os.open(path, flags, dir_fd=folder)
     except OSError as error:
@@ -107,8 +109,8 @@ def sync(folder: int) -> None:
 
 
 def relative_path(path: Path) -> str:
-    """A path as seen from the working folder, which for a run is the project's.
+    """Return a path relative to the working folder, which during a run is the project's folder.
 
-    For tools that take a word apart at ``:`` or ``@``, which a project's folder may have in its name.
+    For tools that split an argument at ``:`` or ``@``: the project's folder may have these in its name.
     """
     return os.path.relpath(path)

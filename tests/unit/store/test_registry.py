@@ -18,7 +18,7 @@ from stagegraph.project.model import Node
 from stagegraph.store import credentials, skopeo
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.registry import MAX_FAILED_PULLS, RegistryStore
-from stagegraph.system.workers import Workers
+from stagegraph.system.workers import DaemonPool
 
 pytestmark = pytest.mark.unit
 
@@ -235,7 +235,7 @@ def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_workers() -> None:
     """No more at once than their number, in order; who has no room waits; errors are the asker's."""
-    workers, go = Workers(2, room=1), threading.Event()
+    workers, go = DaemonPool(2, max_waiting=1), threading.Event()
     done: list[int] = []
     broken: list[Future[object]] = []
     brought = threading.Event()
@@ -252,11 +252,11 @@ def test_workers() -> None:
         brought.set()
 
     threading.Thread(target=bring, daemon=True).start()
-    assert not brought.wait(0.1) and not workers.wait(0.05) and workers.left == 3 and not done
-    workers.submit(partial(job, 3), patient=False)
-    assert workers.left == 4
+    assert not brought.wait(0.1) and not workers.wait(0.05) and workers.pending == 3 and not done
+    workers.submit(partial(job, 3), block=False)
+    assert workers.pending == 4
     go.set()
-    assert brought.wait(5) and workers.wait(5) and workers.left == 0
+    assert brought.wait(5) and workers.wait(5) and workers.pending == 0
     assert sorted(done) == [0, 1, 2, 3]
     with pytest.raises(ZeroDivisionError):
         broken[0].result()
