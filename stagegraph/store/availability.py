@@ -64,13 +64,13 @@ class Availability:
             else:
                 self.unreachable = self.unreachable or error
             if first:
-                self._warn(f"going on without {'what is in ' if login else ''}the registry: {error}")
+                self._warn(f"continuing without {'reading ' if login else ''}the registry: {error}")
 
     def write_failed(self, error: StagegraphError) -> None:
         """Stop writing."""
         with self._lock:
             if self._is_first():
-                self._warn(f"going on without writing to the registry: {error}")
+                self._warn(f"continuing without writing to the registry: {error}")
             self.unwritable = self.unwritable or error
 
     def _is_first(self) -> bool:

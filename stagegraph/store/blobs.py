@@ -97,7 +97,7 @@ class BlobStore:
 
     def unreadable(self, digest: Digest, why: str) -> StoreError:
         """The error for a blob that cannot be used."""
-        hint = "run again; it will be fetched or rebuilt"
+        hint = "run again: the image is then fetched or rebuilt"
         return StoreError(str(self.path(digest)), f"cannot be read: {why}", hint)
 
     def names(self) -> list[str]:
@@ -164,16 +164,16 @@ class BlobStore:
             with self.open(digest) as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != encoded(digest):
                     self._quarantine(digest)
-                    return "has other content than its digest says (set aside in cache/damaged/)"
+                    return "does not match its digest (moved to cache/damaged/)"
                 actual = os.fstat(file.fileno()).st_size
         except FileNotFoundError:
             if self.folder.status(encoded(digest)) is not None:
                 self._quarantine(digest)
-                return "is a link, or no regular file (set aside in cache/damaged/)"
-            return "is not there"
+                return "is a link or a special file (moved to cache/damaged/)"
+            return "is missing"
         except OSError as error:
             return f"cannot be read: {error.strerror}"
-        return "" if actual == size else f"has {actual} bytes, not {size} as is claimed of it"
+        return "" if actual == size else f"is {actual} bytes long, but the manifest says {size}"
 
     def _quarantine(self, digest: Digest) -> None:
         """Move a corrupt blob to ``damaged/``, a link as itself; replaces an older one of that name."""

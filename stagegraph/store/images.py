@@ -69,7 +69,7 @@ def verify(blobs: BlobStore, record: Record, known: dict[Digest, str]) -> tuple[
                 if digest == record.digest:  # it alone says which blobs there should be
                     return faults
         if not faults and not _matches(blobs, record):
-            faults += ("its record says other files or another configuration than its image has",)
+            faults += ("the record does not match the image's files or configuration",)
     except StoreError as error:
         faults += (f"{error.where} {error.what}",)
     return faults
@@ -90,7 +90,9 @@ def config_digest(blobs: BlobStore, record: Record) -> Digest:
     entry = blobs.json(record.digest).get("config")
     digest = entry.get("digest") if isinstance(entry, dict) else None
     if not is_digest(digest):
-        raise StoreError(record.node, "its manifest names no configuration", "run again; it is made anew")
+        raise StoreError(
+            record.node, "its manifest names no configuration", "run again: the image is then rebuilt"
+        )
     return digest
 
 

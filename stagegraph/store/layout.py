@@ -135,7 +135,9 @@ class LayoutStore:
             for digest, _ in images.image_blobs(self.blobs, record):
                 self.blobs.make_readable(digest)
         if not images.is_intact(self.blobs, record):
-            raise StoreError(str(self.root), f"the image of {record.node} did not arrive whole", "run again")
+            raise StoreError(
+                str(self.root), f"the image of {record.node} is incomplete or corrupt", "run again"
+            )
         self.blobs.sync(digest for digest, _ in images.image_blobs(self.blobs, record))
         self.records.write(digits(record.key), self.document(record))
         self.rebuild_index()

@@ -59,7 +59,9 @@ class Locks:
             try:
                 file = self._use(fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StoreError(str(self.root), "a run is using it", "try again when that is done") from None
+                raise StoreError(
+                    str(self.root), "a run is using it", "try again when the run has ended"
+                ) from None
         with file:
             yield
 

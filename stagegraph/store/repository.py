@@ -1,7 +1,7 @@
-"""One repository of a registry, reached through skopeo: what is there, and putting it there.
+"""One repository of a registry, read and written by skopeo.
 
-``inspect`` and ``fetch`` answer whatever comes; for the others what is absent is None or nothing, and what
-fails is an error. When to ask, and what becomes of failures, is for ``registry``.
+``inspect`` and ``fetch`` return skopeo's result, whatever it is. The other methods raise errors. This module
+does not know when to use the registry and what to do after errors: ``registry`` does.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _LOCAL = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?/")
 
 
 def insecure(reference: str) -> bool:
-    """Whether plain HTTP is allowed, as the Docker engine does: on loopback only."""
+    """Return whether plain HTTP is allowed: on loopback only, as the Docker engine does."""
     return bool(_LOCAL.match(reference))
 
 
 class RemoteRepository:
-    """Calls of skopeo for a repository (``HOST/NAME``). Safe for threads.
+    """The repository ``HOST/NAME``. Safe for threads.
 
-    ``answered``: it has given a usable answer since this object was made.
+    ``answered``: the registry has given a usable answer since this object was made.
     """
 
     def __init__(
@@ -50,19 +50,20 @@ class RemoteRepository:
         self.answered = False
 
     def reference(self, tag: str) -> str:
+        """The reference of a tag of this repository."""
         return f"{self.repository}:{tag}"
 
-    # -- calls, and what they come to ------------------------------------------------------------
+    # -- calls with any result -------------------------------------------------------------------
 
     def inspect(self, reference: str) -> skopeo.SkopeoResult:
-        """What a reference names, as the registry has it: a manifest or an index."""
+        """Read the manifest or the index of a reference, byte for byte."""
         command = ["inspect", "--raw", *_tls("", reference), f"docker://{reference}"]
         answer = skopeo.run(command, env=self._environment, patient=lambda: self.answered)
         self.answered = self.answered or answer.kind in ("ok", "absent")
         return answer
 
     def fetch(self, reference: str, layout: LayoutStore) -> skopeo.SkopeoResult:
-        """Copy into a layout, an index with all it lists."""
+        """Copy an image into a layout, or an index with everything that it lists."""
         with staging_layout(layout) as staging:
             return self._copy(
                 f"docker://{reference}", f"oci:{relative_path(staging)}:it", _tls("src-", reference)
@@ -76,7 +77,7 @@ class RemoteRepository:
         return skopeo.run(command, env=self._environment, alive=self._alive, patient=lambda: self.answered)
 
     def _alive(self) -> bool:
-        """Whether the registry answers anything at all."""
+        """Return whether the registry answers any request."""
         if self._is_abandoned():
             return False
         reference = self.reference("none")
@@ -84,23 +85,25 @@ class RemoteRepository:
         return skopeo.run(command, env=self._environment).kind not in ("down", "silent")
 
     def error(self, answer: skopeo.SkopeoResult) -> StagegraphError:
-        """The error that an answer which is none comes to."""
+        """The error for a call that failed."""
         last = last_line(answer.message)
         if answer.kind == "login":
             hint = (
-                f"docker login {self.repository.partition('/')[0]}; with a login, see that the repository is "
-                f"there and open to it\n  it said: {last}"
+                f"docker login {self.repository.partition('/')[0]}; if you are logged in, check that the "
+                f"repository exists and that your login may use it\n  the registry said: {last}"
             )
-            return LoginError(self.repository, "the registry wants a login", hint)
+            return LoginError(self.repository, "the registry requires a login", hint)
         kind = RefusedError if answer.kind == "refused" else RegistryError
-        return kind(self.repository, "the registry does not answer as it should", f"it said: {last}")
+        silent = answer.kind in ("down", "silent")
+        what = "the registry does not answer" if silent else "unexpected response from the registry"
+        return kind(self.repository, what, f"skopeo said: {last}")
 
     # -- reading ---------------------------------------------------------------------------------
 
     def read_manifest(self, reference: str) -> bytes | None:
-        """What a name holds, a manifest or an index; None where it is not there.
+        """Read the manifest or the index of a reference; None where it is absent.
 
-        Raises ``RegistryError`` or ``LoginError`` where there is no answer.
+        Raises ``RegistryError`` or ``LoginError``.
         """
         answer = self.inspect(reference)
         if answer.kind not in ("ok", "absent"):
@@ -108,13 +111,16 @@ class RemoteRepository:
         return answer.output if answer.kind == "ok" else None
 
     def download(self, reference: str, layout: LayoutStore) -> None:
-        """Copy into a layout, an index with all it lists. Raises ``RegistryError`` or ``LoginError``."""
+        """Copy an image into a layout, or an index with everything that it lists.
+
+        Raises ``RegistryError`` or ``LoginError``.
+        """
         answer = self.fetch(reference, layout)
         if answer.kind != "ok":
             raise self.error(answer)
 
     def tags(self) -> list[str]:
-        """All tags of the repository; none where there is no such repository.
+        """All tags of the repository; none where the repository is absent.
 
         Raises ``RegistryError`` or ``LoginError``.
         """
@@ -129,10 +135,10 @@ class RemoteRepository:
     # -- writing ---------------------------------------------------------------------------------
 
     def set_tag(self, layout: LayoutStore, entry: Mapping[str, Any], reference: str) -> None:
-        """Give something of the layout a name that people use: it is moved to what has been seen to be there.
+        """Push an image or an index of the layout, and let the tag of ``reference`` name it.
 
-        Manifest and blobs go in under the digest and the manifest is read back; only then is the tag set, and
-        read back too. Raises ``RegistryError`` or ``LoginError``.
+        Pushes it by digest first and reads the manifest back. Then sets the tag, and reads that back, too. So
+        the tag never names something incomplete. Raises ``RegistryError`` or ``LoginError``.
         """
         digest = entry["digest"]
         by_digest = f"{reference.rpartition(':')[0]}@{digest}"
@@ -149,14 +155,14 @@ class RemoteRepository:
         there = self.read_manifest(reference)
         if there is None or sha256(there) != digest:
             what = f"was pushed as {digest}, but holds {sha256(there) if there else 'nothing'}"
-            raise RegistryError(reference, what, "does somebody else push there?")
+            raise RegistryError(reference, what, "does somebody else push to this tag?")
 
     def send(
         self, layout: LayoutStore, entry: Mapping[str, Any], reference: str, *, preserve: bool = True
     ) -> None:
-        """Copy from a layout, an index with all it lists. ``preserve``: or fail if its digest would change.
+        """Push an image of a layout, or an index with everything that it lists.
 
-        Raises ``RegistryError`` or ``LoginError``.
+        ``preserve``: fail if its digest would change. Raises ``RegistryError`` or ``LoginError``.
         """
         with shared_view(layout, [documents.named(entry, "it")]) as view:
             source = f"oci:{relative_path(view)}:it"
@@ -165,7 +171,7 @@ class RemoteRepository:
             raise self.error(answer)
 
     def delete(self, digest: str) -> None:
-        """Delete a manifest, and with it all of its tags. Raises ``RegistryError`` or ``LoginError``."""
+        """Delete a manifest with all of its tags. Raises ``RegistryError`` or ``LoginError``."""
         reference = f"{self.repository}@{digest}"
         answer = skopeo.run(["delete", *_tls("", reference), f"docker://{reference}"], env=self._environment)
         if answer.kind == "refused" and re.search(r"\b405\b|unsupported", answer.message):
@@ -174,7 +180,7 @@ class RemoteRepository:
         if answer.kind not in ("ok", "absent"):
             raise self.error(answer)
 
-    # -- skopeo itself ---------------------------------------------------------------------------
+    # -- skopeo ----------------------------------------------------------------------------------
 
     @cached_property
     def _environment(self) -> dict[str, str]:
@@ -182,7 +188,7 @@ class RemoteRepository:
 
 
 def keeps_types() -> bool:
-    """Whether this skopeo keeps ``artifactType`` in an index that it writes anew; before 1.15 it is lost."""
+    """Return whether skopeo keeps ``artifactType`` in an index that it rewrites: it does since 1.15."""
     done = run(["skopeo", "--version"], timeout=30)
     return tuple(map(int, re.findall(rb"\d+", done.stdout)[:2])) >= (1, 15)
 
@@ -192,6 +198,6 @@ def _tls(prefix: str, reference: str) -> list[str]:
 
 
 def last_line(message: str) -> str:
-    """The last line of what skopeo said, without its time and level."""
+    """The last line of skopeo's message, without time and level."""
     lines = message.strip().splitlines() or ["no answer"]
     return re.sub(r'^time=\S+ level=\w+ msg="(.*)"$', r"\1", lines[-1])

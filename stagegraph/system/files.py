@@ -41,7 +41,7 @@ def os_errors_on_read(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"
-        raise StoreError(str(path), what, "check whose it is, and its permissions") from error
+        raise StoreError(str(path), what, "check its owner and its permissions") from error
 
 
 def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedReader:

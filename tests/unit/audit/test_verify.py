@@ -123,7 +123,7 @@ def test_a_blob_that_is_gone(session: Workspace, which: str) -> None:
     if which == "manifest":  # as pruning leaves a record that explains the next build
         assert found.result == "unchecked" and found.notes == ("only its record is in cache/, no image",)
     else:
-        assert found.result == "bad" and found.notes == (f"blob {gone} is not there",)
+        assert found.result == "bad" and found.notes == (f"blob {gone} is missing",)
 
 
 def test_what_was_set_aside_stays_bad(session: Workspace) -> None:
@@ -150,7 +150,7 @@ def test_record_that_claims_other_files(session: Workspace) -> None:
     path = session.layout.root / "records" / made.key.removeprefix("sha256:")
     path.write_bytes(path.read_bytes().replace(made.files.encode(), sha("other").encode()))
     (found,) = verify.check(session, [LOW])
-    assert found.result == "bad" and "other files" in found.notes[0]
+    assert found.result == "bad" and "does not match the image" in found.notes[0]
 
 
 def test_scratch_leaves_nothing_and_marks_hold(session: Workspace) -> None:

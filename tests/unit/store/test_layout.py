@@ -311,7 +311,7 @@ def test_manifest_that_is_none(store: LayoutStore, manifest: object) -> None:
     record = Record(**{**image(store).__dict__, **blob(store, data)})
     (store.root.parent / "victim").write_text("victim")
     assert not images.is_intact(store.blobs, record)
-    with pytest.raises(StoreError, match="the image of blas:amd64 did not arrive whole"):
+    with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or corrupt"):
         store.commit(record)
     assert (store.root.parent / "victim").read_text() == "victim"
     assert not (store.root / "damaged").exists()
@@ -320,7 +320,7 @@ def test_manifest_that_is_none(store: LayoutStore, manifest: object) -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"3", b"\xff", b"[" * 100_000])
 def test_json_that_is_no_object(store: LayoutStore, data: bytes) -> None:
     digest = blob(store, data)["digest"]
-    with pytest.raises(StoreError, match="run again; it will be fetched or rebuilt"):
+    with pytest.raises(StoreError, match="run again: the image is then fetched or rebuilt"):
         store.blobs.json(digest)
 
 
@@ -334,7 +334,7 @@ def test_a_record_that_says_something_else_of_its_image(store: LayoutStore) -> N
 def test_put_refuses_what_is_not_whole(store: LayoutStore) -> None:
     record = image(store)
     store.blobs.path(parts(store, record)[3]).unlink()
-    with pytest.raises(StoreError, match="the image of blas:amd64 did not arrive whole"):
+    with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or corrupt"):
         store.commit(record)
     assert store.read(record.key) is None
 
