@@ -12,7 +12,7 @@ from ..dockerfile.variables import Scope, expand
 from ..errors import DockerfileError, LoginError, RegistryError, ResolveError, StagegraphError
 from ..oci.digest import Digest, sha256
 from ..oci.platform import OciPlatform, as_indexed
-from ..oci.reference import ResolvedReference, split
+from ..oci.reference import ResolvedReference, host, split
 from ..system.messages import UNAUTHORIZED
 from ..system.processes import run
 
@@ -48,12 +48,10 @@ def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedRefer
 
 def _error(reference: str, message: str) -> StagegraphError:
     if re.search(UNAUTHORIZED, message, re.IGNORECASE) and "not found" not in message:
-        first, slash, _ = reference.partition("/")
-        host = first if slash and (set(".:") & set(first) or first == "localhost") else ""  # else Docker Hub
         return LoginError(
             reference,
             "the registry wants a login, or has no such image",
-            f"docker login {host}\n  it said: {message}",
+            f"docker login {host(reference)}\n  it said: {message}",
         )
     if not re.search(r"not found|manifest unknown", message):
         return ResolveError(

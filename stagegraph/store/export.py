@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from ..oci import documents
 from ..oci.digest import Digest, encoded
+from ..oci.reference import full
 from . import images
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[b
         **record.descriptor,
         "annotations": {
             # the full name, as containerd's importer wants it
-            "io.containerd.image.name": _full(reference),
+            "io.containerd.image.name": full(reference),
             documents.REF_NAME: reference.rpartition(":")[2],
         },
     }
@@ -69,11 +70,3 @@ def _header(name: str, size: int) -> bytes:
 
 def _padded(data: bytes) -> bytes:
     return data + b"\0" * (-len(data) % tarfile.BLOCKSIZE)
-
-
-def _full(reference: str) -> str:
-    """``name:tag`` with the registry and namespace that Docker supplies for short names."""
-    head, slash, _ = reference.partition("/")
-    if slash and ("." in head or ":" in head or head == "localhost"):
-        return reference
-    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"

@@ -28,6 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
+from ..oci.reference import split
 from ..system.messages import UNAUTHORIZED
 from ..system.processes import environment, managed_process
 
@@ -93,9 +94,9 @@ _SLEEPS = re.compile(rb"Too many requests to .*: sleeping for (\d+)")
 
 def kind_of(message: str, reference: str = "") -> Kind:
     """Classify skopeo's message about a failure. The message quotes ``reference``, that of the call."""
-    host, _, path = reference.partition("/")
-    name, _, tag = path.partition("@") if "@" in path else path.partition(":")
-    for part in filter(None, (reference, f"{host}/{name}", name, tag, host)):
+    repository, tag, digest = split(reference)
+    host, _, path = repository.partition("/")
+    for part in filter(None, (reference, repository, path, tag, digest, host)):
         message = re.sub(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", "", message)
     for pattern, kind in _KINDS:
         if re.search(pattern, message, re.IGNORECASE):
