@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[bytes]:
     """Yield the image as the tar of an OCI layout, in parts."""
-    manifest = layout.blobs.json(record.digest)
     entry = {
         **record.descriptor,
         "annotations": {
@@ -36,14 +35,7 @@ def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[b
     for name, data in small.items():
         yield _header(name, len(data))
         yield _padded(data)
-    digests = dict.fromkeys(
-        [
-            record.digest,
-            manifest["config"]["digest"],
-            *(item["digest"] for item in (manifest["layers"] or ())),
-        ]
-    )
-    for digest in digests:
+    for digest in dict.fromkeys(blob.digest for blob in images.image_blobs(layout.blobs, record)):
         with layout.blobs.open(digest) as file:
             size = os.fstat(file.fileno()).st_size
             yield _header(f"blobs/sha256/{encoded(digest)}", size)
