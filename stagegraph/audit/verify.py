@@ -14,6 +14,8 @@ from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
 from ..oci.digest import NO_DIGEST, Digest
+from ..store import images
+from ..store.views import overlay
 from ..system.text import printable
 
 if TYPE_CHECKING:
@@ -53,14 +55,14 @@ def check(session: Workspace, goals: list[Node]) -> Iterator[Finding]:
             yield Finding(node, key, "unchecked", ("no record of it in cache/",))
             continue
         there = session.layout.read(key)
-        if there is not None and session.layout.lacks(there.digest):  # pruning leaves records
+        if there is not None and session.layout.blobs.is_missing(there.digest):  # pruning leaves records
             yield Finding(node, key, "unchecked", ("only its record is in cache/, no image",), there.digest)
             continue
         notes: list[str] = []
         for known in (key, _content_key(session, node, records)):
             record = session.layout.read(known) if known else None
             if record is not None:
-                notes += session.layout.faults(record, blobs)
+                notes += images.verify(session.layout.blobs, record, blobs)
                 if known == key:
                     records[node] = record
             elif known and session.layout.has_record(known):
@@ -109,7 +111,7 @@ def again(session: Workspace, node: Node, record: Record, parents: dict[Node, Re
     """Build one node on these parents, without the builder's cache, and compare it with its record."""
     session.report.start(node, record.seconds)
     logs = session.layout.folder.below("logs", "verify")
-    with session.layout.scratch([record, *parents.values()]) as scratch:
+    with overlay(session.layout, [record, *parents.values()]) as scratch:
         try:
             result = session.builder_into(scratch, logs).build(session.graph.spec(node), parents, afresh=True)
         except BuildError as error:

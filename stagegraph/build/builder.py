@@ -39,8 +39,9 @@ from ..oci.digest import Digest
 from ..oci.platform import NO_PLATFORM, index_entry
 from ..oci.reference import split
 from ..store import record as records
-from ..system.files import near, writing
-from ..system.processes import environment, lines, popen, run
+from ..store.views import shared_view
+from ..system.files import os_errors_on_write, relative_path
+from ..system.processes import environment, managed_process, read_lines, run
 from .deadline import time_limit
 from .failure import explain, too_late
 from .log import Log
@@ -120,9 +121,9 @@ class NodeBuilder:
         place = self.builders.choose(spec)
         name = f"{spec.history_name.replace(':', '--')}.log"
         with (
-            self.layout.view() as view,
+            shared_view(self.layout) as view,
             Log(self.logs.path / name, self.logs.create(name)) as log,
-            writing(view),
+            os_errors_on_write(view),
             tempfile.TemporaryFile(dir=view) as tar,
         ):
             if spec.bootstrap is not None:
@@ -148,9 +149,9 @@ class NodeBuilder:
                 self.builders.forget()
                 raise
             digest = _digest(metadata)
-        manifest = self.layout.json(digest)
-        files, image = records.content_digests(self.layout.json(manifest["config"]["digest"]))
-        size = self.layout.size(digest)
+        manifest = self.layout.blobs.json(digest)
+        files, image = records.content_digests(self.layout.blobs.json(manifest["config"]["digest"]))
+        size = self.layout.blobs.size(digest)
         # where no stamp of the archive counts, packages are the parent's
         versions = dpkg.installed(self.layout, manifest) if spec.archive else ()
         who = self.builders.version(place)
@@ -231,7 +232,7 @@ class NodeBuilder:
             # one name for several platforms is an index, of which BuildKit takes the one that FROM asks for
             single = list(by_platform) == [own]
             digest = by_platform[own].digest if single else self._index(by_platform)
-            contexts[name] = f"oci-layout://{near(self.layout.root)}@{digest}"
+            contexts[name] = f"oci-layout://{relative_path(self.layout.root)}@{digest}"
         references: dict[str, set[Digest]] = {}
         for image in spec.images:
             references.setdefault(image.edge.name, set()).add(image.digest)
@@ -279,7 +280,7 @@ class NodeBuilder:
             for docker, record in sorted(by_platform.items())
         ]
         data = json.dumps(documents.index(manifests), sort_keys=True).encode()
-        return self.layout.add_blob(data)[0]
+        return self.layout.blobs.add(data)[0]
 
     def _secret(self, name: str, node: Node) -> list[str]:
         """The secret as declared; ``ca`` is the machine's own certificate bundle unless declared."""
@@ -310,10 +311,10 @@ class NodeBuilder:
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with (
-            popen(command, **pipes, env=environment()) as process,
+            managed_process(command, **pipes, env=environment()) as process,
             time_limit(process, spec.recipe.timeout) as late,
         ):
-            for line in lines(process, late.is_over):
+            for line in read_lines(process, late.is_over):
                 log.file.write(tracker.feed(line))
             log.file.write(tracker.end())
             status = process.wait()

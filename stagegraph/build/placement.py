@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..keys.spec import NodeSpec
-    from ..oci.platform import OciPlatform
     from ..project.model import Node
 
 #: Seconds. buildx itself waits 20 for an address that does not answer; a pod may have to be pulled first.

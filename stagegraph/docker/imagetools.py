@@ -12,7 +12,8 @@ from ..dockerfile.variables import Scope, expand
 from ..errors import DockerfileError, LoginError, RegistryError, ResolveError, StagegraphError
 from ..oci.digest import Digest, sha256
 from ..oci.platform import OciPlatform, as_indexed
-from ..oci.reference import ResolvedReference, split
+from ..oci.reference import ResolvedReference, host, split
+from ..system.messages import UNAUTHORIZED
 from ..system.processes import run
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ _TIMEOUT = 60
 
 #: Questions at once, of an index for many platforms.
 _AT_ONCE = 8
-
-_LOGIN = re.compile(r"401 Unauthorized|unauthorized|authentication required|no basic auth", re.IGNORECASE)
 
 
 def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
@@ -48,13 +47,11 @@ def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedRefer
 
 
 def _error(reference: str, message: str) -> StagegraphError:
-    if _LOGIN.search(message) and "not found" not in message:
-        first, slash, _ = reference.partition("/")
-        host = first if slash and (set(".:") & set(first) or first == "localhost") else ""  # else Docker Hub
+    if re.search(UNAUTHORIZED, message, re.IGNORECASE) and "not found" not in message:
         return LoginError(
             reference,
             "the registry wants a login, or has no such image",
-            f"docker login {host}\n  it said: {message}",
+            f"docker login {host(reference)}\n  it said: {message}",
         )
     if not re.search(r"not found|manifest unknown", message):
         return ResolveError(

@@ -17,7 +17,7 @@ _PREFIX = "sha256:"
 
 
 def is_key(text: object) -> TypeGuard[Key]:
-    """Whether ``text`` has the form of a key."""
+    """Return whether ``text`` has the form of a key."""
     return is_digest(text)
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from ..errors import StoreError
 from ..keys.key import from_digits, is_key
 from ..oci.digest import Digest, encoded, from_encoded
+from ..store import images
 from ..store.record import Record
-from ..system.files import reading, writing
+from ..system.files import os_errors_on_read, os_errors_on_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +49,7 @@ def select(layout: LayoutStore, keys: Iterable[Key], unkeyed: Iterable[str] = ()
 
     ``unkeyed`` are nodes (``STAGE:PLATFORM``) whose keys cannot be known now: all there is of them stays.
     """
-    with reading(layout.root):
+    with os_errors_on_read(layout.root):
         return _select(layout, set(keys), set(unkeyed))
 
 
@@ -59,7 +60,7 @@ def _select(layout: LayoutStore, wanted: set[Key], unkeyed: set[str]) -> Selecti
     for record in records:
         with contextlib.suppress(StoreError):  # one whose manifest is bad has nothing to keep
             if record.digest in digests:
-                blobs.update(layout.blobs_of(record))
+                blobs.update(blob.digest for blob in images.image_blobs(layout.blobs, record))
                 kept.append(record)
     newest, whole = layout.newest(), {record.digest for record in kept}
     noted = [record for record in records if record.key in newest and record.digest not in whole]
@@ -68,17 +69,21 @@ def _select(layout: LayoutStore, wanted: set[Key], unkeyed: set[str]) -> Selecti
     # of a key that is no more; other locks have names that are no digests
     locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
     doomed += [(layout.locks.folder, name) for name in locks if from_digits(name) not in names]
-    doomed += [(layout.blobs, name) for name in layout.blobs.entries() if from_encoded(name) not in blobs]
+    doomed += [
+        (layout.blobs.folder, name)
+        for name in layout.blobs.folder.entries()
+        if from_encoded(name) not in blobs
+    ]
     doomed += [(layout.folder, name) for name in _FOLDERS if layout.folder.status(name) is not None]
-    kept_bytes = sum(layout.blobs.size(encoded(digest)) for digest in blobs)
+    kept_bytes = sum(layout.blobs.folder.size(encoded(digest)) for digest in blobs)
     freed_bytes = sum(folder.size(name) for folder, name in doomed)
     return Selection(tuple(kept), tuple(noted), tuple(doomed), kept_bytes, freed_bytes)
 
 
 def remove(layout: LayoutStore, selection: Selection) -> None:
-    """Remove what is doomed. To be called while nobody else uses the store: ``layout.locks.alone()``."""
+    """Remove what is doomed. To be called while nobody else uses the store: ``layout.locks.exclusive()``."""
     # records first: one without its blobs is no harm, but one is not to be believed that had them just now
     for folder, name in selection.doomed:
-        with writing(folder.path / name):
+        with os_errors_on_write(folder.path / name):
             folder.remove(name)
     layout.rebuild_index()

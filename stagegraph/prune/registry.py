@@ -21,15 +21,15 @@ from ..keys.key import Key, from_digits
 from ..oci.digest import Digest, sha256
 from ..project import loader
 from ..store import record as records
-from ..store.registry import LOOKUPS
-from ..system.processes import run
-from ..system.workers import Workers
+from ..store.lookups import LOOKUPS
+from ..system.git import git
+from ..system.workers import DaemonPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..store.record import Record
-    from ..store.repository import Remote
+    from ..store.repository import RemoteRepository
 
 _REFS = ("refs/heads", "refs/remotes", "refs/tags")
 
@@ -74,7 +74,11 @@ def choose(survey: Survey, keys: set[Key], since: datetime.datetime) -> Choice:
     images = {tag.record.digest for tag in tags if tag.record.key in keys}
     needed = tuple(tag for tag in tags if tag.record.digest in images)
     rest = [tag for tag in tags if tag.record.digest not in images]
-    young = {tag.record.digest for tag in rest if not (tag.record.dated and tag.record.dated < since)}
+    young = {
+        tag.record.digest
+        for tag in rest
+        if not (tag.record.recorded_or_created and tag.record.recorded_or_created < since)
+    }
     recent = tuple(tag for tag in rest if tag.record.digest in young)
     # what goes is a manifest, with all tags that it has
     held = {tag.digest for tag in (*needed, *recent)} | survey.others
@@ -82,10 +86,12 @@ def choose(survey: Survey, keys: set[Key], since: datetime.datetime) -> Choice:
     return Choice(needed, recent, doomed)
 
 
-def survey(remote: Remote) -> Survey:
+def survey(remote: RemoteRepository) -> Survey:
     """What the tags of a registry hold. Raises ``RegistryError`` or ``LoginError``."""
-    workers = Workers(LOOKUPS)
-    held = {tag: workers.submit(partial(remote.raw, remote.reference(tag))) for tag in remote.tags()}
+    workers = DaemonPool(LOOKUPS)
+    held = {
+        tag: workers.submit(partial(remote.read_manifest, remote.reference(tag))) for tag in remote.tags()
+    }
     found, others = list[Tag](), set[Digest]()
     for name, future in held.items():
         if (data := future.result()) is None:
@@ -148,13 +154,13 @@ def _keys_in(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "project")
         # as a checkout, into an index of its own: an archive leaves out what .gitattributes says
-        index = ["env", f"GIT_INDEX_FILE={temporary}/index"]
+        index = Path(temporary, "index")
         tree = f"{commit}:{inside.as_posix() if inside.parts else ''}"
         if any(line.startswith(b"160000 ") for line in _git(top, "ls-tree", "-r", tree).splitlines()):
             what = "it has submodules, whose files may be part of keys and are not in its tree"
             raise ProjectError(commit[:12], what, "name revisions without them: --revisions")
-        _git(top, "read-tree", tree, before=index)
-        _git(top, "checkout-index", "--all", f"--prefix={folder}/", before=index)
+        _git(top, "read-tree", tree, index=index)
+        _git(top, "checkout-index", "--all", f"--prefix={folder}/", index=index)
         try:
             said = _keys(Workspace.open(folder, {**settings, "locked": "1"}), commit, warn)
             return said | declared(folder)
@@ -181,9 +187,10 @@ def _keys(session: Workspace, commit: str, warn: Callable[[str], None]) -> set[K
     return found
 
 
-def _git(root: Path, *words: str, before: Iterable[str] = ()) -> bytes:
-    done = run([*before, "git", "-C", str(root), *words])
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip() or f"git {' '.join(words)} failed"
-        raise ProjectError("git", said, "which revisions are kept is read from the project's repository")
-    return done.stdout
+def _git(root: Path, *arguments: str, index: Path | None = None) -> bytes:
+    """The output of git. Raises ``ProjectError``."""
+    result = git(root, *arguments, index=index)
+    if result.error:
+        hint = "which revisions are kept is read from the project's repository"
+        raise ProjectError("git", result.error, hint)
+    return result.output

@@ -23,7 +23,8 @@ from ..oci.digest import Digest, is_digest, sha256
 from ..oci.documents import EMPTY, INDEX, MANIFEST, canonical
 from ..project.model import Node
 from ..store.repository import keeps_types
-from ..system.processes import run
+from ..store.views import overlay
+from ..system.git import GitResult, git
 from . import provenance, sbom
 
 if TYPE_CHECKING:
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
     from ..project.model import Project
     from ..store.layout import LayoutStore
     from ..store.record import Record
-    from ..store.repository import Remote
+    from ..store.repository import RemoteRepository
     from .provenance import Revision
 
 #: Names of annotations (image-spec, "Pre-Defined Annotation Keys").
 _OCI = "org.opencontainers.image."
+
+#: Seconds that one call of git may take.
+_GIT_TIMEOUT = 30
 
 #: Tells our own entries of a list of referrers from those that others added, such as signatures.
 _OURS, _COMMIT = "stagegraph.statement", "stagegraph.commit"
@@ -80,14 +84,19 @@ class Pushed:
 
 def revision(project: Project, warn: Callable[[str], None]) -> Revision:
     """Where the project's files come from, as git knows; a commit with changes on it ends in ``-dirty``."""
-    commit, trouble = _git(project, "rev-parse", "HEAD")
-    if not commit:
-        warn(f"no revision is said of the images: {trouble or 'git knows none'}")
+    try:
+        head = git(project.root, "rev-parse", "HEAD", timeout=_GIT_TIMEOUT)
+    except ToolError as error:
+        head = GitResult(b"", str(error))
+    if head.error or not (commit := head.text):
+        trouble = head.error.partition("\n")[0] or "git knows none"
+        warn(f"no revision is said of the images: {trouble}")
         return provenance.Revision("", "")
-    if _git(project, "status", "--porcelain")[0]:
+    if git(project.root, "status", "--porcelain", timeout=_GIT_TIMEOUT).text:
         commit += "-dirty"
         warn("the project has changes that are not committed")
-    return provenance.Revision(uri(_git(project, "config", "--get", "remote.origin.url")[0]), commit)
+    remote = git(project.root, "config", "--get", "remote.origin.url", timeout=_GIT_TIMEOUT)
+    return provenance.Revision(uri(remote.text), commit)
 
 
 def uri(remote: str) -> str:
@@ -96,20 +105,6 @@ def uri(remote: str) -> str:
         return "" if remote.startswith("file:") else re.sub(r"^(\w+://)[^/@]*@", r"\1", remote)
     short = re.fullmatch(r"(?:[\w.-]+@)?([\w.-]+):(?!/)(.+)", remote)  # as for scp
     return f"ssh://{short[1]}/{short[2]}" if short else ""
-
-
-def _git(project: Project, *words: str) -> tuple[str, str]:
-    """What git prints, and what it says where it fails."""
-    try:
-        done = run(["git", "-C", str(project.root), *words], timeout=30)
-    except ToolError as error:
-        return "", str(error)
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    return (
-        (done.stdout.decode(errors="replace").strip(), "")
-        if done.returncode == 0
-        else ("", " ".join(said[:1]))
-    )
 
 
 def prepare(session: Workspace, image: str, origin: Revision, version: str) -> Publication:
@@ -131,7 +126,7 @@ def prepare(session: Workspace, image: str, origin: Revision, version: str) -> P
         record = session.layout.find(session.graph.key(node))
         listed = platform in first.values()
         if record is None or (test and not session.nodes.test_passed(test)):
-            if session.registry and (trouble := session.registry.trouble):
+            if session.registry and (trouble := session.registry.availability.read_error):
                 raise trouble  # it may have what is missing here
             why = "is not in cache/" if record is None else "has not passed its test"
             if listed:
@@ -163,7 +158,7 @@ class Publisher:
     """Pushes publications to a registry. Without one, or with ``dry``, it tells what it would push."""
 
     def __init__(
-        self, session: Workspace, registry: Remote | None, origin: Revision, *, dry: bool = False
+        self, session: Workspace, registry: RemoteRepository | None, origin: Revision, *, dry: bool = False
     ) -> None:
         self.session, self.registry, self.origin, self.dry = session, registry, origin, dry
         self.repository = session.project.settings.repo
@@ -174,7 +169,7 @@ class Publisher:
         Raises ``RegistryError`` or ``LoginError``; what was pushed until then is whole, and the index is the
         old one. Raises ``StoreError`` for an image that is damaged.
         """
-        with self.session.layout.scratch(member.record for member in publication.members) as layout:
+        with overlay(self.session.layout, (member.record for member in publication.members)) as layout:
             for member in publication.members:
                 yield self._put(layout, member.record.descriptor, member.tag)
                 yield self._put_statements(layout, member)
@@ -203,27 +198,27 @@ class Publisher:
         if self.registry is None:
             return Pushed(f"{self.repository}:{tag}", digest, "new", details)
         reference = self.registry.reference(tag)
-        there = self.registry.raw(reference)
+        there = self.registry.read_manifest(reference)
         if listed and not keeps_types():
             listed = dict.fromkeys(listed, "")
         state = "same" if _means(there, digest, listed) else "new" if there is None else "moved"
         if state != "same" and not self.dry:
             if listed is None:
-                self.registry.name(layout, entry, reference)
+                self.registry.set_tag(layout, entry, reference)
             else:
                 self._put_list(self.registry, layout, entry, reference, listed)
         return Pushed(reference, digest, state, details)
 
     def _put_list(
         self,
-        registry: Remote,
+        registry: RemoteRepository,
         layout: LayoutStore,
         entry: Mapping[str, Any],
         reference: str,
         listed: Mapping[Digest, str],
     ) -> None:
         registry.send(layout, entry, reference, preserve=False)
-        if not _means(registry.raw(reference), entry["digest"], listed):
+        if not _means(registry.read_manifest(reference), entry["digest"], listed):
             what = "names something else than was pushed"
             raise RegistryError(reference, what, "does somebody else push there?")
 
@@ -232,7 +227,7 @@ class Publisher:
         for platform, why in publication.absent:
             if self.registry:
                 reference = self.registry.reference(f"{publication.tag}-{platform}")
-                if (there := self.registry.raw(reference)) is not None:
+                if (there := self.registry.read_manifest(reference)) is not None:
                     yield Pushed(
                         reference, sha256(there), "kept", (f"of an earlier publication; {platform} {why}",)
                     )
@@ -244,7 +239,7 @@ class Publisher:
         would show every later word beside the first. But a commit is better than none, or than changed files.
         """
         record, pinned = member.record, sources(self.session, member.node)
-        held = inventory.read(layout, layout.json(record.digest))
+        held = inventory.read(layout, layout.blobs.json(record.digest))
         bill = sbom.bill_of_materials(record, self.repository, held, pinned)
         below = dependencies(self.session, member, pinned)
         made = provenance.provenance(
@@ -280,7 +275,10 @@ class Publisher:
 
         What others have attached, such as signatures, is kept. An entry whose manifest is gone is not.
         """
-        if self.registry is None or (data := self.registry.raw(self.registry.reference(tag))) is None:
+        if (
+            self.registry is None
+            or (data := self.registry.read_manifest(self.registry.reference(tag))) is None
+        ):
             return []
         try:
             found = [item for item in json.loads(data)["manifests"] if is_digest(item["digest"])]
@@ -289,7 +287,7 @@ class Publisher:
         kept = []
         for item in found:
             reference = f"{self.registry.repository}@{item['digest']}"
-            if self.registry.raw(reference) is not None:
+            if self.registry.read_manifest(reference) is not None:
                 self.registry.download(reference, layout)
                 kept.append(item)
         return kept
@@ -321,7 +319,7 @@ def _means(there: bytes | None, digest: Digest, listed: Mapping[Digest, str] | N
 
 def _index(layout: LayoutStore, publication: Publication) -> bytes:
     listed = [member.record for member in publication.members if member.listed]
-    manifests = [record.entry(layout.json(record.digest)) for record in listed]
+    manifests = [record.entry(layout.blobs.json(record.digest)) for record in listed]
     return canonical(documents.index(manifests, publication.annotations))
 
 
@@ -343,7 +341,7 @@ def dependencies(session: Workspace, member: Member, pinned: list[inventory.Sour
 
     The record knows what its image was made from; of one that was written before records did, the graph does.
     """
-    below = dict(word.split("=", 1) for word in member.record.below)
+    below = dict(word.split("=", 1) for word in member.record.materials)
     found = []
     for node in session.graph.order([member.node]):
         if node != member.node and str(node) not in below:
@@ -361,5 +359,5 @@ def dependencies(session: Workspace, member: Member, pinned: list[inventory.Sour
 
 def _stored(layout: LayoutStore, media_type: str, data: bytes) -> dict[str, Any]:
     """Put a small document into the layout; its descriptor."""
-    digest, size = layout.add_blob(data)
+    digest, size = layout.blobs.add(data)
     return documents.descriptor(media_type, digest, size)

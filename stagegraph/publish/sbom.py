@@ -79,7 +79,7 @@ def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterab
     tools = ToolRepository(components=[tool])
     bom = Bom(
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, record.digest),
-        metadata=BomMetaData(component=image, timestamp=record.made or NEVER, tools=tools),
+        metadata=BomMetaData(component=image, timestamp=record.image_created or NEVER, tools=tools),
         components=components,
     )
     bom.register_dependency(image, components)

@@ -50,7 +50,7 @@ def test_an_image_depends_on_what_read_its_dockerfile(tmp_path: Path) -> None:
     registry = Registry({"docker/dockerfile:1": resolved("front end"), "debian:12": resolved("debian")})
     nodes = graph(stages(tmp_path, {"a": text}), registry)
     session: Any = SimpleNamespace(graph=nodes)
-    member: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(below=()))
+    member: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(materials=()))
     found = publisher.dependencies(session, member, [])
     digests = {item["name"]: item["digest"]["sha256"] for item in found}
     assert digests == {
