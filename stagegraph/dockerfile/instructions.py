@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DockerfileError, nearest
+from . import directives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,17 +26,6 @@ KNOWN = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
     "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 )  # fmt: skip
-
-_DIRECTIVE = re.compile(r"#[ \t\f\r]*([a-zA-Z][a-zA-Z0-9]*)[ \t\f\r]*=[ \t\f\r]*(.+?)[ \t\f\r]*$")
-
-_ARG_TRIGGER = re.compile(r"\s*ONBUILD\s+ARG\s", re.IGNORECASE)
-
-_HTTP = re.compile(r"https?://")
-
-# BuildKit's gitutil.ParseGitRef; a plain github.com/... is a path of the context to ADD
-_GIT = re.compile(r"git://|ssh://|[\w.-]+@[\w.-]+:|https?://[^#?]*\.git([#?]|$)")
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _SAID_BEFORE = re.compile(r"Dockerfile parse error( on line \d+)?: ")
 
@@ -60,11 +50,12 @@ _MOUNT_KEYS = {"src": "source", "dst": "target", "destination": "target"}
 
 
 class Instruction(NamedTuple):
-    """One instruction as BuildKit parses it. ``line`` is 1-based and for people only.
+    """One instruction as BuildKit parses it.
 
-    ``canonical`` is what counts of it as it is written; ``placed`` the same where it names images or parts,
-    with their places in place of the names, else (). ``original`` is its logical line, without comments and
-    continuations.
+    ``canonical`` is the part of it that counts, as it is written. ``placed`` is the same with places instead
+    of the names of images and build stages; () where there are no such names. ``original`` is its logical
+    line, without comments and continuations. ``file`` (the Dockerfile's path) and ``line`` (from 1) are for
+    messages only.
     """
 
     line: int
@@ -75,12 +66,17 @@ class Instruction(NamedTuple):
     original: str
     has_heredoc: bool
     placed: tuple[object, ...] = ()
+    file: str = ""
 
     def flag(self, name: str) -> str | None:
         """The value of ``--name=value``; the last counts; None where it is not given."""
         prefix = f"--{name}="
         found = [flag.removeprefix(prefix) for flag in self.flags if flag.startswith(prefix)]
         return found[-1] if found else None
+
+    def error(self, what: str, hint: str = "") -> DockerfileError:
+        """Return an error that names the file and line of this instruction."""
+        return DockerfileError(f"{self.file}:{self.line}", what, hint)
 
     @property
     def logical_line(self) -> str:
@@ -141,14 +137,14 @@ def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, s
     if "\0" in text:  # no program and no file can have one in its name or its words
         raise DockerfileError(f"{name}:{text[: text.index(chr(0))].count(chr(10)) + 1}", "has a zero byte")
     try:
-        instructions = tuple(_instructions(text))
+        instructions = tuple(i._replace(file=name) for i in _instructions(text))
     except DockerfileSyntaxError as error:
         raise _syntax_error(error, name) from None
     except RecursionError:  # of Python's JSON parser
         raise DockerfileError(name, "does not parse: JSON is nested too deeply") from None
     if not instructions:
         raise DockerfileError(name, "does not parse: file with no instructions", _REFERENCE)
-    return instructions, _directives(text, name)
+    return instructions, directives.read(text, name)
 
 
 def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
@@ -160,30 +156,6 @@ def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
             return DockerfileError(where, "nothing follows a line that is continued")
         return DockerfileError(where, f"unknown instruction {cmd}", nearest(cmd, KNOWN))
     return DockerfileError(where, f"does not parse: {what}", _REFERENCE)
-
-
-def declared_args(instructions: Iterable[Instruction], name: str) -> set[str] | None:
-    """Names of arguments that ARG declares, here or in a trigger; None where one is made of other values."""
-    own = [triggered(i, name) if _ARG_TRIGGER.match(i.logical_line) else i for i in instructions]
-    names = {word.partition("=")[0] for i in own if i.cmd == "ARG" for word in i.value}
-    return None if any(set(name) & set("$\\\"'") for name in names) else names
-
-
-def triggered(instruction: Instruction, name: str) -> Instruction:
-    """What an ONBUILD makes of its child: the instruction behind it, at the line of the ONBUILD.
-
-    As BuildKit keeps and reads it (``parseOnBuild``): the logical line, then the contents of inline files.
-    """
-    text = re.sub(r"^\s*ONBUILD\s*", "", instruction.logical_line, flags=re.IGNORECASE)
-    text += "".join(f"\n{content}{word}" for word, _, content in instruction.heredocs)
-    where = f"{name}:{instruction.line}"
-    try:
-        (trigger,) = parse(text, name)[0]
-    except ValueError:
-        raise DockerfileError(where, "ONBUILD takes one instruction") from None
-    except DockerfileError as error:
-        raise DockerfileError(where, f"ONBUILD: {error.what}", error.hint) from None
-    return trigger._replace(line=instruction.line)
 
 
 def _instructions(text: str) -> Iterator[Instruction]:
@@ -288,50 +260,6 @@ def _check_array(parsed: DockerfileInstruction) -> None:
     raise DockerfileSyntaxError(what, parsed.start_line)
 
 
-def _directives(text: str, name: str) -> dict[str, str]:
-    """The parser directives ``syntax`` and ``escape``.
-
-    BuildKit searches twice (frontend/dockerfile/parser/directives.go). Its parser takes ``escape`` from the
-    comments that begin the file; whatever is no directive that it knows ends them, a ``#!`` line included.
-    Its search for ``syntax`` passes over a ``#!`` line first.
-    """
-    lines = text.removeprefix("\ufeff").split("\n")
-    own = list(_leading(line.lstrip() for line in lines))
-    names = [key for key, _ in own]
-    if "escape" in names and "check" in names[: names.index("escape")]:
-        what = "# escape= behind # check= is a directive for some versions of BuildKit, a comment for others"
-        raise DockerfileError(f"{name}:1", what, "write # escape= first")
-    others = _leading(lines[1:] if lines[0].startswith("#!") else lines)
-    return {
-        **{key: value for key, value in others if key == "syntax"},
-        **{key: value for key, value in own if key == "escape"},
-    }
-
-
-def _leading(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        match = _DIRECTIVE.match(line.rstrip("\r"))
-        if not match or match[1].lower() not in ("syntax", "escape", "check"):
-            return
-        yield match[1].lower(), match[2]
-
-
-def without_syntax(text: str) -> str:
-    """The text without its directive ``syntax``; instructions keep the numbers of their lines.
-
-    An empty comment stands behind the other directives instead: a comment before them would end them
-    (BuildKit, frontend/dockerfile/parser/directives.go).
-    """
-    lines = text.removeprefix("\ufeff").split("\n")
-    first = end = int(lines[0].startswith("#!"))
-    while end < len(lines) and _DIRECTIVE.match(lines[end]):
-        end += 1
-    others = [line for line in lines[first:end] if not re.match(r"\s*#\s*syntax\s*=", line, re.IGNORECASE)]
-    if len(others) == end - first:
-        return text
-    return "\n".join([*lines[:first], *others, *["#"] * (end - first - len(others)), *lines[end:]])
-
-
 def mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
     """The fields of each ``RUN --mount``."""
     for flag in instruction.flags if instruction.cmd == "RUN" else ():
@@ -349,13 +277,10 @@ def mount_fields(text: str) -> dict[str, str]:
     return fields
 
 
-def is_remote(source: str) -> bool:
-    """Whether ``ADD`` fetches this instead of looking it up in the context."""
-    return bool(_HTTP.match(source) or _GIT.match(source))
-
-
-def pinned(source: str, checksum: str) -> bool:
-    """Whether what ``ADD`` fetches is fixed by a checksum or, for git, a commit."""
-    if checksum:
-        return True
-    return bool(_GIT.match(source) and _COMMIT.fullmatch(source.partition("#")[2].partition(":")[0]))
+def from_names(instruction: Instruction) -> Iterator[str]:
+    """The names in ``--from`` of COPY and ADD, and in ``from`` of the mounts of a RUN."""
+    if instruction.cmd in ("COPY", "ADD") and (name := instruction.flag("from")):
+        yield name
+    for mount in mounts(instruction):
+        if name := mount.get("from"):
+            yield name

@@ -55,7 +55,7 @@ class Step:
 
 def produced(parent: Parent, record: Record) -> str:
     """What an edge can see of a parent: all of it for ``FROM``, its files for ``COPY --from``."""
-    return record.image if parent.edge.whole else record.files
+    return record.image if parent.edge.is_from else record.files
 
 
 def content_key(graph: Graph, node: Node, records: Callable[[Node], Record]) -> tuple[str, list[keys.Input]]:

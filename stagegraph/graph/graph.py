@@ -14,9 +14,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ..context.selection import Selection, ignore_file
-from ..dockerfile.analysis import analyse, triggers
+from ..dockerfile.analysis import BuildOptions, analyse
+from ..dockerfile.arguments import declared_args
 from ..dockerfile.dependencies import DockerfileAnalysis, Edge
-from ..dockerfile.instructions import declared_args, parse
+from ..dockerfile.instructions import parse
+from ..dockerfile.triggers import triggers
 from ..errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, StagegraphError, nearest
 from ..keys import inputs as key
 from ..keys.spec import ExternalImage, Frontend, NodeSpec, Parent
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 def _edge_name(edge: Edge, name: str) -> str:
     """How an edge is written in a key: ``name``, the platform if it is another, and what of it counts."""
     platform = f" {edge.platform}" if edge.platform else ""
-    return f"{name}{platform}{'' if edge.whole else ' files'}"
+    return f"{name}{platform}{'' if edge.is_from else ' files'}"
 
 
 _STACK_HINT = "a stage that stands on others needs an image in stages.toml that has it in its stack"
@@ -188,7 +190,7 @@ class Graph:
         if declares is not None:
             facts = _with_triggers(facts, recipe.args, self.project.secrets, declares, name)
         selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
-        entries = selection.select(None if triggered else facts.sources, facts.moded)
+        entries = selection.select(None if triggered else facts.sources, facts.chmod_sources)
         if folder == project.root and any(entry.path.startswith("cache/") for entry in entries):
             what = "the build would read cache/, which every build changes"
             raise ContextError(name, what, "name it in .dockerignore, or copy less than all")
@@ -248,7 +250,7 @@ class Graph:
 
     def _check(self, node: Node, facts: DockerfileAnalysis, name: str) -> None:
         below = "" if node.stage == BASE else self.project.stages[node.stage].below
-        if below and not any(edge.whole and edge.name == below for edge in facts.edges):
+        if below and not any(edge.is_from and edge.name == below for edge in facts.edges):
             what = f"it stands on {below} in a stack, but does not start from it"
             raise DockerfileError(
                 name, what, f"FROM ${{{stacks.ARGUMENT}}}, with ARG {stacks.ARGUMENT} before it"
@@ -328,22 +330,22 @@ class Graph:
         Dockerfile. Raises ``DockerfileError`` for triggers that cannot be keyed.
         """
         for image in images:
-            if image.edge.whole and self.lock.has_onbuild_from(image.reference):
+            if image.edge.is_from and self.lock.has_onbuild_from(image.reference):
                 what = f"triggers (ONBUILD) of {image.reference} take from another image or from the network"
                 hint = "that cannot be keyed: start from another image, with a COPY of your own"
                 raise DockerfileError(f"{child}:{image.edge.line}", what, hint)
-        if any(self.lock.has_onbuild(image.reference) for image in images if image.edge.whole):
+        if any(self.lock.has_onbuild(image.reference) for image in images if image.edge.is_from):
             return lambda _: True
         found: list[Instruction] = []
         for parent in parents:
-            if parent.edge.whole and (recipe := self.project.recipe(parent.node)) is not None:
+            if parent.edge.is_from and (recipe := self.project.recipe(parent.node)) is not None:
                 name = self._name(parent.node)
                 if (name, recipe.target) not in self._triggers:
                     # the text alone, since the parent's own facts may lead back here when there is a cycle
                     text = self._text(name)
                     self._triggers[name, recipe.target] = triggers(text, name, recipe.target)
                 found += self._triggers[name, recipe.target]
-        declared = declared_args(found, "")
+        declared = declared_args(found)
         if not found:
             return None
         return (lambda _: True) if declared is None else declared.__contains__
@@ -357,7 +359,7 @@ def _check_args(
     name: str,
 ) -> None:
     """Arguments given for a stage must be declared, by its Dockerfile or by a trigger of its parent."""
-    declared = declared_args(facts.instructions, name)
+    declared = declared_args(facts.instructions)
     for arg in sorted(recipe.own_args - declared) if declared is not None else ():
         if declares is None or not declares(arg):
             what = f"stage {node.stage}: {name} declares no argument {arg}"
@@ -386,16 +388,16 @@ def _with_triggers(
         facts,
         args={**machine, **given, **facts.args},
         secrets=facts.secrets.union(secrets, ["ca"]),
-        apart=frozenset(),
-        runs=True,
-        sees_target=True,
-        parts=(*facts.parts[:-1], facts.parts[-1]._replace(runs=True)),
+        from_only_args=frozenset(),
+        has_run=True,
+        uses_target_name=True,
+        build_stages=(*facts.build_stages[:-1], facts.build_stages[-1]._replace(has_run=True)),
     )
 
 
 def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str]:
     """Those arguments that a Dockerfile can mean; platforms that differ in others share its analysis."""
-    declared = declared_args(parse(text, name)[0], name)
+    declared = declared_args(parse(text, name)[0])
     if declared is None:
         return args
     return {arg: value for arg, value in args.items() if arg in declared}
@@ -404,16 +406,8 @@ def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str
 def _analyse(
     text: str, name: str, args: tuple[tuple[str, str], ...], docker: str, target: str, unpinned: bool
 ) -> DockerfileAnalysis:
-    return analyse(
-        text,
-        name,
-        args=dict(args),
-        docker=docker,
-        build_platform=host_platform(),
-        target=target,
-        unpinned=unpinned,
-        hints={stacks.ARGUMENT: _STACK_HINT},
-    )
+    hints = ((stacks.ARGUMENT, _STACK_HINT),)
+    return analyse(text, name, BuildOptions(docker, host_platform(), args, target, unpinned, hints))
 
 
 def _read_text(path: Path, name: str) -> str:

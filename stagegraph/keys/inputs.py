@@ -95,9 +95,9 @@ def _bootstrapped(boot: Bootstrap, docker: str) -> Iterator[Input]:
 
 def _stage(spec: NodeSpec) -> Iterator[Input]:
     recipe, facts = spec.recipe, spec.facts
-    if facts.sees_target:
+    if facts.uses_target_name:
         yield Input("option", "target", facts.target, recipe.source)
-    if facts.runs and recipe.network != "default":
+    if facts.has_run and recipe.network != "default":
         yield Input("option", "network", recipe.network, recipe.source)
     for name, value in sorted(facts.directives.items()):
         if name != "syntax":
@@ -108,13 +108,13 @@ def _stage(spec: NodeSpec) -> Iterator[Input]:
     head = True
     for step in facts.instructions:
         head = head and step.cmd == "ARG"
-        if head and {word.partition("=")[0] for word in step.value} <= facts.apart:
+        if head and {word.partition("=")[0] for word in step.value} <= facts.from_only_args:
             continue
         value, written = _json(step.placed or step.canonical), _json(step.canonical)
         shown = written if step.placed else ""
         yield Input("instruction", "", value, f"{spec.dockerfile}:{step.line}", shown)
     for name, value in sorted(facts.args.items()):
-        if name not in facts.apart:
+        if name not in facts.from_only_args:
             yield Input("argument", name, value, recipe.source)
     for entry in spec.entries:
         yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{recipe.context}/{entry.path}")

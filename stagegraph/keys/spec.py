@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..context.entry import Entry
 from ..dockerfile.dependencies import DockerfileAnalysis, Edge
-from ..dockerfile.instructions import without_syntax
+from ..dockerfile.directives import without_syntax
 from ..oci.reference import split
 from ..project.model import Bootstrap, Node, Platform, StageConfig
 

@@ -107,7 +107,7 @@ def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: str = "linux/arm
 def of(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
     """Builders for a node whose Dockerfile says all that is known of what it runs."""
     own = spec.platform.docker
-    programs = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
+    programs = frozenset(part.platform or own for part in spec.facts.build_stages if part.has_run)
     return BuilderSelector(lambda _: programs, say, lambda text: say(f"warning: {text}"))
 
 

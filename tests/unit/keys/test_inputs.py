@@ -103,7 +103,7 @@ def test_where_is_not_hashed() -> None:
 MOVES = {
     "OCI platform": spec(platform=Platform("amd64", "linux/arm64")),
     "epoch": spec(epoch=6),
-    "network": spec(recipe=StageConfig("x", network="none"), facts=dataclasses.replace(SIMPLE, runs=True)),
+    "network": spec(recipe=StageConfig("x", network="none"), facts=dataclasses.replace(SIMPLE, has_run=True)),
     "argument": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
     "instruction": spec(facts=facts("FROM base\nARG A\nCOPY f /g\n", args={"A": "1"})),
     "order of instructions": spec(facts=facts("FROM base\nCOPY f /\nARG A\n", args={"A": "1"})),
@@ -237,7 +237,7 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
             spec(),
             spec(
                 recipe=StageConfig("x", network="none", source="stages.toml:7"),
-                facts=dataclasses.replace(SIMPLE, runs=True),
+                facts=dataclasses.replace(SIMPLE, has_run=True),
             ),
             ["stages.toml:7: option network is new: none"],
         ),
@@ -363,10 +363,10 @@ def newer(text: str, **names: str) -> list[Input]:
     ancestors = [
         Ancestor(
             "parent",
-            f"{place}{'' if edge.whole else ' files'}",
+            f"{place}{'' if edge.is_from else ' files'}",
             sha(names.get(edge.name, edge.name)),
             "",
-            f"{edge.name}{'' if edge.whole else ' files'}",
+            f"{edge.name}{'' if edge.is_from else ' files'}",
         )
         for place, edge in enumerate(found.edges)
     ]
