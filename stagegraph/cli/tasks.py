@@ -244,7 +244,7 @@ def _description(node: Node) -> str:
         return "what everything stands on"
     return (
         session().project.stages[node.stage].description
-        or f"the stage in {session().project.stages[node.stage].recipes[node.platform].context}"
+        or f"the stage in {session().project.stages[node.stage].configs[node.platform].context}"
     )
 
 

@@ -86,7 +86,7 @@ def _led(folder: Iterable[str], target: str) -> list[str] | None:
     return path
 
 
-class Selection:
+class ContextSelection:
     """Walks one folder once and collects what sources reach. ``name`` is the Dockerfile's, for messages."""
 
     def __init__(self, folder: Path, name: str, ignore: Path | None = None) -> None:

@@ -123,19 +123,19 @@ def alike(graph: Graph, node: Node) -> Iterator[Node]:
     node's own has not.
     """
     yield node
-    if mine := graph.project.recipe(node):
+    if mine := graph.project.config(node):
         for stage in graph.project.stages.values():
-            recipe = stage.recipes.get(node.platform)
-            if recipe and stage.name != node.stage and _made_of(recipe) == _made_of(mine):
+            config = stage.configs.get(node.platform)
+            if config and stage.name != node.stage and _made_of(config) == _made_of(mine):
                 with suppress(StagegraphError):
                     if graph.key(other := Node(stage.name, node.platform)) == graph.key(node):
                         yield other
 
 
-def _made_of(recipe: StageConfig) -> tuple[object, ...]:
+def _made_of(config: StageConfig) -> tuple[object, ...]:
     """What of a recipe its key is made of."""
-    files = recipe.context, recipe.dockerfile, recipe.target, recipe.own_frontend
-    return *files, recipe.network, recipe.args, recipe.contexts, recipe.archive
+    files = config.context, config.dockerfile, config.target, config.own_frontend
+    return *files, config.network, config.args, config.contexts, config.installs_packages
 
 
 def _build(graph: Graph, node: Node, parents: Iterable[Step], known: Record | None) -> Step:

@@ -48,7 +48,7 @@ class Goals:
     left_out: list[LeftOut]
     status: int
 
-    def facts(self) -> list[dict[str, object]]:
+    def to_json(self) -> list[dict[str, object]]:
         """The nodes that are left out, for JSON."""
         return [
             {"node": str(node), "cause": out.first, "error": str(out.error), "status": out.error.exit_status}

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ..context.selection import Selection, ignore_file
+from ..context.selection import ContextSelection, ignore_file
 from ..dockerfile.analysis import BuildOptions, analyse
 from ..dockerfile.arguments import declared_args
 from ..dockerfile.dependencies import DockerfileAnalysis, Edge
@@ -26,7 +26,7 @@ from ..oci.platform import host_platform, platform_args
 from ..oci.reference import split
 from ..project import stacks
 from ..project.model import BASE, Bootstrap, Image, Node, Project, StageConfig
-from .names import Names, Outside
+from .names import ExternalReference, Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -66,7 +66,7 @@ class Graph:
         self._inputs: dict[Node, list[Input]] = {}
         self._keys: dict[Node, str] = {}
         self._triggers: dict[tuple[str, str], tuple[Instruction, ...]] = {}
-        self._read_facts: dict[Node, tuple[str, DockerfileAnalysis]] = {}
+        self._analyses: dict[Node, tuple[str, DockerfileAnalysis]] = {}
         self._texts: dict[str, str] = {}
         # platforms share what no argument tells apart
         self._analyse = cache(_analyse)
@@ -111,7 +111,7 @@ class Graph:
 
     def _recipe(self, node: Node, digest: Callable[[Parent], str], *, content: bool) -> list[Input]:
         spec = self.spec(node)
-        places = {edge: str(place) for place, edge in enumerate(spec.facts.edges)}
+        places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
         found = [
             *(("parent", parent.edge, digest(parent)) for parent in spec.parents),
             *(("image", image.edge, image.digest) for image in spec.images),
@@ -175,22 +175,24 @@ class Graph:
     def _read(self, node: Node) -> NodeSpec:
         project = self.project
         platform = project.platforms[node.platform]
-        recipe = project.recipe(node)
+        recipe = project.config(node)
         if recipe is None:
             base = project.bases[node.platform]
             assert isinstance(base, Bootstrap)
-            empty = StageConfig(context="", source=base.source)
-            return NodeSpec(node, platform, empty, project.epoch, bootstrap=base, archive=self.lock.archive())
+            empty = StageConfig(context="", declared_at=base.declared_at)
+            return NodeSpec(
+                node, platform, empty, project.epoch, bootstrap=base, package_date=self.lock.package_date()
+            )
         folder, name = project.root / recipe.context, self._name(node)
-        text, facts = self._facts(node)
+        text, analysis = self._analysis(node)
         parents, images = self._edges(node), self._externals(node)
         declares = self._onbuild(name, parents, images)
-        _check_args(node, recipe, facts, declares, name)
+        _check_args(node, recipe, analysis, declares, name)
         triggered = declares is not None
         if declares is not None:
-            facts = _with_triggers(facts, recipe.args, self.project.secrets, declares, name)
-        selection = Selection(folder, name, ignore_file(folder, recipe.dockerfile))
-        entries = selection.select(None if triggered else facts.sources, facts.chmod_sources)
+            analysis = _with_triggers(analysis, recipe.args, self.project.secrets, declares, name)
+        selection = ContextSelection(folder, name, ignore_file(folder, recipe.dockerfile))
+        entries = selection.select(None if triggered else analysis.sources, analysis.chmod_sources)
         if folder == project.root and any(entry.path.startswith("cache/") for entry in entries):
             what = "the build would read cache/, which every build changes"
             raise ContextError(name, what, "name it in .dockerignore, or copy less than all")
@@ -203,19 +205,21 @@ class Graph:
             platform,
             recipe,
             project.epoch,
-            facts=facts,
+            analysis=analysis,
             entries=entries,
             parents=parents,
             images=images,
-            frontend=self._frontend(recipe, facts, name),
+            frontend=self._frontend(recipe, analysis, name),
             # a trigger may install packages; what it does stands in the parent
-            archive=self.lock.archive() if facts.installs_packages or recipe.archive or triggered else "",
+            package_date=self.lock.package_date()
+            if analysis.installs_packages or recipe.installs_packages or triggered
+            else "",
             text=text,
             exposed=not file and selection.reaches(recipe.dockerfile),
         )
 
     def _recipe_of(self, node: Node) -> StageConfig:
-        recipe = self.project.recipe(node)
+        recipe = self.project.config(node)
         assert recipe is not None
         return recipe
 
@@ -224,13 +228,13 @@ class Graph:
         recipe = self._recipe_of(node)
         return f"{recipe.context}/{recipe.dockerfile}"
 
-    def _facts(self, node: Node) -> tuple[str, DockerfileAnalysis]:
+    def _analysis(self, node: Node) -> tuple[str, DockerfileAnalysis]:
         """Text of a node's Dockerfile and what it says."""
         with self._lock:
-            if node not in self._read_facts:
+            if node not in self._analyses:
                 recipe, name = self._recipe_of(node), self._name(node)
                 text = self._text(name)
-                facts = self._analyse(
+                analysis = self._analyse(
                     text,
                     name,
                     tuple(_nameable(recipe.args, text, name).items()),
@@ -238,9 +242,9 @@ class Graph:
                     recipe.target,
                     recipe.unpinned,
                 )
-                self._check(node, facts, name)
-                self._read_facts[node] = text, facts
-            return self._read_facts[node]
+                self._check(node, analysis, name)
+                self._analyses[node] = text, analysis
+            return self._analyses[node]
 
     def _text(self, name: str) -> str:
         """The text of a Dockerfile, read once: a key and its children's triggers are of the same."""
@@ -248,46 +252,46 @@ class Graph:
             self._texts[name] = _read_text(self.project.root / name, name)
         return self._texts[name]
 
-    def _check(self, node: Node, facts: DockerfileAnalysis, name: str) -> None:
-        below = "" if node.stage == BASE else self.project.stages[node.stage].below
-        if below and not any(edge.is_from and edge.name == below for edge in facts.edges):
+    def _check(self, node: Node, analysis: DockerfileAnalysis, name: str) -> None:
+        below = "" if node.stage == BASE else self.project.stages[node.stage].stacked_on
+        if below and not any(edge.is_from and edge.name == below for edge in analysis.edges):
             what = f"it stands on {below} in a stack, but does not start from it"
             raise DockerfileError(
                 name, what, f"FROM ${{{stacks.ARGUMENT}}}, with ARG {stacks.ARGUMENT} before it"
             )
         if image := self.project.tested_by(node.stage):
-            self._check_test(image, node, facts, name)
+            self._check_test(image, node, analysis, name)
 
-    def _check_test(self, image: Image, node: Node, facts: DockerfileAnalysis, name: str) -> None:
+    def _check_test(self, image: Image, node: Node, analysis: DockerfileAnalysis, name: str) -> None:
         """A test must run something, and use the image of its own platform."""
         tested, what = Node(image.stage, node.platform), f"the test of image {image.name} "
         recipe, own = self._recipe_of(node), self.project.platforms[node.platform]
-        used = [self.names.meaning(edge, node.stage, recipe, own) for edge in facts.edges]
+        used = [self.names.meaning(edge, node.stage, recipe, own) for edge in analysis.edges]
         others = [found for found in used if isinstance(found, Node) and found.stage == tested.stage]
         if tested not in used:
             what += f"uses {others[0]}, and not {tested}" if others else "does not use it"
             raise DockerfileError(name, what, "ARG IMAGE, then FROM ${IMAGE}")
-        if not any(instruction.cmd == "RUN" for instruction in facts.instructions):
+        if not any(instruction.cmd == "RUN" for instruction in analysis.instructions):
             raise DockerfileError(name, f"{what}has no RUN, so it tests nothing")
 
     def _edges(self, node: Node) -> tuple[Parent, ...]:
         """Edges to other nodes of the project."""
         return tuple(Parent(edge, found) for edge, found in self._meanings(node) if isinstance(found, Node))
 
-    def _meanings(self, node: Node) -> list[tuple[Edge, Node | Outside]]:
+    def _meanings(self, node: Node) -> list[tuple[Edge, Node | ExternalReference]]:
         """Every edge of a node's Dockerfile and what it leads to."""
-        recipe = self.project.recipe(node)
+        recipe = self.project.config(node)
         if recipe is None:
             return []
-        own, (_, facts) = self.project.platforms[node.platform], self._facts(node)
-        return [(edge, self.names.meaning(edge, node.stage, recipe, own)) for edge in facts.edges]
+        own, (_, analysis) = self.project.platforms[node.platform], self._analysis(node)
+        return [(edge, self.names.meaning(edge, node.stage, recipe, own)) for edge in analysis.edges]
 
     def _externals(self, node: Node) -> tuple[ExternalImage, ...]:
         """Edges to images from outside, pinned."""
         own, name = self.project.platforms[node.platform], self._name(node)
         images: list[ExternalImage] = []
         for edge, found in self._meanings(node):
-            if not isinstance(found, Outside):
+            if not isinstance(found, ExternalReference):
                 continue
             pin = self.lock.image(found.reference, edge.platform or own.docker, found.where)
             images.append(ExternalImage(edge, found.reference, pin.digest, pin.index))
@@ -299,14 +303,14 @@ class Graph:
                 raise DockerfileError(f"{name}:{edge.line}", what, hint)
         return tuple(images)
 
-    def _frontend(self, recipe: StageConfig, facts: DockerfileAnalysis, name: str) -> Frontend | None:
+    def _frontend(self, recipe: StageConfig, analysis: DockerfileAnalysis, name: str) -> Frontend | None:
         """What reads the Dockerfile if not the builder's own front end, pinned.
 
         BUILDKIT_SYNTAX as an argument comes before the Dockerfile's own line (BuildKit,
         frontend/dockerfile/builder/build.go). An image by digest is fixed already.
         """
-        line = "" if recipe.own_frontend else facts.directives.get("syntax", "")
-        written = (facts.args.get("BUILDKIT_SYNTAX") or line).split(maxsplit=1)
+        line = "" if recipe.own_frontend else analysis.directives.get("syntax", "")
+        written = (analysis.args.get("BUILDKIT_SYNTAX") or line).split(maxsplit=1)
         if not written:
             return None
         reference = self.names.frontend(written[0], recipe, f"{name}:1")
@@ -338,10 +342,10 @@ class Graph:
             return lambda _: True
         found: list[Instruction] = []
         for parent in parents:
-            if parent.edge.is_from and (recipe := self.project.recipe(parent.node)) is not None:
+            if parent.edge.is_from and (recipe := self.project.config(parent.node)) is not None:
                 name = self._name(parent.node)
                 if (name, recipe.target) not in self._triggers:
-                    # the text alone, since the parent's own facts may lead back here when there is a cycle
+                    # the text alone, since the parent's own analysis may lead back here when there is a cycle
                     text = self._text(name)
                     self._triggers[name, recipe.target] = triggers(text, name, recipe.target)
                 found += self._triggers[name, recipe.target]
@@ -354,20 +358,20 @@ class Graph:
 def _check_args(
     node: Node,
     recipe: StageConfig,
-    facts: DockerfileAnalysis,
+    analysis: DockerfileAnalysis,
     declares: Callable[[str], bool] | None,
     name: str,
 ) -> None:
     """Arguments given for a stage must be declared, by its Dockerfile or by a trigger of its parent."""
-    declared = declared_args(facts.instructions)
+    declared = declared_args(analysis.instructions)
     for arg in sorted(recipe.own_args - declared) if declared is not None else ():
         if declares is None or not declares(arg):
             what = f"stage {node.stage}: {name} declares no argument {arg}"
-            raise ProjectError(recipe.source, what, nearest(arg, declared or ()))
+            raise ProjectError(recipe.declared_at, what, nearest(arg, declared or ()))
 
 
 def _with_triggers(
-    facts: DockerfileAnalysis,
+    analysis: DockerfileAnalysis,
     candidates: Mapping[str, str],
     secrets: Iterable[str],
     declares: Callable[[str], bool],
@@ -378,20 +382,20 @@ def _with_triggers(
     What tells which machine builds is sent as the key holds it, so that another builder changes nothing.
     """
     machine = {key: value for key, value in platform_args("BUILD", host_platform()).items() if declares(key)}
-    for instruction in (i for i in facts.instructions if i.cmd == "ARG"):
+    for instruction in (i for i in analysis.instructions if i.cmd == "ARG"):
         defaults = {word.partition("=")[0] for word in instruction.value if "=" in word}
         if both := machine.keys() & defaults:
             what = f"ARG {min(both)} has a default here, and a trigger of the parent may take BuildKit's"
             raise DockerfileError(f"{name}:{instruction.line}", what, "call this argument something else")
     given = {key: value for key, value in candidates.items() if declares(key)}
     return replace(
-        facts,
-        args={**machine, **given, **facts.args},
-        secrets=facts.secrets.union(secrets, ["ca"]),
+        analysis,
+        args={**machine, **given, **analysis.args},
+        secrets=analysis.secrets.union(secrets, ["ca"]),
         from_only_args=frozenset(),
         has_run=True,
         uses_target_name=True,
-        build_stages=(*facts.build_stages[:-1], facts.build_stages[-1]._replace(has_run=True)),
+        build_stages=(*analysis.build_stages[:-1], analysis.build_stages[-1]._replace(has_run=True)),
     )
 
 

@@ -87,7 +87,7 @@ class Lock:
         self._unread: dict[tuple[str, frozenset[str]], ResolvedReference] = {}  # the same
         self._data = self._read()
 
-    def archive(self) -> str:
+    def package_date(self) -> str:
         """The archive stamp, a date; today's is taken when there is none yet."""
         with self._guard:
             if "archive" not in self._data:
@@ -145,7 +145,7 @@ class Lock:
 
     # -- renewing, when it is asked for ------------------------------------------------------------
 
-    def renew_archive(self) -> tuple[str, str]:
+    def renew_package_date(self) -> tuple[str, str]:
         """Take today as the archive's stamp; the old one ("" if there was none) and the new.
 
         Raises ``LockError`` with ``locked``.

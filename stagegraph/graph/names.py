@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outside:
+class ExternalReference:
     """An image from outside, and where the project names it (``FILE:LINE``)."""
 
     reference: str
@@ -52,10 +52,12 @@ class Names:
         }
         self._stacked: dict[str, list[str]] = {}
         for stage in project.stages.values():
-            if stage.below:
-                self._stacked.setdefault(stage.name.removeprefix(f"{stage.below}--"), []).append(stage.name)
+            if stage.stacked_on:
+                self._stacked.setdefault(stage.name.removeprefix(f"{stage.stacked_on}--"), []).append(
+                    stage.name
+                )
 
-    def meaning(self, edge: Edge, stage: str, recipe: StageConfig, own: Platform) -> Node | Outside:
+    def meaning(self, edge: Edge, stage: str, recipe: StageConfig, own: Platform) -> Node | ExternalReference:
         """What an edge of a stage's Dockerfile leads to when it is built for the platform ``own``.
 
         Raises ``DockerfileError`` with the line for a name that means nothing, or not what it seems to.
@@ -67,7 +69,7 @@ class Names:
             if not isinstance(base, ExternalBase):
                 return Node(BASE, self._platform(BASE, use))
             stand_in = self._stand_in(familiar(base.image), stage, recipe, use)
-            return stand_in or Outside(base.image, base.source)
+            return stand_in or ExternalReference(base.image, base.declared_at)
         if stand_in := self._stand_in(name, stage, recipe, use):
             return stand_in
         if found := self._named(name, use):
@@ -76,7 +78,7 @@ class Names:
             if bare:
                 raise self._no_stage(name, use)
             self._refuse_near(name, use)
-        return Outside(name, use.where)
+        return ExternalReference(name, use.where)
 
     def frontend(self, reference: str, recipe: StageConfig, where: str) -> str:
         """The image that a ``# syntax=`` line means: it, or what stands in for it.
@@ -94,7 +96,9 @@ class Names:
 
     # -- one name --------------------------------------------------------------------------------
 
-    def _stand_in(self, name: str, stage: str, recipe: StageConfig, use: _Use) -> Node | Outside | None:
+    def _stand_in(
+        self, name: str, stage: str, recipe: StageConfig, use: _Use
+    ) -> Node | ExternalReference | None:
         """What takes the place of a reference; a stage is not put in its own place.
 
         Who declares an image means it, however near it is to one of the project's own.
@@ -103,7 +107,7 @@ class Names:
             return None
         found = self._named(familiar(value), use)
         if found is None:
-            return Outside(familiar(value), use.where)
+            return ExternalReference(familiar(value), use.where)
         return None if found.stage == stage else found
 
     def _named(self, name: str, use: _Use) -> Node | None:
@@ -182,7 +186,7 @@ class Names:
         if image := self.project.tested_by(stage):
             what = f"{stage} is the test of image {image.name}; nothing can be based on it"
             raise DockerfileError(use.where, what, f"use {image.name} itself")
-        if platform not in self.project.stages[stage].recipes:
+        if platform not in self.project.stages[stage].configs:
             images = [i.name for i in self.project.images.values() if i.stage == stage] or [stage]
             what = f"{stage} is not made for {platform}"
             raise DockerfileError(use.where, what, f"platforms of {', '.join(images)} in stages.toml")

@@ -17,7 +17,7 @@ def runs(graph: Graph, node: Node) -> frozenset[str]:
     spec = graph.spec(node)
     if spec.bootstrap is not None:
         return frozenset({spec.platform.docker})
-    stages = enumerate(spec.facts.build_stages)
+    stages = enumerate(spec.analysis.build_stages)
     return frozenset(_programs(graph, node, number) for number, stage in stages if stage.has_run)
 
 
@@ -28,11 +28,11 @@ def _programs(graph: Graph, node: Node, number: int = -1) -> str:
     names another platform.
     """
     spec = graph.spec(node)
-    if spec.recipe.native and number == -1:
-        return spec.recipe.native
-    if not spec.facts.build_stages:
+    if spec.config.native and number == -1:
+        return spec.config.native
+    if not spec.analysis.build_stages:
         return spec.platform.docker
-    stage = spec.facts.build_stages[number]
+    stage = spec.analysis.build_stages[number]
     platform = "" if stage.platform == spec.platform.docker else stage.platform
     for parent in spec.parents:
         if parent.edge.is_from and (parent.edge.name, parent.edge.platform) == (stage.name, platform):

@@ -79,14 +79,14 @@ def inputs(spec: NodeSpec, ancestors: Iterable[Ancestor], *, content: bool = Fal
         Input("option", "epoch", str(spec.epoch)),
         *(_stage(spec) if spec.bootstrap is None else _bootstrapped(spec.bootstrap, spec.platform.docker)),
         *(Input(*a) for a in sorted(ancestors)),
-        *([Input("archive", "", spec.archive, "stages.lock")] if spec.archive else []),
+        *([Input("archive", "", spec.package_date, "stages.lock")] if spec.package_date else []),
     ]
 
 
 def _bootstrapped(boot: Bootstrap, docker: str) -> Iterator[Input]:
-    yield Input("option", "bootstrap", boot.suite, boot.source)
+    yield Input("option", "bootstrap", boot.suite, boot.declared_at)
     for package in sorted(boot.include):
-        yield Input("package", package, "", boot.source)
+        yield Input("package", package, "", boot.declared_at)
     # packages and suite stand above, each by itself
     plain = replace(boot, suite="", include=())
     yield Input("option", "mmdebstrap", _json(bootstrap.arguments(plain, docker)))
@@ -94,30 +94,30 @@ def _bootstrapped(boot: Bootstrap, docker: str) -> Iterator[Input]:
 
 
 def _stage(spec: NodeSpec) -> Iterator[Input]:
-    recipe, facts = spec.recipe, spec.facts
-    if facts.uses_target_name:
-        yield Input("option", "target", facts.target, recipe.source)
-    if facts.has_run and recipe.network != "default":
-        yield Input("option", "network", recipe.network, recipe.source)
-    for name, value in sorted(facts.directives.items()):
+    config, analysis = spec.config, spec.analysis
+    if analysis.uses_target_name:
+        yield Input("option", "target", analysis.target, config.declared_at)
+    if analysis.has_run and config.network != "default":
+        yield Input("option", "network", config.network, config.declared_at)
+    for name, value in sorted(analysis.directives.items()):
         if name != "syntax":
             yield Input("option", name, value, spec.dockerfile)
     if spec.frontend:
         pinned = f"{spec.frontend.digest} {spec.frontend.options}".rstrip()
         yield Input("option", "syntax", pinned, f"{spec.dockerfile}:1")
     head = True
-    for step in facts.instructions:
+    for step in analysis.instructions:
         head = head and step.cmd == "ARG"
-        if head and {word.partition("=")[0] for word in step.value} <= facts.from_only_args:
+        if head and {word.partition("=")[0] for word in step.value} <= analysis.from_only_args:
             continue
         value, written = _json(step.placed or step.canonical), _json(step.canonical)
         shown = written if step.placed else ""
         yield Input("instruction", "", value, f"{spec.dockerfile}:{step.line}", shown)
-    for name, value in sorted(facts.args.items()):
-        if name not in facts.from_only_args:
-            yield Input("argument", name, value, recipe.source)
+    for name, value in sorted(analysis.args.items()):
+        if name not in analysis.from_only_args:
+            yield Input("argument", name, value, config.declared_at)
     for entry in spec.entries:
-        yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{recipe.context}/{entry.path}")
+        yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{config.context}/{entry.path}")
 
 
 def _json(value: object) -> str:

@@ -54,29 +54,29 @@ class NodeSpec:
 
     node: Node
     platform: Platform
-    recipe: StageConfig
+    config: StageConfig
     epoch: int
-    facts: DockerfileAnalysis = field(default_factory=lambda: DockerfileAnalysis((), (), {}, ()))
+    analysis: DockerfileAnalysis = field(default_factory=lambda: DockerfileAnalysis((), (), {}, ()))
     entries: tuple[Entry, ...] = ()
     parents: tuple[Parent, ...] = ()
     images: tuple[ExternalImage, ...] = ()
     frontend: Frontend | None = None
     bootstrap: Bootstrap | None = None
-    archive: str = ""
+    package_date: str = ""
     text: str = ""
     exposed: bool = False
 
     @property
     def dockerfile(self) -> str:
-        return f"{self.recipe.context}/{self.recipe.dockerfile}"
+        return f"{self.config.context}/{self.config.dockerfile}"
 
     @property
     def sent_text(self) -> str:
         """The Dockerfile as it is sent: the builder's own front end must not see ``# syntax=``."""
-        return without_syntax(self.text) if self.recipe.own_frontend else self.text
+        return without_syntax(self.text) if self.config.own_frontend else self.text
 
     @property
     def history_name(self) -> str:
         """The name of what is kept of the node's last build; each alternative has its own."""
-        alternative = f"--{self.recipe.alternative}" if self.recipe.alternative else ""
+        alternative = f"--{self.config.alternative}" if self.config.alternative else ""
         return f"{self.node}{alternative}"

@@ -46,7 +46,9 @@ def arguments(boot: Bootstrap, docker: str) -> list[str]:
     Raises ``ProjectError`` for an OCI platform that Debian has no architecture for.
     """
     if docker not in _DEBIAN:
-        raise ProjectError(boot.source, f"no base can be bootstrapped for {docker}", nearest(docker, _DEBIAN))
+        raise ProjectError(
+            boot.declared_at, f"no base can be bootstrapped for {docker}", nearest(docker, _DEBIAN)
+        )
     return [
         "--variant=minbase",
         "--format=tar",

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from .model import Project
-    from .positions import Lines
-    from .tables import At
+    from .positions import SourceMap
+    from .tables import KeyPath
 
 _STACKED = "name what it comes to in a Dockerfile: FROM STAGE--OTHER"
 
 
-def check(project: Project, tables: Mapping[str, Any], lines: Lines) -> None:
+def check(project: Project, tables: Mapping[str, Any], lines: SourceMap) -> None:
     """Raises ``ProjectError`` with the line of a name that two stages claim, or that is taken already."""
     claimed: dict[str, str] = {}
     declared = tables.get("stages", {})
@@ -63,10 +63,10 @@ def _taken(project: Project, declared: Container[str], name: str) -> str:
     return ""
 
 
-def _contexts(tables: Mapping[str, Any]) -> Iterator[tuple[At, Mapping[str, str]]]:
+def _contexts(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, str]]]:
     """All tables of stand-ins, with their places."""
     yield ("contexts",), tables.get("contexts", {})
-    recipes: list[tuple[At, Mapping[str, Any]]] = [
+    recipes: list[tuple[KeyPath, Mapping[str, Any]]] = [
         (("base", "platforms", key), table) for key, table in tables["base"].get("platforms", {}).items()
     ]
     for stage, table in tables.get("stages", {}).items():

@@ -28,14 +28,14 @@ from .model import (
     Stage,
     StageConfig,
 )
-from .positions import Lines
+from .positions import SourceMap
 from .recipes import Recipes
-from .settings import Said, check_builder
+from .settings import SettingSources, check_builder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
-    from .tables import At
+    from .tables import KeyPath
 
 FILE = "stages.toml"
 
@@ -57,11 +57,11 @@ def read(root: Path) -> str:
         raise ProjectError(str(root / FILE), f"cannot be read: {error.strerror}") from None
 
 
-def parse(text: str) -> tuple[dict[str, Any], Lines]:
+def parse(text: str) -> tuple[dict[str, Any], SourceMap]:
     """TOML text -> tables and their lines. Raises ``ProjectError``."""
     import tomllib
 
-    lines = Lines(text, FILE)
+    lines = SourceMap(text, FILE)
     try:
         return tomllib.loads(text), lines
     except ValueError as error:  # tomllib's own, and of numbers that are too long
@@ -81,14 +81,14 @@ def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str
     if {"\n", "\r"} & set(str(root)):
         name = str(root).encode("unicode_escape").decode()
         raise ProjectError(name, "the folder's name has a line break, which the builder does not take")
-    said = Said(dict(cli or {}), os.environ if env is None else env)
+    said = SettingSources(dict(cli or {}), os.environ if env is None else env)
     return _Builder(root, *parse(read(root)), said).project()
 
 
 class _Builder(Recipes):
     """One use: tables -> Project. Each method validates what it reads."""
 
-    def __init__(self, root: Path, tables: dict[str, Any], lines: Lines, said: Said) -> None:
+    def __init__(self, root: Path, tables: dict[str, Any], lines: SourceMap, said: SettingSources) -> None:
         super().__init__(root, tables, lines, said)
         self.stacks: dict[str, tuple[str, ...]] = {}  # by image
 
@@ -142,13 +142,13 @@ class _Builder(Recipes):
         own = self.builders(table, path) if "builder" in table else self.builders(head, ("project",))
         return Platform(name, docker, self.args(table, path), own)
 
-    def builders(self, table: Mapping[str, Any], path: At) -> tuple[str, ...]:
+    def builders(self, table: Mapping[str, Any], path: KeyPath) -> tuple[str, ...]:
         """The builders that a table names, the first preferred."""
         value, where = table.get("builder", ""), self.lines.where(*path, "builder")
         names = [value] if isinstance(value, str) and value else list(value)
         return tuple(check_builder(name, where) for name in names)
 
-    def check_platform(self, key: str, path: At, what: str) -> None:
+    def check_platform(self, key: str, path: KeyPath, what: str) -> None:
         """A key that names a platform of the project or an OCI platform."""
         if key not in self.platforms and key not in schema.DOCKER_PLATFORMS:
             known = [*self.platforms, *{platform.docker for platform in self.platforms.values()}]
@@ -180,7 +180,7 @@ class _Builder(Recipes):
 
     def base(self, table: Mapping[str, Any], platform: Platform) -> Base:
         """A platform's base: what is said for it alone, for its OCI platform, or for all."""
-        path: At = ("base",)
+        path: KeyPath = ("base",)
         for key in (platform.docker, platform.name):
             if key in table.get("platforms", {}):
                 path = ("base", "platforms", key)
@@ -203,7 +203,7 @@ class _Builder(Recipes):
             return ExternalBase(self.reference(own["image"], where), where)
         return self.merged([(own, path)], platform)
 
-    def include(self, table: Mapping[str, Any], path: At) -> tuple[str, ...]:
+    def include(self, table: Mapping[str, Any], path: KeyPath) -> tuple[str, ...]:
         """Packages that a bootstrapped base has besides the smallest set."""
         include = tuple(table.get("include", ()))
         for package in include:
@@ -296,7 +296,7 @@ class _Builder(Recipes):
     def stack(self, image: str, table: Mapping[str, Any]) -> tuple[str, ...]:
         """The stages of an image, each on the one before; kept in ``stacks``."""
         key = "stack" if "stack" in table else "stage"
-        where: At = ("images", image, key)
+        where: KeyPath = ("images", image, key)
         if len({"stack", "stage"} & table.keys()) > 1:
             raise self.error(where, f"image {image} has a stage and a stack", "remove one of the two")
         stack = tuple(table.get("stack", [table.get("stage", image)]))
@@ -356,7 +356,7 @@ class _Builder(Recipes):
                 timeout=timeout,
                 contexts=self.contexts(self.tables, ()),
                 own_frontend=self.defaults.get("frontend") == "builder",
-                source=where,
+                declared_at=where,
             )
             for name in image.platforms
         }

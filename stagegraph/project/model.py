@@ -58,7 +58,7 @@ class StageConfig:
     OCI platform at whose speed its programs run, "" for its own. Neither is part of the key. ``contexts`` are
     stand-ins: what takes the place of a reference from outside, by the reference in its short form.
     ``own_frontend``: the builder's own front end reads the Dockerfile, whatever its ``# syntax=`` line names.
-    ``alternative`` is the name of the one in force. ``source`` is where in ``stages.toml`` the stage is
+    ``alternative`` is the name of the one in force. ``declared_at`` is where in ``stages.toml`` the stage is
     written (``stages.toml:7``).
     """
 
@@ -69,13 +69,13 @@ class StageConfig:
     args: Mapping[str, str] = field(default_factory=dict)
     own_args: frozenset[str] = frozenset()
     unpinned: bool = False
-    archive: bool = False
+    installs_packages: bool = False
     timeout: int = 0
     native: str = ""
     contexts: Mapping[str, str] = field(default_factory=dict)
     own_frontend: bool = False
     alternative: str = ""
-    source: str = ""
+    declared_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Bootstrap:
 
     suite: str
     include: tuple[str, ...] = ()
-    source: str = ""
+    declared_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class ExternalBase:
     """A base given as an image reference."""
 
     image: str
-    source: str = ""
+    declared_at: str = ""
 
 
 #: A base may also be a stage: a folder with a Dockerfile, which may stand on the base of another platform.
@@ -103,18 +103,18 @@ Base = Bootstrap | ExternalBase | StageConfig
 class Stage:
     """A folder with a Dockerfile, and what the project says of it.
 
-    ``recipes`` is by platform name: all of the project's, or those of the images that a stacked stage or a
+    ``configs`` is by platform name: all of the project's, or those of the images that a stacked stage or a
     test is for.
 
-    ``below`` is the stage that it stands on in a stack, "" where it is part of none. ``names`` are further
+    ``stacked_on`` is the stage below it in a stack, "" without a stack. ``names`` are further
     references that mean it, as they are written.
     """
 
     name: str
     description: str
-    recipes: Mapping[str, StageConfig]
-    source: str = ""
-    below: str = ""
+    configs: Mapping[str, StageConfig]
+    declared_at: str = ""
+    stacked_on: str = ""
     names: tuple[str, ...] = ()
 
 
@@ -132,7 +132,7 @@ class Image:
     description: str
     platforms: tuple[str, ...]
     test: str = ""
-    source: str = ""
+    declared_at: str = ""
     default: bool = True
 
 
@@ -187,17 +187,17 @@ class Project:
             Node(stage, platform)
             for platform in self.platforms
             for stage in (BASE, *self.stages)
-            if (self.makes_base(platform) if stage == BASE else platform in self.stages[stage].recipes)
+            if (self.builds_base(platform) if stage == BASE else platform in self.stages[stage].configs)
         ]
 
-    def makes_base(self, platform: str) -> bool:
+    def builds_base(self, platform: str) -> bool:
         """Whether the platform's base is a node of this project rather than an image from outside."""
         return not isinstance(self.bases[platform], ExternalBase)
 
-    def recipe(self, node: Node) -> StageConfig | None:
+    def config(self, node: Node) -> StageConfig | None:
         """How a node is built from its folder; None for a base that is bootstrapped or from outside."""
         if node.stage != BASE:
-            return self.stages[node.stage].recipes[node.platform]
+            return self.stages[node.stage].configs[node.platform]
         base = self.bases[node.platform]
         return base if isinstance(base, StageConfig) else None
 

@@ -20,7 +20,7 @@ _KEY = re.compile(rf"{_DOTTED}=")
 _TOKEN = re.compile(r'"""|\'\'\'|"(?:[^"\\]|\\.)*"|\'[^\']*\'|#.*')
 
 
-class Lines:
+class SourceMap:
     """``("stages", "blas", "path") -> 7``. Keys of an inline table have the line of the table.
 
     Raises ``ProjectError`` for a key or table that is written twice.

@@ -12,14 +12,14 @@ from ..errors import ProjectError, nearest
 from ..oci.reference import familiar
 from . import schema
 from .model import Platform, StageConfig
-from .tables import At, Tables
+from .tables import KeyPath, TableReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .positions import Lines
-    from .settings import Said
+    from .positions import SourceMap
+    from .settings import SettingSources
 
 
 _FRONTEND_HINT = '"syntax": the image that the # syntax= line names; "builder": the builder\'s own'
@@ -27,10 +27,10 @@ _FRONTEND_HINT = '"syntax": the image that the # syntax= line names; "builder": 
 _CONTEXT_HINT = 'write "debian:trixie" = "mirror.example.com/debian:trixie", or the name of a stage'
 
 
-class Recipes(Tables):
-    """Tables of which recipes are made."""
+class Recipes(TableReader):
+    """TableReader of which recipes are made."""
 
-    def __init__(self, root: Path, tables: dict[str, Any], lines: Lines, said: Said) -> None:
+    def __init__(self, root: Path, tables: dict[str, Any], lines: SourceMap, said: SettingSources) -> None:
         super().__init__(tables, lines)
         self.root, self.said = root, said
         self.defaults = self.table(("defaults",), "defaults")
@@ -38,7 +38,7 @@ class Recipes(Tables):
         self.folders: dict[str, str] = {}
         self.dockerfiles: set[tuple[str, str]] = set()
 
-    def check_recipe(self, table: Mapping[str, Any], path: At) -> None:
+    def check_recipe(self, table: Mapping[str, Any], path: KeyPath) -> None:
         """What one layer says, by itself."""
         if table.get("network", "none") not in ("default", "none"):
             raise self.error((*path, "network"), 'network must be "default" or "none"')
@@ -56,7 +56,7 @@ class Recipes(Tables):
     def recipe(self, name: str, table: Mapping[str, Any], platform: Platform) -> StageConfig:
         """Merge the layers that speak of this stage on this platform."""
         path = ("stages", name)
-        layers: list[tuple[Mapping[str, Any], At]] = [(table, path)]
+        layers: list[tuple[Mapping[str, Any], KeyPath]] = [(table, path)]
         for key in (platform.docker, platform.name):
             if key in table.get("platforms", {}):
                 layers.append((table["platforms"][key], (*path, "platforms", key)))
@@ -68,7 +68,7 @@ class Recipes(Tables):
         return self.merged(layers, platform, alternative)
 
     def merged(
-        self, layers: list[tuple[Mapping[str, Any], At]], platform: Platform, alternative: str = ""
+        self, layers: list[tuple[Mapping[str, Any], KeyPath]], platform: Platform, alternative: str = ""
     ) -> StageConfig:
         """One recipe out of layers, of which later ones win; one of them has a path."""
         merged: dict[str, Any] = {
@@ -78,7 +78,7 @@ class Recipes(Tables):
         contexts = self.contexts(self.tables, ())
         args = self.args(self.defaults, ("defaults",)) | dict(platform.args)
         own: set[str] = set()
-        where: dict[str, At] = {}
+        where: dict[str, KeyPath] = {}
         for layer, layer_path in layers:
             merged |= layer
             where |= dict.fromkeys(layer, layer_path)
@@ -98,16 +98,16 @@ class Recipes(Tables):
             # an alternative shares the stage's arguments without having to declare each of them
             own_args=frozenset() if alternative else frozenset(own),
             unpinned="unpinned" in merged,
-            archive=merged.get("archive", False),
+            installs_packages=merged.get("archive", False),
             timeout=merged.get("timeout", 0),
             native=merged.get("native", ""),
             contexts=contexts,
             own_frontend=merged["frontend"] == "builder",
             alternative=alternative,
-            source=self.lines.where(*layers[0][1]),
+            declared_at=self.lines.where(*layers[0][1]),
         )
 
-    def contexts(self, table: Mapping[str, Any], path: At) -> dict[str, str]:
+    def contexts(self, table: Mapping[str, Any], path: KeyPath) -> dict[str, str]:
         """The stand-ins of one table, by the reference in its short form."""
         found: dict[str, str] = {}
         given = table.get("contexts", {})
@@ -124,7 +124,7 @@ class Recipes(Tables):
             found[familiar(reference)] = value
         return found
 
-    def alternative(self, name: str, layers: list[tuple[Mapping[str, Any], At]]) -> str:
+    def alternative(self, name: str, layers: list[tuple[Mapping[str, Any], KeyPath]]) -> str:
         """The one in force, "" for none: command line, environment, then the last layer that has one."""
         value, where = self.said.setting(name)
         if value is None:
@@ -140,13 +140,13 @@ class Recipes(Tables):
             )
         return value
 
-    def folder(self, given: str, where: At) -> str:
+    def folder(self, given: str, where: KeyPath) -> str:
         """A stage's folder relative to the project, which it must not leave."""
         if given not in self.folders:
             self.folders[given] = self.checked_folder(given, where)
         return self.folders[given]
 
-    def checked_folder(self, given: str, where: At) -> str:
+    def checked_folder(self, given: str, where: KeyPath) -> str:
         root = self.root.resolve()
         if not given or "\0" in given:
             raise self.error(where, f"path {given!r} is no folder")
@@ -164,7 +164,7 @@ class Recipes(Tables):
             raise self.error(where, f"no folder {given!r}", "make it, with a Dockerfile in it")
         return folder.relative_to(root).as_posix()
 
-    def check_dockerfile(self, context: str, name: str, where: At) -> None:
+    def check_dockerfile(self, context: str, name: str, where: KeyPath) -> None:
         if (context, name) in self.dockerfiles:
             return
         pure = PurePosixPath(name)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
 #: Settings that only the environment has, read by other parts and by ``./run``.
-ELSEWHERE = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
+ENV_ONLY_SETTINGS = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
 
 #: What the OCI image specification's platforms come down to for Linux.
 DOCKER_PLATFORMS = (
@@ -28,7 +28,7 @@ COMMANDS = (
 )  # fmt: skip
 
 #: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
-RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ELSEWHERE, *COMMANDS))
+RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ENV_ONLY_SETTINGS, *COMMANDS))
 
 # A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
@@ -119,4 +119,4 @@ FRONTENDS = ("syntax", "builder")
 
 PUSH = ("never", "nodes", "built", "all")
 
-TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
+BOOLEANS = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

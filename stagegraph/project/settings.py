@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .model import Platform
-    from .positions import Lines
+    from .positions import SourceMap
 
 ENV_PREFIX = "STAGEGRAPH_"
 
 
-class Said(NamedTuple):
+class SettingSources(NamedTuple):
     """What a call says: ``NAME=VALUE`` words of its command line, and its environment."""
 
     cli: Mapping[str, str]
@@ -33,7 +33,7 @@ class Said(NamedTuple):
         for name, value in self.cli.items():
             if name not in known:
                 raise ProjectError("command line", f"unknown setting {name}={value}", nearest(name, known))
-        variables = {_variable(name): name for name in (*known, *schema.ELSEWHERE)}
+        variables = {_variable(name): name for name in (*known, *schema.ENV_ONLY_SETTINGS)}
         for variable in self.env:
             if not variable.startswith(ENV_PREFIX) or variable in variables:
                 continue
@@ -52,7 +52,7 @@ class Said(NamedTuple):
         variable = _variable(name)
         return self.env.get(variable) or None, variable
 
-    def settings(self, head: Mapping[str, Any], lines: Lines) -> Settings:
+    def settings(self, head: Mapping[str, Any], lines: SourceMap) -> Settings:
         """What is set, checked. ``head`` is the table ``[project]``. Raises ``ProjectError``."""
 
         def chosen(name: str) -> tuple[str, str]:
@@ -78,12 +78,12 @@ class Said(NamedTuple):
             what = f"repo names a host already ({repo}), and registry={registry} another"
             raise ProjectError(where, what, "write the repository without its host")
         locked, where = chosen("locked")
-        if locked.lower() not in schema.TRUTH:
+        if locked.lower() not in schema.BOOLEANS:
             raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
         push, where = chosen("push")
         if push not in ("", *schema.PUSH):
             raise ProjectError(where, f"push={push} is no such setting", nearest(push, schema.PUSH))
-        truth = schema.TRUTH[locked.lower()]
+        truth = schema.BOOLEANS[locked.lower()]
         return Settings(repo, tag, registry.removesuffix("/"), truth, push or "built")
 
     def builders(self, platforms: Iterable[Platform]) -> dict[str, tuple[str, ...]]:
@@ -113,7 +113,7 @@ class Said(NamedTuple):
         chosen = {p.name: said.get(p.name, said.get(p.docker, said.get(""))) for p in platforms}
         return {name: tuple(names) for name, names in chosen.items() if names is not None}
 
-    def _chosen(self, name: str, head: Mapping[str, Any], lines: Lines) -> tuple[str, str]:
+    def _chosen(self, name: str, head: Mapping[str, Any], lines: SourceMap) -> tuple[str, str]:
         """A setting's value and where it was said, ``[project]`` included."""
         value, where = self.setting(name)
         return (head.get(name, ""), lines.where("project", name)) if value is None else (value, where)

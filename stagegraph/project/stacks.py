@@ -50,7 +50,7 @@ def expand(
 
 def standing(stages: Iterable[Stage], stage: str) -> list[str]:
     """What a stacked stage comes to, on each of its parents."""
-    return [made.name for made in stages if made.below and made.name == name((made.below, stage))]
+    return [made.name for made in stages if made.stacked_on and made.name == name((made.stacked_on, stage))]
 
 
 def _on(stage: Stage, stack: Sequence[str], platforms: Container[str]) -> Stage:
@@ -60,9 +60,9 @@ def _on(stage: Stage, stack: Sequence[str], platforms: Container[str]) -> Stage:
         platform: replace(
             recipe, args={**recipe.args, ARGUMENT: parent}, own_args=recipe.own_args | {ARGUMENT}
         )
-        for platform, recipe in stage.recipes.items()
+        for platform, recipe in stage.configs.items()
         if platform in platforms
     }
     return Stage(
-        name(stack), f"{stage.description or stage.name}, on {parent}", recipes, stage.source, parent
+        name(stack), f"{stage.description or stage.name}, on {parent}", recipes, stage.declared_at, parent
     )

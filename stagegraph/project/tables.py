@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterator, Mapping
 
-    from .positions import Lines
+    from .positions import SourceMap
 
 #: Seconds that a time limit may have: a year.
 _LONGEST = 366 * 86400
 
 #: Where a table or key stands: ``("stages", "blas", "args")``.
-At = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
-class Tables:
+class TableReader:
     """The parsed file and where its keys are written."""
 
-    def __init__(self, tables: dict[str, Any], lines: Lines) -> None:
+    def __init__(self, tables: dict[str, Any], lines: SourceMap) -> None:
         self.tables, self.lines = tables, lines
 
-    def error(self, path: At, what: str, hint: str = "") -> ProjectError:
+    def error(self, path: KeyPath, what: str, hint: str = "") -> ProjectError:
         return ProjectError(self.lines.where(*path), what, hint)
 
-    def table(self, path: At, kind: str) -> dict[str, Any]:
+    def table(self, path: KeyPath, kind: str) -> dict[str, Any]:
         """The table at ``path``, its keys and their types checked against the kind's."""
         value: Any = self.tables
         for part in path:
@@ -46,7 +46,7 @@ class Tables:
                 raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}")
         return value
 
-    def named(self, path: At, allowed: re.Pattern[str] = schema.NAME, hint: str = "") -> Iterator[str]:
+    def named(self, path: KeyPath, allowed: re.Pattern[str] = schema.NAME, hint: str = "") -> Iterator[str]:
         """Names of the tables below ``path``, each checked; ``hint`` tells what is allowed."""
         value = self.tables.get(path[0], {})
         for part in path[1:]:
@@ -61,7 +61,7 @@ class Tables:
                 raise self.error((*path, name), f"{name!r} is not a name", hint)
             yield name
 
-    def args(self, table: Mapping[str, Any], path: At) -> dict[str, str]:
+    def args(self, table: Mapping[str, Any], path: KeyPath) -> dict[str, str]:
         """Build arguments as strings."""
         result = {}
         for name, value in table.get("args", {}).items():
@@ -81,7 +81,7 @@ class Tables:
                 )
         return result
 
-    def check_timeout(self, table: Mapping[str, Any], path: At, key: str) -> None:
+    def check_timeout(self, table: Mapping[str, Any], path: KeyPath, key: str) -> None:
         if not 1 <= table.get(key, 1) <= _LONGEST:
             raise self.error((*path, key), f"{key} is in seconds, 1 at least and a year at most")
 

@@ -37,7 +37,7 @@ class Lock(Command):
         if kind == "archive":
             if references:
                 raise ProjectError("command line", "doit lock archive takes no more words", "")
-            old, new = session.graph.lock.renew_archive()
+            old, new = session.graph.lock.renew_package_date()
             if "json" in flags:
                 print_json({"schema": 1, "archive": {"old": old or None, "new": new}})
             else:

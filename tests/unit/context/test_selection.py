@@ -15,7 +15,7 @@ from helpers import sha, write
 from stagegraph.context import selection as context
 from stagegraph.context.archive import write_tar
 from stagegraph.context.entry import Entry
-from stagegraph.context.selection import Selection, ignore_file
+from stagegraph.context.selection import ContextSelection, ignore_file
 from stagegraph.errors import ContextError
 
 pytestmark = pytest.mark.unit
@@ -34,7 +34,7 @@ def select(root: Path, *sources: str, ignore: str = "") -> tuple[Entry, ...]:
     if ignore:
         write(root, {".dockerignore": ignore})
     pairs = [(source, line) for line, source in enumerate(sources, 2)]
-    return Selection(root, "x/Dockerfile", ignore_file(root, "Dockerfile")).select(pairs or None)
+    return ContextSelection(root, "x/Dockerfile", ignore_file(root, "Dockerfile")).select(pairs or None)
 
 
 def paths(root: Path, *sources: str, ignore: str = "") -> list[str]:
@@ -244,13 +244,13 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, tar
 )
 def test_reaches_what_is_hidden(root: Path, ignore: str, sources: list[str], reached: bool) -> None:
     write(root, {".dockerignore": ignore})
-    selection = Selection(root, "x/Dockerfile", ignore_file(root, "Dockerfile"))
+    selection = ContextSelection(root, "x/Dockerfile", ignore_file(root, "Dockerfile"))
     selection.select([(source, 1) for source in sources])
     assert selection.reaches("Dockerfile") is reached
 
 
 def test_reaches_through_a_folder(root: Path) -> None:
-    selection = Selection(root, "x/Dockerfile")
+    selection = ContextSelection(root, "x/Dockerfile")
     selection.select([("dir", 1)])
     assert selection.reaches("dir/sub/Dockerfile")
     assert not selection.reaches("directory/Dockerfile")
@@ -270,7 +270,7 @@ def test_executable_bit_where_the_instruction_says_the_mode(
 ) -> None:
     for name in ("dir/b", "dir/sub/c.txt"):
         (root / name).chmod(0o755)
-    selection = Selection(root, "x/Dockerfile")
+    selection = ContextSelection(root, "x/Dockerfile")
     entries = selection.select([(source, 1) for source in sources], [(source, 2) for source in moded])
     assert [entry.path for entry in entries if entry.kind == "exec"] == executable
 
