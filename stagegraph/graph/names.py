@@ -57,35 +57,35 @@ class Names:
                     stage.name
                 )
 
-    def meaning(self, edge: Edge, stage: str, recipe: StageConfig, own: Platform) -> Node | ExternalReference:
+    def resolve(self, edge: Edge, stage: str, config: StageConfig, own: Platform) -> Node | ExternalReference:
         """What an edge of a stage's Dockerfile leads to when it is built for the platform ``own``.
 
         Raises ``DockerfileError`` with the line for a name that means nothing, or not what it seems to.
         """
-        use = _Use(edge.platform or own.docker, own, f"{recipe.context}/{recipe.dockerfile}:{edge.line}")
+        use = _Use(edge.platform or own.docker, own, f"{config.context}/{config.dockerfile}:{edge.line}")
         name, bare = edge.name, edge.bare
         if name == BASE:
             base = self._base(edge, own)
             if not isinstance(base, ExternalBase):
                 return Node(BASE, self._platform(BASE, use))
-            stand_in = self._stand_in(familiar(base.image), stage, recipe, use)
+            stand_in = self._stand_in(familiar(base.image), stage, config, use)
             return stand_in or ExternalReference(base.image, base.declared_at)
-        if stand_in := self._stand_in(name, stage, recipe, use):
+        if stand_in := self._stand_in(name, stage, config, use):
             return stand_in
         if found := self._named(name, use):
             return found
-        if name not in recipe.contexts:
+        if name not in config.contexts:
             if bare:
                 raise self._no_stage(name, use)
             self._refuse_near(name, use)
         return ExternalReference(name, use.where)
 
-    def frontend(self, reference: str, recipe: StageConfig, where: str) -> str:
+    def frontend(self, reference: str, config: StageConfig, where: str) -> str:
         """The image that a ``# syntax=`` line means: it, or what stands in for it.
 
         Raises ``DockerfileError`` for one of this project's own, which would be pinned once and then be old.
         """
-        meant = recipe.contexts.get(familiar(reference), reference)
+        meant = config.contexts.get(familiar(reference), reference)
         name = familiar(meant)
         parts = split(name)
         tag = parts.repository in self.project.repositories and not parts.digest
@@ -97,13 +97,13 @@ class Names:
     # -- one name --------------------------------------------------------------------------------
 
     def _stand_in(
-        self, name: str, stage: str, recipe: StageConfig, use: _Use
+        self, name: str, stage: str, config: StageConfig, use: _Use
     ) -> Node | ExternalReference | None:
         """What takes the place of a reference; a stage is not put in its own place.
 
         Who declares an image means it, however near it is to one of the project's own.
         """
-        if (value := recipe.contexts.get(name)) is None:
+        if (value := config.contexts.get(name)) is None:
             return None
         found = self._named(familiar(value), use)
         if found is None:

@@ -68,7 +68,7 @@ class NodeSpec:
 
     @property
     def dockerfile(self) -> str:
-        return f"{self.config.context}/{self.config.dockerfile}"
+        return self.config.dockerfile_path
 
     @property
     def sent_text(self) -> str:

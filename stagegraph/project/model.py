@@ -77,6 +77,11 @@ class StageConfig:
     alternative: str = ""
     declared_at: str = ""
 
+    @property
+    def dockerfile_path(self) -> str:
+        """The Dockerfile's path, relative to the project."""
+        return f"{self.context}/{self.dockerfile}"
+
 
 @dataclass(frozen=True)
 class Bootstrap:

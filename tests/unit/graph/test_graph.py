@@ -11,7 +11,7 @@ from helpers import HEAD, Registry, graph, resolved, sha, stages, write
 
 from stagegraph.dockerfile import analysis
 from stagegraph.errors import ContextError, DockerfileError, ProjectError, StagegraphError
-from stagegraph.graph import graph as graphs
+from stagegraph.graph import dockerfiles, reader
 from stagegraph.keys import spec as keys_spec
 from stagegraph.project.model import Node
 
@@ -404,10 +404,10 @@ def test_a_trigger_that_depends_on_the_machine_that_builds(
         file.write('[stages.p]\npath = "p"\n[stages.q]\npath = "q"\n')
     write(root, {"stages.lock": 'archive = "2025-01-31"\n'})
     registry = Registry({"n:1": resolved("n", onbuild=True)})
-    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/amd64")
+    monkeypatch.setattr(reader, "host_platform", lambda: "linux/amd64")
     one = keys(root, registry)
     assert dict(graph(root, registry).spec(Node("b", "amd64")).analysis.args) == {"BUILDARCH": "amd64"}
-    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/arm64")
+    monkeypatch.setattr(reader, "host_platform", lambda: "linux/arm64")
     other = keys(root, registry)
     assert {node[0] for node in one if one[node] != other[node]} == {"b", "c"}
     write(root, {"b/Dockerfile": "FROM a\nARG BUILDARCH=x\n"})
@@ -446,13 +446,13 @@ def test_files_are_read_once(tmp_path: Path) -> None:
 def test_threads_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = graph(family(tmp_path))
     read: list[Node] = []
-    real = graphs.Graph._read
+    real = reader.NodeReader._read
 
-    def counted(self: graphs.Graph, node: Node) -> keys_spec.NodeSpec:
+    def counted(self: reader.NodeReader, node: Node) -> keys_spec.NodeSpec:
         read.append(node)
         return real(self, node)
 
-    monkeypatch.setattr(graphs.Graph, "_read", counted)
+    monkeypatch.setattr(reader.NodeReader, "_read", counted)
     threads = [threading.Thread(target=nodes.key, args=amd64("app")) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -493,7 +493,7 @@ def test_dockerfile_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: p
         edit("a/Dockerfile", "scratch", "base")(root)
         return real(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(graphs, "analyse", edited)
+    monkeypatch.setattr(dockerfiles, "analyse", edited)
     assert fault(root, ContextError, "a") == (
         "a/Dockerfile: changed while it was read\n  run again when nothing changes the folder"
     )
