@@ -8,7 +8,7 @@ import pytest
 from helpers import write
 
 from stagegraph.errors import ProjectError
-from stagegraph.project import loader
+from stagegraph.project import configs, loader
 from stagegraph.project.model import (
     DEFAULT_EPOCH,
     Bootstrap,
@@ -298,7 +298,7 @@ def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
     project = load(tmp_path, text)
     assert (project.images["x"].test, project.images["blas"].test) == ("x-test", "")
     config = project.stages["x-test"].configs["jetson"]
-    assert (config.context, config.timeout) == ("netlib", loader.TEST_TIMEOUT)
+    assert (config.context, config.timeout) == ("netlib", configs.TEST_TIMEOUT)
     assert config.args == {"IMAGE": "blas", "CPU": "a57", "LEVEL": "1"}
     assert project.test("x", "jetson") == Node("x-test", "jetson")
     assert project.test("blas", "jetson") is None
