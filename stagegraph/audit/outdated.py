@@ -11,6 +11,8 @@ from ..errors import NetworkError, StagegraphError, ToolError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..oci.platform import OciPlatform
+
 NO_APT, NO_SOURCES, NO_LISTS = 90, 91, 92
 
 #: Standard output is what ``apt list`` says, standard error what went before. Only its own commands end it
@@ -45,7 +47,7 @@ class Package(NamedTuple):
         return any("security" in suite for suite in self.suites)
 
 
-def outdated(reference: str, docker: str, timeout: float) -> list[Package]:
+def outdated(reference: str, docker: OciPlatform, timeout: float) -> list[Package]:
     """Outdated packages of an image that the engine has, those of security archives first.
 
     Raises ``ToolError`` where the image has no apt, ``NetworkError`` where that does not get its lists, and

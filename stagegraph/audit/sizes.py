@@ -48,7 +48,7 @@ def sizes(session: Workspace, steps: Iterable[Step]) -> dict[Node, Size]:
 
     def layers(record: Record) -> list[Layer] | None:
         if record.digest not in manifests:
-            manifests[record.digest] = _layers(session.manifest(record))
+            manifests[record.digest] = _layers(session.lookup.manifest(record))
         return manifests[record.digest]
 
     found = {}
@@ -69,7 +69,7 @@ def _parents(session: Workspace, node: Node, records: Mapping[Node, Record]) -> 
     for parent in wanted:
         if parent in records:
             found.append(records[parent])
-        elif known := session.find(parent, session.graph.key(parent)):
+        elif known := session.lookup.find(parent, session.graph.key(parent)):
             found.append(known.record)
     return found, len(found) == len(wanted) and not any(image.edge.is_from for image in spec.images)
 

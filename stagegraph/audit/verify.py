@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import BuildError
-from ..execution import plan
+from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
+from ..oci.digest import NO_DIGEST, Digest
 from ..system.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..execution.workspace import Workspace
+    from ..keys.key import Key
     from ..project.model import Node
     from ..store.record import Record
 
@@ -33,18 +35,18 @@ class Finding:
     """
 
     node: Node
-    key: str
+    key: Key
     result: Result
     notes: tuple[str, ...] = ()
-    recorded: str = ""
-    rebuilt: str = ""
+    recorded: Digest = NO_DIGEST
+    rebuilt: Digest = NO_DIGEST
     differences: tuple[Difference, ...] = field(default=(), repr=False)
 
 
 def check(session: Workspace, goals: list[Node]) -> Iterator[Finding]:
     """Every blob and record of the goals and their ancestors, parents first. Bad blobs are set aside."""
     records: dict[Node, Record] = {}
-    blobs: dict[str, str] = {}
+    blobs: dict[Digest, str] = {}
     for node in session.graph.order(goals):
         key = session.graph.key(node)
         if not session.layout.has_record(key):
@@ -63,15 +65,15 @@ def check(session: Workspace, goals: list[Node]) -> Iterator[Finding]:
                     records[node] = record
             elif known and session.layout.has_record(known):
                 notes.append(f"record {known} is damaged: its inputs do not hash to its key")
-        recorded = records[node].digest if node in records else ""
+        recorded = records[node].digest if node in records else NO_DIGEST
         yield Finding(node, key, "bad" if notes else "good", tuple(dict.fromkeys(notes)), recorded)
 
 
-def _content_key(session: Workspace, node: Node, records: dict[Node, Record]) -> str:
-    """The other key that the node's image is found by; "" where a parent has no record."""
+def _content_key(session: Workspace, node: Node, records: dict[Node, Record]) -> Key | None:
+    """The other key that the node's image is found by; None where a parent has no record."""
     if any(parent not in records for parent in session.graph.parents(node)):
-        return ""
-    return plan.content_key(session.graph, node, records.__getitem__)[0]
+        return None
+    return content_key(session.graph, node, records.__getitem__)[0]
 
 
 def rebuild(session: Workspace, goals: list[Node]) -> Iterator[Finding]:

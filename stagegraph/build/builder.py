@@ -34,6 +34,8 @@ from ..errors import (
 )
 from ..inspection import dpkg
 from ..oci import documents
+from ..oci.digest import Digest
+from ..oci.platform import NO_PLATFORM, index_entry
 from ..oci.reference import split
 from ..store import record as records
 from ..system.files import near, writing
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ..keys.spec import NodeSpec
+    from ..oci.platform import OciPlatform
     from ..project.model import Node, Secret
     from ..store.folder import Folder
     from ..store.layout import LayoutStore
@@ -77,13 +80,13 @@ class Result:
     its packages where the build installs any, whether a RUN came out of the builder's cache, the machine and
     the builder (``Record.machine``, ``Record.builder``)."""
 
-    digest: str
+    digest: Digest
     size: int
-    files: str
-    image: str
+    files: Digest
+    image: Digest
     packages: tuple[str, ...]
     cached: bool = False
-    machine: str = ""
+    machine: OciPlatform = NO_PLATFORM
     builder: str = ""
 
 
@@ -222,7 +225,7 @@ class NodeBuilder:
     def _named_contexts(self, spec: NodeSpec, parents: Mapping[Node, Record]) -> dict[str, str]:
         """Parents out of the layout and pinned external images, by the names that the Dockerfile uses."""
         own = spec.platform.docker
-        used: dict[str, dict[str, Record]] = {}
+        used: dict[str, dict[OciPlatform, Record]] = {}
         for parent in spec.parents:
             used.setdefault(parent.edge.name, {})[parent.edge.platform or own] = parents[parent.node]
         contexts = {}
@@ -231,7 +234,7 @@ class NodeBuilder:
             single = list(by_platform) == [own]
             digest = by_platform[own].digest if single else self._index(by_platform)
             contexts[name] = f"oci-layout://{near(self.layout.root)}@{digest}"
-        references: dict[str, set[str]] = {}
+        references: dict[str, set[Digest]] = {}
         for image in spec.images:
             references.setdefault(image.edge.name, set()).add(image.digest)
         for image in spec.images:
@@ -272,21 +275,13 @@ class NodeBuilder:
                     )
         return None
 
-    def _index(self, by_platform: Mapping[str, Record]) -> str:
-        manifests = []
-        for docker, record in sorted(by_platform.items()):
-            system, arch, variant = (*docker.split("/"), "")[:3]
-            platform = {"os": system, "architecture": arch} | ({"variant": variant} if variant else {})
-            manifests.append(
-                {
-                    "mediaType": documents.MANIFEST,
-                    "digest": record.digest,
-                    "size": record.size,
-                    "platform": platform,
-                }
-            )
-        index = {"schemaVersion": 2, "mediaType": documents.INDEX, "manifests": manifests}
-        return self.layout.add_blob(json.dumps(index, sort_keys=True).encode())[0]
+    def _index(self, by_platform: Mapping[OciPlatform, Record]) -> Digest:
+        manifests = [
+            {**record.descriptor, "platform": index_entry(docker)}
+            for docker, record in sorted(by_platform.items())
+        ]
+        data = json.dumps(documents.index(manifests), sort_keys=True).encode()
+        return self.layout.add_blob(data)[0]
 
     def _secret(self, name: str, node: Node) -> list[str]:
         """The secret as declared; ``ca`` is the machine's own certificate bundle unless declared."""
@@ -335,8 +330,8 @@ class _Outside(NamedTuple):
     """An image from outside that the builder asks for by digest. ``docker`` is "" for the builder's own."""
 
     reference: str
-    digests: tuple[str, ...]
-    docker: str
+    digests: tuple[Digest, ...]
+    docker: OciPlatform
 
 
 def _from_outside(spec: NodeSpec) -> Iterator[_Outside]:
@@ -346,7 +341,7 @@ def _from_outside(spec: NodeSpec) -> Iterator[_Outside]:
             image.reference, (image.digest, image.index), image.edge.platform or spec.platform.docker
         )
     if spec.frontend:
-        yield _Outside(spec.frontend.reference, (spec.frontend.digest,), "")
+        yield _Outside(spec.frontend.reference, (spec.frontend.digest,), NO_PLATFORM)
 
 
 def _dated(stamp: str) -> str:
@@ -383,10 +378,10 @@ def _unpack(tar: IO[bytes], view: Path, spec: NodeSpec) -> Path:
     return folder
 
 
-def _digest(metadata: Path) -> str:
+def _digest(metadata: Path) -> Digest:
     try:
         data: dict[str, Any] = json.loads(metadata.read_bytes())
-        return str(data["containerimage.digest"])
+        return Digest(data["containerimage.digest"])
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             "docker buildx",

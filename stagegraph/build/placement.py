@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..docker import config
 from ..errors import BuilderError, EmulationError, StagegraphError
-from ..oci.platform import host_platform
+from ..oci.platform import NO_PLATFORM, OciPlatform, family, host_platform
 from ..system.processes import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..keys.spec import NodeSpec
+    from ..oci.platform import OciPlatform
     from ..project.model import Node
 
 #: Seconds. buildx itself waits 20 for an address that does not answer; a pod may have to be pulled first.
@@ -44,15 +45,15 @@ class BuilderNode(NamedTuple):
     ``version`` is its BuildKit's, "" where it does not say one."""
 
     status: str
-    platforms: tuple[str, ...] = ()
-    declared: tuple[str, ...] = ()
+    platforms: tuple[OciPlatform, ...] = ()
+    declared: tuple[OciPlatform, ...] = ()
     error: str = ""
     version: str = ""
 
     @property
-    def own(self) -> str:
+    def own(self) -> OciPlatform:
         """The platform that it calls its own; "" where it lists none."""
-        return next(iter(self.declared or self.platforms), "")
+        return next(iter(self.declared or self.platforms), NO_PLATFORM)
 
 
 @dataclass(frozen=True)
@@ -68,27 +69,27 @@ class BuilderInfo:
     def running(self) -> bool:
         return any(machine.status == "running" for machine in self.machines)
 
-    def lists(self, docker: str) -> bool:
+    def lists(self, docker: OciPlatform) -> bool:
         """Whether a machine of it runs programs of that platform, itself or by emulation."""
         return any(docker in (*machine.platforms, *machine.declared) for machine in self.machines)
 
-    def native(self, docker: str) -> bool:
+    def native(self, docker: OciPlatform) -> bool:
         """Whether a machine of it is of that platform's kind.
 
         BuildKit lists its own platform before those that it emulates, and buildx sends a platform to the
         machine that it was declared for; so what was declared is what counts, else what is listed first.
         """
         return self.lists(docker) and any(
-            _kind(docker) in map(_kind, machine.declared or machine.platforms[:1])
+            family(docker) in map(family, machine.declared or machine.platforms[:1])
             for machine in self.machines
         )
 
     @property
-    def first(self) -> str:
+    def first(self) -> OciPlatform:
         """The platform that it lists first, its own; "" where it lists none."""
-        return next((platform for m in self.machines for platform in m.platforms), "")
+        return next((platform for m in self.machines for platform in m.platforms), NO_PLATFORM)
 
-    def all_listed(self) -> list[str]:
+    def all_listed(self) -> list[OciPlatform]:
         return list(dict.fromkeys(p for m in self.machines for p in (*m.declared, *m.platforms)))
 
 
@@ -101,7 +102,7 @@ class Placement(NamedTuple):
     name: str = ""
     driver: str = "docker"
     own: bool = True
-    machine: str = ""
+    machine: OciPlatform = NO_PLATFORM
 
     def command(self) -> list[str]:
         """The words that start a build there. A Docker context is a builder that has to be entered."""
@@ -113,8 +114,8 @@ class _Work(NamedTuple):
     """A node to be built: whose ``programs`` do its work, and which platforms' it ``runs`` at all."""
 
     spec: NodeSpec
-    programs: frozenset[str]
-    runs: frozenset[str]
+    programs: frozenset[OciPlatform]
+    runs: frozenset[OciPlatform]
 
 
 class BuilderSelector:
@@ -122,7 +123,7 @@ class BuilderSelector:
 
     def __init__(
         self,
-        programs: Callable[[Node], frozenset[str]],
+        programs: Callable[[Node], frozenset[OciPlatform]],
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
@@ -231,7 +232,7 @@ class BuilderSelector:
 
     def _current(self, work: _Work) -> Placement:
         """buildx's current builder, which is this machine's engine unless ``docker buildx use`` said else."""
-        foreign = [docker for docker in sorted(work.runs) if _kind(docker) != _kind(host_platform())]
+        foreign = [docker for docker in sorted(work.runs) if family(docker) != family(host_platform())]
         if foreign and config.host() == config.DEFAULT:
             lacking = unregistered(foreign)
             current = self._look("") if lacking else None
@@ -242,9 +243,9 @@ class BuilderSelector:
         if config.host().startswith("unix:") and not _others_are_known():
             return Placement(machine=host_platform())
         current = self._look("")
-        return Placement(machine="" if current.error else _machine(work, current))
+        return Placement(machine=NO_PLATFORM if current.error else _machine(work, current))
 
-    def _hint(self, spec: NodeSpec, foreign: list[str]) -> None:
+    def _hint(self, spec: NodeSpec, foreign: list[OciPlatform]) -> None:
         """Say once that a builder which nobody named is native for what is emulated; it is not taken."""
         wanted = f"list {' '.join(foreign)}"
         if wanted in self._told:
@@ -262,19 +263,19 @@ class BuilderSelector:
                 return
 
 
-def _machine(work: _Work, described: BuilderInfo) -> str:
+def _machine(work: _Work, described: BuilderInfo) -> OciPlatform:
     """The OCI platform of a builder's machine that does the work, as that machine calls itself."""
-    kinds = {_kind(docker) for docker in work.programs}
+    kinds = {family(docker) for docker in work.programs}
     own = [machine.own for machine in described.machines if machine.own]
-    return next((docker for docker in own if _kind(docker) in kinds), described.first)
+    return next((docker for docker in own if family(docker) in kinds), described.first)
 
 
-def unregistered(platforms: Iterable[str]) -> list[str]:
+def unregistered(platforms: Iterable[OciPlatform]) -> list[OciPlatform]:
     """Those of ``platforms`` whose programs this machine cannot run, where that can be known: on Linux."""
     return [
         docker
         for docker in platforms
-        if _kind(docker) != _kind(host_platform())
+        if family(docker) != family(host_platform())
         and docker in _QEMU
         and _BINFMT.is_dir()
         and not any((_BINFMT / f"qemu-{_QEMU[docker]}{suffix}").exists() for suffix in ("", "-static"))
@@ -289,8 +290,8 @@ def parse(name: str, text: str) -> BuilderInfo:
     for part in re.split(r"^(?=Name:)", nodes, flags=re.MULTILINE)[1:]:
         said = dict(_fields(part))
         words = [word.strip() for word in said.get("Platforms", "").split(",") if word.strip()]
-        declared = tuple(word.removesuffix("*") for word in words if word.endswith("*"))
-        platforms = tuple(word for word in words if not word.endswith("*"))
+        declared = tuple(OciPlatform(word.removesuffix("*")) for word in words if word.endswith("*"))
+        platforms = tuple(OciPlatform(word) for word in words if not word.endswith("*"))
         version = said.get("BuildKit version", said.get("Buildkit", ""))  # the second before buildx 0.13
         known = version if not version.endswith("+unknown") else ""
         machines.append(
@@ -338,17 +339,12 @@ def _listed() -> Iterator[BuilderInfo]:
         try:
             found = json.loads(line)
             machines = [
-                BuilderNode(n.get("Status", ""), tuple(n.get("Platforms") or ())) for n in found["Nodes"]
+                BuilderNode(n.get("Status", ""), tuple(map(OciPlatform, n.get("Platforms") or ())))
+                for n in found["Nodes"]
             ]
             yield BuilderInfo(found["Name"], found["Driver"], tuple(machines))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
-
-
-def _kind(docker: str) -> str:
-    """The processor behind a platform: 64-bit ones run the 32-bit programs of their kind themselves."""
-    arch = docker.split("/")[1]
-    return {"386": "amd64", "arm": "arm64"}.get(arch, arch)
 
 
 def _unusable(spec: NodeSpec, faults: list[BuilderInfo]) -> StagegraphError:
@@ -378,7 +374,7 @@ def _cannot_run(work: _Work, usable: list[BuilderInfo]) -> EmulationError:
     return EmulationError(str(spec.node), said, hint)
 
 
-def _no_qemu(spec: NodeSpec, docker: str) -> EmulationError:
+def _no_qemu(spec: NodeSpec, docker: OciPlatform) -> EmulationError:
     what = f"this machine does not run programs for {docker}: QEMU is not registered"
     hint = "./run doctor has the command that registers it"
     if spec.bootstrap is None:

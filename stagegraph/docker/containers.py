@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..oci.platform import OciPlatform
+
 import contextlib
 import uuid
 from typing import Any, NamedTuple
@@ -32,7 +37,7 @@ class Answer(NamedTuple):
     errors: str
 
 
-def ask(reference: str, docker: str, script: str, timeout: float) -> Answer:
+def ask(reference: str, docker: OciPlatform, script: str, timeout: float) -> Answer:
     """Run a shell script as root in a throw-away container of an image, with network.
 
     The container goes whatever happens: it has a name of its own before it is made, so that even one whose
@@ -79,7 +84,7 @@ def ask(reference: str, docker: str, script: str, timeout: float) -> Answer:
     return Answer(status, output, said)
 
 
-def _not_started(reference: str, docker: str, message: str) -> StagegraphError:
+def _not_started(reference: str, docker: OciPlatform, message: str) -> StagegraphError:
     if "exec format error" in message:
         what = f"this engine does not run programs for {docker}"
         return EmulationError(reference, what, "./run doctor has the command that registers QEMU")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..dockerfile.triggers import takes_from_elsewhere
 from ..errors import LoginError, RegistryError, ResolveError, StagegraphError
+from ..oci.digest import Digest, sha256
+from ..oci.platform import OciPlatform, as_indexed
 from ..oci.reference import ResolvedReference, split
 from ..system.processes import run
 
@@ -25,7 +26,7 @@ _AT_ONCE = 8
 _LOGIN = re.compile(r"401 Unauthorized|unauthorized|authentication required|no basic auth", re.IGNORECASE)
 
 
-def resolve(reference: str, platforms: Collection[str]) -> ResolvedReference:
+def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
     """Digests by OCI platform; triggers of ``platforms`` alone, those of others are not looked at.
 
     Docker Hub counts each manifest that is read, and a mirror may hold an index without the images of all
@@ -62,9 +63,9 @@ def _error(reference: str, message: str) -> StagegraphError:
     )
 
 
-def _from_registry(reference: str, raw: bytes, platforms: Collection[str]) -> ResolvedReference:
+def _from_registry(reference: str, raw: bytes, platforms: Collection[OciPlatform]) -> ResolvedReference:
     found = _parsed(reference, raw)
-    digest = "sha256:" + hashlib.sha256(raw).hexdigest()
+    digest = sha256(raw)
     if "manifests" not in found:
         config = _config(reference, found)
         if not config:
@@ -77,7 +78,7 @@ def _from_registry(reference: str, raw: bytes, platforms: Collection[str]) -> Re
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         images = list(pool.map(lambda docker: _image(reference, manifests[docker]), wanted))
     triggers: list[str] = []
-    unread: dict[str, StagegraphError] = {}
+    unread: dict[OciPlatform, StagegraphError] = {}
     for docker, image in zip(wanted, images, strict=True):
         if isinstance(image, RegistryError):
             unread[docker] = image
@@ -94,15 +95,15 @@ def _image(reference: str, digest: str) -> list[str] | RegistryError:
         return error
 
 
-def _manifests(reference: str, index: Mapping[str, Any]) -> dict[str, str]:
+def _manifests(reference: str, index: Mapping[str, Any]) -> dict[OciPlatform, Digest]:
     """Digests by OCI platform, out of an index; what is of no platform (attestations) is left out."""
-    found = {}
+    found: dict[OciPlatform, Digest] = {}
     for item in _part(reference, index, "manifests", list):
         if not isinstance(item, dict):
             raise _malformed(reference, "an entry of manifests", item)
         platform = _part(reference, item, "platform", dict) if "platform" in item else {}
         if _part(reference, platform, "os", str, "") not in ("", "unknown"):
-            found[_platform(reference, platform)] = _part(reference, item, "digest", str)
+            found[_platform(reference, platform)] = Digest(_part(reference, item, "digest", str))
     return found
 
 
@@ -166,22 +167,18 @@ def _triggers(reference: str, image: Mapping[str, Any]) -> list[str]:
 
 
 def _resolved(
-    index: str,
-    manifests: dict[str, str],
+    index: Digest,
+    manifests: dict[OciPlatform, Digest],
     triggers: Collection[str],
-    unread: Mapping[str, StagegraphError] | None = None,
+    unread: Mapping[OciPlatform, StagegraphError] | None = None,
 ) -> ResolvedReference:
     return ResolvedReference(
         index, manifests, bool(triggers), any(map(takes_from_elsewhere, triggers)), unread or {}
     )
 
 
-def _platform(reference: str, item: Mapping[str, Any]) -> str:
-    """``linux/arm64``; arm64's only variant, v8, is not written."""
-    parts = [_part(reference, item, name, str, "") for name in ("os", "architecture", "variant")]
-    if parts[1:] == ["arm64", "v8"]:
-        parts.pop()
-    return "/".join(filter(None, parts))
+def _platform(reference: str, item: Mapping[str, Any]) -> OciPlatform:
+    return as_indexed(*(_part(reference, item, name, str, "") for name in ("os", "architecture", "variant")))
 
 
 def _from_engine(reference: str) -> ResolvedReference | None:
@@ -191,6 +188,7 @@ def _from_engine(reference: str) -> ResolvedReference | None:
         (image,) = json.loads(done.stdout)
         item = {"os": image["Os"], "architecture": image["Architecture"], "variant": image.get("Variant")}
         docker = _platform(reference, item)
-        return _resolved(image["Id"], {docker: image["Id"]}, _triggers(reference, image))
+        digest = Digest(image["Id"])
+        return _resolved(digest, {docker: digest}, _triggers(reference, image))
     except (ValueError, KeyError, TypeError):
         return None

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..oci.platform import NO_PLATFORM
 from .arguments import Arguments
 from .dependencies import DockerfileAnalysis
 from .expansion import Expander
@@ -26,6 +27,7 @@ from .variables import AUTOMATIC_ARGS, Scope, variables
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..oci.platform import OciPlatform
     from .instructions import Instruction
 
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
@@ -41,8 +43,8 @@ class BuildOptions:
     checksum. ``hints`` are pairs of a variable and what to do where FROM uses it without a value.
     """
 
-    docker: str
-    build_platform: str = ""
+    docker: OciPlatform
+    build_platform: OciPlatform = NO_PLATFORM
     args: tuple[tuple[str, str], ...] = ()
     target: str = ""
     allow_unpinned: bool = False
@@ -188,7 +190,7 @@ class _Analysis:
     def _copy_from(self, instruction: Instruction, stage: BuildStage, stages: BuildStages) -> None:
         for name in from_names(instruction):
             if stages.copied_from(name, instruction, stage) is None:
-                self.edges.add(name, "", instruction.line, is_from=False)
+                self.edges.add(name, NO_PLATFORM, instruction.line, is_from=False)
 
     def _run(self, run: Instruction, scope: Scope, stage: BuildStage, stages: BuildStages) -> None:
         for mount in mounts(run):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..oci.platform import platform_args
+from ..oci.platform import build_args
 from .triggers import trigger_of
 from .variables import EXCLUDED_FROM_KEY, LATER_ARGS, Scope, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ..oci.platform import OciPlatform
     from .expansion import Expander
     from .instructions import Instruction
 
@@ -38,11 +39,11 @@ class Arguments:
     """
 
     def __init__(
-        self, given: Mapping[str, str], docker: str, build_platform: str, expander: Expander
+        self, given: Mapping[str, str], docker: OciPlatform, build_platform: OciPlatform, expander: Expander
     ) -> None:
         self._given, self._expander = given, expander
-        self._of_builder = platform_args("BUILD", build_platform)
-        automatic = {**platform_args("TARGET", docker), **self._of_builder}
+        self._of_builder = build_args("BUILD", build_platform)
+        automatic = {**build_args("TARGET", docker), **self._of_builder}
         self.globals = Scope(automatic, set(LATER_ARGS), sealed=True)
         self.sent: dict[str, str] = {}
         self._global_defaults: set[str] = set()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..oci.platform import OciPlatform
     from .instructions import Instruction
 
 
@@ -24,7 +25,7 @@ class Edge(NamedTuple):
     """
 
     name: str
-    platform: str
+    platform: OciPlatform
     line: int
     is_from: bool
     bare: bool = False
@@ -38,7 +39,7 @@ class BuildStageSummary(NamedTuple):
     """
 
     name: str
-    platform: str
+    platform: OciPlatform
     has_run: bool
 
 

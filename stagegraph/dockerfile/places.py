@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..oci.platform import NO_PLATFORM
 from ..oci.reference import familiar, is_bare
 from .dependencies import Edge
 from .instructions import mount_fields
@@ -16,6 +17,7 @@ from .instructions import mount_fields
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..oci.platform import OciPlatform
     from .instructions import Instruction
     from .stages import BuildStage, BuildStages
 
@@ -23,28 +25,28 @@ if TYPE_CHECKING:
 class Edges:
     """The images and stages that a Dockerfile takes from, in the order in which it first names them."""
 
-    def __init__(self, docker: str) -> None:
+    def __init__(self, docker: OciPlatform) -> None:
         self._docker = docker
-        self._edges: dict[tuple[str, str, bool], Edge] = {}
+        self._edges: dict[tuple[str, OciPlatform, bool], Edge] = {}
 
     def __iter__(self) -> Iterator[Edge]:
         return iter(self._edges.values())
 
-    def add(self, name: str, platform: str, line: int, *, is_from: bool) -> None:
+    def add(self, name: str, platform: OciPlatform, line: int, *, is_from: bool) -> None:
         """Add a name, unless it is ``scratch``, which is no image."""
         if name == "scratch":
             return
         key = self._key(name, platform, is_from)
         known, bare = self._edges.get(key), is_bare(name)
         if known is None or (bare and not known.bare):
-            self._edges[key] = Edge(*key[:2], line, is_from, bare)
+            self._edges[key] = Edge(key[0], key[1], line, is_from, bare)
 
-    def place(self, name: str, platform: str, *, is_from: bool) -> int:
+    def place(self, name: str, platform: OciPlatform, *, is_from: bool) -> int:
         """Return the place of a name that was added."""
         return list(self._edges).index(self._key(name, platform, is_from))
 
-    def _key(self, name: str, platform: str, is_from: bool) -> tuple[str, str, bool]:
-        return familiar(name), "" if platform == self._docker else platform, is_from
+    def _key(self, name: str, platform: OciPlatform, is_from: bool) -> tuple[str, OciPlatform, bool]:
+        return familiar(name), NO_PLATFORM if platform == self._docker else platform, is_from
 
 
 class Places:
@@ -77,9 +79,9 @@ class Places:
         return sorted({**fields, "from": self._copied_from(fields["from"], step, stage)}.items())
 
     def _copied_from(self, name: str, step: Instruction, stage: BuildStage) -> str:
-        return self._place(name, self._stages.copied_from(name, step, stage), "", is_from=False)
+        return self._place(name, self._stages.copied_from(name, step, stage), NO_PLATFORM, is_from=False)
 
-    def _place(self, name: str, stage: BuildStage | None, platform: str, *, is_from: bool) -> str:
+    def _place(self, name: str, stage: BuildStage | None, platform: OciPlatform, *, is_from: bool) -> str:
         """Return the place as keys hold it; keys call a build stage a part."""
         if stage is not None:
             return f"part {self._numbers[stage.index]}"

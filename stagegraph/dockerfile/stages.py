@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import DockerfileError, nearest
-from ..oci.platform import normal_platform
+from ..oci.platform import NO_PLATFORM, normalized
 from ..oci.reference import familiar
 from .dependencies import BuildStageSummary
 from .instructions import Instruction, from_names
@@ -19,6 +19,8 @@ from .triggers import trigger_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from ..oci.platform import OciPlatform
 
 
 @dataclass
@@ -32,7 +34,7 @@ class BuildStage:
     index: int
     base: str
     alias: str
-    platform: str
+    platform: OciPlatform
     start: Instruction
     body: list[Instruction] = field(default_factory=list)
 
@@ -64,11 +66,11 @@ def split(instructions: Iterable[Instruction], expand: Callable[[str, Instructio
         if len(value) not in (1, 3) or (len(value) == 3 and value[1].upper() != "AS"):
             raise instruction.error("FROM takes NAME or NAME AS ALIAS")
         base = expand(value[0], instruction, f"FROM {value[0]}")
-        platform = instruction.flag("platform")
-        if platform is not None:
-            platform = normal_platform(expand(platform, instruction, f"FROM --platform={platform}"))
+        platform = NO_PLATFORM
+        if (flag := instruction.flag("platform")) is not None:
+            platform = normalized(expand(flag, instruction, f"FROM --platform={flag}"))
         alias = value[2].lower() if len(value) == 3 else ""
-        stages.append(BuildStage(len(stages), base, alias, platform or "", instruction))
+        stages.append(BuildStage(len(stages), base, alias, platform, instruction))
     return BuildStages(stages)
 
 

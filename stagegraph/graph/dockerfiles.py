@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..dockerfile.dependencies import DockerfileAnalysis
     from ..dockerfile.instructions import Instruction
+    from ..oci.platform import OciPlatform
     from ..project.model import Node, Project, StageConfig
 
 _STACK_HINT = "a stage that stands on others needs an image in stages.toml that has it in its stack"
@@ -32,7 +33,7 @@ class Dockerfiles:
     platform that keys hold for BUILDPLATFORM.
     """
 
-    def __init__(self, project: Project, build_platform: str) -> None:
+    def __init__(self, project: Project, build_platform: OciPlatform) -> None:
         self._project, self._build_platform = project, build_platform
         self._texts: dict[str, str] = {}
         # platforms whose arguments do not differ share an analysis

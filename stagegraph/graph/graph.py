@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from ..dockerfile.dependencies import Edge
     from ..keys.inputs import Input
+    from ..keys.key import Key
     from ..keys.spec import NodeSpec, Parent
+    from ..oci.digest import Digest
     from ..project.model import Node, Project
     from .lock import Lock
 
@@ -31,7 +33,7 @@ class Graph:
         self.project, self.lock = project, lock
         self._reader = NodeReader(project, lock)
         self._inputs: dict[Node, list[Input]] = {}
-        self._keys: dict[Node, str] = {}
+        self._keys: dict[Node, Key] = {}
         self._guard = threading.RLock()
 
     @cached_property
@@ -54,7 +56,7 @@ class Graph:
 
     # -- keys ------------------------------------------------------------------------------------
 
-    def key(self, node: Node) -> str:
+    def key(self, node: Node) -> Key:
         """Return the recipe key, ``sha256:...``."""
         with self._guard:
             if node not in self._keys:
@@ -72,7 +74,7 @@ class Graph:
                 self._inputs[node] = key.inputs(spec, ancestors)
             return self._inputs[node]
 
-    def content_inputs(self, node: Node, content_seen_by: Callable[[Parent], str]) -> list[Input]:
+    def content_inputs(self, node: Node, content_seen_by: Callable[[Parent], Digest]) -> list[Input]:
         """Return the inputs of the content key.
 
         ``content_seen_by`` returns the digest of what an edge to a parent can see of it.
@@ -130,10 +132,10 @@ class Graph:
         return ProjectError("stages.toml", f"a cycle: {written}", "\n  ".join(dict.fromkeys(hints)))
 
 
-def _ancestors(spec: NodeSpec, digest: Callable[[Parent], str]) -> list[key.Ancestor]:
+def _ancestors(spec: NodeSpec, digest: Callable[[Parent], Key | Digest]) -> list[key.Ancestor]:
     """Return the parents and external images of a node for its key, parents by ``digest``."""
     places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
-    digests = [
+    digests: list[tuple[str, Edge, Key | Digest]] = [
         *(("parent", parent.edge, digest(parent)) for parent in spec.parents),
         *(("image", image.edge, image.digest) for image in spec.images),
     ]

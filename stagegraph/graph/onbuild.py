@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..dockerfile.arguments import declared_args
-from ..oci.platform import platform_args
+from ..oci.platform import build_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..dockerfile.dependencies import DockerfileAnalysis
     from ..dockerfile.instructions import Instruction
+    from ..oci.platform import OciPlatform
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class Triggers:
         analysis: DockerfileAnalysis,
         candidates: Mapping[str, str],
         secrets: Iterable[str],
-        build_platform: str,
+        build_platform: OciPlatform,
     ) -> DockerfileAnalysis:
         """Return the analysis with what the triggers may use: arguments (``candidates``) and ``secrets``.
 
         BUILDPLATFORM and the like are sent with the values that the key holds, so that the result does not
         depend on the builder. Raises ``DockerfileError`` where that would override a default.
         """
-        of_builder = platform_args("BUILD", build_platform)
+        of_builder = build_args("BUILD", build_platform)
         of_builder = {name: value for name, value in of_builder.items() if self.may_declare(name)}
         for arg in (i for i in analysis.instructions if i.cmd == "ARG"):
             defaults = {word.partition("=")[0] for word in arg.value if "=" in word}

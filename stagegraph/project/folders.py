@@ -32,7 +32,7 @@ class Folders:
         return self._folders[written]
 
     def check_dockerfile(self, folder: str, name: str, where: KeyPath) -> None:
-        """Raise ``ProjectError`` unless ``folder`` has this Dockerfile; ``where`` is the table that names it."""
+        """Raise ``ProjectError`` unless ``folder`` has this Dockerfile, named by the table ``where``."""
         if (folder, name) in self._dockerfiles:
             return
         pure = PurePosixPath(name)

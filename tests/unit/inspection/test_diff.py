@@ -16,6 +16,7 @@ import zstandard
 
 from stagegraph.errors import StoreError
 from stagegraph.inspection.diff import Difference, Member, compare, diff_members, diff_values, members
+from stagegraph.oci.digest import Digest
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
@@ -43,7 +44,7 @@ def squeeze(data: bytes, level: int = 3) -> bytes:
     return zstandard.ZstdCompressor(level=level).compress(data)
 
 
-def add(store: LayoutStore, *layers: bytes, level: int = 3, config: dict[str, Any] | None = None) -> str:
+def add(store: LayoutStore, *layers: bytes, level: int = 3, config: dict[str, Any] | None = None) -> Digest:
     """An image of these layers; the digest of its manifest."""
 
     def item(data: bytes) -> dict[str, Any]:
