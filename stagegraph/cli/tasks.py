@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StagegraphError
-from ..graph.goals import alone as task_name
+from ..graph.goals import task_name
 from ..project.model import BASE, Bootstrap, Node
 from . import app as apps
 from .actions import action, up_to_date_check

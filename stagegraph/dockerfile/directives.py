@@ -18,11 +18,11 @@ _DIRECTIVE = re.compile(r"#[ \t\f\r]*([a-zA-Z][a-zA-Z0-9]*)[ \t\f\r]*=[ \t\f\r]*
 
 
 def read(text: str, name: str) -> dict[str, str]:
-    """The parser directives ``syntax`` and ``escape``.
+    """Return the parser directives ``syntax`` and ``escape`` of a text.
 
-    BuildKit searches twice (frontend/dockerfile/parser/directives.go). Its parser takes ``escape`` from the
-    comments that begin the file; whatever is no directive that it knows ends them, a ``#!`` line included.
-    Its search for ``syntax`` passes over a ``#!`` line first.
+    BuildKit searches twice. Its parser takes ``escape`` from the comments at the start of the file; the first
+    line that is not a known directive ends them, also a ``#!`` line. Its search for ``syntax`` skips a ``#!``
+    line first. ``name`` is the Dockerfile's path. Raises ``DockerfileError`` where versions differ.
     """
     lines = text.removeprefix("\ufeff").split("\n")
     own = list(_leading(line.lstrip() for line in lines))
@@ -46,10 +46,9 @@ def _leading(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def without_syntax(text: str) -> str:
-    """The text without its directive ``syntax``; instructions keep the numbers of their lines.
+    """Return the text without its directive ``syntax``; instructions keep their line numbers.
 
-    An empty comment stands behind the other directives instead: a comment before them would end them
-    (BuildKit, frontend/dockerfile/parser/directives.go).
+    An empty comment after the other directives replaces it: a comment before them would end them.
     """
     lines = text.removeprefix("\ufeff").split("\n")
     first = end = int(lines[0].startswith("#!"))

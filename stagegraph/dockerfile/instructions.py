@@ -1,7 +1,7 @@
-"""The text of a Dockerfile -> its instructions, as BuildKit's parser sees them. What single words mean.
+"""The text of a Dockerfile -> its instructions, as BuildKit's parser reads them.
 
-The parser is a port of BuildKit's (PyPI ``e2b-dockerfile-utils``).
-Pure. Knows nothing of stages or arguments; ``dockerfile`` does.
+Pure. The parser is a port of BuildKit's (PyPI ``e2b-dockerfile-utils``); this module adds what the port
+lacks. Knows nothing of build stages or of the values of arguments.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from e2b_dockerfile_utils import DockerfileInstruction, DockerfileSyntaxError
 
-#: Every instruction that there is (Dockerfile reference, "Overview").
+#: All instructions (Dockerfile reference, "Overview").
 KNOWN = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
     "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 )  # fmt: skip
 
-_SAID_BEFORE = re.compile(r"Dockerfile parse error( on line \d+)?: ")
+_PARSER_PREFIX = re.compile(r"Dockerfile parse error( on line \d+)?: ")
 
 _UNKNOWN = re.compile(r"unknown instruction: (.*)")
 
@@ -69,10 +69,10 @@ class Instruction(NamedTuple):
     file: str = ""
 
     def flag(self, name: str) -> str | None:
-        """The value of ``--name=value``; the last counts; None where it is not given."""
+        """Return the value of the last ``--name=value``; None if there is none."""
         prefix = f"--{name}="
-        found = [flag.removeprefix(prefix) for flag in self.flags if flag.startswith(prefix)]
-        return found[-1] if found else None
+        values = [flag.removeprefix(prefix) for flag in self.flags if flag.startswith(prefix)]
+        return values[-1] if values else None
 
     def error(self, what: str, hint: str = "") -> DockerfileError:
         """Return an error that names the file and line of this instruction."""
@@ -80,19 +80,19 @@ class Instruction(NamedTuple):
 
     @property
     def logical_line(self) -> str:
-        """Without inline files, which the parser may put behind it."""
+        """The line without its inline files, which the parser may append."""
         return self.original.partition("\n")[0]
 
     @property
     def heredocs(self) -> tuple[tuple[str, int, str], ...]:
-        """Inline files: name, file descriptor, content."""
-        found = self.canonical[5]
-        assert isinstance(found, tuple)
-        return found
+        """The inline files: name, file descriptor, content."""
+        heredocs = self.canonical[5]
+        assert isinstance(heredocs, tuple)
+        return heredocs
 
     @property
     def open_heredocs(self) -> list[str]:
-        """Contents of inline files of COPY and ADD in which variables count: their names have no quotes."""
+        """The contents of inline files of COPY and ADD whose variables are expanded: names without quotes."""
         if self.cmd not in ("COPY", "ADD"):
             return []
         plain = {word.lstrip("0123456789").removeprefix("<<").removeprefix("-") for word in self.value}
@@ -100,10 +100,10 @@ class Instruction(NamedTuple):
 
     @property
     def expanded(self) -> Iterable[str]:
-        """What BuildKit expands, inline files and the text of RUN apart.
+        """The words that BuildKit expands, without inline files and the text of RUN.
 
-        Each ``Expand`` of frontend/dockerfile/instructions/commands.go; of COPY, ADD and WORKDIR the whole
-        line as well, for the step's name (``processCmdEnv``).
+        They are those of each ``Expand`` in frontend/dockerfile/instructions/commands.go. Of COPY, ADD and
+        WORKDIR, BuildKit also expands the whole line, for the step's name (``processCmdEnv``).
         """
         match self.cmd:
             case "COPY" | "ADD" | "WORKDIR":
@@ -119,18 +119,18 @@ class Instruction(NamedTuple):
 
     @property
     def sources(self) -> list[str]:
-        """What COPY and ADD take, inline files apart; not expanded."""
+        """The sources of COPY and ADD, not expanded, without inline files."""
         return [word for word in self.value[:-1] if not (self.has_heredoc and word.startswith("<<"))]
 
     def __str__(self) -> str:
         return " ".join([self.cmd, *self.flags, *self.value])
 
 
-@cache  # the platforms of a stage, and stages of one folder, ask for the same
+@cache  # the platforms of a stage, and stages of one folder, have the same text
 def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, str]]:
-    """Text -> instructions and the parser directives ``syntax`` and ``escape``.
+    """Return the instructions of a text, and its parser directives ``syntax`` and ``escape``.
 
-    ``name`` is the Dockerfile's path. Raises ``DockerfileError`` with file and, if known, line.
+    ``name`` is the Dockerfile's path. Raises ``DockerfileError`` with the file and, if known, the line.
     """
     from e2b_dockerfile_utils import DockerfileSyntaxError
 
@@ -148,9 +148,9 @@ def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, s
 
 
 def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
-    """The parser's error with the file's name and, where it is known, the line."""
+    """Return the parser's error with the file's name and, if known, the line."""
     where = name if error.line is None else f"{name}:{error.line}"
-    what = _SAID_BEFORE.sub("", str(error))
+    what = _PARSER_PREFIX.sub("", str(error))
     if unknown := _UNKNOWN.fullmatch(what):
         if not (cmd := unknown[1].upper()):
             return DockerfileError(where, "nothing follows a line that is continued")
@@ -159,12 +159,12 @@ def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
 
 
 def _instructions(text: str) -> Iterator[Instruction]:
-    """Instructions as the parser gives them, triggers of ONBUILD apart.
+    """The instructions of a text, with the triggers of ONBUILD parsed.
 
-    The parser takes an ONBUILD for one line without meaning. BuildKit parses the trigger, its inline files
-    included (``parseSubCommand``, ``heredocCompoundDirectives`` in frontend/dockerfile/parser). So the word
-    ONBUILD is taken off, the parser reads the trigger, and the word is put back. A line that begins like a
-    trigger and is part of an inline file or of a continued instruction stays as it is.
+    The parser reads an ONBUILD as one line of text. BuildKit parses the trigger and its inline files
+    (``parseSubCommand``, ``heredocCompoundDirectives`` in frontend/dockerfile/parser). So the word ONBUILD is
+    removed, the parser reads the trigger, and the word is put back. A line that begins like a trigger, but is
+    part of an inline file or a continued instruction, stays as it is.
     """
     from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
 
@@ -185,30 +185,30 @@ def _instructions(text: str) -> Iterator[Instruction]:
 
 
 def _trigger(onbuild: DockerfileInstruction, escape: str) -> tuple[str, DockerfileInstruction]:
-    """The word ONBUILD and its trigger, where the word itself is continued on another line.
+    """Return the word ONBUILD and its trigger, if the trigger is on the next, continued line.
 
-    Raises the parser's own error where no known instruction follows.
+    Raises the parser's own error if no known instruction follows.
     """
     from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
 
     word = _FIRST_WORD.match(onbuild.original)
     line = onbuild.original.removeprefix(word[0]) if word else ""
     try:
-        found = parse_dockerfile_ast(f"# escape={escape}\n{line}").instructions
+        parsed = parse_dockerfile_ast(f"# escape={escape}\n{line}").instructions
     except DockerfileSyntaxError as error:
         raise DockerfileSyntaxError(str(error), onbuild.start_line) from None
-    if not word or not found:  # nothing, or a comment
+    if not word or not parsed:  # nothing, or a comment
         raise DockerfileSyntaxError("ONBUILD without an instruction", onbuild.start_line)
-    return word[0], replace(found[0], start_line=onbuild.start_line)
+    return word[0], replace(parsed[0], start_line=onbuild.start_line)
 
 
 def _without(lines: Sequence[str], starts: Mapping[int, str]) -> str:
-    """The lines as one text; some without what they start with."""
+    """Return the lines as one text. ``starts``, by line number, is removed from the start of these lines."""
     return "\n".join(line.removeprefix(starts.get(number, "")) for number, line in enumerate(lines, 1))
 
 
 def _instruction(parsed: DockerfileInstruction, onbuild: str, escape: str) -> Instruction:
-    """``onbuild`` is what stands before the instruction where it is a trigger, "" elsewhere."""
+    """Return an instruction. ``onbuild`` is the text before it if it is a trigger, else ""."""
     _check_array(parsed)
     cmd, value = parsed.name, _value(parsed, escape)
     heredocs = tuple((h.name, h.file_descriptor, h.content) for h in parsed.heredocs)
@@ -226,15 +226,15 @@ def _instruction(parsed: DockerfileInstruction, onbuild: str, escape: str) -> In
 
 
 def _value(parsed: DockerfileInstruction, escape: str) -> tuple[str, ...]:
-    """The words of an instruction as BuildKit divides them."""
+    """Return the words of an instruction as BuildKit divides them."""
     if parsed.json:
         return tuple(_HALF.sub("\ufffd", word) for word in parsed.args)
-    if parsed.name in ("ENV", "LABEL"):  # the port adds what stands between a name and its value
+    if parsed.name in ("ENV", "LABEL"):  # the port adds the text between a name and its value
         return tuple(word for place, word in enumerate(parsed.args) if place % 3 != 2)
     if parsed.name not in ("ADD", "COPY") or not _QUOTING.search(parsed.original):
         return tuple(parsed.args)
-    # The port keeps words together that are quoted; BuildKit's parseStringsWhitespaceDelimited does not.
-    # CMD without JSON is divided into flags and the rest of the line.
+    # The port keeps quoted words together; BuildKit's parseStringsWhitespaceDelimited does not. So parse the
+    # line as a CMD without JSON, which the parser divides only into flags and the rest.
     from e2b_dockerfile_utils import parse_dockerfile_ast
 
     line = parsed.original.strip()[len(parsed.name) :]
@@ -243,9 +243,10 @@ def _value(parsed: DockerfileInstruction, escape: str) -> tuple[str, ...]:
 
 
 def _check_array(parsed: DockerfileInstruction) -> None:
-    """Text behind a JSON array: before 0.15 BuildKit drops it, since then all is words of a shell.
+    """Raise the parser's own error for text behind a JSON array.
 
-    https://github.com/moby/buildkit/pull/5107. Raises the parser's own error.
+    BuildKit before 0.15 drops it; later versions read the whole line as words of a shell
+    (https://github.com/moby/buildkit/pull/5107).
     """
     from e2b_dockerfile_utils import DockerfileSyntaxError
 
@@ -261,14 +262,14 @@ def _check_array(parsed: DockerfileInstruction) -> None:
 
 
 def mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
-    """The fields of each ``RUN --mount``."""
+    """The fields of each ``--mount`` of a RUN."""
     for flag in instruction.flags if instruction.cmd == "RUN" else ():
         if flag.startswith("--mount="):
             yield mount_fields(flag.removeprefix("--mount="))
 
 
 def mount_fields(text: str) -> dict[str, str]:
-    """``type=bind,from=x`` as a mapping; bare words (``readonly``) map to ""."""
+    """Return ``type=bind,from=x`` as a mapping; a word without a value (``readonly``) maps to ""."""
     fields: dict[str, str] = {}
     for part in next(csv.reader([text]), []):
         key, _, value = part.partition("=")

@@ -429,9 +429,12 @@ def test_hard_links_are_files(root: Path) -> None:
 
 def test_sparse_file(root: Path) -> None:
     with (root / "sparse").open("wb") as file:
-        file.truncate(context.HELD + 1)
+        file.truncate(context.MAX_HELD_FILE + 1)
     (entry,) = select(root, "sparse")
-    assert (entry.size, entry.digest) == (context.HELD + 1, sha(b"\0" * (context.HELD + 1))[7:])
+    assert (entry.size, entry.digest) == (
+        context.MAX_HELD_FILE + 1,
+        sha(b"\0" * (context.MAX_HELD_FILE + 1))[7:],
+    )
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
@@ -549,7 +552,7 @@ def test_edit_between_hashing_and_sending_is_not_sent(root: Path) -> None:
     assert sent(entries, root) == before
 
 
-LARGE = context.HELD + 1
+LARGE = context.MAX_HELD_FILE + 1
 
 
 @pytest.fixture
@@ -600,7 +603,7 @@ def test_large_file_that_only_grew_is_sent_as_it_was(root: Path, large: Path) ->
 
 
 def test_no_more_is_held_than_the_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "HELD_IN_ALL", 3)
+    monkeypatch.setattr(context, "MAX_HELD", 3)
     held = [entry.path for entry in select(root, "a", "dir/b") if entry.data is not None]
     assert held == ["a"]
     assert sent(select(root, "a", "dir/b"), root)

@@ -85,8 +85,8 @@ def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(LockError) as error:
         pin(tmp_path, docker=ARM64, registry=Registry({"debian:trixie": resolved("moved")}))
     assert str(error.value) == (
-        "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and what "
-        "it was is gone\n"
+        "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and its "
+        "index is gone\n"
         "  to pin it anew: doit lock images debian:trixie\n"
         f"  debian@{sha('debian index')}: no such image"
     )
