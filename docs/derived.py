@@ -101,7 +101,7 @@ def _option(option: Mapping[str, Any]) -> tuple[str, str]:
 def settings() -> str:
     """A table of all settings: how each is written, and what it does."""
     rows = []
-    for name in (*schema.SETTINGS, *schema.ELSEWHERE):
+    for name in (*schema.SETTINGS, *schema.ENV_ONLY_SETTINGS):
         variable = ENV_PREFIX + name.upper().replace("-", "_")
         called = f"`{name}=VALUE`" if name in schema.SETTINGS else "only in the environment"
         rows.append((called, f"`{variable}`", schema.SETTING_MEANINGS[name]))

@@ -65,13 +65,13 @@ def _parents(session: Workspace, node: Node, records: Mapping[Node, Record]) -> 
     """Images of the project that a node's Dockerfile has in ``FROM``; whether these are all that it has."""
     spec = session.graph.spec(node)
     found: list[Record] = []
-    wanted = list(dict.fromkeys(parent.node for parent in spec.parents if parent.edge.whole))
+    wanted = list(dict.fromkeys(parent.node for parent in spec.parents if parent.edge.is_from))
     for parent in wanted:
         if parent in records:
             found.append(records[parent])
         elif known := session.lookup.find(parent, session.graph.key(parent)):
             found.append(known.record)
-    return found, len(found) == len(wanted) and not any(image.edge.whole for image in spec.images)
+    return found, len(found) == len(wanted) and not any(image.edge.is_from for image in spec.images)
 
 
 def _layers(manifest: Mapping[str, Any] | None) -> list[Layer] | None:

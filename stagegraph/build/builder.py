@@ -153,7 +153,7 @@ class NodeBuilder:
         files, image = records.content_digests(self.layout.blobs.json(manifest["config"]["digest"]))
         size = self.layout.blobs.size(digest)
         # where no stamp of the archive counts, packages are the parent's
-        versions = dpkg.installed(self.layout, manifest) if spec.archive else ()
+        versions = dpkg.installed(self.layout, manifest) if spec.package_date else ()
         who = self.builders.version(place)
         return Result(digest, size, files, image, versions, cached, place.machine, who)
 
@@ -172,11 +172,11 @@ class NodeBuilder:
         """
         if spec.bootstrap is not None:
             return "-"
-        folder = self.root / spec.recipe.context
-        selected = any(entry.path == spec.recipe.dockerfile for entry in spec.entries)
+        folder = self.root / spec.config.context
+        selected = any(entry.path == spec.config.dockerfile for entry in spec.entries)
         # the builder reads another text than COPY may see
         apart = spec.exposed or (selected and spec.sent_text != spec.text) or spec.frontend is not None
-        extra = {} if selected or apart else {spec.recipe.dockerfile: spec.sent_text.encode()}
+        extra = {} if selected or apart else {spec.config.dockerfile: spec.sent_text.encode()}
         write_tar(spec.entries, folder, extra, spec.epoch, tar)
         if not apart:
             return "-"
@@ -203,21 +203,21 @@ class NodeBuilder:
             name="result",
         )
         command = [*place.command(), "--progress=rawjson", "--provenance=false", "--sbom=false"]
-        command += [f"--platform={spec.platform.docker}", f"--network={spec.recipe.network}"]
+        command += [f"--platform={spec.platform.docker}", f"--network={spec.config.network}"]
         if context != "-":
             command.append(f"--file={view / 'Dockerfile'}")
         elif spec.bootstrap is None:
-            command.append(f"--file={spec.recipe.dockerfile}")
-        if spec.archive:
-            command.append(f"--add-host={_dated(spec.archive)}")
-        if spec.recipe.target:
-            command.append(f"--target={spec.recipe.target}")
+            command.append(f"--file={spec.config.dockerfile}")
+        if spec.package_date:
+            command.append(f"--add-host={_dated(spec.package_date)}")
+        if spec.config.target:
+            command.append(f"--target={spec.config.target}")
         frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
-        for name, value in {**spec.facts.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
+        for name, value in {**spec.analysis.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}.items():
             command.append(f"--build-arg={name}={value}")
         for name, source in self._named_contexts(spec, parents).items():
             command.append(f"--build-context={name}={source}")
-        for name in sorted(spec.facts.secrets):
+        for name in sorted(spec.analysis.secrets):
             command += self._secret(name, spec.node)
         return [*command, f"--output={output}", f"--metadata-file={metadata}", str(context)]
 
@@ -312,7 +312,7 @@ class NodeBuilder:
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with (
             managed_process(command, **pipes, env=environment()) as process,
-            time_limit(process, spec.recipe.timeout) as late,
+            time_limit(process, spec.config.timeout) as late,
         ):
             for line in read_lines(process, late.is_over):
                 log.file.write(tracker.feed(line))

@@ -181,8 +181,8 @@ def too_late(spec: NodeSpec, tracker: Tracker, log: Path) -> BuildError:
     quoted = "\n".join(f"    {text}" for text in last)
     return BuildError(
         str(spec.node),
-        f"was ended after {spec.recipe.timeout} s, its time limit, at: {tracker.current}\n{quoted}",
-        f"the limit stands at {spec.recipe.source}\n  full log: {log}",
+        f"was ended after {spec.config.timeout} s, its time limit, at: {tracker.current}\n{quoted}",
+        f"the limit stands at {spec.config.declared_at}\n  full log: {log}",
     )
 
 
@@ -201,7 +201,7 @@ def _line(spec: NodeSpec, tracker: Tracker) -> int:
     if tracker.line:
         return tracker.line
     step = " ".join(re.sub(r"^\[[^\]]*\] ?", "", tracker.step).split())
-    for instruction in spec.facts.instructions:
+    for instruction in spec.analysis.instructions:
         if step and " ".join(str(instruction).split()).startswith(step.rstrip(".")):
             return instruction.line
     return 0

@@ -136,7 +136,7 @@ class BuilderSelector:
         if spec.bootstrap is not None and (docker := spec.platform.docker) in unregistered([docker]):
             raise _no_qemu(spec, docker)  # mmdebstrap runs here, wherever the image is made
         own = spec.platform.docker
-        parts = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
+        parts = frozenset(part.platform or own for part in spec.analysis.build_stages if part.has_run)
         programs = self.programs(spec.node)
         work = _Work(spec, programs or frozenset({own}), parts | programs if parts else parts)
         with self._lock:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
 from ..project import schema
-from ..project.tables import Tables
+from ..project.tables import TableReader
 from .model import MINUTE, PRICE, Executor, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..project.positions import Lines
+    from ..project.positions import SourceMap
 
 _EXAMPLE = """write a cost table, for example
   [ci.github.amd64]
@@ -26,7 +26,7 @@ _EXAMPLE = """write a cost table, for example
 SERVICES = tuple(schema.SERVICES)
 
 
-def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:
+def read(tables: dict[str, Any], lines: SourceMap, *, limit: str = "") -> Table:
     """Read and check the table. ``limit`` (minutes) overrides. Raises ``ProjectError`` naming the line."""
     table = _Reader(tables, lines).read()
     if limit:
@@ -42,7 +42,7 @@ def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:
     return table
 
 
-class _Reader(Tables):
+class _Reader(TableReader):
     def read(self) -> Table:
         table = self.table(("ci",), "ci")
         for name in ("command", "branch"):

@@ -46,7 +46,7 @@ def units(
         able = [e for e in executors if all(_can(e, running[node]) for node in group)]
         known = {e.name: sum(_time(node, running[node], e, times, unknown) for node in group) for e in able}
         words = [word for node in group for word in images.get(graph.key(node), ())]
-        words = words or [asked.alone(graph.project, group[-1])]
+        words = words or [asked.task_name(graph.project, group[-1])]
         goal = bool(wanted & set(group))
         made.append(Unit(tuple(words), tuple(group), known, tuple(sorted(needs)), goal))
     return made

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..dockerfile.instructions import is_remote, mounts, parse, pinned
-from ..dockerfile.variables import Scope, expand
-from ..errors import DockerfileError, LoginError, RegistryError, ResolveError, StagegraphError
+from ..dockerfile.triggers import takes_from_elsewhere
+from ..errors import LoginError, RegistryError, ResolveError, StagegraphError
 from ..oci.digest import Digest, sha256
 from ..oci.platform import OciPlatform, as_indexed
 from ..oci.reference import ResolvedReference, host, split
@@ -172,32 +170,7 @@ def _resolved(
     unread: Mapping[OciPlatform, StagegraphError] | None = None,
 ) -> ResolvedReference:
     return ResolvedReference(
-        index, manifests, bool(triggers), any(map(_takes_from_elsewhere, triggers)), unread or {}
-    )
-
-
-def _takes_from_elsewhere(text: str) -> bool:
-    """Whether a trigger takes from another image (newer front ends resolve its name, unpinned), or by an ADD
-    that is not pinned from the network.
-
-    The rule is that for an ONBUILD of a Dockerfile here: the child's variables are not known. A trigger that
-    does not parse counts as one that does.
-    """
-    try:
-        (trigger,) = parse(text, "ONBUILD")[0]
-        if trigger.cmd in ("COPY", "ADD") and trigger.flag("from"):
-            return True
-        if any(mount.get("from") for mount in mounts(trigger)):
-            return True
-        if trigger.cmd != "ADD":
-            return False
-        checksum = expand(trigger.flag("checksum") or "", Scope(), "\\") or ""
-        sources = [(raw, expand(raw, Scope(), "\\")) for raw in trigger.sources]
-    except (DockerfileError, ValueError, csv.Error):
-        return True
-    return any(
-        (source is None or is_remote(source)) and not pinned(source or raw, checksum)
-        for raw, source in sources
+        index, manifests, bool(triggers), any(map(takes_from_elsewhere, triggers)), unread or {}
     )
 
 

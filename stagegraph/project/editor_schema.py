@@ -19,7 +19,7 @@ from typing import Any
 
 from ..dockerfile.variables import AUTOMATIC_ARGS
 from . import schema
-from .loader import TEST_TIMEOUT
+from .configs import TEST_TIMEOUT
 from .model import DEFAULT_EPOCH
 
 Schema = dict[str, Any]

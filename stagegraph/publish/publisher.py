@@ -326,13 +326,13 @@ def _index(layout: LayoutStore, publication: Publication) -> bytes:
 def sources(session: Workspace, node: Node) -> list[inventory.Source]:
     """Archives that an image's stages and their parents take by name and digest."""
     nodes = session.graph.order([node])
-    return inventory.sources(i for n in nodes for i in session.graph.spec(n).facts.instructions)
+    return inventory.sources(i for n in nodes for i in session.graph.spec(n).analysis.instructions)
 
 
 def parameters(session: Workspace, member: Member) -> dict[str, str]:
     spec = session.graph.spec(member.node)
     return {"stage": member.node.stage, "platform": member.node.platform, "docker": member.record.docker} | {
-        f"arg:{name}": value for name, value in spec.facts.args.items()
+        f"arg:{name}": value for name, value in spec.analysis.args.items()
     }
 
 
