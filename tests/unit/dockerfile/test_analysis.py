@@ -181,6 +181,10 @@ def test_names_that_are_not_known(text: str, said: str) -> None:
         ),
         ("FROM scratch\nCOPY --from=0 / /", "x/Dockerfile:2: from=0: no earlier build stage has this number"),
         (
+            "FROM scratch\nCOPY --from=a --from=b / /",
+            "x/Dockerfile:2: --from is written twice\n  remove one of the two",
+        ),
+        (
             "FROM scratch\nFROM scratch\nCOPY --from=+0 / /",
             "x/Dockerfile:3: from=+0: the number has a sign\n  write only the digits",
         ),
