@@ -109,7 +109,9 @@ def again(session: Workspace, node: Node, record: Record, parents: dict[Node, Re
     logs = session.layout.folder.below("logs", "verify")
     with session.layout.scratch([record, *parents.values()]) as scratch:
         try:
-            result = session.builder_into(scratch, logs).build(session.graph.spec(node), parents, afresh=True)
+            result = session.builder_into(scratch, logs).build(
+                session.graph.spec(node), parents, no_cache=True
+            )
         except BuildError as error:
             session.report.failed(str(node), error.what)
             return Finding(node, record.key, "failed", (str(error),), record.digest)

@@ -280,7 +280,7 @@ class Workspace:
         with self._first:  # cached_property has no lock of its own since Python 3.12
             builder = self.builder
         try:
-            result = builder.build(self.graph.spec(node), parents, afresh=afresh)
+            result = builder.build(self.graph.spec(node), parents, no_cache=afresh)
         except BuildError as error:
             tested = self.project.tested_by(node.stage)
             if tested is None:

@@ -16,7 +16,7 @@ from helpers import sha, stages
 
 from stagegraph.audit import verify
 from stagegraph.audit.verify import Finding
-from stagegraph.build.builder import Result
+from stagegraph.build.builder import BuildResult
 from stagegraph.cli.commands.verify import facts, text
 from stagegraph.errors import BuildError
 from stagegraph.execution import plan
@@ -212,13 +212,13 @@ class Builder:
     def __init__(self, store: LayoutStore, layer: bytes | None) -> None:
         self.store, self.layer = store, layer
 
-    def build(self, spec: NodeSpec, parents: Mapping[Node, Record], *, afresh: bool) -> Result:
-        assert afresh
+    def build(self, spec: NodeSpec, parents: Mapping[Node, Record], *, no_cache: bool) -> BuildResult:
+        assert no_cache
         assert all(self.store.check(parent) for parent in parents.values())
         if self.layer is None:
             raise BuildError(str(spec.node), "exit code 7", "the log is there")
         digest, size, details = image(self.store, self.layer)
-        return Result(
+        return BuildResult(
             digest, size, *record.content_digests(details), ("libc6:amd64=2",), builder="buildkit v2"
         )
 
