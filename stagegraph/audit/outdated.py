@@ -49,16 +49,16 @@ def outdated(reference: str, docker: str, timeout: float) -> list[Package]:
     """Outdated packages of an image that the engine has, those of security archives first.
 
     Raises ``ToolError`` where the image has no apt, ``NetworkError`` where that does not get its lists, and
-    what ``engine.ask`` raises.
+    what ``run_in_container`` raises.
     """
     try:
-        answer = containers.ask(reference, docker, SCRIPT, timeout)
+        answer = containers.run_in_container(reference, docker, SCRIPT, timeout)
     except ToolError:  # no shell either
         raise _no_apt(reference) from None
     return read(reference, answer)
 
 
-def read(reference: str, answer: containers.Answer) -> list[Package]:
+def read(reference: str, answer: containers.ContainerResult) -> list[Package]:
     """The packages that ``SCRIPT`` told. Raises as ``outdated`` does."""
     if answer.status == NO_APT:
         raise _no_apt(reference)

@@ -1,4 +1,4 @@
-"""Docker's own configuration: the folder, the current context, the address of the engine."""
+"""Docker's own configuration: its folder, the current context, and the address of the engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT = "unix:///var/run/docker.sock"
 
 
 def host() -> str:
-    """The engine's address as docker itself finds it: DOCKER_HOST, then the current context."""
+    """The engine's address, found as docker finds it: from DOCKER_HOST, else from the current context."""
     if address := os.environ.get("DOCKER_HOST"):
         return address
     if (name := context()) == "default":
@@ -28,14 +28,14 @@ def host() -> str:
 
 
 def config_folder() -> Path:
-    """Where docker keeps contexts, and buildx its builders."""
+    """The folder in which docker keeps its contexts, and buildx its builders."""
     from pathlib import Path
 
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def context() -> str:
-    """The name of docker's current context; ``default`` where DOCKER_HOST says where the engine is."""
+    """The name of docker's current context; ``default`` if DOCKER_HOST is set, which takes precedence."""
     if os.environ.get("DOCKER_HOST"):
         return "default"
     if name := os.environ.get("DOCKER_CONTEXT"):
