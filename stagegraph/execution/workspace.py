@@ -321,7 +321,7 @@ class Workspace:
         cause = plan.cause(latest, explain.diff(latest.inputs, record.inputs) if latest else ())
         if not (latest and latest.packages and record.packages):
             return cause  # where a list is empty, nobody has looked
-        moved = dpkg.moved(latest.packages, record.packages)
+        moved = dpkg.package_changes(latest.packages, record.packages)
         if not moved:
             return cause
         more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""

@@ -16,7 +16,7 @@ from .. import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..inspection.inventory import Contents
+    from ..inspection.inventory import Inventory
     from ..store.record import Record
 
 IN_TOTO = "application/vnd.in-toto+json"
@@ -36,7 +36,7 @@ class Revision(NamedTuple):
 NEVER = datetime.datetime.fromtimestamp(0, datetime.UTC)
 
 
-def where(held: Contents, arch: str) -> dict[str, str]:
+def where(held: Inventory, arch: str) -> dict[str, str]:
     release = {"distro": f"{held.distribution}-{held.release}"} if held.release else {}
     return {"arch": arch, **release}
 

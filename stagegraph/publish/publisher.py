@@ -244,7 +244,7 @@ class Publisher:
         would show every later word beside the first. But a commit is better than none, or than changed files.
         """
         record, pinned = member.record, sources(self.session, member.node)
-        held = inventory.read(layout, layout.json(record.digest))
+        held = inventory.read_inventory(layout, layout.json(record.digest))
         bill = sbom.bill_of_materials(record, self.repository, held, pinned)
         below = dependencies(self.session, member, pinned)
         made = provenance.provenance(
@@ -333,10 +333,10 @@ def _index(layout: LayoutStore, publication: Publication) -> bytes:
     return _compact(index | {"annotations": publication.annotations})
 
 
-def sources(session: Workspace, node: Node) -> list[inventory.Source]:
+def sources(session: Workspace, node: Node) -> list[inventory.PinnedArchive]:
     """Archives that an image's stages and their parents take by name and digest."""
     nodes = session.graph.order([node])
-    return inventory.sources(i for n in nodes for i in session.graph.spec(n).facts.instructions)
+    return inventory.pinned_archives(i for n in nodes for i in session.graph.spec(n).facts.instructions)
 
 
 def parameters(session: Workspace, member: Member) -> dict[str, str]:
@@ -346,7 +346,9 @@ def parameters(session: Workspace, member: Member) -> dict[str, str]:
     }
 
 
-def dependencies(session: Workspace, member: Member, pinned: list[inventory.Source]) -> list[dict[str, Any]]:
+def dependencies(
+    session: Workspace, member: Member, pinned: list[inventory.PinnedArchive]
+) -> list[dict[str, Any]]:
     """Images of all nodes below, images from outside, those that read Dockerfiles, and source archives.
 
     The record knows what its image was made from; of one that was written before records did, the graph does.

@@ -11,13 +11,13 @@ from .provenance import NEVER, where
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..inspection.inventory import Contents, Source
+    from ..inspection.inventory import Inventory, PinnedArchive
     from ..store.record import Record
 
 CYCLONEDX = "application/vnd.cyclonedx+json"
 
 
-def bill_of_materials(record: Record, name: str, held: Contents, sources: Iterable[Source]) -> bytes:
+def bill_of_materials(record: Record, name: str, held: Inventory, sources: Iterable[PinnedArchive]) -> bytes:
     """CycloneDX 1.6 as JSON. ``name`` is the repository of the image."""
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.bom import Bom, BomMetaData

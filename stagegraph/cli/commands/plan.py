@@ -43,7 +43,7 @@ class Plan(Command):
         if "sizes" in flags:
             from ...audit.sizes import sizes as measured
 
-            sizes = measured(session, steps)
+            sizes = measured(session.graph, steps, session.find, session.manifest)
         if "json" in flags:
             nodes = [_facts(step, sizes) for step in steps]
             print_json({"schema": 1, "nodes": nodes, "left_out": goals.facts()})

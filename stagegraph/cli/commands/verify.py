@@ -37,10 +37,15 @@ class Verify(Command):
         from .. import tasks
 
         goals = tasks.resolve_goals(words)
-        look = verify.rebuild if "rebuild" in flags else verify.check
+        rebuilder = verify.Rebuilder(session.graph, session.layout, session.builder_into, session.report)
+        found = (
+            rebuilder.rebuild(goals.nodes)
+            if "rebuild" in flags
+            else verify.check(session.graph, session.layout, goals.nodes)
+        )
         findings: list[Finding] = []
         try:
-            for finding in look(session, goals.nodes):
+            for finding in found:
                 session.report.close()  # the live display takes standard output too
                 findings.append(finding)
                 if "json" not in flags:

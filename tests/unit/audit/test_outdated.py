@@ -42,7 +42,7 @@ def test_listed_packages() -> None:
     ("answer", "kind", "message"),
     [
         (ContainerResult(NO_APT, "", ""), ToolError, "no apt"),
-        (ContainerResult(NO_SOURCES, "", ""), ToolError, "knows no package archives"),
+        (ContainerResult(NO_SOURCES, "", ""), ToolError, "has no package archives"),
         (
             ContainerResult(NO_LISTS, "", "Ign\nE: Failed to fetch http://x  404"),
             NetworkError,
