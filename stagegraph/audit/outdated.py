@@ -11,6 +11,8 @@ from ..errors import NetworkError, StagegraphError, ToolError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..oci.platform import OciPlatform
+
 NO_APT, NO_SOURCES, NO_LISTS = 90, 91, 92
 
 #: Standard output is that of ``apt list``; the output of all other commands goes to standard error. Only the
@@ -45,7 +47,7 @@ class Package(NamedTuple):
         return any("security" in suite for suite in self.suites)
 
 
-def outdated(reference: str, docker: str, timeout: float) -> list[Package]:
+def outdated(reference: str, docker: OciPlatform, timeout: float) -> list[Package]:
     """The outdated packages of an image that the engine has, those in security archives first.
 
     Raises ``ToolError`` if the image has no apt, ``NetworkError`` if apt cannot get its lists, and the errors

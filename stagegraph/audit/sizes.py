@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ..execution.plan import Found, Step
     from ..graph.graph import Graph
+    from ..keys.key import Key
     from ..project.model import Node
     from ..store.record import Record
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Layer = tuple[str, int]
 
 #: Finds the record of a node by its key, wherever it is.
-Find = Callable[["Node", str], "Found | None"]
+Find = Callable[["Node", "Key"], "Found | None"]
 
 #: Reads the manifest of an image, wherever it is; None if it is nowhere.
 ReadManifest = Callable[["Record"], "Mapping[str, Any] | None"]

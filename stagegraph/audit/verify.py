@@ -14,6 +14,7 @@ from ..errors import BuildError
 from ..execution import plan
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
+from ..oci.digest import NO_DIGEST, Digest
 from ..system.text import printable
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..build.builder import BuildResult, NodeBuilder
     from ..execution.report import Report
     from ..graph.graph import Graph
+    from ..keys.key import Key
     from ..project.model import Node
     from ..store.folder import Folder
     from ..store.layout import LayoutStore
@@ -39,11 +41,11 @@ class Finding:
     """
 
     node: Node
-    key: str
+    key: Key
     result: Outcome
     notes: tuple[str, ...] = ()
-    recorded: str = ""
-    rebuilt: str = ""
+    recorded: Digest = NO_DIGEST
+    rebuilt: Digest = NO_DIGEST
     differences: tuple[Difference, ...] = field(default=(), repr=False)
 
 
@@ -53,7 +55,7 @@ def check(graph: Graph, layout: LayoutStore, goals: list[Node]) -> Iterator[Find
     Bad blobs are moved to quarantine.
     """
     records: dict[Node, Record] = {}
-    faults: dict[str, str] = {}
+    faults: dict[Digest, str] = {}
     for node in graph.order(goals):
         key = graph.key(node)
         if not layout.has_record(key):
@@ -68,11 +70,13 @@ def check(graph: Graph, layout: LayoutStore, goals: list[Node]) -> Iterator[Find
             records[node] = record
         if content := _content_key(graph, node, records):
             notes += _record_faults(layout, content, layout.read(content), faults)
-        recorded = records[node].digest if node in records else ""
+        recorded = records[node].digest if node in records else NO_DIGEST
         yield Finding(node, key, "bad" if notes else "good", tuple(dict.fromkeys(notes)), recorded)
 
 
-def _record_faults(layout: LayoutStore, key: str, record: Record | None, faults: dict[str, str]) -> list[str]:
+def _record_faults(
+    layout: LayoutStore, key: Key, record: Record | None, faults: dict[Digest, str]
+) -> list[str]:
     """The faults of the record of a key, and of its image. ``faults`` are those of blobs read before."""
     if record is not None:
         return list(layout.faults(record, faults))
@@ -80,10 +84,10 @@ def _record_faults(layout: LayoutStore, key: str, record: Record | None, faults:
     return [damaged] if layout.has_record(key) else []
 
 
-def _content_key(graph: Graph, node: Node, records: dict[Node, Record]) -> str:
-    """The content key of a node; "" if a parent has no record."""
+def _content_key(graph: Graph, node: Node, records: dict[Node, Record]) -> Key | None:
+    """The content key of a node; None if a parent has no record."""
     if any(parent not in records for parent in graph.parents(node)):
-        return ""
+        return None
     return plan.content_key(graph, node, records.__getitem__)[0]
 
 

@@ -15,6 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from ..docker.progress import Tracker
 from ..errors import EngineError, LoginError, NetworkError, RegistryError, StoreError
 from ..inspection import dpkg
+from ..oci.digest import Digest
+from ..oci.platform import NO_PLATFORM, OciPlatform
 from ..store import record as records
 from ..system.files import writing
 from ..system.processes import environment, lines, popen
@@ -58,13 +60,13 @@ class BuildResult:
     from the builder's cache. ``machine`` and ``builder`` are those of ``Record``.
     """
 
-    digest: str
+    digest: Digest
     size: int
-    files: str
-    image: str
+    files: Digest
+    image: Digest
     packages: tuple[str, ...]
     cached: bool = False
-    machine: str = ""
+    machine: OciPlatform = NO_PLATFORM
     builder: str = ""
 
 
@@ -147,7 +149,7 @@ class NodeBuilder:
             raise explain(spec, tracker, log.path, status, placement.name)
         return tracker.cached
 
-    def _result(self, spec: NodeSpec, placement: Placement, digest: str, *, cached: bool) -> BuildResult:
+    def _result(self, spec: NodeSpec, placement: Placement, digest: Digest, *, cached: bool) -> BuildResult:
         manifest = self.layout.json(digest)
         files, image = records.content_digests(self.layout.json(manifest["config"]["digest"]))
         # a node that installs no packages has those of its parent
@@ -157,10 +159,10 @@ class NodeBuilder:
         return BuildResult(digest, size, files, image, packages, cached, placement.machine, builder)
 
 
-def _image_digest(metadata: Path) -> str:
+def _image_digest(metadata: Path) -> Digest:
     try:
         data: dict[str, Any] = json.loads(metadata.read_bytes())
-        return str(data["containerimage.digest"])
+        return Digest(data["containerimage.digest"])
     except (OSError, ValueError, KeyError) as error:
         what = f"did not report the digest of the image that it built ({error})"
         raise StoreError("docker buildx", what, "install docker buildx 0.13 or later") from None

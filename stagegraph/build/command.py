@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ..oci import documents
+from ..oci.platform import index_entry
 from ..oci.reference import split
 from ..system.files import near
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..keys.spec import NodeSpec
+    from ..oci.digest import Digest
+    from ..oci.platform import OciPlatform
     from ..project.model import Node
     from ..store.layout import LayoutStore
     from ..store.record import Record
@@ -109,7 +112,7 @@ def named_contexts(spec: NodeSpec, parents: Mapping[Node, Record], layout: Layou
     Parents come from the layout by digest, external images from their registries by their pinned digests.
     """
     own = spec.platform.docker
-    by_name: dict[str, dict[str, Record]] = {}
+    by_name: dict[str, dict[OciPlatform, Record]] = {}
     for parent in spec.parents:
         by_name.setdefault(parent.edge.name, {})[parent.edge.platform or own] = parents[parent.node]
     contexts = {}
@@ -117,7 +120,7 @@ def named_contexts(spec: NodeSpec, parents: Mapping[Node, Record], layout: Layou
         # one name used for several platforms is an index, from which BuildKit takes the platform of FROM
         digest = records[own].digest if list(records) == [own] else _add_index(layout, records)
         contexts[name] = f"oci-layout://{near(layout.root)}@{digest}"
-    digests: dict[str, set[str]] = {}
+    digests: dict[str, set[Digest]] = {}
     for image in spec.images:
         digests.setdefault(image.edge.name, set()).add(image.digest)
     for image in spec.images:
@@ -126,12 +129,11 @@ def named_contexts(spec: NodeSpec, parents: Mapping[Node, Record], layout: Layou
     return contexts
 
 
-def _add_index(layout: LayoutStore, records: Mapping[str, Record]) -> str:
+def _add_index(layout: LayoutStore, records: Mapping[OciPlatform, Record]) -> Digest:
     """Store an index over the images of several platforms; return its digest."""
-    manifests = []
-    for docker, record in sorted(records.items()):
-        system, arch, variant = (*docker.split("/"), "")[:3]
-        platform = {"os": system, "architecture": arch} | ({"variant": variant} if variant else {})
-        manifests.append({**record.descriptor, "platform": platform})
-    index = {"schemaVersion": 2, "mediaType": documents.INDEX, "manifests": manifests}
-    return layout.add_blob(json.dumps(index, sort_keys=True).encode())[0]
+    manifests = [
+        {**record.descriptor, "platform": index_entry(docker)} for docker, record in sorted(records.items())
+    ]
+    # with spaces, unlike the canonical form; without them its digest would change
+    data = json.dumps(documents.index(manifests), sort_keys=True).encode()
+    return layout.add_blob(data)[0]

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..docker import config, engine
 from ..errors import EngineError, ResolveError
+from ..oci.platform import NO_PLATFORM, OciPlatform
 from ..system.processes import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..keys.spec import NodeSpec
+    from ..oci.digest import Digest
     from .placement import BuilderSelector, Placement
 
 
@@ -25,8 +27,8 @@ class _Image(NamedTuple):
     """An external image that the builder asks for. ``docker`` is "" for the builder's own platform."""
 
     reference: str
-    digests: tuple[str, ...]
-    docker: str
+    digests: tuple[Digest, ...]
+    docker: OciPlatform
 
 
 def _external_images(spec: NodeSpec) -> Iterator[_Image]:
@@ -35,7 +37,7 @@ def _external_images(spec: NodeSpec) -> Iterator[_Image]:
         docker = image.edge.platform or spec.platform.docker
         yield _Image(image.reference, (image.digest, image.index), docker)
     if spec.frontend:
-        yield _Image(spec.frontend.reference, (spec.frontend.digest,), "")
+        yield _Image(spec.frontend.reference, (spec.frontend.digest,), NO_PLATFORM)
 
 
 class EngineImages:

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..docker import buildx, config
-from ..docker.buildx import processor
 from ..errors import BuilderError, EmulationError, StagegraphError
-from ..oci.platform import host_platform
+from ..oci.platform import NO_PLATFORM, family, host_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..docker.buildx import BuilderInfo
     from ..keys.spec import NodeSpec
+    from ..oci.platform import OciPlatform
     from ..project.model import Node
 
 #: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
@@ -42,7 +42,7 @@ class Placement(NamedTuple):
     name: str = ""
     driver: str = "docker"
     is_own: bool = True
-    machine: str = ""
+    machine: OciPlatform = NO_PLATFORM
 
     def command(self) -> list[str]:
         """The first words of a build on this builder. For a Docker context, the client must enter it."""
@@ -54,8 +54,8 @@ class _Requirements(NamedTuple):
     """The OCI platforms that a node needs: of the programs that do its work, and of all that it runs."""
 
     spec: NodeSpec
-    working: frozenset[str]
-    running: frozenset[str]
+    working: frozenset[OciPlatform]
+    running: frozenset[OciPlatform]
 
 
 class BuilderSelector:
@@ -63,7 +63,7 @@ class BuilderSelector:
 
     def __init__(
         self,
-        working_platforms: Callable[[Node], frozenset[str]],
+        working_platforms: Callable[[Node], frozenset[OciPlatform]],
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
@@ -172,7 +172,7 @@ class BuilderSelector:
 
     def _place_on_current(self, needs: _Requirements) -> Placement:
         """Place on buildx's current builder: this machine's engine, or what ``docker buildx use`` chose."""
-        foreign = [p for p in sorted(needs.running) if processor(p) != processor(host_platform())]
+        foreign = [p for p in sorted(needs.running) if family(p) != family(host_platform())]
         if foreign and config.host() == config.DEFAULT:
             missing = unregistered(foreign)
             current = self._builder("") if missing else None
@@ -183,9 +183,9 @@ class BuilderSelector:
         if config.host().startswith("unix:") and not buildx.others_exist():
             return Placement(machine=host_platform())
         current = self._builder("")
-        return Placement(machine="" if current.error else _working_machine(needs, current))
+        return Placement(machine=NO_PLATFORM if current.error else _working_machine(needs, current))
 
-    def _suggest_native(self, spec: NodeSpec, foreign: list[str]) -> None:
+    def _suggest_native(self, spec: NodeSpec, foreign: list[OciPlatform]) -> None:
         """Mention, once, a builder that would run natively what is emulated here. It is not used."""
         question = f"native for {' '.join(foreign)}"
         if question in self._said:
@@ -202,19 +202,19 @@ class BuilderSelector:
                 return
 
 
-def _working_machine(needs: _Requirements, builder: BuilderInfo) -> str:
+def _working_machine(needs: _Requirements, builder: BuilderInfo) -> OciPlatform:
     """The native platform of the builder's node that does the work."""
-    processors = {processor(platform) for platform in needs.working}
+    families = {family(platform) for platform in needs.working}
     native = [node.native_platform for node in builder.nodes if node.native_platform]
-    return next((p for p in native if processor(p) in processors), builder.first_platform)
+    return next((p for p in native if family(p) in families), builder.first_platform)
 
 
-def unregistered(platforms: Iterable[str]) -> list[str]:
+def unregistered(platforms: Iterable[OciPlatform]) -> list[OciPlatform]:
     """Those OCI platforms whose programs this machine cannot run, as far as Linux tells it."""
     return [
         docker
         for docker in platforms
-        if processor(docker) != processor(host_platform())
+        if family(docker) != family(host_platform())
         and docker in _QEMU
         and _BINFMT.is_dir()
         and not any((_BINFMT / f"qemu-{_QEMU[docker]}{suffix}").exists() for suffix in ("", "-static"))
@@ -246,7 +246,7 @@ def _cannot_run(needs: _Requirements, builders: list[BuilderInfo]) -> EmulationE
     return EmulationError(str(spec.node), what, hint)
 
 
-def _no_qemu(spec: NodeSpec, docker: str) -> EmulationError:
+def _no_qemu(spec: NodeSpec, docker: OciPlatform) -> EmulationError:
     what = f"this machine does not run programs for {docker}: QEMU is not registered"
     hint = "./run doctor has the command that registers it"
     if spec.bootstrap is None:

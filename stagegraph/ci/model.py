@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..oci.platform import OciPlatform
     from ..project.model import Node
 
 #: Milliseconds in a minute; parts of the table's unit of price; and a cost that is one such unit.
@@ -36,7 +37,7 @@ class Executor:
     """
 
     name: str
-    docker: str
+    docker: OciPlatform
     price: int
     speed: float
     emulated: float

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..oci.platform import NO_PLATFORM, OciPlatform, family
 from ..system.processes import run
 from . import config
 
@@ -37,15 +38,15 @@ class BuilderNode(NamedTuple):
     """
 
     status: str
-    platforms: tuple[str, ...] = ()
-    declared: tuple[str, ...] = ()
+    platforms: tuple[OciPlatform, ...] = ()
+    declared: tuple[OciPlatform, ...] = ()
     error: str = ""
     version: str = ""
 
     @property
-    def native_platform(self) -> str:
+    def native_platform(self) -> OciPlatform:
         """The platform of the machine's own processor; "" if the node lists no platform."""
-        return next(iter(self.declared or self.platforms), "")
+        return next(iter(self.declared or self.platforms), NO_PLATFORM)
 
 
 @dataclass(frozen=True)
@@ -61,34 +62,28 @@ class BuilderInfo:
     def is_running(self) -> bool:
         return any(node.status == "running" for node in self.nodes)
 
-    def runs(self, platform: str) -> bool:
+    def runs(self, platform: OciPlatform) -> bool:
         """Return whether one of its nodes runs programs of an OCI platform, natively or emulated."""
         return any(platform in (*node.platforms, *node.declared) for node in self.nodes)
 
-    def runs_natively(self, platform: str) -> bool:
+    def runs_natively(self, platform: OciPlatform) -> bool:
         """Return whether the processor of one of its nodes runs the programs of an OCI platform itself.
 
         BuildKit lists its own platform before those that it emulates. buildx sends the build of a platform to
         the node that it was declared for. So the declared platforms count; without any, the first listed one.
         """
         return self.runs(platform) and any(
-            processor(platform) in map(processor, node.declared or node.platforms[:1]) for node in self.nodes
+            family(platform) in map(family, node.declared or node.platforms[:1]) for node in self.nodes
         )
 
     @property
-    def first_platform(self) -> str:
+    def first_platform(self) -> OciPlatform:
         """The platform that BuildKit lists first, its own; "" if it lists none."""
-        return next((platform for node in self.nodes for platform in node.platforms), "")
+        return next((platform for node in self.nodes for platform in node.platforms), NO_PLATFORM)
 
     @property
-    def all_platforms(self) -> list[str]:
+    def all_platforms(self) -> list[OciPlatform]:
         return list(dict.fromkeys(p for node in self.nodes for p in (*node.declared, *node.platforms)))
-
-
-def processor(platform: str) -> str:
-    """The processor behind an OCI platform: 64-bit ones run the 32-bit programs of their kind themselves."""
-    arch = platform.split("/")[1]
-    return {"386": "amd64", "arm": "arm64"}.get(arch, arch)
 
 
 def inspect(name: str) -> BuilderInfo:
@@ -125,8 +120,8 @@ def parse(name: str, text: str) -> BuilderInfo:
 def _node(text: str) -> BuilderNode:
     about = dict(_fields(text))
     listed = [word.strip() for word in about.get("Platforms", "").split(",") if word.strip()]
-    declared = tuple(platform.removesuffix("*") for platform in listed if platform.endswith("*"))
-    platforms = tuple(platform for platform in listed if not platform.endswith("*"))
+    declared = tuple(OciPlatform(platform.removesuffix("*")) for platform in listed if platform.endswith("*"))
+    platforms = tuple(OciPlatform(platform) for platform in listed if not platform.endswith("*"))
     version = about.get("BuildKit version", about.get("Buildkit", ""))  # the second before buildx 0.13
     known = version if not version.endswith("+unknown") else ""
     return BuilderNode(about.get("Status", ""), platforms, declared, about.get("Error", ""), known)
@@ -162,7 +157,8 @@ def list_builders() -> Iterator[BuilderInfo]:
         try:
             builder = json.loads(line)
             nodes = [
-                BuilderNode(n.get("Status", ""), tuple(n.get("Platforms") or ())) for n in builder["Nodes"]
+                BuilderNode(n.get("Status", ""), tuple(map(OciPlatform, n.get("Platforms") or ())))
+                for n in builder["Nodes"]
             ]
             yield BuilderInfo(builder["Name"], builder["Driver"], tuple(nodes))
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -12,6 +12,8 @@ from .engine import connect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..oci.platform import OciPlatform
+
 
 def remove_container(name: str) -> None:
     """Kill and remove a container; harmless if there is none. Raises ``EngineError``."""
@@ -35,7 +37,7 @@ class ContainerResult(NamedTuple):
     errors: str
 
 
-def run_in_container(reference: str, docker: str, script: str, timeout: float) -> ContainerResult:
+def run_in_container(reference: str, docker: OciPlatform, script: str, timeout: float) -> ContainerResult:
     """Run a shell script as root in a temporary container of an image, with network.
 
     The container is removed in any case. It has a name before it is created, so that it is found even if its
@@ -56,7 +58,9 @@ def run_in_container(reference: str, docker: str, script: str, timeout: float) -
     return result
 
 
-def _run(client: Any, name: str, reference: str, docker: str, script: str, timeout: float) -> ContainerResult:
+def _run(
+    client: Any, name: str, reference: str, docker: OciPlatform, script: str, timeout: float
+) -> ContainerResult:
     container = client.containers.create(
         reference,
         [script],
@@ -75,7 +79,7 @@ def _run(client: Any, name: str, reference: str, docker: str, script: str, timeo
 
 
 @contextlib.contextmanager
-def _engine_errors(reference: str, docker: str, timeout: float) -> Iterator[None]:
+def _engine_errors(reference: str, docker: OciPlatform, timeout: float) -> Iterator[None]:
     """Turn the errors of the SDK into errors of this program."""
     import requests.exceptions
     from docker import errors
@@ -96,7 +100,7 @@ def _engine_errors(reference: str, docker: str, timeout: float) -> Iterator[None
         raise EngineError(reference, what, "run again when it is up") from None
 
 
-def _not_started(reference: str, docker: str, message: str) -> StagegraphError:
+def _not_started(reference: str, docker: OciPlatform, message: str) -> StagegraphError:
     if "exec format error" in message:
         what = f"this engine does not run programs for {docker}"
         return EmulationError(reference, what, "./run doctor has the command that registers QEMU")

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import RegistryError
+from ..oci.platform import OciPlatform, as_indexed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,15 +63,12 @@ class ImageDocument:
                 raise self._malformed(f"an entry of {name}", value)
         return values
 
-    def platform(self) -> str:
+    def platform(self) -> OciPlatform:
         """The OCI platform that the fields ``os``, ``architecture`` and ``variant`` name: ``linux/arm64``.
 
         The only variant of arm64, v8, is left out.
         """
-        parts = [self.get(name, str, "") for name in ("os", "architecture", "variant")]
-        if parts[1:] == ["arm64", "v8"]:
-            parts.pop()
-        return "/".join(filter(None, parts))
+        return as_indexed(*(self.get(name, str, "") for name in ("os", "architecture", "variant")))
 
     def triggers(self) -> list[str]:
         """The triggers in a configuration, in the form of a registry or of the engine."""

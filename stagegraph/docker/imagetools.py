@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import LoginError, RegistryError, ResolveError, StagegraphError
-from ..oci.digest import sha256
+from ..oci.digest import Digest, sha256
 from ..oci.reference import ResolvedReference, split
 from ..system.processes import run
 from .image_document import ImageDocument
@@ -15,6 +15,8 @@ from .triggers import takes_from_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from ..oci.platform import OciPlatform
 
 #: Seconds for one question.
 _TIMEOUT = 60
@@ -25,7 +27,7 @@ _PARALLEL = 8
 _LOGIN = re.compile(r"401 Unauthorized|unauthorized|authentication required|no basic auth", re.IGNORECASE)
 
 
-def resolve(reference: str, platforms: Collection[str]) -> ResolvedReference:
+def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
     """Resolve a reference to digests by OCI platform, and look at the triggers of ``platforms``.
 
     The images of other platforms are not read, since Docker Hub counts each manifest that is read. A mirror
@@ -61,7 +63,7 @@ def _error(reference: str, message: str) -> StagegraphError:
 # -- the registry's answer -------------------------------------------------------------------------
 
 
-def _from_registry(reference: str, raw: bytes, platforms: Collection[str]) -> ResolvedReference:
+def _from_registry(reference: str, raw: bytes, platforms: Collection[OciPlatform]) -> ResolvedReference:
     document, digest = ImageDocument.parse(reference, raw), sha256(raw)
     if "manifests" in document:
         return _from_index(document, digest, platforms)
@@ -71,7 +73,9 @@ def _from_registry(reference: str, raw: bytes, platforms: Collection[str]) -> Re
     return _resolved(digest, {config.platform(): digest}, config.triggers())
 
 
-def _from_index(index: ImageDocument, digest: str, platforms: Collection[str]) -> ResolvedReference:
+def _from_index(
+    index: ImageDocument, digest: Digest, platforms: Collection[OciPlatform]
+) -> ResolvedReference:
     from concurrent.futures import ThreadPoolExecutor
 
     manifests = _manifests(index)
@@ -79,7 +83,7 @@ def _from_index(index: ImageDocument, digest: str, platforms: Collection[str]) -
     with ThreadPoolExecutor(_PARALLEL) as pool:
         images = list(pool.map(lambda docker: _image_triggers(index.reference, manifests[docker]), wanted))
     triggers: list[str] = []
-    unread: dict[str, StagegraphError] = {}
+    unread: dict[OciPlatform, StagegraphError] = {}
     for docker, image in zip(wanted, images, strict=True):
         if isinstance(image, RegistryError):
             unread[docker] = image
@@ -88,7 +92,7 @@ def _from_index(index: ImageDocument, digest: str, platforms: Collection[str]) -
     return _resolved(digest, manifests, triggers, unread)
 
 
-def _image_triggers(reference: str, digest: str) -> list[str] | RegistryError:
+def _image_triggers(reference: str, digest: Digest) -> list[str] | RegistryError:
     """The triggers of one image of an index, or the error why it cannot be read."""
     try:
         return _config(_read(reference, digest)).triggers()
@@ -96,14 +100,14 @@ def _image_triggers(reference: str, digest: str) -> list[str] | RegistryError:
         return error
 
 
-def _manifests(index: ImageDocument) -> dict[str, str]:
+def _manifests(index: ImageDocument) -> dict[OciPlatform, Digest]:
     """The digests in an index by OCI platform; entries without a platform (attestations) are left out."""
-    manifests = {}
+    manifests: dict[OciPlatform, Digest] = {}
     for fields in index.items("manifests", dict):
         item = ImageDocument(index.reference, fields)
         platform = item.child("platform") if "platform" in item else ImageDocument(index.reference, {})
         if platform.get("os", str, "") not in ("", "unknown"):
-            manifests[platform.platform()] = item.get("digest", str)
+            manifests[platform.platform()] = Digest(item.get("digest", str))
     return manifests
 
 
@@ -140,17 +144,17 @@ def _from_engine(reference: str) -> ResolvedReference | None:
     try:
         (image,) = json.loads(done.stdout)
         fields = {"os": image["Os"], "architecture": image["Architecture"], "variant": image.get("Variant")}
-        platform, digest = ImageDocument(reference, fields).platform(), image["Id"]
+        platform, digest = ImageDocument(reference, fields).platform(), Digest(image["Id"])
         return _resolved(digest, {platform: digest}, ImageDocument(reference, image).triggers())
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def _resolved(
-    index: str,
-    manifests: dict[str, str],
+    index: Digest,
+    manifests: dict[OciPlatform, Digest],
     triggers: Collection[str],
-    unread: Mapping[str, StagegraphError] | None = None,
+    unread: Mapping[OciPlatform, StagegraphError] | None = None,
 ) -> ResolvedReference:
     from_elsewhere = any(map(takes_from_elsewhere, triggers))
     return ResolvedReference(index, manifests, bool(triggers), from_elsewhere, unread or {})

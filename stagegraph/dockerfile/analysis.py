@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import DockerfileError, nearest
-from ..oci.platform import normal_platform, platform_args
+from ..oci.platform import NO_PLATFORM, build_args, normalized
 from ..oci.reference import familiar, is_bare
 from .dependencies import DockerfileAnalysis, Edge, Part
 from .instructions import Instruction, is_remote, mount_fields, mounts, parse, pinned, triggered
@@ -22,6 +22,8 @@ from .words import EndsBuilderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ..oci.platform import OciPlatform
 
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
 
@@ -36,7 +38,7 @@ class _Stage:
     index: int
     base: str
     alias: str
-    platform: str
+    platform: OciPlatform
     start: Instruction
     body: list[Instruction] = field(default_factory=list)
 
@@ -46,8 +48,8 @@ def analyse(  # noqa: PLR0913 - each is a setting of one build
     name: str,
     *,
     args: Mapping[str, str],
-    docker: str,
-    build_platform: str = "",
+    docker: OciPlatform,
+    build_platform: OciPlatform = NO_PLATFORM,
     target: str = "",
     unpinned: bool = False,
     hints: Mapping[str, str] | None = None,
@@ -87,8 +89,8 @@ class _Walk:
         self,
         name: str,
         args: Mapping[str, str],
-        docker: str,
-        build_platform: str,
+        docker: OciPlatform,
+        build_platform: OciPlatform,
         directives: Mapping[str, str],
         unpinned: bool,
         hints: Mapping[str, str],
@@ -97,8 +99,8 @@ class _Walk:
         self.hints = hints
         self.escape = directives.get("escape", "\\")
         self.directives = {key: value for key, value in directives.items() if value != "\\"}
-        self.build_args = platform_args("BUILD", build_platform)
-        automatic = {**platform_args("TARGET", docker), **self.build_args}
+        self.build_args = build_args("BUILD", build_platform)
+        automatic = {**build_args("TARGET", docker), **self.build_args}
         self.globals = Scope(automatic, set(LATER_ARGS), closed=True)
         self.global_args: set[str] = set()
         self.declared: dict[str, str] = {}
@@ -191,11 +193,11 @@ class _Walk:
             if len(value) not in (1, 3) or (len(value) == 3 and value[1].upper() != "AS"):
                 raise self._error(instruction, "FROM takes NAME or NAME AS ALIAS")
             base = self._known(value[0], instruction, f"FROM {value[0]}")
-            platform = instruction.flag("platform")
-            if platform is not None:
-                platform = normal_platform(self._known(platform, instruction, f"FROM --platform={platform}"))
+            platform = NO_PLATFORM
+            if (flag := instruction.flag("platform")) is not None:
+                platform = normalized(self._known(flag, instruction, f"FROM --platform={flag}"))
             alias = value[2].lower() if len(value) == 3 else ""
-            stages.append(_Stage(len(stages), base, alias, platform or "", instruction))
+            stages.append(_Stage(len(stages), base, alias, platform, instruction))
         return stages
 
     def _known(self, word: str, instruction: Instruction, said: str) -> str:
@@ -303,11 +305,11 @@ class _Walk:
                     pass
         self.scopes[stage.index] = scope
 
-    def _edge(self, name: str, platform: str, line: int, *, whole: bool) -> None:
+    def _edge(self, name: str, platform: OciPlatform, line: int, *, whole: bool) -> None:
         if name == "scratch":
             return
         bare, name = is_bare(name), familiar(name)
-        asked = "" if platform == self.docker else platform
+        asked = NO_PLATFORM if platform == self.docker else platform
         known = self.edges.get((name, asked, whole))
         if known is None or (bare and not known.bare):
             self.edges[name, asked, whole] = Edge(name, asked, line, whole, bare)
@@ -372,7 +374,7 @@ class _Walk:
     def _copy(self, instruction: Instruction, scope: Scope, stage: _Stage, stages: list[_Stage]) -> None:
         for name in _from_names(instruction):
             if self._internal(name, instruction, stage, stages) is None:
-                self._edge(name, "", instruction.line, whole=False)
+                self._edge(name, NO_PLATFORM, instruction.line, whole=False)
             return
         if any(flag.partition("=")[0] == "--parents" for flag in instruction.flags):
             self.everything = True  # its patterns are others: "**" is of any depth
@@ -431,7 +433,7 @@ class _Walk:
                 self._secret(mount)
             if name := mount.get("from"):
                 if self._internal(name, instruction, stage, stages) is None:
-                    self._edge(name, "", instruction.line, whole=False)
+                    self._edge(name, NO_PLATFORM, instruction.line, whole=False)
             elif kind == "bind":
                 source = self._expand(mount.get("source") or ".", scope, instruction)
                 if source is None:
@@ -485,7 +487,7 @@ class _Places:
         edges: Mapping[tuple[str, str, bool], Edge],
         reached: Sequence[_Stage],
         stages: list[_Stage],
-        docker: str,
+        docker: OciPlatform,
     ) -> None:
         self.edges = {key: number for number, key in enumerate(edges)}
         self.parts = {stage.index: number for number, stage in enumerate(reached)}

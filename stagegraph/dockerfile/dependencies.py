@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..oci.platform import OciPlatform
     from .instructions import Instruction
 
 
@@ -24,7 +25,7 @@ class Edge(NamedTuple):
     """
 
     name: str
-    platform: str
+    platform: OciPlatform
     line: int
     whole: bool
     bare: bool = False
@@ -35,7 +36,7 @@ class Part(NamedTuple):
     whether it has a RUN. The last part is the result."""
 
     name: str
-    platform: str
+    platform: OciPlatform
     runs: bool
 
 

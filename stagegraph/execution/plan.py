@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from ..graph.graph import Graph
     from ..keys.explain import Change
+    from ..keys.key import Key
     from ..keys.spec import Parent
+    from ..oci.digest import Digest
     from ..project.model import StageConfig
     from ..store.record import Record
 
@@ -45,7 +47,7 @@ class Step:
     """
 
     node: Node
-    key: str
+    key: Key
     decision: Decision
     reason: str
     changes: tuple[Change, ...] = ()
@@ -53,12 +55,12 @@ class Step:
     record: Record | None = field(default=None, repr=False)
 
 
-def produced(parent: Parent, record: Record) -> str:
+def produced(parent: Parent, record: Record) -> Digest:
     """What an edge can see of a parent: all of it for ``FROM``, its files for ``COPY --from``."""
     return record.image if parent.edge.whole else record.files
 
 
-def content_key(graph: Graph, node: Node, records: Callable[[Node], Record]) -> tuple[str, list[keys.Input]]:
+def content_key(graph: Graph, node: Node, records: Callable[[Node], Record]) -> tuple[Key, list[keys.Input]]:
     """The content key of a node whose parents are there, and its inputs."""
     inputs = graph.content_inputs(node, lambda parent: produced(parent, records(parent.node)))
     return keys.digest(inputs), inputs
@@ -67,7 +69,7 @@ def content_key(graph: Graph, node: Node, records: Callable[[Node], Record]) -> 
 def plan(
     graph: Graph,
     goals: Iterable[Node],
-    find: Callable[[Node, str], Found | None],
+    find: Callable[[Node, Key], Found | None],
     latest: Callable[[Node], Record | None],
 ) -> list[Step]:
     """Steps in the order of work for ``goals``; ancestors of a found node do not appear."""
@@ -99,7 +101,7 @@ def plan(
     return list(steps.values())
 
 
-def ahead(graph: Graph, node: Node, here: Callable[[str], bool], seen: set[Node]) -> Iterator[Node]:
+def ahead(graph: Graph, node: Node, here: Callable[[Key], bool], seen: set[Node]) -> Iterator[Node]:
     """Ancestors of a node that is nowhere, nearest first: they may be looked for at once, before their turn.
 
     ``here`` tells of a key whether it need not be looked for; neither need the ancestors of that node. What
@@ -145,7 +147,7 @@ def _build(graph: Graph, node: Node, parents: Iterable[Step], known: Record | No
     return Step(node, graph.key(node), "build", _reason(known, changes, waits), changes, seconds)
 
 
-def _reuse(node: Node, key: str, found: Found, reason: str) -> Step:
+def _reuse(node: Node, key: Key, found: Found, reason: str) -> Step:
     decision: Decision = "reuse" if found.source == "cache" else "pull"
     return Step(node, key, decision, reason, (), found.record.seconds, found.record)
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..keys.key import Key
 from . import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..graph.graph import Graph
+    from ..oci.digest import Digest
+    from ..oci.platform import OciPlatform
     from ..project.model import Node
     from ..store.layout import LayoutStore
     from ..store.record import Record
@@ -42,7 +45,7 @@ class Sharing:
             for key in [record.key for record in records] or [self.graph.key(node)]:
                 for name in plan.alike(self.graph, node):
                     self.registry.ask(name, self._docker(node), key)
-        seen = set[str]()  # nodes may share a key
+        seen = set[Key]()  # nodes may share a key
         for node, records in found.items():
             for record in records:
                 if record.key not in seen and not self._has(node, record.key):
@@ -60,17 +63,17 @@ class Sharing:
         return [known for known in self._records.get(record.digest, ()) if known.node in mine]
 
     @cached_property
-    def _records(self) -> dict[str, list[Record]]:
+    def _records(self) -> dict[Digest, list[Record]]:
         """Records by image, as they were when first looked at: what is made later is pushed as it is made."""
-        found: dict[str, list[Record]] = {}
+        found: dict[Digest, list[Record]] = {}
         for record in self.layout.list():
             found.setdefault(record.digest, []).append(record)
         return found
 
-    def _has(self, node: Node, key: str) -> bool:
+    def _has(self, node: Node, key: Key) -> bool:
         """Whether the registry has a key, under the name of any node that has it."""
         names = plan.alike(self.graph, node)
         return any(self.registry.find(name, self._docker(node), key) for name in names)
 
-    def _docker(self, node: Node) -> str:
+    def _docker(self, node: Node) -> OciPlatform:
         return self.graph.project.platforms[node.platform].docker

@@ -30,6 +30,7 @@ from ..graph.graph import Graph
 from ..graph.lock import Lock
 from ..inspection import dpkg
 from ..keys import explain
+from ..keys.key import digits
 from ..project import loader
 from ..project.model import Node
 from ..store import export
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
     from ..build.builder import NodeBuilder
     from ..build.placement import BuilderSelector
+    from ..keys.key import Key
+    from ..oci.platform import OciPlatform
     from ..project.model import Project
     from ..store.folder import Folder
     from ..store.registry import RegistryStore
@@ -129,7 +132,7 @@ class Workspace:
 
     # -- look-ups --------------------------------------------------------------------------------
 
-    def find(self, node: Node, key: str) -> plan.Found | None:
+    def find(self, node: Node, key: Key) -> plan.Found | None:
         """``cache/`` first, then the registry."""
         if record := self.layout.find(key):
             return plan.Found(record, "cache", node)
@@ -145,7 +148,7 @@ class Workspace:
                 for below in plan.ahead(self.graph, node, self.layout.has_record, self._ahead):
                     # where there are no parents to wait for, both keys are known
                     alone = not self.graph.parents(below)
-                    content = plan.content_key(self.graph, below, self.record)[0] if alone else ""
+                    content = plan.content_key(self.graph, below, self.record)[0] if alone else None
                     self.registry.ask(below, self._docker(below), self.graph.key(below), content)
         return None
 
@@ -158,7 +161,7 @@ class Workspace:
     def plan(self, goals: list[Node]) -> list[plan.Step]:
         """What a run for ``goals`` would do; needs no engine and builds nothing."""
 
-        def find(node: Node, key: str) -> plan.Found | None:
+        def find(node: Node, key: Key) -> plan.Found | None:
             is_test = self.project.tested_by(node.stage) is not None
             if is_test and key == self.graph.key(node) and not self._passed_on_these(node):
                 return None  # what passed was another image of the same recipe
@@ -173,7 +176,7 @@ class Workspace:
             raise BuildError(str(node), "was not made, so what stands on it cannot be", "see its own error")
         return self._records[node]
 
-    def _docker(self, node: Node) -> str:
+    def _docker(self, node: Node) -> OciPlatform:
         return self.project.platforms[node.platform].docker
 
     # -- nodes -----------------------------------------------------------------------------------
@@ -206,7 +209,7 @@ class Workspace:
         """The node's last build with the alternative in force: what another was made of explains nothing."""
         return self.layout.latest(self.graph.spec(node).history_name)
 
-    def _obtain(self, node: Node, key: str) -> tuple[Record, str] | None:
+    def _obtain(self, node: Node, key: Key) -> tuple[Record, str] | None:
         """A record with its blobs in ``cache/``, and where it was found."""
         found = self.find(node, key)
         if found is None:
@@ -225,7 +228,7 @@ class Workspace:
         content, content_inputs = plan.content_key(self.graph, node, self.record)
         latest = self._latest(node)
         self.report.start(node, latest.seconds if latest else None)
-        with self.layout.locks.named(self.graph.key(node).removeprefix("sha256:")):
+        with self.layout.locks.named(digits(self.graph.key(node))):
             if self._found_by_now(node, content):
                 return
             record = self._build_twice(node)
@@ -236,7 +239,7 @@ class Workspace:
         self._note(node, record)
         self.report.done(node, "build", record, self._reason(latest, record))
 
-    def _found_by_now(self, node: Node, content: str) -> bool:
+    def _found_by_now(self, node: Node, content: Key) -> bool:
         """Whether the node is known by its content key, or another process made it while this one waited."""
         key = self.graph.key(node)
         # a test that comes here has not passed on these very images, whatever its recipe key says

@@ -20,7 +20,7 @@ from ..dockerfile.instructions import declared_args, parse
 from ..errors import UNRESOLVED, ContextError, DockerfileError, ProjectError, StagegraphError, nearest
 from ..keys import inputs as key
 from ..keys.spec import ExternalImage, Frontend, NodeSpec, Parent
-from ..oci.platform import host_platform, platform_args
+from ..oci.platform import build_args, host_platform
 from ..oci.reference import split
 from ..project import stacks
 from ..project.model import BASE, Bootstrap, Image, Node, Project, StageConfig
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from ..dockerfile.instructions import Instruction
     from ..keys.inputs import Input
+    from ..keys.key import Key
+    from ..oci.digest import Digest
+    from ..oci.platform import OciPlatform
     from .lock import Lock
 
 
@@ -62,7 +65,7 @@ class Graph:
         self.names = Names(project)
         self._specs: dict[Node, NodeSpec] = {}
         self._inputs: dict[Node, list[Input]] = {}
-        self._keys: dict[Node, str] = {}
+        self._keys: dict[Node, Key] = {}
         self._triggers: dict[tuple[str, str], tuple[Instruction, ...]] = {}
         self._read_facts: dict[Node, tuple[str, DockerfileAnalysis]] = {}
         self._texts: dict[str, str] = {}
@@ -87,7 +90,7 @@ class Graph:
         with _concerning(node):
             return list(dict.fromkeys(parent.node for parent in self._edges(node)))
 
-    def key(self, node: Node) -> str:
+    def key(self, node: Node) -> Key:
         """The recipe key, ``sha256:...``."""
         with self._lock:
             if node not in self._keys:
@@ -103,11 +106,11 @@ class Graph:
                 self._inputs[node] = self._recipe(node, lambda parent: self.key(parent.node), content=False)
             return self._inputs[node]
 
-    def content_inputs(self, node: Node, produced: Callable[[Parent], str]) -> list[Input]:
+    def content_inputs(self, node: Node, produced: Callable[[Parent], Digest]) -> list[Input]:
         """The inputs of the content key; ``produced`` gives the digest of what a parent's edge can see."""
         return self._recipe(node, produced, content=True)
 
-    def _recipe(self, node: Node, digest: Callable[[Parent], str], *, content: bool) -> list[Input]:
+    def _recipe(self, node: Node, digest: Callable[[Parent], Key | Digest], *, content: bool) -> list[Input]:
         spec = self.spec(node)
         places = {edge: str(place) for place, edge in enumerate(spec.facts.edges)}
         found = [
@@ -375,7 +378,7 @@ def _with_triggers(
 
     What tells which machine builds is sent as the key holds it, so that another builder changes nothing.
     """
-    machine = {key: value for key, value in platform_args("BUILD", host_platform()).items() if declares(key)}
+    machine = {key: value for key, value in build_args("BUILD", host_platform()).items() if declares(key)}
     for instruction in (i for i in facts.instructions if i.cmd == "ARG"):
         defaults = {word.partition("=")[0] for word in instruction.value if "=" in word}
         if both := machine.keys() & defaults:
@@ -402,7 +405,7 @@ def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str
 
 
 def _analyse(
-    text: str, name: str, args: tuple[tuple[str, str], ...], docker: str, target: str, unpinned: bool
+    text: str, name: str, args: tuple[tuple[str, str], ...], docker: OciPlatform, target: str, unpinned: bool
 ) -> DockerfileAnalysis:
     return analyse(
         text,

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import UNRESOLVED, LockError, ResolveError, StagegraphError, nearest
-from ..oci.digest import is_digest
+from ..oci.digest import Digest, is_digest
+from ..oci.platform import NO_PLATFORM, OciPlatform
 from ..oci.reference import familiar, split
 from ..system.files import write_atomically
 
@@ -44,8 +45,8 @@ _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}T\d{6}Z")
 class Pin:
     """``digest`` of the platform's manifest, ``index`` of what the reference named when it was pinned."""
 
-    digest: str
-    index: str
+    digest: Digest
+    index: Digest
 
 
 class Renewal(NamedTuple):
@@ -66,7 +67,7 @@ class Resolver(Protocol):
     All platforms come back; triggers are those of ``platforms``, as far as there are images for them.
     """
 
-    def __call__(self, reference: str, platforms: Collection[str]) -> ResolvedReference: ...
+    def __call__(self, reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference: ...
 
 
 class Lock:
@@ -84,7 +85,7 @@ class Lock:
         self.path, self._resolve, self._locked, self._say = root / FILE, resolve, locked, say
         self._guard = threading.RLock()
         self._unresolved: dict[str, StagegraphError] = {}  # one question a run
-        self._unread: dict[tuple[str, frozenset[str]], ResolvedReference] = {}  # the same
+        self._unread: dict[tuple[str, frozenset[OciPlatform]], ResolvedReference] = {}  # the same
         self._data = self._read()
 
     def archive(self) -> str:
@@ -97,7 +98,7 @@ class Lock:
                 self._say(f"{FILE}: the archive's date is {today} from now on; commit it")
             return str(self._data["archive"])
 
-    def image(self, reference: str, docker: str, where: str) -> Pin:
+    def image(self, reference: str, docker: OciPlatform, where: str) -> Pin:
         """The pin of ``reference`` for an OCI platform; resolved and written when missing.
 
         A reference that has a digest already is resolved like any other, since it may name an index.
@@ -124,16 +125,16 @@ class Lock:
                 self._add(add)
                 entry = self._images()[reference]
                 self._say(f"{FILE}: {reference} is {entry[docker][:19]} for {docker} from now on; commit it")
-            return Pin(entry[docker], entry.get("index", entry[docker]))
+            return Pin(Digest(entry[docker]), Digest(entry.get("index", entry[docker])))
 
-    def index(self, reference: str, docker: str, where: str) -> str:
+    def index(self, reference: str, docker: OciPlatform, where: str) -> Digest:
         """What ``reference`` named when it was pinned, for whichever platform.
 
         Where it is not, it is pinned for ``docker``. Raises as ``image`` does.
         """
         with self._guard:
             known = self._images().get(self._name(reference), {}).get("index")
-            return str(known or self.image(reference, docker, where).index)
+            return Digest(known) if known else self.image(reference, docker, where).index
 
     def has_onbuild(self, reference: str) -> bool:
         """Whether the image, once it is pinned, leaves triggers for those that start from it."""
@@ -205,7 +206,9 @@ class Lock:
 
     # -- asking ----------------------------------------------------------------------------------
 
-    def _look_up(self, reference: str, docker: str, where: str, entry: dict[str, Any]) -> dict[str, Any]:
+    def _look_up(
+        self, reference: str, docker: OciPlatform, where: str, entry: dict[str, Any]
+    ) -> dict[str, Any]:
         """The entry's new values, out of its index if other platforms are pinned already."""
         platforms, index = [docker, *_platforms(entry)], entry.get("index")
         found = self._ask(reference, where, platforms)
@@ -221,7 +224,7 @@ class Lock:
                 ) from None
         return _entry(found, reference, docker, where)
 
-    def _ask(self, reference: str, where: str, platforms: Collection[str]) -> ResolvedReference:
+    def _ask(self, reference: str, where: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
         question = reference, frozenset(platforms)
         try:
             if reference in self._unresolved:
@@ -268,15 +271,15 @@ class Lock:
         self._data = data
 
 
-def _platforms(entry: dict[str, Any]) -> list[str]:
-    return [name for name in entry if name not in _NO_PLATFORM]
+def _platforms(entry: dict[str, Any]) -> list[OciPlatform]:
+    return [OciPlatform(name) for name in entry if name not in _NO_PLATFORM]
 
 
-def _entry(found: ResolvedReference, reference: str, docker: str, where: str) -> dict[str, Any]:
+def _entry(found: ResolvedReference, reference: str, docker: OciPlatform, where: str) -> dict[str, Any]:
     """What the file says of a reference for one platform. Raises one of ``UNRESOLVED``."""
     if error := found.unread.get(docker):
         raise type(error)(where, f"{reference}: {error.what}", error.hint)
-    digest = found.manifests.get(docker) or found.manifests.get("")
+    digest = found.manifests.get(docker) or found.manifests.get(NO_PLATFORM)
     if not digest:
         have = ", ".join(sorted(found.manifests)) or "none"
         raise ResolveError(where, f"{reference} has no image for {docker}", f"it has {have}")

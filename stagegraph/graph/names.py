@@ -18,6 +18,7 @@ from ..project.model import BASE, ExternalBase, Node, final_tags
 
 if TYPE_CHECKING:
     from ..dockerfile.dependencies import Edge
+    from ..oci.platform import OciPlatform
     from ..project.model import Base, Platform, Project, StageConfig
 
 
@@ -33,7 +34,7 @@ class Outside:
 class _Use:
     """Where a name is used: for which OCI platform, and in the build of which platform of the project."""
 
-    docker: str
+    docker: OciPlatform
     own: Platform
     where: str
 

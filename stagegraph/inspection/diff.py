@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from ..oci.digest import Digest
     from ..store.layout import LayoutStore
 
 _KINDS = {
@@ -168,7 +169,7 @@ def diff_values(old: object, new: object) -> list[tuple[str, str, str]]:
 # -- images ----------------------------------------------------------------------------------------
 
 
-def compare(old_in: LayoutStore, old: str, new_in: LayoutStore, new: str) -> list[Difference]:
+def compare(old_in: LayoutStore, old: Digest, new_in: LayoutStore, new: Digest) -> list[Difference]:
     """The differences of the image ``new`` to the image ``old``, both by digest. Raises ``StoreError``."""
     manifests = old_in.json(old), new_in.json(new)
     configs = old_in.json(manifests[0]["config"]["digest"]), new_in.json(manifests[1]["config"]["digest"])
@@ -192,7 +193,7 @@ def compare(old_in: LayoutStore, old: str, new_in: LayoutStore, new: str) -> lis
     return [d._replace(name=printable(d.name), detail=printable(d.detail)) for d in differences]
 
 
-def _layers(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _layers(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> list[tuple[Digest, Digest]]:
     """The digests of each layer: as stored, and of its uncompressed content."""
     blobs = [layer["digest"] for layer in manifest["layers"] or ()]
     return list(zip(blobs, config["rootfs"]["diff_ids"] or (), strict=False))

@@ -6,16 +6,19 @@ Pure. The recipe key takes parents by their recipe keys, the content key by the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..oci.digest import sha256
 from ..project import bootstrap
+from .key import Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..oci.digest import Digest
+    from ..oci.platform import OciPlatform
     from ..project.model import Bootstrap
     from .spec import NodeSpec
 
@@ -56,15 +59,15 @@ class Ancestor(NamedTuple):
 
     role: str
     name: str
-    digest: str
+    digest: Key | Digest
     where: str = ""
     shown: str = ""
 
 
-def digest(inputs: Iterable[Input]) -> str:
-    """``sha256:...`` over role, name and value of each input, as canonical JSON: no two lists collide."""
+def digest(inputs: Iterable[Input]) -> Key:
+    """The key: a hash of role, name and value of each input, as canonical JSON, so no two lists collide."""
     canonical = [[i.role, i.name, i.value] for i in inputs]
-    return "sha256:" + hashlib.sha256(json.dumps(canonical, separators=(",", ":")).encode()).hexdigest()
+    return Key(sha256(json.dumps(canonical, separators=(",", ":")).encode()))
 
 
 def inputs(spec: NodeSpec, ancestors: Iterable[Ancestor], *, content: bool = False) -> list[Input]:
@@ -83,7 +86,7 @@ def inputs(spec: NodeSpec, ancestors: Iterable[Ancestor], *, content: bool = Fal
     ]
 
 
-def _bootstrapped(boot: Bootstrap, docker: str) -> Iterator[Input]:
+def _bootstrapped(boot: Bootstrap, docker: OciPlatform) -> Iterator[Input]:
     yield Input("option", "bootstrap", boot.suite, boot.source)
     for package in sorted(boot.include):
         yield Input("package", package, "", boot.source)

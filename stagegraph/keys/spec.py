@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..context.entry import Entry
 from ..dockerfile.dependencies import DockerfileAnalysis, Edge
 from ..dockerfile.instructions import without_syntax
+from ..oci.digest import Digest
 from ..oci.reference import split
 from ..project.model import Bootstrap, Node, Platform, StageConfig
 
@@ -26,8 +27,8 @@ class ExternalImage:
 
     edge: Edge
     reference: str
-    digest: str
-    index: str
+    digest: Digest
+    index: Digest
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Frontend:
     """An image that reads the Dockerfile (``# syntax=REFERENCE OPTIONS``), and what it is pinned to."""
 
     reference: str
-    digest: str
+    digest: Digest
     options: str = ""
 
     @property

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import StagegraphError
+from .digest import NO_DIGEST, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .platform import OciPlatform
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,11 @@ class ResolvedReference:
     a platform that was asked for could not be read; a mirror of an index may hold the others alone.
     """
 
-    index: str
-    manifests: dict[str, str]
+    index: Digest
+    manifests: dict[OciPlatform, Digest]
     onbuild: bool = False
     onbuild_from: bool = False
-    unread: Mapping[str, StagegraphError] = field(default_factory=dict)
+    unread: Mapping[OciPlatform, StagegraphError] = field(default_factory=dict)
 
 
 class Reference(NamedTuple):
@@ -35,7 +38,7 @@ class Reference(NamedTuple):
 
     repository: str
     tag: str = ""
-    digest: str = ""
+    digest: Digest = NO_DIGEST
 
 
 def split(reference: str) -> Reference:
@@ -43,7 +46,7 @@ def split(reference: str) -> Reference:
     name, _, digest = reference.partition("@")
     head, slash, tail = name.rpartition("/")
     last, _, tag = tail.partition(":")
-    return Reference(head + slash + last, tag, digest)
+    return Reference(head + slash + last, tag, Digest(digest))
 
 
 def familiar(reference: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import ProjectError, nearest
 
 if TYPE_CHECKING:
+    from ..oci.platform import OciPlatform
     from .model import Bootstrap
 
 #: Turns the root file system into an image.
@@ -40,7 +41,7 @@ _VOLATILE = (
 _DPKG = "etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 
 
-def arguments(boot: Bootstrap, docker: str) -> list[str]:
+def arguments(boot: Bootstrap, docker: OciPlatform) -> list[str]:
     """mmdebstrap's arguments, but for the name of the tar that it writes.
 
     Raises ``ProjectError`` for an OCI platform that Debian has no architecture for.

@@ -8,9 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..oci.platform import NO_PLATFORM, tag_part
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from ..oci.platform import OciPlatform
 
 #: The name by which Dockerfiles refer to what everything stands on.
 BASE = "base"
@@ -38,14 +42,14 @@ class Platform:
     """
 
     name: str
-    docker: str
+    docker: OciPlatform
     args: Mapping[str, str] = field(default_factory=dict)
     builders: tuple[str, ...] = ()
 
     @property
     def arch(self) -> str:
         """The OCI platform without its system, fit for a tag: ``arm64``, ``arm-v7``."""
-        return self.docker.removeprefix("linux/").replace("/", "-")
+        return tag_part(self.docker)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class StageConfig:
     unpinned: bool = False
     archive: bool = False
     timeout: int = 0
-    native: str = ""
+    native: OciPlatform = NO_PLATFORM
     contexts: Mapping[str, str] = field(default_factory=dict)
     own_frontend: bool = False
     alternative: str = ""

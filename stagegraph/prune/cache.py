@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import StoreError
-from ..oci.digest import is_digest
+from ..keys.key import from_digits, is_key
+from ..oci.digest import Digest, encoded, from_encoded
 from ..store.record import Record
 from ..system.files import reading, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..keys.key import Key
     from ..store.folder import Folder
     from ..store.layout import LayoutStore
 
@@ -41,7 +43,7 @@ class Selection:
     freed_bytes: int
 
 
-def select(layout: LayoutStore, keys: Iterable[str], unkeyed: Iterable[str] = ()) -> Selection:
+def select(layout: LayoutStore, keys: Iterable[Key], unkeyed: Iterable[str] = ()) -> Selection:
     """What to keep for these recipe keys. Reads records and manifests, changes nothing.
 
     ``unkeyed`` are nodes (``STAGE:PLATFORM``) whose keys cannot be known now: all there is of them stays.
@@ -50,10 +52,10 @@ def select(layout: LayoutStore, keys: Iterable[str], unkeyed: Iterable[str] = ()
         return _select(layout, set(keys), set(unkeyed))
 
 
-def _select(layout: LayoutStore, wanted: set[str], unkeyed: set[str]) -> Selection:
+def _select(layout: LayoutStore, wanted: set[Key], unkeyed: set[str]) -> Selection:
     records = list(layout.list())
     digests = {record.digest for record in records if record.key in wanted or record.node in unkeyed}
-    kept, blobs = list[Record](), set[str]()
+    kept, blobs = list[Record](), set[Digest]()
     for record in records:
         with contextlib.suppress(StoreError):  # one whose manifest is bad has nothing to keep
             if record.digest in digests:
@@ -62,13 +64,13 @@ def _select(layout: LayoutStore, wanted: set[str], unkeyed: set[str]) -> Selecti
     newest, whole = layout.newest(), {record.digest for record in kept}
     noted = [record for record in records if record.key in newest and record.digest not in whole]
     names = {record.key for record in (*kept, *noted)}
-    doomed = [(layout.records, name) for name in layout.records.entries() if f"sha256:{name}" not in names]
+    doomed = [(layout.records, name) for name in layout.records.entries() if from_digits(name) not in names]
     # of a key that is no more; other locks have names that are no digests
-    locks = (name for name in layout.locks.folder.entries() if is_digest(f"sha256:{name}"))
-    doomed += [(layout.locks.folder, name) for name in locks if f"sha256:{name}" not in names]
-    doomed += [(layout.blobs, name) for name in layout.blobs.entries() if f"sha256:{name}" not in blobs]
+    locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
+    doomed += [(layout.locks.folder, name) for name in locks if from_digits(name) not in names]
+    doomed += [(layout.blobs, name) for name in layout.blobs.entries() if from_encoded(name) not in blobs]
     doomed += [(layout.folder, name) for name in _FOLDERS if layout.folder.status(name) is not None]
-    kept_bytes = sum(layout.blobs.size(digest.removeprefix("sha256:")) for digest in blobs)
+    kept_bytes = sum(layout.blobs.size(encoded(digest)) for digest in blobs)
     freed_bytes = sum(folder.size(name) for folder, name in doomed)
     return Selection(tuple(kept), tuple(noted), tuple(doomed), kept_bytes, freed_bytes)
 

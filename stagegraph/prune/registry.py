@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UNRESOLVED, ProjectError, StagegraphError
 from ..execution.workspace import Workspace
-from ..oci.digest import sha256
+from ..keys.key import Key, from_digits
+from ..oci.digest import Digest, sha256
 from ..project import loader
 from ..store import record as records
 from ..store.registry import LOOKUPS
@@ -37,7 +38,7 @@ class Tag(NamedTuple):
     """A tag, the digest of what it holds, and the record that this is."""
 
     name: str
-    digest: str
+    digest: Digest
     record: Record
 
 
@@ -54,7 +55,7 @@ class Survey(NamedTuple):
     """Nodes' tags of a registry, and the digests that its other tags name."""
 
     tags: tuple[Tag, ...]
-    others: frozenset[str] = frozenset()
+    others: frozenset[Digest] = frozenset()
 
 
 def is_node(tag: str) -> bool:
@@ -62,12 +63,12 @@ def is_node(tag: str) -> bool:
     return records.TAG.fullmatch(tag) is not None
 
 
-def key(tag: str) -> str:
+def key(tag: str) -> Key:
     """The key that a node's tag names."""
-    return f"sha256:{tag[-64:]}"
+    return from_digits(tag[-64:])
 
 
-def choose(survey: Survey, keys: set[str], since: datetime.datetime) -> Choice:
+def choose(survey: Survey, keys: set[Key], since: datetime.datetime) -> Choice:
     """What to keep for these recipe keys, and of what was made since; a time that is none is recent."""
     tags = survey.tags
     images = {tag.record.digest for tag in tags if tag.record.key in keys}
@@ -85,7 +86,7 @@ def survey(remote: Remote) -> Survey:
     """What the tags of a registry hold. Raises ``RegistryError`` or ``LoginError``."""
     workers = Workers(LOOKUPS)
     held = {tag: workers.submit(partial(remote.raw, remote.reference(tag))) for tag in remote.tags()}
-    found, others = list[Tag](), set[str]()
+    found, others = list[Tag](), set[Digest]()
     for name, future in held.items():
         if (data := future.result()) is None:
             continue
@@ -121,7 +122,7 @@ def revisions(root: Path, names: Iterable[str] = ()) -> dict[str, str]:
     return found
 
 
-def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable[[str], None]) -> set[str]:
+def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable[[str], None]) -> set[Key]:
     """Recipe keys of all nodes at a commit; none where there is no project yet.
 
     Where it is not in its folder it may have lain elsewhere: those of all projects that are there.
@@ -142,7 +143,7 @@ def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable
 
 def _keys_in(
     top: Path, commit: str, inside: Path, settings: Mapping[str, str], warn: Callable[[str], None]
-) -> set[str]:
+) -> set[Key]:
     """Keys of the project in a folder of a commit."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "project")
@@ -162,14 +163,14 @@ def _keys_in(
             raise ProjectError(commit[:12], what, "name the revisions to keep: --revisions") from None
 
 
-def declared(folder: Path) -> set[str]:
+def declared(folder: Path) -> set[Key]:
     """Keys of a project's nodes as its files say, whatever the call and the environment set."""
     session = Workspace(loader.load(folder, {"locked": "1"}, {}))
     return _keys(session, "", lambda _: None)
 
 
-def _keys(session: Workspace, commit: str, warn: Callable[[str], None]) -> set[str]:
-    found, left = set[str](), 0
+def _keys(session: Workspace, commit: str, warn: Callable[[str], None]) -> set[Key]:
+    found, left = set[Key](), 0
     for node in session.graph.nodes:
         try:
             found.add(session.graph.key(node))

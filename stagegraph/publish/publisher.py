@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, RegistryError, ToolError
 from ..inspection import inventory
-from ..oci.digest import is_digest, sha256
-from ..oci.documents import INDEX, MANIFEST
+from ..oci import documents
+from ..oci.digest import Digest, is_digest, sha256
+from ..oci.documents import EMPTY, INDEX, MANIFEST, canonical
 from ..project.model import Node
 from ..store.repository import keeps_types
 from ..system.processes import run
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ..execution.workspace import Workspace
+    from ..oci.platform import OciPlatform
     from ..project.model import Project
     from ..store.layout import LayoutStore
     from ..store.record import Record
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
 #: Names of annotations (image-spec, "Pre-Defined Annotation Keys").
 _OCI = "org.opencontainers.image."
-
-_EMPTY = "application/vnd.oci.empty.v1+json"
 
 #: Tells our own entries of a list of referrers from those that others added, such as signatures.
 _OURS, _COMMIT = "stagegraph.statement", "stagegraph.commit"
@@ -73,7 +73,7 @@ class Pushed:
     """
 
     reference: str
-    digest: str
+    digest: Digest
     state: str
     details: tuple[str, ...] = ()
 
@@ -121,7 +121,7 @@ def prepare(session: Workspace, image: str, origin: Revision, version: str) -> P
     project = session.project
     declared = project.images[image]
     tag = project.settings.tag or image
-    first: dict[str, str] = {}
+    first: dict[OciPlatform, str] = {}
     for platform in declared.platforms:
         first.setdefault(project.platforms[platform].docker, platform)
     members, absent = [], []
@@ -192,7 +192,7 @@ class Publisher:
         entry: Mapping[str, Any],
         tag: str,
         details: tuple[str, ...] = (),
-        listed: Mapping[str, str] | None = None,
+        listed: Mapping[Digest, str] | None = None,
     ) -> Pushed:
         """Give something its name in the registry, and see that the name means it.
 
@@ -220,7 +220,7 @@ class Publisher:
         layout: LayoutStore,
         entry: Mapping[str, Any],
         reference: str,
-        listed: Mapping[str, str],
+        listed: Mapping[Digest, str],
     ) -> None:
         registry.send(layout, entry, reference, preserve=False)
         if not _means(registry.raw(reference), entry["digest"], listed):
@@ -266,7 +266,7 @@ class Publisher:
             elif (said := notes.get(_COMMIT, "")) and not said.endswith("-dirty"):
                 entries[kind] = {**entry, "artifactType": entries[kind]["artifactType"]}
         manifests = [*entries.values(), *others]
-        listing = _compact({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+        listing = canonical(documents.index(manifests))
         lines = (
             f"bill of materials: {len(held.debian)} Debian packages, {len(held.python)} Python packages,"
             f" {len(pinned)} source archives",
@@ -300,20 +300,13 @@ class Publisher:
         """Store a document as an artifact about an image; its entry for a list of referrers."""
         annotations = {_OCI + "created": record.created, _OURS: kind}
         annotations |= {_COMMIT: self.origin.commit} if self.origin.commit else {}
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "artifactType": media_type,
-            "config": _stored(layout, _EMPTY, b"{}"),
-            "layers": [_stored(layout, media_type, document)],
-            "subject": record.descriptor,
-            "annotations": annotations,
-        }
-        entry = _stored(layout, MANIFEST, _compact(manifest))
+        config, content = _stored(layout, EMPTY, b"{}"), _stored(layout, media_type, document)
+        manifest = documents.artifact(media_type, config, content, record.descriptor, annotations)
+        entry = _stored(layout, MANIFEST, canonical(manifest))
         return {**entry, "artifactType": media_type, "annotations": annotations}
 
 
-def _means(there: bytes | None, digest: str, listed: Mapping[str, str] | None) -> bool:
+def _means(there: bytes | None, digest: Digest, listed: Mapping[Digest, str] | None) -> bool:
     """Whether what a name in the registry holds is this; of a list, whether it lists just these."""
     if there is None:
         return False
@@ -329,8 +322,7 @@ def _means(there: bytes | None, digest: str, listed: Mapping[str, str] | None) -
 def _index(layout: LayoutStore, publication: Publication) -> bytes:
     listed = [member.record for member in publication.members if member.listed]
     manifests = [record.entry(layout.json(record.digest)) for record in listed]
-    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
-    return _compact(index | {"annotations": publication.annotations})
+    return canonical(documents.index(manifests, publication.annotations))
 
 
 def sources(session: Workspace, node: Node) -> list[inventory.PinnedArchive]:
@@ -372,8 +364,4 @@ def dependencies(
 def _stored(layout: LayoutStore, media_type: str, data: bytes) -> dict[str, Any]:
     """Put a small document into the layout; its descriptor."""
     digest, size = layout.add_blob(data)
-    return {"mediaType": media_type, "digest": digest, "size": size}
-
-
-def _compact(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    return documents.descriptor(media_type, digest, size)

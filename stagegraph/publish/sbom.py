@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..oci.platform import parts
 from .provenance import NEVER, where
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def bill_of_materials(record: Record, name: str, held: Inventory, sources: Itera
     from cyclonedx.output.json import JsonV1Dot6
     from packageurl import PackageURL
 
-    arch = record.docker.split("/")[1]
+    arch = parts(record.docker).architecture
     image = Component(
         name=name,
         version=record.digest,

@@ -9,6 +9,7 @@ import tarfile
 from typing import IO, TYPE_CHECKING
 
 from ..oci import documents
+from ..oci.digest import Digest, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +22,15 @@ def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[b
     """The image as a tar of an OCI layout, made while it is read."""
     manifest = layout.json(record.digest)
     entry = {
-        "mediaType": documents.MANIFEST,
-        "digest": record.digest,
-        "size": record.size,
+        **record.descriptor,
         "annotations": {
             # the full name, as containerd's importer wants it
             "io.containerd.image.name": _full(reference),
-            "org.opencontainers.image.ref.name": reference.rpartition(":")[2],
+            documents.REF_NAME: reference.rpartition(":")[2],
         },
     }
-    index = {"schemaVersion": 2, "mediaType": documents.INDEX, "manifests": [entry]}
-    small = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps(index).encode()}
+    index = json.dumps(documents.index([entry])).encode()
+    small = {documents.LAYOUT_FILE: documents.LAYOUT, "index.json": index}
     for name, data in small.items():
         yield _header(name, len(data))
         yield _padded(data)
@@ -45,13 +44,13 @@ def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[b
     for digest in digests:
         with layout.open_blob(digest) as file:
             size = os.fstat(file.fileno()).st_size
-            yield _header(f"blobs/sha256/{digest.removeprefix('sha256:')}", size)
+            yield _header(f"blobs/sha256/{encoded(digest)}", size)
             yield from _read(file)
         yield b"\0" * (-size % tarfile.BLOCKSIZE)
     yield b"\0" * 2 * tarfile.BLOCKSIZE
 
 
-def image_ids(layout: LayoutStore, record: Record) -> tuple[str, str]:
+def image_ids(layout: LayoutStore, record: Record) -> tuple[Digest, Digest]:
     """The ids that an engine may give the image: the digests of its manifest and of its configuration."""
     return record.digest, layout.config_digest(record)
 

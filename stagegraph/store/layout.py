@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LinkError, StagegraphError, StoreError
+from ..keys.key import Key, digits, from_digits, is_key
 from ..oci import documents
-from ..oci.digest import is_digest
+from ..oci.digest import Digest, encoded, from_encoded, is_digest, sha256
 from ..system.files import reading, writing
 from . import record as records
 from .folder import Folder
@@ -40,15 +41,13 @@ if TYPE_CHECKING:
 
     from .record import Record
 
-_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
-
 #: A blob that changed less than this long before it was read (nanoseconds) could change again within one tick
 #: of the file system's clock, unseen by its times; so it is read once more the next time, as git does.
 _TICK = 50_000_000
 
 _Mark = list[int]
 
-_Marks = dict[str, _Mark]  # size, times and inode of blobs that have been read, by digest
+_Marks = dict[Digest, _Mark]  # size, times and inode of blobs that have been read, by digest
 
 
 class LayoutStore:
@@ -66,18 +65,18 @@ class LayoutStore:
 
     # -- records ---------------------------------------------------------------------------------
 
-    def find(self, key: str) -> Record | None:
+    def find(self, key: Key) -> Record | None:
         record = self.read(key)
         return record if record is not None and self.check(record) else None
 
-    def read(self, key: str) -> Record | None:
+    def read(self, key: Key) -> Record | None:
         """The record alone, its blobs not looked at; for explanations."""
         try:
-            data = self.records.read(_name(key))
+            data = self.records.read(digits(key))
         except FileNotFoundError:
             return None
         except OSError as error:
-            path = self.records.path / _name(key)
+            path = self.records.path / digits(key)
             raise StoreError(str(path), f"cannot be read: {error.strerror}") from None
         return records.parse(data, key)
 
@@ -94,14 +93,14 @@ class LayoutStore:
                 os.fsync(file.fileno())
         with writing(self.blobs.path):
             self.blobs.sync()
-        self.records.write(_name(record.key), self.document(record))
+        self.records.write(digits(record.key), self.document(record))
         self.rebuild_index()
 
     def document(self, record: Record) -> bytes:
         """The record as it is written, here and in a registry. Raises ``StoreError`` without its manifest."""
         return record.to_bytes(self.json(record.digest))
 
-    def remember(self, node: str, key: str) -> None:
+    def remember(self, node: str, key: Key) -> None:
         """Note that ``key`` is the newest of a node (``STAGE:PLATFORM``)."""
         name = node.replace(":", "--")
         with contextlib.suppress(OSError):
@@ -120,59 +119,59 @@ class LayoutStore:
             key = self._latest.read(node.replace(":", "--")).decode().strip()
         except (OSError, UnicodeDecodeError):
             return None
-        return self.read(key) if is_digest(key) else None
+        return self.read(key) if is_key(key) else None
 
     def list(self) -> Iterator[Record]:
         for name in _entries(self.records):
-            key = f"sha256:{name}"
-            if is_digest(key) and (record := self.read(key)):
+            key = from_digits(name)
+            if is_key(key) and (record := self.read(key)):
                 yield record
 
-    def newest(self) -> set[str]:
+    def newest(self) -> set[Key]:
         """Keys of the newest builds of all nodes that were made here."""
-        keys = set[str]()
+        keys = set[Key]()
         for name in _entries(self._latest):
             with contextlib.suppress(OSError, UnicodeDecodeError):
-                keys.add(self._latest.read(name).decode().strip())
+                keys.add(Key(self._latest.read(name).decode().strip()))
         return keys
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: Key) -> None:
         """Forget a record; ``rebuild_index`` is for the caller to call once, after the last."""
-        with writing(self.records.path / _name(key)):
-            self.records.remove(_name(key))
+        with writing(self.records.path / digits(key)):
+            self.records.remove(digits(key))
 
-    def lacks(self, digest: str) -> bool:
+    def lacks(self, digest: Digest) -> bool:
         """Whether a blob is not here, and was not set aside as a bad one either."""
-        name = _name(digest)
+        name = encoded(digest)
         return not self.blobs.has_file(name) and self._damaged.status(name) is None
 
     # -- blobs -----------------------------------------------------------------------------------
 
-    def blob(self, digest: str) -> Path:
+    def blob(self, digest: Digest) -> Path:
         """The blob's path, for messages and for tools that take one."""
-        if self._origin is not None and not self.blobs.has_file(_name(digest)):
+        if self._origin is not None and not self.blobs.has_file(encoded(digest)):
             return self._origin.blob(digest)
-        return self.blobs.path / _name(digest)
+        return self.blobs.path / encoded(digest)
 
-    def open_blob(self, digest: str) -> io.BufferedReader:
+    def open_blob(self, digest: Digest) -> io.BufferedReader:
         """A blob, to be read. Raises ``FileNotFoundError`` where there is none, or no regular file."""
         try:
-            return self.blobs.open(_name(digest))
+            return self.blobs.open(encoded(digest))
         except FileNotFoundError:
             if self._origin is None:
                 raise
             return self._origin.open_blob(digest)
 
-    def size(self, digest: str) -> int:
+    def size(self, digest: Digest) -> int:
         """Bytes of a blob."""
         with self.open_blob(digest) as file:
             return os.fstat(file.fileno()).st_size
 
-    def _is_here(self, digest: str) -> bool:
-        here = self.blobs.has_file(_name(digest))
+    def _is_here(self, digest: Digest) -> bool:
+        here = self.blobs.has_file(encoded(digest))
         return here or (self._origin is not None and self._origin._is_here(digest))
 
-    def json(self, digest: str) -> dict[str, Any]:
+    def json(self, digest: Digest) -> dict[str, Any]:
         """A manifest or configuration. Raises ``StoreError`` if it is not there or not a JSON object."""
         try:
             with self.open_blob(digest) as file:
@@ -180,14 +179,14 @@ class LayoutStore:
         except OSError as error:
             raise self._unreadable(digest, error.strerror or str(error)) from None
         except (ValueError, RecursionError) as error:
-            if _digest(data) != digest:
+            if sha256(data) != digest:
                 self._set_aside(digest)
             raise self._unreadable(digest, str(error)) from None
         if not isinstance(value, dict):
             raise self._unreadable(digest, "not an object")
         return value
 
-    def _unreadable(self, digest: str, why: str) -> StoreError:
+    def _unreadable(self, digest: Digest, why: str) -> StoreError:
         return StoreError(
             str(self.blob(digest)), f"cannot be read: {why}", "run again; it will be fetched or rebuilt"
         )
@@ -210,7 +209,7 @@ class LayoutStore:
         finally:
             self._remember_verified(new)
 
-    def faults(self, record: Record, known: dict[str, str]) -> tuple[str, ...]:
+    def faults(self, record: Record, known: dict[Digest, str]) -> tuple[str, ...]:
         """What is wrong with the record's image; every blob is read, whatever was verified before.
 
         Bad blobs are set aside in ``damaged/``, so that the next run fetches or makes them anew. ``known``
@@ -230,15 +229,15 @@ class LayoutStore:
             found += (f"{error.where} {error.what}",)
         return found
 
-    def _fault(self, digest: str, size: int) -> str:
+    def _fault(self, digest: Digest, size: int) -> str:
         try:
             with self.open_blob(digest) as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != _name(digest):
+                if hashlib.file_digest(file, "sha256").hexdigest() != encoded(digest):
                     self._set_aside(digest)
                     return "has other content than its digest says (set aside in cache/damaged/)"
                 actual = os.fstat(file.fileno()).st_size
         except FileNotFoundError:
-            if self.blobs.status(_name(digest)) is not None:
+            if self.blobs.status(encoded(digest)) is not None:
                 self._set_aside(digest)
                 return "is a link, or no regular file (set aside in cache/damaged/)"
             return "is not there"
@@ -246,27 +245,27 @@ class LayoutStore:
             return f"cannot be read: {error.strerror}"
         return "" if actual == size else f"has {actual} bytes, not {size} as is claimed of it"
 
-    def has_record(self, key: str) -> bool:
+    def has_record(self, key: Key) -> bool:
         """Whether there is a record of this key, to be believed or not."""
         with reading(self.records.path):
-            return self.records.has_file(_name(key))
+            return self.records.has_file(digits(key))
 
     def config(self, record: Record) -> dict[str, Any]:
         """The image's configuration. Raises ``StoreError``."""
         return self.json(self.config_digest(record))
 
-    def config_digest(self, record: Record) -> str:
+    def config_digest(self, record: Record) -> Digest:
         """Raises ``StoreError`` for a manifest that is none."""
         config = self.json(record.digest).get("config")
         if not isinstance(config, dict) or not is_digest(config.get("digest")):
             raise StoreError(record.node, "its manifest names no configuration", "run again; it is made anew")
-        return str(config["digest"])
+        return Digest(config["digest"])
 
-    def blobs_of(self, record: Record) -> tuple[str, ...]:
+    def blobs_of(self, record: Record) -> tuple[Digest, ...]:
         """Digests of manifest, configuration, layers. Raises ``StoreError`` for a manifest that is none."""
         return tuple(digest for digest, _ in self._image_blobs(record))
 
-    def _image_blobs(self, record: Record) -> Iterator[tuple[str, int]]:
+    def _image_blobs(self, record: Record) -> Iterator[tuple[Digest, int]]:
         """Digest and size (bytes) of manifest, configuration and layers; the manifest is checked first.
 
         Raises ``StoreError`` for a manifest that is none: its digests become names of files.
@@ -284,20 +283,20 @@ class LayoutStore:
                 raise self._unreadable(record.digest, f"names no blob: {digest!r}")
             yield digest, size
 
-    def _intact(self, digest: str, size: int, new: _Marks) -> bool:
+    def _intact(self, digest: Digest, size: int, new: _Marks) -> bool:
         """Whether a blob has this digest and size; adds it to ``new`` if that need not be looked at again."""
         try:
             with self.open_blob(digest) as file:
                 info = os.fstat(file.fileno())
                 mark = [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
                 if not self._is_verified(digest, mark):
-                    if hashlib.file_digest(file, "sha256").hexdigest() != _name(digest):
+                    if hashlib.file_digest(file, "sha256").hexdigest() != encoded(digest):
                         self._set_aside(digest)
                         return False
                     if abs(time.time_ns() - max(info.st_mtime_ns, info.st_ctime_ns)) > _TICK:
                         new[digest] = mark
         except FileNotFoundError:
-            if self.blobs.status(_name(digest)) is not None:
+            if self.blobs.status(encoded(digest)) is not None:
                 self._set_aside(digest)  # a link, which a tool would take for the blob
             return False
         except OSError:
@@ -312,11 +311,11 @@ class LayoutStore:
         """
         new: _Marks = {}
         for name in _entries(self.blobs):
-            if is_digest(digest := f"sha256:{name}"):  # else somebody is writing it
+            if is_digest(digest := from_encoded(name)):  # else somebody is writing it
                 self._intact(digest, 0, new)
         self._remember_verified(new)
 
-    def _is_verified(self, digest: str, mark: _Mark) -> bool:
+    def _is_verified(self, digest: Digest, mark: _Mark) -> bool:
         with self._lock:
             if self._verified is None:
                 self._verified = self._load_verified()
@@ -340,16 +339,16 @@ class LayoutStore:
             with contextlib.suppress(StagegraphError):  # a cache that cannot be written is only slower
                 self.folder.write("verified.json", data)
 
-    def _set_aside(self, digest: str) -> None:
+    def _set_aside(self, digest: Digest) -> None:
         """Move a bad blob out of the way, a link as itself. An older one of that name goes."""
-        if self._origin is not None and not self.blobs.has_file(_name(digest)):
+        if self._origin is not None and not self.blobs.has_file(encoded(digest)):
             self._origin._set_aside(digest)
             return
         with contextlib.suppress(OSError, LinkError):
-            self._damaged.remove(_name(digest))
-            self.blobs.move(_name(digest), self._damaged)
+            self._damaged.remove(encoded(digest))
+            self.blobs.move(encoded(digest), self._damaged)
 
-    def _make_common(self, digest: str) -> None:
+    def _make_common(self, digest: Digest) -> None:
         """Give a blob the mode of other files: nobody but root could copy over those of BuildKit, 0444.
 
         One that has another name (a hard link) may be somebody's file, and keeps its mode.
@@ -359,24 +358,24 @@ class LayoutStore:
             if found.st_mode & 0o777 != 0o644 and found.st_nlink == 1:
                 os.fchmod(file.fileno(), 0o644)
 
-    def add_blob(self, data: bytes) -> tuple[str, int]:
+    def add_blob(self, data: bytes) -> tuple[Digest, int]:
         """Store small data (an index); its digest and size."""
-        digest = _digest(data)
+        digest = sha256(data)
         if not self._intact(digest, len(data), {}):
             self.prepare()
-            self.blobs.write(_name(digest), data)
+            self.blobs.write(encoded(digest), data)
         return digest, len(data)
 
     # -- layout ----------------------------------------------------------------------------------
 
     def prepare(self) -> None:
         """Make the folders; harmless when repeated. Raises ``LinkError`` where one is a link."""
-        with writing(self.root / "oci-layout"):
+        with writing(self.root / documents.LAYOUT_FILE):
             self.blobs.make()
         with contextlib.suppress(OSError), (self.root / ".gitignore").open("x") as file:
             file.write("*\n")
-        if not self.folder.has_file("oci-layout"):
-            self.folder.write("oci-layout", _LAYOUT)
+        if not self.folder.has_file(documents.LAYOUT_FILE):
+            self.folder.write(documents.LAYOUT_FILE, documents.LAYOUT)
 
     @contextlib.contextmanager
     def view(self, entries: Sequence[Mapping[str, Any]] = ()) -> Iterator[Path]:
@@ -389,9 +388,8 @@ class LayoutStore:
         with self.locks.temporary() as folder:
             with writing(folder):
                 (folder / "blobs").symlink_to(Path("..", "..", "blobs"))
-                (folder / "oci-layout").write_bytes(_LAYOUT)
-                index = {"schemaVersion": 2, "mediaType": documents.INDEX, "manifests": [*entries]}
-                (folder / "index.json").write_text(json.dumps(index))
+                (folder / documents.LAYOUT_FILE).write_bytes(documents.LAYOUT)
+                (folder / "index.json").write_text(json.dumps(documents.index(entries)))
             yield folder
 
     @contextlib.contextmanager
@@ -406,7 +404,7 @@ class LayoutStore:
             blobs = folder / "blobs" / "sha256"
             with writing(folder):
                 blobs.mkdir(parents=True)
-                (folder / "oci-layout").write_bytes(_LAYOUT)
+                (folder / documents.LAYOUT_FILE).write_bytes(documents.LAYOUT)
                 here = self.blobs.path.absolute()
                 for name in self.blobs.entries():
                     if self.blobs.has_file(name) and not _is_json(self.blobs, name):
@@ -421,9 +419,13 @@ class LayoutStore:
 
     def _take(self, came: Folder, name: str) -> None:
         """Move in a blob that is not here. A layer has been read by the tool, but a manifest may be half."""
-        if not is_digest(f"sha256:{name}") or not came.has_file(name) or self.blobs.has_file(name):
+        if (
+            not is_digest(digest := from_encoded(name))
+            or not came.has_file(name)
+            or self.blobs.has_file(name)
+        ):
             return
-        if not _is_json(came, name) or _digest(came.read(name)) == f"sha256:{name}":
+        if not _is_json(came, name) or sha256(came.read(name)) == digest:
             came.move(name, self.blobs)
 
     @contextlib.contextmanager
@@ -439,22 +441,25 @@ class LayoutStore:
             store.prepare()
             with writing(folder):
                 for digest in {digest for record in images for digest, _ in self._image_blobs(record)}:
-                    (store.blobs.path / _name(digest)).symlink_to(self.blob(digest).absolute())
+                    (store.blobs.path / encoded(digest)).symlink_to(self.blob(digest).absolute())
             yield store
 
     def rebuild_index(self) -> None:
         """Write ``index.json`` from the records whose manifests are here, under a lock."""
         with self.locks.named("index"):
-            entries = [_index_entry(record) for record in self.list() if self._is_here(record.digest)]
-            index = {"schemaVersion": 2, "mediaType": documents.INDEX, "manifests": entries}
-            self.folder.write("index.json", json.dumps(index, indent=1).encode())
+            entries = [
+                documents.named(record.descriptor, record.tag)
+                for record in self.list()
+                if self._is_here(record.digest)
+            ]
+            self.folder.write("index.json", json.dumps(documents.index(entries), indent=1).encode())
 
     def sizes(self, record: Record) -> int:
         """Bytes of the image's layers as stored."""
         return sum(layer["size"] for layer in (self.json(record.digest)["layers"] or ()))
 
 
-def _name(digest: str) -> str:
+def _name(digest: Digest) -> str:
     """The file's name of a blob, or of a record by its key."""
     return digest.removeprefix("sha256:")
 
@@ -462,14 +467,6 @@ def _name(digest: str) -> str:
 def _entries(folder: Folder) -> list[str]:
     with reading(folder.path):
         return folder.entries()
-
-
-def _digest(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def _index_entry(record: Record) -> dict[str, Any]:
-    return {**record.descriptor, "annotations": {"org.opencontainers.image.ref.name": record.tag}}
 
 
 def _is_json(folder: Folder, name: str) -> bool:

@@ -12,7 +12,6 @@ Nothing is read from it: records that were written before have none.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import math
 import re
@@ -23,17 +22,19 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError
 from ..keys import inputs as keys
 from ..keys.inputs import Input
-from ..oci.digest import is_digest
-from ..oci.documents import INDEX, MANIFEST
+from ..keys.key import Key, digits
+from ..oci import documents
+from ..oci.digest import Digest, is_digest, sha256
+from ..oci.platform import NO_PLATFORM, index_entry, joined, tag_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..oci.platform import OciPlatform
+
 SCHEMA = "1"
 
 _PREFIX = "stagegraph."
-
-_ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 _ZSTD_IMAGE = {"io.github.containers.compression.zstd": "true"}
 
@@ -46,10 +47,9 @@ _NODE = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9][a-z0-9_.-]*")
 _DOCKER = re.compile(r"linux/[a-z0-9_]+(/[a-z0-9_]+)?")
 
 
-def tag(stage: str, docker: str, key: str) -> str:
+def tag(stage: str, docker: OciPlatform, key: Key) -> str:
     """What finds a record by its key: ``<stage>-<docker arch>-<key>``, 64 hexadecimal digits."""
-    arch = docker.removeprefix("linux/").replace("/", "-")
-    return f"{stage}-{arch}-{key.removeprefix('sha256:')}"
+    return f"{stage}-{tag_part(docker)}-{digits(key)}"
 
 
 def _moment(text: str) -> datetime.datetime | None:
@@ -71,24 +71,24 @@ class Record:
     where these are known. ``recorded``: when the key was given to an image that was there (early cutoff);
     ``created`` is the image's own time."""
 
-    key: str
+    key: Key
     node: str
-    docker: str
-    digest: str
+    docker: OciPlatform
+    digest: Digest
     size: int
-    files: str
-    image: str
+    files: Digest
+    image: Digest
     seconds: float
     created: str
     inputs: tuple[Input, ...]
     packages: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     cached: bool = False
-    machine: str = ""
+    machine: OciPlatform = NO_PLATFORM
     recorded: str = ""
     builder: str = ""
 
-    def under(self, key: str, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
+    def under(self, key: Key, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
         """The same image found by another key (early cutoff), for the same node or another."""
         return replace(self, key=key, inputs=tuple(inputs), node=node or self.node, recorded=recorded)
 
@@ -98,9 +98,9 @@ class Record:
         return tag(self.node.partition(":")[0], self.docker, self.key)
 
     @property
-    def descriptor(self) -> dict[str, object]:
+    def descriptor(self) -> dict[str, Any]:
         """Of the image's manifest (image-spec, "OCI Content Descriptors")."""
-        return {"mediaType": MANIFEST, "digest": self.digest, "size": self.size}
+        return documents.descriptor(documents.MANIFEST, self.digest, self.size)
 
     @property
     def made(self) -> datetime.datetime | None:
@@ -115,8 +115,7 @@ class Record:
     @property
     def platform(self) -> dict[str, str]:
         """As an image index has it."""
-        system, arch, variant = (*self.docker.split("/"), "")[:3]
-        return {"os": system, "architecture": arch} | ({"variant": variant} if variant else {})
+        return index_entry(self.docker)
 
     def entry(self, manifest: Mapping[str, Any]) -> dict[str, object]:
         """The image in an index, written as skopeo writes it; ``manifest`` is the image's own.
@@ -124,7 +123,7 @@ class Record:
         skopeo annotates the entry of an image of which any layer has zstd's media type (containers/image:
         copy/single.go, copyLayers; internal/manifest/oci_index.go, addCompressionAnnotations).
         """
-        zstd = any(layer.get("mediaType") == _ZSTD_LAYER for layer in manifest.get("layers") or ())
+        zstd = any(layer.get("mediaType") == documents.LAYER_ZSTD for layer in manifest.get("layers") or ())
         entry = {**self.descriptor, "platform": self.platform}
         return entry | ({"annotations": _ZSTD_IMAGE} if zstd else {})
 
@@ -148,16 +147,11 @@ class Record:
         for name in ("machine", "builder", "recorded"):
             if word := getattr(self, name):
                 annotations[name] = word
-        index = {
-            "schemaVersion": 2,
-            "mediaType": INDEX,
-            "manifests": [self.entry(manifest)],
-            "annotations": {_PREFIX + name: value for name, value in annotations.items()},
-        }
-        return json.dumps(index, separators=(",", ":"), sort_keys=True).encode()
+        notes = {_PREFIX + name: value for name, value in annotations.items()}
+        return documents.canonical(documents.index([self.entry(manifest)], notes))
 
 
-def parse(data: bytes, key: str) -> Record | None:
+def parse(data: bytes, key: Key) -> Record | None:
     """The record for ``key``, or None if ``data`` is not one that can be believed.
 
     Believed is a record of this schema that names the key itself and whose inputs hash to it.
@@ -172,9 +166,7 @@ def parse(data: bytes, key: str) -> Record | None:
         record = Record(
             key=key,
             node=notes["node"],
-            docker="/".join(
-                filter(None, (platform["os"], platform["architecture"], platform.get("variant")))
-            ),
+            docker=joined(platform["os"], platform["architecture"], platform.get("variant", "")),
             digest=manifest["digest"],
             size=manifest["size"],
             files=notes["files"],
@@ -210,7 +202,7 @@ def _plausible(record: Record) -> bool:
     )
 
 
-def content_digests(config: dict[str, Any]) -> tuple[str, str]:
+def content_digests(config: dict[str, Any]) -> tuple[Digest, Digest]:
     """What a child can see of an image, as two digests: its files, and those with its configuration.
 
     ``COPY --from`` sees files only; ``FROM`` inherits environment, labels, entry point, author and the like
@@ -223,9 +215,4 @@ def content_digests(config: dict[str, Any]) -> tuple[str, str]:
     layers = rootfs["diff_ids"] or []
     runtime = config.get("config") or {}
     where = [config.get("os"), config.get("architecture"), config.get("variant"), config.get("author")]
-    return _digest(layers), _digest([layers, runtime, where])
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return sha256(documents.canonical(layers)), sha256(documents.canonical([layers, runtime, where]))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from ..keys.key import Key
+    from ..oci.platform import OciPlatform
     from ..project.model import Node
     from .layout import LayoutStore
     from .record import Record
@@ -62,14 +64,16 @@ class RegistryStore:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def find(self, node: Node, docker: str, key: str) -> Record | None:
+    def find(self, node: Node, docker: OciPlatform, key: Key) -> Record | None:
         """The record under the node's tag. None where absent, not believed, or unreachable.
 
         Raises ``ToolError`` where skopeo is missing.
         """
         return self.ask(node, docker, key).result()
 
-    def ask(self, node: Node, docker: str, key: str, then: str = "") -> Future[Record | None]:
+    def ask(
+        self, node: Node, docker: OciPlatform, key: Key, then: Key | None = None
+    ) -> Future[Record | None]:
         """Begin to look for a record, if that was not done in this run.
 
         ``then`` is another key of the node, which is looked for if this one is not there.
@@ -80,7 +84,7 @@ class RegistryStore:
                 self._asked[tag] = self._lookups.submit(partial(self._look_up, node, docker, key, then))
             return self._asked[tag]
 
-    def _look_up(self, node: Node, docker: str, key: str, then: str) -> Record | None:
+    def _look_up(self, node: Node, docker: OciPlatform, key: Key, then: Key | None) -> Record | None:
         if self._down or self._hidden:
             return None
         answer = self.remote.inspect(self.remote.reference(records.tag(node.stage, docker, key)))
@@ -224,7 +228,7 @@ class RegistryStore:
             if self._shut():
                 return
             digest, size = self.layout.add_blob(self.layout.document(record))
-            entry = {"mediaType": documents.INDEX, "digest": digest, "size": size}
+            entry = documents.descriptor(documents.INDEX, digest, size)
             reference = self.remote.reference(records.tag(node.stage, record.docker, record.key))
             self.remote.send(self.layout, entry, reference)
 

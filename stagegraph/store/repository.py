@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LoginError, RefusedError, RegistryError, StagegraphError
+from ..oci import documents
 from ..oci.digest import sha256
 from ..system.files import near
 from ..system.processes import run
@@ -148,8 +149,7 @@ class Remote:
 
         Raises ``RegistryError`` or ``LoginError``.
         """
-        named = {**entry, "annotations": {"org.opencontainers.image.ref.name": "it"}}
-        with layout.view([named]) as view:
+        with layout.view([documents.named(entry, "it")]) as view:
             source = f"oci:{near(view)}:it"
             answer = self._copy(source, f"docker://{reference}", _tls("dest-", reference), preserve=preserve)
         if answer.kind != "ok":

@@ -11,6 +11,7 @@ from plain import Content, build, digest
 from stagegraph.context.selection import Selection, ignore_file
 from stagegraph.dockerfile.analysis import analyse
 from stagegraph.errors import StagegraphError
+from stagegraph.oci.platform import OciPlatform
 
 pytestmark = pytest.mark.engine
 
@@ -66,7 +67,9 @@ def tree(tmp_path: Path) -> Path:
 
 def without_the_rest(tree: Path, text: str) -> bool:
     """Leave what the program selects; whether it selects anything but everything."""
-    facts = analyse(text, "Dockerfile", args={}, docker=NATIVE, build_platform=NATIVE)
+    facts = analyse(
+        text, "Dockerfile", args={}, docker=OciPlatform(NATIVE), build_platform=OciPlatform(NATIVE)
+    )
     selection = Selection(tree, "Dockerfile", ignore_file(tree, "Dockerfile"))
     chosen = {entry.path for entry in selection.select(facts.sources)}
     for path in sorted((p for p in tree.rglob("*") if p.name != "Dockerfile"), reverse=True):

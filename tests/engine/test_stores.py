@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from helpers import AMD64
 from kit import NATIVE, Project, Registry, header, image_id
 
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
+from stagegraph.keys.key import Key
 from stagegraph.oci.documents import MANIFEST
+from stagegraph.oci.platform import OciPlatform
 from stagegraph.project.model import Node
 from stagegraph.prune import registry as retention
 from stagegraph.store.layout import LayoutStore
@@ -199,7 +202,7 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
     made = Record(
         key=keys.digest(inputs),
         node="made:here",
-        docker="linux/amd64",
+        docker=AMD64,
         digest=digest,
         size=size,
         files=files,
@@ -422,10 +425,10 @@ def test_a_record_that_says_something_else_of_its_image_is_not_believed(chain: P
 class Contract:
     """A store as its contract sees it; None stands for what it does not offer."""
 
-    find: Callable[[str], Record | None]
+    find: Callable[[Key], Record | None]
     put: Callable[[Record], object]
     list: Callable[[], Iterator[Record]] | None = None
-    delete: Callable[[str], object] | None = None
+    delete: Callable[[Key], object] | None = None
 
 
 @pytest.fixture(params=["layout", "registry"])
@@ -443,8 +446,8 @@ def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, reg
     node, warnings = Node("light", "here"), list[str]()
     remote = RegistryStore(f"{registry.host}/contract", layout, warnings.append)
 
-    def find(key: str) -> Record | None:
-        found = remote.find(node, NATIVE, key)
+    def find(key: Key) -> Record | None:
+        found = remote.find(node, OciPlatform(NATIVE), key)
         assert not warnings
         return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import tarfile
@@ -22,7 +21,10 @@ from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
+from stagegraph.keys.key import Key
+from stagegraph.oci.digest import Digest, sha256
 from stagegraph.oci.documents import MANIFEST
+from stagegraph.oci.platform import OciPlatform
 from stagegraph.oci.reference import ResolvedReference
 from stagegraph.project import loader
 from stagegraph.store.layout import LayoutStore
@@ -42,9 +44,19 @@ image = "debian:trixie"
 """
 
 
-def sha(text: str | bytes) -> str:
+AMD64, ARM64 = OciPlatform("linux/amd64"), OciPlatform("linux/arm64")
+
+ARM_V7 = OciPlatform("linux/arm/v7")
+
+
+def sha(text: str | bytes) -> Digest:
     """A digest made of a word, for tests."""
-    return "sha256:" + hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+    return sha256(text.encode() if isinstance(text, str) else text)
+
+
+def key_of(word: str) -> Key:
+    """A key made of a word, for tests."""
+    return Key(sha(word))
 
 
 def write(root: Path, files: Mapping[str, str | bytes]) -> Path:
@@ -75,10 +87,10 @@ class Registry:
         self.kind = kind
         self.images = {"debian:trixie": resolved("debian"), **(images or {})}
         self.asked: list[str] = []
-        self.platforms: list[set[str]] = []  # of each question
-        self.triggers: dict[str, set[str]] = {}  # platforms that leave any, where not all do
+        self.platforms: list[set[OciPlatform]] = []  # of each question
+        self.triggers: dict[str, set[OciPlatform]] = {}  # platforms that leave any, where not all do
 
-    def __call__(self, reference: str, platforms: Collection[str]) -> ResolvedReference:
+    def __call__(self, reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
         self.asked.append(reference)
         self.platforms.append(set(platforms))
         if reference not in self.images:
@@ -92,7 +104,7 @@ class Registry:
 
 def resolved(word: str, *, onbuild: bool = False, onbuild_from: bool = False) -> ResolvedReference:
     """An index for both platforms, with digests made of ``word``."""
-    manifests = {"linux/amd64": sha(f"{word} amd64"), "linux/arm64": sha(f"{word} arm64")}
+    manifests = {AMD64: sha(f"{word} amd64"), ARM64: sha(f"{word} arm64")}
     return ResolvedReference(sha(f"{word} index"), manifests, onbuild, onbuild_from)
 
 
@@ -105,7 +117,7 @@ def facts(
     text: str,
     *,
     args: Mapping[str, str] | None = None,
-    docker: str = "linux/amd64",
+    docker: OciPlatform = AMD64,
     target: str = "",
     unpinned: bool = False,
 ) -> DockerfileAnalysis:
@@ -115,7 +127,7 @@ def facts(
         "x/Dockerfile",
         args=args or {},
         docker=docker,
-        build_platform="linux/amd64",
+        build_platform=AMD64,
         target=target,
         unpinned=unpinned,
     )
@@ -158,7 +170,7 @@ def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LA
     return Record(
         key=keys.digest(inputs),
         node=f"{name}:amd64",
-        docker="linux/amd64",
+        docker=AMD64,
         digest=blob(store, manifest)["digest"],
         size=len(manifest),
         files=files,

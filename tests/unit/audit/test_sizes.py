@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Registry, resolved, sha, stages
+from helpers import AMD64, Registry, key_of, resolved, sha, stages
 
 from stagegraph.audit import sizes
 from stagegraph.audit.sizes import Size, own_size
@@ -16,6 +16,7 @@ from stagegraph.execution.report import Report
 from stagegraph.execution.workspace import Workspace
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
+from stagegraph.oci.digest import Digest
 from stagegraph.project import loader
 from stagegraph.project.model import Node
 from stagegraph.store.record import Record
@@ -63,8 +64,8 @@ def test_human_size(size: float, text: str) -> None:
     assert human_size(size) == text
 
 
-def record(node: str, digest: str) -> Record:
-    return Record(sha(node), node, "linux/amd64", digest, 1, sha(""), sha(""), 1.0, "", ())
+def record(node: str, digest: Digest) -> Record:
+    return Record(key_of(node), node, AMD64, digest, 1, sha(""), sha(""), 1.0, "", ())
 
 
 def test_nodes_of_a_plan(tmp_path: Path) -> None:
@@ -77,17 +78,17 @@ def test_nodes_of_a_plan(tmp_path: Path) -> None:
     session = Workspace(loader.load(stages(tmp_path, texts), {}, {}))
     session.graph = Graph(session.project, Lock(tmp_path, Registry({"debian:trixie": resolved("d")})))
 
-    def image(*layers: sizes.Layer) -> str:
+    def image(*layers: sizes.Layer) -> Digest:
         manifest: dict[str, Any] = {"layers": [{"digest": d, "size": s} for d, s in layers] or None}
         return session.layout.add_blob(json.dumps(manifest).encode())[0]
 
     digests = {"low": image(A), "high": image(A, B), "tool": image(C), "gone": sha("not in any store")}
     nodes = {name: Node(name, "amd64") for name in texts}
     steps = [
-        Step(nodes[name], sha(name), "reuse", "", record=record(f"{name}:amd64", digest))
+        Step(nodes[name], key_of(name), "reuse", "", record=record(f"{name}:amd64", digest))
         for name, digest in digests.items()
     ]
-    steps.append(Step(Node("low", "aarch64"), sha("x"), "build", ""))
+    steps.append(Step(Node("low", "aarch64"), key_of("x"), "build", ""))
     assert sizes.sizes(session.graph, steps, session.find, session.manifest) == {
         nodes["low"]: Size(1, 1),
         nodes["high"]: Size(20, 21),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import sha, stages
+from helpers import AMD64, key_of, sha, stages
 
 from stagegraph.audit import verify
 from stagegraph.audit.verify import Finding
@@ -23,6 +23,7 @@ from stagegraph.execution import plan
 from stagegraph.execution.workspace import Workspace
 from stagegraph.inspection.diff import Difference
 from stagegraph.keys.spec import NodeSpec
+from stagegraph.oci.digest import Digest
 from stagegraph.project import loader
 from stagegraph.project.model import Node
 from stagegraph.store import record
@@ -30,6 +31,8 @@ from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
 
 pytestmark = pytest.mark.unit
+
+KEY = key_of("some")
 
 LOW, HIGH = Node("low", "amd64"), Node("high", "amd64")
 
@@ -50,7 +53,7 @@ def layer_of(content: bytes) -> bytes:
     return out.getvalue()
 
 
-def image(layout: LayoutStore, layer: bytes) -> tuple[str, int, dict[str, Any]]:
+def image(layout: LayoutStore, layer: bytes) -> tuple[Digest, int, dict[str, Any]]:
     """An image of one layer: its digest, the size of its manifest, and its configuration."""
     details = {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [sha(layer)]}}
     config_blob, config_size = layout.add_blob(json.dumps(details).encode())
@@ -69,7 +72,7 @@ def keep(session: Workspace, node: Node, layer: bytes = b"layer") -> Record:
     files, whole = record.content_digests(details)
     key, inputs = session.graph.key(node), tuple(session.graph.inputs(node))
     packages = ("libc6:amd64=1",)
-    made = Record(key, str(node), "linux/amd64", digest, size, files, whole, 1.0, "2026", inputs, packages)
+    made = Record(key, str(node), AMD64, digest, size, files, whole, 1.0, "2026", inputs, packages)
     layout.put(made)
     parents = {parent: layout.read(session.graph.key(parent)) for parent in session.graph.parents(node)}
     content, inputs_too = plan.content_key(session.graph, node, lambda n: parents[n] or made)
@@ -188,7 +191,7 @@ def test_rebuild_without_records_builds_nothing(session: Workspace) -> None:
     ],
 )
 def test_passed(found: tuple[verify.Outcome, verify.Outcome], named: tuple[Node, ...], passed: bool) -> None:
-    findings = [Finding(LOW, "k", found[0]), Finding(HIGH, "k", found[1])]
+    findings = [Finding(LOW, KEY, found[0]), Finding(HIGH, KEY, found[1])]
     assert verify.passed(findings, set(named)) is passed
 
 
@@ -198,7 +201,7 @@ def test_told_to_people_and_machines() -> None:
         Difference(2, "RUN date >/when", "/old", "removed", "file"),
         Difference(None, "configuration", "created", "value", "'a' -> 'b'"),
     )
-    finding = Finding(LOW, "k", "differs", ("note",), "sha256:1", "sha256:2", differences)
+    finding = Finding(LOW, KEY, "differs", ("note",), Digest("sha256:1"), Digest("sha256:2"), differences)
     assert text(finding).splitlines() == [
         "differs  low:amd64",
         "  note",
@@ -210,7 +213,7 @@ def test_told_to_people_and_machines() -> None:
         "    value        created ('a' -> 'b')",
     ]
     assert facts(finding)["differences"] == [difference._asdict() for difference in differences]
-    assert text(Finding(LOW, "k", "same")) == "same  low:amd64"
+    assert text(Finding(LOW, KEY, "same")) == "same  low:amd64"
 
 
 class Builder:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import facts, ran
+from helpers import AMD64, facts, ran, sha
 
 from stagegraph.build.failure import LAST_LINES, explain
 from stagegraph.docker.progress import Tracker
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.unit
 
 SPEC = NodeSpec(
     Node("x", "amd64"),
-    Platform("amd64", "linux/amd64"),
+    Platform("amd64", AMD64),
     StageConfig("x"),
     0,
     facts=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
@@ -167,7 +167,7 @@ def test_a_builder_that_was_named(message: str, named: bool) -> None:
     assert ("docker buildx inspect farm" in error) == named
 
 
-READER = Frontend("some/reader:1", "sha256:" + "a" * 64)
+READER = Frontend("some/reader:1", sha("reader"))
 READ = replace(SPEC, frontend=READER)
 SYNTAX = f"failed to solve: failed with build-arg:BUILDKIT_SYNTAX = {READER.pinned}: "
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import facts, graph, stages
+from helpers import AMD64, ARM64, ARM_V7, facts, graph, stages
 
 from stagegraph.build import placement
 from stagegraph.build.placement import BuilderSelector, Placement
@@ -18,14 +18,15 @@ from stagegraph.errors import BuilderError, EmulationError
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.native import runs
 from stagegraph.keys.spec import NodeSpec
+from stagegraph.oci.platform import OciPlatform
 from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
 
 pytestmark = pytest.mark.unit
 
 #: An amd64 machine that emulates, one that does not, an arm64 machine that emulates amd64.
-AMD64 = "linux/amd64, linux/amd64/v2, linux/amd64/v3, linux/arm64, linux/arm/v7"
+ON_AMD64 = "linux/amd64, linux/amd64/v2, linux/amd64/v3, linux/arm64, linux/arm/v7"
 ALONE = "linux/amd64, linux/amd64/v2"
-ARM64 = "linux/arm64, linux/amd64, linux/arm/v7, linux/arm/v6"
+ON_ARM64 = "linux/arm64, linux/amd64, linux/arm/v7, linux/arm/v6"
 
 
 def node(name: str, platforms: str = "", status: str = "running", error: str = "") -> str:
@@ -65,7 +66,7 @@ class Buildx:
 
 
 #: This machine's own engine.
-HERE = Placement(machine="linux/amd64")
+HERE = Placement(machine=AMD64)
 
 
 @pytest.fixture(autouse=True)
@@ -85,23 +86,23 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
     buildx = Buildx(
-        amd=answer(node("a", AMD64)),
+        amd=answer(node("a", ON_AMD64)),
         alone=answer(node("a", ALONE)),
-        arm=answer(node("b", ARM64)),
-        both=answer(node("a", AMD64), node("b", ARM64)),
+        arm=answer(node("b", ON_ARM64)),
+        both=answer(node("a", ON_AMD64), node("b", ON_ARM64)),
         declared=answer(node("a", f"linux/arm64*, {ALONE}")),
         down=answer(node("c", status="inactive")),
-        default=answer(node("default", AMD64), driver="docker"),
-        context=answer(node("context", AMD64), driver="docker"),
+        default=answer(node("default", ON_AMD64), driver="docker"),
+        context=answer(node("context", ON_AMD64), driver="docker"),
         dead=answer(driver="", error="Cannot connect to the Docker daemon"),
         pod=answer(node("p", "linux/arm64*", "inactive"), driver="kubernetes"),
     )
-    buildx.answers["--bootstrap pod"] = answer(node("p", f"linux/arm64*, {ARM64}"), driver="kubernetes")
+    buildx.answers["--bootstrap pod"] = answer(node("p", f"linux/arm64*, {ON_ARM64}"), driver="kubernetes")
     monkeypatch.setattr(buildx_module, "run", buildx)
     return buildx
 
 
-def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: str = "linux/arm64") -> NodeSpec:
+def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: OciPlatform = ARM64) -> NodeSpec:
     platform = Platform("there", docker, {}, names)
     return NodeSpec(Node("x", "there"), platform, StageConfig("x"), 0, facts=facts(text, docker=docker))
 
@@ -162,9 +163,9 @@ def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> 
 
 
 def test_32_bit_programs_of_the_same_kind(buildx: Buildx) -> None:
-    assert chosen(spec("amd", "arm", docker="linux/arm/v7"))[0].name == "arm"
+    assert chosen(spec("amd", "arm", docker=ARM_V7))[0].name == "arm"
     with pytest.raises(EmulationError):
-        chosen(spec("alone", docker="linux/arm/v7"))
+        chosen(spec("alone", docker=ARM_V7))
 
 
 def test_each_is_asked_once_and_none_without_need(buildx: Buildx) -> None:
@@ -241,10 +242,10 @@ def test_this_machine_without_qemu(buildx: Buildx, machine: Path, tmp_path: Path
     buildx.answers[""] = answer(node("default", ALONE), driver="docker")
     with pytest.raises(EmulationError, match="QEMU is not registered"):
         chosen(spec())
-    buildx.answers[""] = answer(node("b", ARM64))  # docker buildx use
+    buildx.answers[""] = answer(node("b", ON_ARM64))  # docker buildx use
     (tmp_path / "config/buildx/instances").mkdir(parents=True)
     (tmp_path / "config/buildx/instances/b").write_text("")
-    assert chosen(spec())[0] == Placement(machine="linux/arm64")
+    assert chosen(spec())[0] == Placement(machine=ARM64)
     base = replace(spec("arm"), bootstrap=Bootstrap("trixie"))
     with pytest.raises(EmulationError):  # mmdebstrap runs here
         chosen(base)
@@ -254,7 +255,7 @@ def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
     """It is named, once; it is not taken."""
     (tmp_path / "config/buildx/instances").mkdir(parents=True)
     (tmp_path / "config/buildx/instances/arm").write_text("")
-    buildx.answers[""] = answer(node("default", AMD64), driver="docker")
+    buildx.answers[""] = answer(node("default", ON_AMD64), driver="docker")
     machines = '"Nodes": [{"Status": "running", "Platforms": ["linux/arm64", "linux/amd64"]}]'
     buildx.listed = '{"Name": "down", "Driver": "remote", "Nodes": [{"Status": "inactive"}]}\nnot JSON\n'
     buildx.listed += '{"Name": "arm", "Driver": "remote", %s}\n' % machines  # noqa: UP031
@@ -270,10 +271,10 @@ def test_elsewhere(buildx: Buildx) -> None:
     found = of(spec())
     assert found.is_remote(found.place(spec("arm"))) and found.is_remote(found.place(spec("context")))
     assert not found.is_remote(found.place(spec("default")))
-    buildx.answers[""] = answer(node("default", AMD64), driver="docker")
+    buildx.answers[""] = answer(node("default", ON_AMD64), driver="docker")
     assert not found.is_remote(Placement())
     found.forget()
-    buildx.answers[""] = answer(node("b", ARM64))
+    buildx.answers[""] = answer(node("b", ON_ARM64))
     assert found.is_remote(Placement())
 
 
@@ -281,14 +282,14 @@ def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch)
     """It stands in records, so that times of other machines are not taken for this one's."""
     found = of(spec())
     assert found.place(spec("arm")).machine == "linux/arm64"
-    second = spec("amd", docker="linux/amd64/v2")
+    second = spec("amd", docker=OciPlatform("linux/amd64/v2"))
     assert of(second).place(second).machine == "linux/amd64"
     assert found.place(spec("default")).machine == "linux/amd64"
     buildx.answers[""] = answer(node("default", ALONE), driver="docker")
     monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:2376")
     assert found.place(spec(text=TOOLS)).machine == "linux/amd64"
     found.forget()
-    buildx.answers[""] = answer(node("b", ARM64))
+    buildx.answers[""] = answer(node("b", ON_ARM64))
     assert found.place(spec()).machine == "linux/arm64"
     found.forget()
     buildx.answers[""] = answer(driver="", error="no such host")
@@ -310,9 +311,9 @@ VERSION = "version --format={{.Server.Version}}"
 )
 def test_who_built_it(buildx: Buildx, named: str, who: str, asked: list[str]) -> None:
     """It stands in records; asked for once a run, and by nobody who only looks for a place."""
-    buildx.answers["nameless"] = answer(node("a", ARM64).replace("v0.13.0", "v0.0.0+unknown"))
-    arm = node("b", ARM64).replace("BuildKit version: v0.13.0", "Buildkit: v0.29.0")
-    buildx.answers["two"] = answer(node("a", AMD64), arm)
+    buildx.answers["nameless"] = answer(node("a", ON_ARM64).replace("v0.13.0", "v0.0.0+unknown"))
+    arm = node("b", ON_ARM64).replace("BuildKit version: v0.13.0", "Buildkit: v0.29.0")
+    buildx.answers["two"] = answer(node("a", ON_AMD64), arm)
     found = of(spec(named) if named else spec())
     place = found.place(spec(named) if named else spec())
     assert VERSION not in " ".join(buildx.asked)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers import Registry, graph, image, stages, write
+from helpers import AMD64, ARM64, Registry, graph, image, stages, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,15 +31,15 @@ from stagegraph.execution import plan
 from stagegraph.graph import goals as asked
 from stagegraph.graph import native
 from stagegraph.graph.graph import Graph
-from stagegraph.oci.platform import host_platform
+from stagegraph.oci.platform import OciPlatform, host_platform
 from stagegraph.project.loader import parse
 from stagegraph.project.model import Node
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
 
-AMD = Executor("amd", "linux/amd64", 6 * PRICE // 1000, 1.0, 0.1, {"runs_on": "a", "resource_class": "a"})
-ARM = Executor("arm", "linux/arm64", 5 * PRICE // 1000, 1.0, 0.0, {"runs_on": "b", "resource_class": "b"})
+AMD = Executor("amd", AMD64, 6 * PRICE // 1000, 1.0, 0.1, {"runs_on": "a", "resource_class": "a"})
+ARM = Executor("arm", ARM64, 5 * PRICE // 1000, 1.0, 0.0, {"runs_on": "b", "resource_class": "b"})
 TABLE = Table("doit", "", "", (), "main", 100, 5, 60, 0, False, False, "", {"github": (AMD, ARM)})
 
 
@@ -614,7 +614,7 @@ def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
         record = replace(
             image(store, "app", (b"files",)), key=made.key(node), inputs=tuple(made.inputs(node))
         )
-        store.put(replace(record, node=str(node), machine=machine))
+        store.put(replace(record, node=str(node), machine=OciPlatform(machine)))
         assert doit(folder, "--times").returncode == 0
         assert ("app:amd64" in durations.read(folder, "").seconds) == noted
     write(folder, {durations.FILE: 'machine = "linux/s390x"\n[seconds]\n'})  # of which nothing is known yet

@@ -6,6 +6,7 @@ import pytest
 
 from stagegraph.cli.commands.plan import total
 from stagegraph.execution.plan import Step
+from stagegraph.keys.key import Key
 from stagegraph.project.model import Node
 
 pytestmark = pytest.mark.unit
@@ -13,10 +14,10 @@ pytestmark = pytest.mark.unit
 
 def test_total() -> None:
     steps = [
-        Step(Node("a", "amd64"), "1", "reuse", "", seconds=7.0),
-        Step(Node("b", "amd64"), "2", "build", "", seconds=60.0),
-        Step(Node("c", "rpi"), "3", "build", ""),
-        Step(Node("c", "xavier"), "3", "build", ""),
+        Step(Node("a", "amd64"), Key("1"), "reuse", "", seconds=7.0),
+        Step(Node("b", "amd64"), Key("2"), "build", "", seconds=60.0),
+        Step(Node("c", "rpi"), Key("3"), "build", ""),
+        Step(Node("c", "xavier"), Key("3"), "build", ""),
     ]
     assert total(steps) == (
         "2 to build, 0 to pull, 1 to reuse; 1 min 00 s one by one, as long as the last builds took, "

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers import Registry, graph, stages
+from helpers import AMD64, ARM64, Registry, graph, stages
 
 from stagegraph.cli import tasks
 from stagegraph.cli.memory import MemoryDB
@@ -61,7 +61,7 @@ def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
 
 
 def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    platforms = {"amd64": Platform("amd64", "linux/amd64"), "aarch64": Platform("aarch64", "linux/arm64")}
+    platforms = {"amd64": Platform("amd64", AMD64), "aarch64": Platform("aarch64", ARM64)}
     top = Stage("low--top", "", {}, below="low")
     bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
     project = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)

@@ -13,11 +13,12 @@ from helpers import sha
 from stagegraph.docker import imagetools as module
 from stagegraph.docker.imagetools import resolve
 from stagegraph.errors import RegistryError
+from stagegraph.oci.platform import OciPlatform
 from stagegraph.oci.reference import ResolvedReference
 
 pytestmark = pytest.mark.unit
 
-LINUX, ARM, ARM32 = "linux/amd64", "linux/arm64", "linux/arm/v7"
+LINUX, ARM, ARM32, RISCV = map(OciPlatform, ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"))
 NAME = "r.example/x:1"
 
 
@@ -78,7 +79,7 @@ def test_only_images_of_the_wanted_platforms_are_read(buildx: Buildx) -> None:
     }
     assert truths(found) == (False, False)
     assert len(buildx.asked) == 3  # the index, a manifest, a configuration
-    assert truths(resolve(NAME, {LINUX, ARM, "linux/riscv64"})) == (True, False)
+    assert truths(resolve(NAME, {LINUX, ARM, RISCV})) == (True, False)
     assert truths(resolve(NAME, {LINUX, ARM32})) == (True, True)
     assert truths(resolve(NAME, ())) == (False, False)
 

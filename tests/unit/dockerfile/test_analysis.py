@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from helpers import facts, sha
+from helpers import ARM64, facts, sha
 
 from stagegraph.dockerfile.analysis import triggers
 from stagegraph.dockerfile.dependencies import Edge
 from stagegraph.dockerfile.instructions import without_syntax
 from stagegraph.errors import DockerfileError
+from stagegraph.oci.platform import NO_PLATFORM
 
 pytestmark = pytest.mark.unit
 
@@ -75,7 +76,10 @@ def test_edges(text: str, edges: list[tuple[str, str, bool]]) -> None:
 
 def test_edges_know_their_lines() -> None:
     found = facts("# one\nFROM base\n\nCOPY --from=blas \\\n  /a \\\n  /b\n").edges
-    assert found == (Edge("base", "", 2, True, bare=True), Edge("blas", "", 4, False, bare=True))
+    assert found == (
+        Edge("base", NO_PLATFORM, 2, True, bare=True),
+        Edge("blas", NO_PLATFORM, 4, False, bare=True),
+    )
 
 
 @pytest.mark.parametrize(
@@ -302,7 +306,7 @@ def test_only_declared_arguments_count(text: str, args: dict[str, str]) -> None:
     ],
 )
 def test_machine_that_builds_counts_where_it_is_used(text: str, args: dict[str, str]) -> None:
-    assert dict(facts(text, docker="linux/arm64").args) == args
+    assert dict(facts(text, docker=ARM64).args) == args
 
 
 def test_a_default_for_what_is_sent() -> None:

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import Registry, resolved, sha
+from helpers import AMD64, ARM64, Registry, resolved, sha
 
 from stagegraph.cli.commands.lock import text as shown
 from stagegraph.errors import LockError, LoginError, RegistryError, ResolveError, StagegraphError
 from stagegraph.graph.lock import Lock, Pin
+from stagegraph.oci.digest import Digest
+from stagegraph.oci.platform import NO_PLATFORM, OciPlatform
 from stagegraph.oci.reference import ResolvedReference
 
 pytestmark = pytest.mark.unit
-
-LINUX = "linux/amd64"
 
 
 def content(root: Path) -> dict[str, object]:
@@ -27,7 +27,10 @@ def content(root: Path) -> dict[str, object]:
 
 
 def pin(
-    root: Path, reference: str = "debian:trixie", docker: str = LINUX, registry: Registry | None = None
+    root: Path,
+    reference: str = "debian:trixie",
+    docker: OciPlatform = AMD64,
+    registry: Registry | None = None,
 ) -> Pin:
     return Lock(root, registry or Registry()).image(reference, docker, "x/Dockerfile:1")
 
@@ -43,11 +46,11 @@ def test_first_use_resolves_and_writes(tmp_path: Path) -> None:
     registry = Registry()
     lock = Lock(tmp_path, registry)
     assert not (tmp_path / "stages.lock").exists()
-    assert lock.image("debian:trixie", LINUX, "w") == Pin(sha("debian amd64"), sha("debian index"))
-    assert lock.image("debian:trixie", LINUX, "w") == Pin(sha("debian amd64"), sha("debian index"))
+    assert lock.image("debian:trixie", AMD64, "w") == Pin(sha("debian amd64"), sha("debian index"))
+    assert lock.image("debian:trixie", AMD64, "w") == Pin(sha("debian amd64"), sha("debian index"))
     assert registry.asked == ["debian:trixie"]
     assert content(tmp_path) == {
-        "images": {"debian:trixie": {"index": sha("debian index"), LINUX: sha("debian amd64")}}
+        "images": {"debian:trixie": {"index": sha("debian index"), AMD64: sha("debian amd64")}}
     }
 
 
@@ -55,7 +58,7 @@ def test_what_is_written_is_told_once(tmp_path: Path) -> None:
     told: list[str] = []
     lock = Lock(tmp_path, Registry(), say=told.append)
     for _ in range(2):
-        lock.image("debian:trixie", LINUX, "w")
+        lock.image("debian:trixie", AMD64, "w")
         date = lock.archive()
     assert told == [
         f"stages.lock: debian:trixie is {sha('debian amd64')[:19]} for linux/amd64 from now on; commit it",
@@ -71,7 +74,7 @@ def test_moved_tag_changes_nothing(tmp_path: Path) -> None:
 def test_another_platform_comes_from_the_pinned_index(tmp_path: Path) -> None:
     pin(tmp_path)
     moved = {"debian:trixie": resolved("moved"), f"debian@{sha('debian index')}": resolved("debian")}
-    assert pin(tmp_path, docker="linux/arm64", registry=Registry(moved)) == Pin(
+    assert pin(tmp_path, docker=ARM64, registry=Registry(moved)) == Pin(
         sha("debian arm64"), sha("debian index")
     )
     assert pin(tmp_path) == Pin(sha("debian amd64"), sha("debian index"))
@@ -80,7 +83,7 @@ def test_another_platform_comes_from_the_pinned_index(tmp_path: Path) -> None:
 def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
     pin(tmp_path)
     with pytest.raises(LockError) as error:
-        pin(tmp_path, docker="linux/arm64", registry=Registry({"debian:trixie": resolved("moved")}))
+        pin(tmp_path, docker=ARM64, registry=Registry({"debian:trixie": resolved("moved")}))
     assert str(error.value) == (
         "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and what "
         "it was is gone\n"
@@ -96,26 +99,26 @@ def test_another_platform_of_an_index_that_cannot_be_read(
     pin(tmp_path)
     registry = Registry({"debian:trixie": resolved("moved")}, kind)
     with pytest.raises(kind) as error:
-        pin(tmp_path, docker="linux/arm64", registry=registry)
+        pin(tmp_path, docker=ARM64, registry=registry)
     assert str(error.value) == f"x/Dockerfile:1: debian@{sha('debian index')}: no such image"
 
 
 def test_a_platform_that_the_registry_has_not_fails_alone(tmp_path: Path) -> None:
     """A mirror of an index may hold the images of some platforms."""
-    arm, unread = "linux/arm64", {"linux/arm64": RegistryError("x", "not mirrored")}
+    unread = {ARM64: RegistryError("x", "not mirrored")}
     registry = Registry({"debian:trixie": replace(resolved("debian"), unread=unread)})
     lock = Lock(tmp_path, registry)
     for _ in range(2):
         with pytest.raises(RegistryError, match=r"^w: debian:trixie: not mirrored$"):
-            lock.image("debian:trixie", arm, "w")
-    assert lock.image("debian:trixie", LINUX, "w").digest == sha("debian amd64")
-    assert registry.platforms == [{arm}, {LINUX}]
+            lock.image("debian:trixie", ARM64, "w")
+    assert lock.image("debian:trixie", AMD64, "w").digest == sha("debian amd64")
+    assert registry.platforms == [{ARM64}, {AMD64}]
 
 
 def test_renewal_wants_all_platforms(tmp_path: Path) -> None:
     pinned(tmp_path)
     before = content(tmp_path)
-    unread = {"linux/arm64": RegistryError("x", "not mirrored")}
+    unread = {ARM64: RegistryError("x", "not mirrored")}
     registry = Registry({"debian:trixie": replace(resolved("moved"), unread=unread)})
     with pytest.raises(RegistryError, match=r"^stages.lock: debian:trixie: not mirrored$"):
         Lock(tmp_path, registry).renew_images(["debian:trixie"])
@@ -124,7 +127,7 @@ def test_renewal_wants_all_platforms(tmp_path: Path) -> None:
 
 def test_a_name_that_nothing_has_is_asked_for_once(tmp_path: Path) -> None:
     lock = Lock(tmp_path, registry := Registry())
-    for docker in (LINUX, "linux/arm64"):
+    for docker in (AMD64, ARM64):
         with pytest.raises(ResolveError):
             lock.image("blas:1", docker, "w")
     assert registry.asked == ["blas:1"]
@@ -154,15 +157,15 @@ def test_one_entry_for_all_ways_to_write_a_reference(tmp_path: Path, written: st
     registry = Registry({written: resolved("then", onbuild=True), asked: resolved("now")})
     pinned = pin(tmp_path, written, registry=registry)
     lock = Lock(tmp_path, registry, locked=True)
-    assert lock.image(asked, LINUX, "w") == pinned
-    assert (lock.index(asked, "linux/arm64", "w"), lock.has_onbuild(asked)) == (pinned.index, True)
-    assert pin(tmp_path, asked, "linux/arm64", registry) == Pin(sha("then arm64"), pinned.index)
+    assert lock.image(asked, AMD64, "w") == pinned
+    assert (lock.index(asked, ARM64, "w"), lock.has_onbuild(asked)) == (pinned.index, True)
+    assert pin(tmp_path, asked, ARM64, registry) == Pin(sha("then arm64"), pinned.index)
     assert list(tomllib.loads((tmp_path / "stages.lock").read_text())["images"]) == [written]
     assert [item.reference for item in Lock(tmp_path, registry).renew_images([asked])] == [written]
 
 
 def test_one_image_for_every_platform(tmp_path: Path) -> None:
-    registry = Registry({"one": ResolvedReference(sha("m"), {"": sha("m")})})
+    registry = Registry({"one": ResolvedReference(sha("m"), {NO_PLATFORM: sha("m")})})
     assert pin(tmp_path, "one", registry=registry) == Pin(sha("m"), sha("m"))
 
 
@@ -170,7 +173,7 @@ def test_triggers_are_kept(tmp_path: Path) -> None:
     registry = Registry({"node": resolved("n", onbuild=True)})
     lock = Lock(tmp_path, registry)
     assert not lock.has_onbuild("node")
-    lock.image("node", LINUX, "w")
+    lock.image("node", AMD64, "w")
     assert lock.has_onbuild("node")
     assert Lock(tmp_path, registry).has_onbuild("node")
 
@@ -178,16 +181,16 @@ def test_triggers_are_kept(tmp_path: Path) -> None:
 def test_triggers_of_platforms_that_are_pinned(tmp_path: Path) -> None:
     """Others are not asked for; one that is added is."""
     registry = Registry({"node": resolved("n", onbuild=True, onbuild_from=True)})
-    registry.triggers["node"] = {"linux/arm64"}
+    registry.triggers["node"] = {ARM64}
     lock = Lock(tmp_path, registry)
-    lock.image("node", LINUX, "w")
+    lock.image("node", AMD64, "w")
     assert (lock.has_onbuild("node"), lock.has_onbuild_from("node")) == (False, False)
-    lock.image("node", "linux/arm64", "w")
+    lock.image("node", ARM64, "w")
     assert (lock.has_onbuild("node"), lock.has_onbuild_from("node")) == (True, True)
     lock.renew_images()
     assert lock.has_onbuild("node")
-    both = {LINUX, "linux/arm64"}
-    assert registry.platforms == [{LINUX}, both, both]
+    both = {AMD64, ARM64}
+    assert registry.platforms == [{AMD64}, both, both]
 
 
 def test_a_platform_without_triggers_leaves_those_of_others(tmp_path: Path) -> None:
@@ -195,7 +198,7 @@ def test_a_platform_without_triggers_leaves_those_of_others(tmp_path: Path) -> N
     pin(tmp_path, "node", registry=registry)
     registry.triggers["node"] = set()
     lock = Lock(tmp_path, registry)
-    lock.image("node", "linux/arm64", "w")
+    lock.image("node", ARM64, "w")
     assert lock.has_onbuild("node")
 
 
@@ -205,14 +208,14 @@ def test_triggers_of_an_added_platform_count_more_than_what_a_file_denies(tmp_pa
     )
     (tmp_path / "stages.lock").write_text(entry)
     lock = Lock(tmp_path, Registry({"node": resolved("n", onbuild=True)}))
-    lock.image("node", LINUX, "w")
+    lock.image("node", AMD64, "w")
     assert lock.has_onbuild("node")
 
 
 def test_triggers_that_take_from_elsewhere_are_kept(tmp_path: Path) -> None:
     registry = Registry({"node": resolved("n", onbuild=True, onbuild_from=True)})
     lock = Lock(tmp_path, registry)
-    lock.image("node", LINUX, "w")
+    lock.image("node", AMD64, "w")
     assert lock.has_onbuild_from("node")
     assert Lock(tmp_path, registry).has_onbuild_from("node")
     assert [item.moved for item in lock.renew_images()] == [False]
@@ -220,7 +223,7 @@ def test_triggers_that_take_from_elsewhere_are_kept(tmp_path: Path) -> None:
 
 def test_no_image_for_the_platform(tmp_path: Path) -> None:
     with pytest.raises(ResolveError) as error:
-        pin(tmp_path, docker="linux/riscv64")
+        pin(tmp_path, docker=OciPlatform("linux/riscv64"))
     assert str(error.value) == (
         "x/Dockerfile:1: debian:trixie has no image for linux/riscv64\n  it has linux/amd64, linux/arm64"
     )
@@ -228,7 +231,10 @@ def test_no_image_for_the_platform(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "found",
-    [ResolvedReference("latest", {LINUX: sha("x")}), ResolvedReference(sha("x"), {LINUX: "no digest"})],
+    [
+        ResolvedReference(Digest("latest"), {AMD64: sha("x")}),
+        ResolvedReference(sha("x"), {AMD64: Digest("no digest")}),
+    ],
 )
 def test_answer_that_is_no_digest(tmp_path: Path, found: ResolvedReference) -> None:
     with pytest.raises(ResolveError, match="not a digest"):
@@ -237,7 +243,7 @@ def test_answer_that_is_no_digest(tmp_path: Path, found: ResolvedReference) -> N
 
 def test_name_that_nothing_has(tmp_path: Path) -> None:
     with pytest.raises(ResolveError) as error:
-        Lock(tmp_path, Registry()).image("blas:1", LINUX, "x/Dockerfile:3")
+        Lock(tmp_path, Registry()).image("blas:1", AMD64, "x/Dockerfile:3")
     assert str(error.value) == "x/Dockerfile:3: blas:1: no such image"
 
 
@@ -247,7 +253,7 @@ def test_archive_is_taken_once(tmp_path: Path) -> None:
     (tmp_path / "stages.lock").write_text('archive = "2001-02-03"\n')
     lock = Lock(tmp_path, Registry())
     assert lock.archive() == "2001-02-03"
-    lock.image("debian:trixie", LINUX, "w")
+    lock.image("debian:trixie", AMD64, "w")
     assert content(tmp_path)["archive"] == "2001-02-03"
 
 
@@ -260,7 +266,7 @@ def test_forms_of_the_archive_stamp(tmp_path: Path, text: str) -> None:
 def test_locked_refuses_to_write(tmp_path: Path) -> None:
     lock = Lock(tmp_path, Registry(), locked=True)
     with pytest.raises(LockError) as error:
-        lock.image("debian:trixie", LINUX, "x/Dockerfile:1")
+        lock.image("debian:trixie", AMD64, "x/Dockerfile:1")
     assert str(error.value) == (
         "x/Dockerfile:1: stages.lock has no entry for debian:trixie for linux/amd64, and locked=1 "
         "forbids to write one\n"
@@ -273,7 +279,7 @@ def test_locked_refuses_to_write(tmp_path: Path) -> None:
 
 def test_locked_reads(tmp_path: Path) -> None:
     before = pin(tmp_path)
-    assert Lock(tmp_path, Registry({}), locked=True).image("debian:trixie", LINUX, "w") == before
+    assert Lock(tmp_path, Registry({}), locked=True).image("debian:trixie", AMD64, "w") == before
 
 
 @pytest.mark.parametrize(
@@ -312,7 +318,7 @@ def test_unreadable(tmp_path: Path) -> None:
 def test_threads_lose_no_entry(tmp_path: Path) -> None:
     names = [f"image{number}" for number in range(12)]
     lock = Lock(tmp_path, Registry({name: resolved(name) for name in names}))
-    threads = [threading.Thread(target=lock.image, args=(name, LINUX, "w")) for name in names]
+    threads = [threading.Thread(target=lock.image, args=(name, AMD64, "w")) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -323,7 +329,7 @@ def test_threads_lose_no_entry(tmp_path: Path) -> None:
 def _add(root: Path, names: list[str]) -> None:
     lock = Lock(root, Registry({name: resolved(name) for name in names}))
     for name in names:
-        lock.image(name, LINUX, "w")
+        lock.image(name, AMD64, "w")
 
 
 def test_processes_lose_no_entry(tmp_path: Path) -> None:
@@ -341,14 +347,14 @@ def test_processes_lose_no_entry(tmp_path: Path) -> None:
 def test_what_another_process_pinned_meanwhile_stays(tmp_path: Path) -> None:
     late = Lock(tmp_path, Registry({"debian:trixie": resolved("moved")}))
     before = pin(tmp_path)
-    assert late.image("debian:trixie", LINUX, "w") == before
+    assert late.image("debian:trixie", AMD64, "w") == before
 
 
 def test_another_platform_that_another_process_pinned_of_what_the_tag_was(tmp_path: Path) -> None:
     late = Lock(tmp_path, Registry({"debian:trixie": resolved("moved")}))
     pin(tmp_path)
     with pytest.raises(LockError, match="moved while another process pinned it"):
-        late.image("debian:trixie", "linux/arm64", "w")
+        late.image("debian:trixie", ARM64, "w")
 
 
 # -- renewing -----------------------------------------------------------------------------------------
@@ -358,10 +364,10 @@ def pinned(root: Path) -> None:
     """debian:trixie for two platforms, another for one, a digest, and an old stamp."""
     (root / "stages.lock").write_text('archive = "2020-01-31"\n')
     lock = Lock(root, Registry({"other:1": resolved("other"), f"x@{sha('d')}": resolved("x")}))
-    lock.image("debian:trixie", LINUX, "w")
-    lock.image("debian:trixie", "linux/arm64", "w")
-    lock.image("other:1", LINUX, "w")
-    lock.image(f"x@{sha('d')}", LINUX, "w")
+    lock.image("debian:trixie", AMD64, "w")
+    lock.image("debian:trixie", ARM64, "w")
+    lock.image("other:1", AMD64, "w")
+    lock.image(f"x@{sha('d')}", AMD64, "w")
 
 
 def test_renewed_archive_is_today_and_nothing_else_changes(tmp_path: Path) -> None:
@@ -396,14 +402,14 @@ def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
     assert debian.old["linux/arm64"] == sha("debian arm64")
     assert debian.new == {
         "index": sha("moved index"),
-        LINUX: sha("moved amd64"),
+        AMD64: sha("moved amd64"),
         "linux/arm64": sha("moved arm64"),
         "onbuild": True,
     }
-    assert registry.platforms == [{LINUX, "linux/arm64"}, {LINUX}, {LINUX}]
-    assert lock.image("debian:trixie", LINUX, "w") == Pin(sha("moved amd64"), sha("moved index"))
+    assert registry.platforms == [{AMD64, ARM64}, {AMD64}, {AMD64}]
+    assert lock.image("debian:trixie", AMD64, "w") == Pin(sha("moved amd64"), sha("moved index"))
     # only the platforms that it was pinned for, and the stamp as it was
-    assert set(content(tmp_path)["images"]["other:1"]) == {"index", LINUX}  # type: ignore[index]
+    assert set(content(tmp_path)["images"]["other:1"]) == {"index", AMD64}  # type: ignore[index]
     assert content(tmp_path)["archive"] == "2020-01-31"
     text = shown(debian).splitlines()
     assert text[0] == "moved  debian:trixie"
@@ -429,7 +435,7 @@ def test_only_images_that_are_named(tmp_path: Path) -> None:
     (item,) = Lock(tmp_path, Registry(moved)).renew_images(["other:1", "other:1"])
     assert item.moved
     images = content(tmp_path)["images"]
-    assert images["debian:trixie"][LINUX] == sha("debian amd64")  # type: ignore[index]
+    assert images["debian:trixie"][AMD64] == sha("debian amd64")  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -439,7 +445,7 @@ def test_only_images_that_are_named(tmp_path: Path) -> None:
         (
             Registry(
                 {
-                    "debian:trixie": ResolvedReference(sha("i"), {LINUX: sha("a")}),
+                    "debian:trixie": ResolvedReference(sha("i"), {AMD64: sha("a")}),
                     "other:1": resolved("moved"),
                 }
             ),

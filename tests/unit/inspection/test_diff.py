@@ -23,6 +23,7 @@ from stagegraph.inspection.diff import (
     diff_values,
     read_entries,
 )
+from stagegraph.oci.digest import Digest
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
@@ -50,7 +51,7 @@ def squeeze(data: bytes, level: int = 3) -> bytes:
     return zstandard.ZstdCompressor(level=level).compress(data)
 
 
-def add(store: LayoutStore, *layers: bytes, level: int = 3, config: dict[str, Any] | None = None) -> str:
+def add(store: LayoutStore, *layers: bytes, level: int = 3, config: dict[str, Any] | None = None) -> Digest:
     """An image of these layers; the digest of its manifest."""
 
     def item(data: bytes) -> dict[str, Any]:

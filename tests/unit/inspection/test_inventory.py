@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers import layer
+from helpers import ARM64, key_of, layer, sha
 
 import stagegraph
 from stagegraph.dockerfile.instructions import parse
 from stagegraph.inspection import inventory
 from stagegraph.inspection.inventory import DebianPackage, Inventory, PinnedArchive, PythonPackage
+from stagegraph.oci.digest import Digest
 from stagegraph.publish import provenance, sbom
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
@@ -93,13 +94,13 @@ ENV NOTHING=readme.txt OTHER={SHA256}
 
 
 RECORD = Record(
-    key="sha256:" + "1" * 64,
+    key=key_of("key"),
     node="app:here",
-    docker="linux/arm64",
-    digest="sha256:" + "2" * 64,
+    docker=ARM64,
+    digest=Digest("sha256:" + "2" * 64),
     size=1,
-    files="sha256:" + "3" * 64,
-    image="sha256:" + "4" * 64,
+    files=sha("files"),
+    image=sha("image"),
     seconds=1.0,
     created="2026-11-24T18:00:00+00:00",
     inputs=(),

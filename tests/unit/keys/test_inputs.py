@@ -6,15 +6,16 @@ import dataclasses
 import json
 
 import pytest
-from helpers import facts, sha
+from helpers import AMD64, ARM64, facts, sha
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stagegraph.context.entry import Entry
 from stagegraph.keys.explain import Change, diff
 from stagegraph.keys.inputs import Ancestor, Input, digest, inputs
+from stagegraph.keys.key import Key
 from stagegraph.keys.spec import NodeSpec
-from stagegraph.oci.digest import is_digest
+from stagegraph.oci.digest import is_digest, sha256
 from stagegraph.project import bootstrap
 from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
 
@@ -27,7 +28,7 @@ SIMPLE = facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1"})
 def spec(**changes: object) -> NodeSpec:
     node = NodeSpec(
         Node("x", "amd64"),
-        Platform("amd64", "linux/amd64"),
+        Platform("amd64", AMD64),
         StageConfig("x", source="stages.toml:7"),
         5,
         facts=SIMPLE,
@@ -67,7 +68,7 @@ def test_is_digest(text: object, good: bool) -> None:
 
 def test_digest_is_fixed() -> None:
     canonical = b'[["a","b","c"],["d","","\\u00e4"]]'
-    assert digest([Input("a", "b", "c", "not hashed"), Input("d", "", "ä")]) == sha(canonical)
+    assert digest([Input("a", "b", "c", "not hashed"), Input("d", "", "ä")]) == Key(sha256(canonical))
 
 
 WORDS = st.text(alphabet=st.sampled_from('ab",[]\\ \n\udcff'), max_size=4)
@@ -101,7 +102,7 @@ def test_where_is_not_hashed() -> None:
 # -- what is in a key --------------------------------------------------------------------------------
 
 MOVES = {
-    "OCI platform": spec(platform=Platform("amd64", "linux/arm64")),
+    "OCI platform": spec(platform=Platform("amd64", ARM64)),
     "epoch": spec(epoch=6),
     "network": spec(recipe=StageConfig("x", network="none"), facts=dataclasses.replace(SIMPLE, runs=True)),
     "argument": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
@@ -125,8 +126,8 @@ STAYS = {
         facts=facts("ARG B=base\nFROM $B\nARG A\nCOPY f /\n", args={"A": "1", "B": "o"})
     ),
     "name of the node": spec(node=Node("y", "jetson")),
-    "name of the platform": spec(platform=Platform("jetson", "linux/amd64", {"B": "1"})),
-    "builder": spec(platform=Platform("amd64", "linux/amd64", {}, ("arm-farm", "default"))),
+    "name of the platform": spec(platform=Platform("jetson", AMD64, {"B": "1"})),
+    "builder": spec(platform=Platform("amd64", AMD64, {}, ("arm-farm", "default"))),
     "folder": spec(recipe=StageConfig("elsewhere", dockerfile="Other")),
     "line in stages.toml": spec(recipe=StageConfig("x", source="stages.toml:99")),
     "argument that is not declared": spec(recipe=StageConfig("x", args={"B": "1"})),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stagegraph.oci.platform import OciPlatform
 from stagegraph.project import schema
 from stagegraph.project.model import (
     Base,
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.unit
 
 
 def project(settings: Settings) -> Project:
-    platforms = {name: Platform(name, f"linux/{name}") for name in ("amd64", "arm64")}
+    platforms = {name: Platform(name, OciPlatform(f"linux/{name}")) for name in ("amd64", "arm64")}
     bases: dict[str, Base] = {"amd64": Bootstrap("trixie"), "arm64": StageConfig("stock/base")}
     return Project(Path("p"), settings, platforms, bases, {}, {})
 
@@ -33,12 +34,12 @@ def test_node_is_written_stage_platform() -> None:
 
 
 @pytest.mark.parametrize(("docker", "arch"), [("linux/amd64", "amd64"), ("linux/arm/v7", "arm-v7")])
-def test_arch_fits_a_tag(docker: str, arch: str) -> None:
+def test_arch_fits_a_tag(docker: OciPlatform, arch: str) -> None:
     assert Platform("x", docker).arch == arch
 
 
 def test_longest_tag_fits_the_limit_of_registries() -> None:
-    longest = max(len(Platform("x", docker).arch) for docker in schema.DOCKER_PLATFORMS)
+    longest = max(len(Platform("x", OciPlatform(docker)).arch) for docker in schema.DOCKER_PLATFORMS)
     stage = "a" * 54
     assert schema.NAME.fullmatch(stage)
     assert not schema.NAME.fullmatch(stage + "a")
@@ -72,4 +73,4 @@ def test_a_base_has_a_recipe_where_it_is_a_stage() -> None:
 
 def test_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Platform("a", "b").name = "c"  # type: ignore[misc]
+        Platform("a", OciPlatform("b")).name = "c"  # type: ignore[misc]

@@ -9,11 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers import image, sha, stages, write
+from helpers import image, key_of, sha, stages, write
 from kit import git
 
 from stagegraph.errors import ProjectError
 from stagegraph.execution.workspace import Workspace
+from stagegraph.keys.key import Key
+from stagegraph.oci.digest import Digest
 from stagegraph.oci.digest import sha256 as remote_sha256
 from stagegraph.prune import registry
 from stagegraph.prune.registry import Tag
@@ -35,11 +37,11 @@ def made(store: LayoutStore, name: str, created: str = OLD) -> Record:
     return replace(image(store, name, (name.encode(),)), created=created)
 
 
-def tag(record: Record, digest: str = "") -> Tag:
+def tag(record: Record, digest: Digest | None = None) -> Tag:
     return Tag(f"{record.node.partition(':')[0]}-amd64-{record.key[7:]}", digest or sha(record.key), record)
 
 
-def choose(*tags: Tag, keys: set[str]) -> registry.Choice:
+def choose(*tags: Tag, keys: set[Key]) -> registry.Choice:
     return registry.choose(registry.Survey(tags), keys, NOW - datetime.timedelta(days=30))
 
 
@@ -83,7 +85,7 @@ def test_what_a_registry_holds(store: LayoutStore) -> None:
 def test_an_image_that_got_another_key_lately_is_young(store: LayoutStore) -> None:
     """Under all of its keys, or it would not be found by its content."""
     old, other = made(store, "a"), made(store, "b")
-    lately = old.under(sha("other"), list(old.inputs), recorded=YOUNG)
+    lately = old.under(key_of("other"), list(old.inputs), recorded=YOUNG)
     choice = choose(tag(old), tag(lately), tag(other), keys=set())
     assert choice == registry.Choice((), (tag(old), tag(lately)), (tag(other),))
 

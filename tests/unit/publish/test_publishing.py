@@ -34,7 +34,7 @@ def test_a_remote_as_a_uri(remote: str, expected: str) -> None:
 
 
 def test_a_list_means_what_it_lists() -> None:
-    digest, other = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+    digest, other = sha("1"), sha("2")
     listing = json.dumps({"manifests": [{"digest": digest, "artifactType": "a"}]}).encode()
     means = publisher._means
     assert means(listing, other, {digest: "a"})  # its own digest is nobody's business

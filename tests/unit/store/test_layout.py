@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import LAYERS, blob, image, sha
+from helpers import LAYERS, blob, image, key_of, sha
 
 from stagegraph.errors import DiskFullError, StoreError
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
+from stagegraph.oci.digest import Digest
 from stagegraph.oci.documents import INDEX, MANIFEST
 from stagegraph.store import layout
 from stagegraph.store.folder import Folder
@@ -94,7 +95,7 @@ def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.Mo
     for name in ("records", "latest"):
         (store.root / name).mkdir()
     monkeypatch.setattr(os, "open", denied)  # root would be let in
-    for call in (lambda: list(store.list()), store.newest, lambda: store.has_record(sha("x"))):
+    for call in (lambda: list(store.list()), store.newest, lambda: store.has_record(key_of("x"))):
         with pytest.raises(StoreError, match="cannot be read"):
             call()
 
@@ -119,7 +120,7 @@ def test_put_and_find(store: LayoutStore) -> None:
 
 def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
     store = LayoutStore(tmp_path / "cache")
-    assert store.find(sha("x")) is None
+    assert store.find(key_of("x")) is None
     assert store.latest("blas:amd64") is None
     assert list(store.list()) == []
     assert list(tmp_path.iterdir()) == []
@@ -185,7 +186,7 @@ def test_record_under_another_key_is_ignored(store: LayoutStore) -> None:
     record = image(store)
     store.put(record)
     shutil.copy(store.root / "records" / record.key[7:], store.root / "records" / sha("x")[7:])
-    assert store.find(sha("x")) is None
+    assert store.find(key_of("x")) is None
     assert list(store.list()) == [record]
 
 
@@ -196,13 +197,13 @@ def test_other_files_among_the_records(store: LayoutStore) -> None:
         (store.root / "records" / name).write_text("x")
     (store.root / "records" / ("0" * 64)).mkdir()
     assert list(store.list()) == [record]
-    assert store.find("sha256:" + "0" * 64) is None
+    assert store.find(key_of("nothing")) is None
 
 
 # -- blobs -------------------------------------------------------------------------------------------
 
 
-def parts(store: LayoutStore, record: Record) -> list[str]:
+def parts(store: LayoutStore, record: Record) -> list[Digest]:
     manifest = store.json(record.digest)
     return [record.digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import sha
+from helpers import key_of, sha
 
 from stagegraph.errors import StoreError
 from stagegraph.keys import inputs as keys
@@ -150,7 +150,7 @@ def test_every_prefix_is_none() -> None:
 
 
 def test_record_of_another_key() -> None:
-    assert parse(record().to_bytes(MANIFEST), sha("other")) is None
+    assert parse(record().to_bytes(MANIFEST), key_of("other")) is None
 
 
 @pytest.mark.parametrize(

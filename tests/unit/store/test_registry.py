@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers import graph, image, stages
+from helpers import AMD64, graph, image, key_of, stages
 
 from stagegraph.errors import LoginError, RegistryError, StoreError
 from stagegraph.execution import plan
@@ -200,7 +200,7 @@ def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_pat
         warnings: list[str] = []
         store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
         for number in range(20):
-            assert store.find(Node("a", "p"), "linux/amd64", f"sha256:{number}") is None
+            assert store.find(Node("a", "p"), AMD64, key_of(str(number))) is None
         assert len(warnings) == 1
         store.push_image(Node("a", "p"), record, "h/a:b")
         assert [type(error) for _, error in store.flush(print)] == kinds
@@ -213,9 +213,9 @@ def test_what_was_there_and_is_not_reached_any_more_is_an_error(
     warnings: list[str] = []
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
     said.write_text("manifest unknown")
-    assert store.find(Node("a", "p"), "linux/amd64", "sha256:1") is None and not warnings
+    assert store.find(Node("a", "p"), AMD64, key_of("1")) is None and not warnings
     said.write_text("connection refused")
-    assert store.find(Node("a", "p"), "linux/amd64", "sha256:2") is None and len(warnings) == 1
+    assert store.find(Node("a", "p"), AMD64, key_of("2")) is None and len(warnings) == 1
     record = type("R", (), {"key": "sha256:1", "docker": "linux/amd64", "digest": "d", "descriptor": {}})()
     store.push_image(Node("a", "p"), record, "h/a:b")
     ((node, error),) = store.flush(print)
