@@ -10,7 +10,8 @@ from .base import OPT_JSON, Command, flag, option, print_json
 
 if TYPE_CHECKING:
     from ...execution.workspace import Workspace
-    from ...publish.publisher import Publication, Pushed
+    from ...publish.publication import Publication
+    from ...publish.push import PushedTag
 
 
 class Publish(Command):
@@ -36,7 +37,9 @@ class Publish(Command):
         return self.run(pos_args, json=json, dry_run=dry_run, version=version)
 
     def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
-        from ...publish.publisher import Publisher, prepare, revision
+        from ...publish.publication import Release, RunState, prepare
+        from ...publish.publisher import Publisher
+        from ...publish.revision import read_revision
         from ...store.repository import keeps_types
 
         images = wanted(session, words)
@@ -47,19 +50,21 @@ class Publish(Command):
         if session.project.settings.push == "never" and not dry:
             what = "push=never says that nothing is written to a registry"
             raise ProjectError("doit publish", what, "push=built here, or --dry-run")
-        origin = revision(session.project, session.report.warn)
-        publications = [
-            prepare(session, image, origin, self.values["version"]) for image in images
-        ]  # all, or none
-        remote = session.registry.remote if session.registry else None
-        publisher = Publisher(session, remote, origin, dry=dry)
-        told: list[tuple[Publication, Pushed]] = []
+        registry, graph, layout = session.registry, session.graph, session.layout
+        revision = read_revision(session.project.root, session.report.warn)
+        release = Release(revision, self.values["version"])
+        state = RunState(session.passed, lambda: registry.trouble if registry else None)
+        # all, or none
+        publications = [prepare(graph, layout, state, image, release) for image in images]
+        remote = registry.remote if registry else None
+        publisher = Publisher(graph, layout, session.find, remote, revision, dry=dry)
+        told: list[tuple[Publication, PushedTag]] = []
         for publication in publications:
             for platform, why in publication.absent:
                 print(f"   {publication.image}:{platform} {why} and is left out", file=sys.stderr)
             print(f"   {publication.image}: comparing and pushing", file=sys.stderr, flush=True)
             try:
-                for pushed in publisher.push(publication):
+                for pushed in publisher.publish(publication):
                     told.append((publication, pushed))
                     if "json" not in flags:
                         print(text(pushed, dry=dry and pushed.state != "same"), flush=True)
@@ -72,7 +77,7 @@ class Publish(Command):
         return 0
 
 
-def _print_json(told: list[tuple[Publication, Pushed]], flags: set[str], *, dry: bool) -> None:
+def _print_json(told: list[tuple[Publication, PushedTag]], flags: set[str], *, dry: bool) -> None:
     if "json" in flags:
         print_json({"schema": 1, "dry_run": dry, "pushed": [facts(p, pushed) for p, pushed in told]})
 
@@ -97,7 +102,7 @@ def wanted(session: Workspace, words: list[str]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def text(pushed: Pushed, *, dry: bool) -> str:
+def text(pushed: PushedTag, *, dry: bool) -> str:
     """One line for the name, and what there is to say of it below."""
     state = f"would be {pushed.state}" if dry else pushed.state
     return "\n".join(
@@ -105,7 +110,7 @@ def text(pushed: Pushed, *, dry: bool) -> str:
     )
 
 
-def facts(publication: Publication, pushed: Pushed) -> dict[str, object]:
+def facts(publication: Publication, pushed: PushedTag) -> dict[str, object]:
     return {
         "image": publication.image,
         "reference": pushed.reference,

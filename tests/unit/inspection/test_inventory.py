@@ -15,6 +15,7 @@ from stagegraph.inspection import inventory
 from stagegraph.inspection.inventory import DebianPackage, Inventory, PinnedArchive, PythonPackage
 from stagegraph.oci.digest import Digest
 from stagegraph.publish import provenance, sbom
+from stagegraph.publish.revision import Revision
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
 
@@ -136,7 +137,7 @@ def test_a_bill_of_materials_is_the_same_every_time() -> None:
 
 @pytest.mark.parametrize(("commit", "annotations"), [("abc", None), ("abc-dirty", {"dirty": True})])
 def test_provenance_names_the_commit(commit: str, annotations: object) -> None:
-    origin = provenance.Revision("https://example.org/atom.git", commit)
+    origin = Revision("https://example.org/atom.git", commit)
     below = [provenance.dependency("blas:here", "sha256:" + "5" * 64)]
     made = json.loads(provenance.provenance(RECORD, "team/app", {"stage": "app"}, below, origin))
     source, parent = made["predicate"]["buildDefinition"]["resolvedDependencies"]
@@ -154,7 +155,7 @@ def test_provenance_names_the_commit(commit: str, annotations: object) -> None:
 def test_provenance_names_who_built_it(builder: str, versions: dict[str, str]) -> None:
     """That of a record from before, which has no builder, keeps its bytes."""
     record = dataclasses.replace(RECORD, builder=builder)
-    made = json.loads(provenance.provenance(record, "team/app", {}, [], provenance.Revision("", "")))
+    made = json.loads(provenance.provenance(record, "team/app", {}, [], Revision("", "")))
     assert made["predicate"]["runDetails"]["builder"] == {
         "id": "urn:stagegraph:builder",
         "version": {**versions, "stagegraph": stagegraph.__version__},
