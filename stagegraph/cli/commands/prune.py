@@ -12,8 +12,8 @@ from .base import OPT_JSON, Command, flag, option, print_json
 
 if TYPE_CHECKING:
     from ...execution.workspace import Workspace
-    from ...prune.cache import Selection
-    from ...prune.registry import Choice
+    from ...prune.cache import CacheSelection
+    from ...prune.registry import RetentionPlan
 
 #: Days in which nothing is removed from a registry unless it is said otherwise.
 DAYS = 30
@@ -73,6 +73,7 @@ class Prune(Command):
     def registry(self, session: Workspace, words: list[str], flags: set[str]) -> int:
         """``--registry``: choose, then delete one manifest after the other."""
         from ...prune import registry as retention
+        from ...prune import revisions
         from .. import tasks
 
         if words:
@@ -89,30 +90,30 @@ class Prune(Command):
         if not (days.isascii() and days.isdecimal() and len(days) < 6):
             raise ProjectError("command line", f"--days {days} is no number of days", "--days 30")
         keys = {session.graph.key(node) for node in tasks.resolve_goals([]).nodes}
-        keys |= retention.declared(root)
-        commits = retention.revisions(root, self.values["revisions"].split())
+        keys |= revisions.declared_keys(root)
+        commits = revisions.revisions(root, self.values["revisions"].split())
         for number, commit in enumerate(dict.fromkeys(commits.values()), 1):
             print(f"   keys of {commit[:12]}, {number} of {len({*commits.values()})}", file=sys.stderr)
-            keys |= retention.keys_at(root, commit, tasks.given(), session.report.warn)
+            keys |= revisions.keys_at(root, commit, tasks.given(), session.report.warn)
         since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=int(days))
         print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
-        choice = retention.choose(retention.survey(remote), keys, since)
+        plan = retention.plan_retention(retention.list_tags(remote), keys, since)
         gone = set[str]()
         try:
-            for digest in dict.fromkeys(tag.digest for tag in choice.doomed):
+            for digest in dict.fromkeys(tag.digest for tag in plan.to_delete):
                 if not dry:
                     remote.delete(digest)
                 gone.add(digest)
         finally:  # what was removed before one could not be is told
-            choice = replace(choice, doomed=tuple(tag for tag in choice.doomed if tag.digest in gone))
+            plan = replace(plan, to_delete=tuple(tag for tag in plan.to_delete if tag.digest in gone))
             if "json" in flags:
-                print_json(registry_facts(choice, dry=dry))
+                print_json(registry_facts(plan, dry=dry))
             else:
-                print(registry_text(choice, list(commits), dry=dry))
+                print(registry_text(plan, list(commits), dry=dry))
         return 0
 
 
-def _prune_cache(session: Workspace, words: list[str], *, dry: bool) -> Selection:
+def _prune_cache(session: Workspace, words: list[str], *, dry: bool) -> CacheSelection:
     from ...prune import cache
     from .. import tasks
 
@@ -128,7 +129,7 @@ def _prune_cache(session: Workspace, words: list[str], *, dry: bool) -> Selectio
     return selection
 
 
-def text(selection: Selection, *, dry: bool) -> str:
+def text(selection: CacheSelection, *, dry: bool) -> str:
     from ...system.text import human_size
 
     images = {record.digest: record.node for record in selection.kept}
@@ -136,39 +137,39 @@ def text(selection: Selection, *, dry: bool) -> str:
     would = "would be freed" if dry else "freed"
     lines.append(
         f"kept: {len(images)} images, {human_size(selection.kept_bytes)}; "
-        f"{would}: {len(selection.doomed)} files, {human_size(selection.freed_bytes)}"
+        f"{would}: {len(selection.to_remove)} files, {human_size(selection.freed_bytes)}"
     )
     return "\n".join(lines)
 
 
-def facts(selection: Selection, *, dry: bool) -> dict[str, object]:
+def facts(selection: CacheSelection, *, dry: bool) -> dict[str, object]:
     return {
         "schema": 1,
         "dry_run": dry,
         "kept": sorted({record.node for record in selection.kept}),
         "kept_bytes": selection.kept_bytes,
-        "freed_files": len(selection.doomed),
+        "freed_files": len(selection.to_remove),
         "freed_bytes": selection.freed_bytes,
     }
 
 
-def registry_text(choice: Choice, revisions: list[str], *, dry: bool) -> str:
-    dates = {tag.name: tag.record.dated for tag in choice.doomed}
+def registry_text(plan: RetentionPlan, revisions: list[str], *, dry: bool) -> str:
+    dates = {tag.name: tag.record.dated for tag in plan.to_delete}
     lines = [f"remove {n}  made {d.isoformat() if d else 'at no known time'}" for n, d in dates.items()]
     would = "would be removed" if dry else "removed"
     named = ", ".join(revisions[:5]) + (f" and {len(revisions) - 5} more" if len(revisions) > 5 else "")
     lines.append(
-        f"kept: {len(choice.needed)} tags that {named} need, {len(choice.recent)} made lately; "
-        f"{would}: {len(choice.doomed)} tags"
+        f"kept: {len(plan.needed)} tags that {named} need, {len(plan.recent)} made lately; "
+        f"{would}: {len(plan.to_delete)} tags"
     )
     return "\n".join(lines)
 
 
-def registry_facts(choice: Choice, *, dry: bool) -> dict[str, object]:
+def registry_facts(plan: RetentionPlan, *, dry: bool) -> dict[str, object]:
     return {
         "schema": 1,
         "dry_run": dry,
-        "needed": sorted(tag.name for tag in choice.needed),
-        "recent": sorted(tag.name for tag in choice.recent),
-        "removed": sorted(tag.name for tag in choice.doomed),
+        "needed": sorted(tag.name for tag in plan.needed),
+        "recent": sorted(tag.name for tag in plan.recent),
+        "removed": sorted(tag.name for tag in plan.to_delete),
     }
