@@ -1,4 +1,4 @@
-"""``[ci]`` of ``stages.toml`` -> ``Table``. Only ``doit ci`` reads it."""
+"""``[ci]`` of ``stages.toml`` -> ``CIConfig``. Only ``doit ci`` reads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ProjectError, nearest
 from ..project import schema
 from ..project.tables import Tables
-from .model import MINUTE, PRICE, Executor, Table
+from .model import MINUTE, PRICE, CIConfig, Executor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,52 +26,55 @@ _EXAMPLE = """write a cost table, for example
 
 _BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
 
-#: A job is called after its machine; of the services GitHub takes the fewest names.
+#: A job is named after its executor; GitHub has the strictest rule for names of jobs.
 _JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
-#: The service's own words for a machine: the one that must be given comes first.
+#: The service's own settings for a machine; the first one is required.
 _OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 
 SERVICES = tuple(_OPTIONS)
 
-#: The most minutes, and the highest price or speed, that can be meant.
+#: The highest numbers of minutes, and of a price or speed, that make sense.
 _LONGEST, _MOST = 999_999, 10**9
 
 
-def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> Table:
-    """Read and check the table. ``limit`` (minutes) overrides. Raises ``ProjectError`` naming the line."""
-    table = _Reader(tables, lines).read()
+def read(tables: dict[str, Any], lines: Lines, *, limit: str = "") -> CIConfig:
+    """Read and check ``[ci]``. ``limit`` (minutes) overrides its limit.
+
+    Raises ``ProjectError`` with the line.
+    """
+    config = _Reader(tables, lines).read()
     if limit:
         if not (limit.isascii() and limit.isdecimal() and len(limit) < 7 and 0 < int(limit) <= _LONGEST):
-            raise ProjectError("command line", f"--limit {limit} is no number of minutes", "--limit 300")
-        table = replace(table, limit=int(limit), given=True)
-    if table.room <= 0:
-        planned = f"of {table.limit} minutes {table.planned / MINUTE:.0f} are planned"
-        what = f"setup of {table.setup} minutes leaves no time to build: {planned}"
+            raise ProjectError("command line", f"--limit {limit} is not a number of minutes", "--limit 300")
+        config = replace(config, limit=int(limit), limit_overridden=True)
+    if config.room <= 0:
+        planned = f"a job of {config.limit} minutes is planned with {config.planned / MINUTE:.0f}"
+        what = f"setup of {config.setup} minutes leaves no time to build: {planned}"
         where = "command line" if limit else lines.where("ci")
         raise ProjectError(where, what, "raise the limit (--limit, [ci] limit), or lower [ci] setup")
-    return table
+    return config
 
 
 class _Reader(Tables):
-    def read(self) -> Table:
+    def read(self) -> CIConfig:
         table = self.table(("ci",), "ci")
         for name in ("command", "branch"):
             if table.get(name) == "":
-                raise self.error(("ci", name), f"{name} is empty", "leave it out for the default")
+                raise self.error(("ci", name), f"{name} is empty", "remove it for the default")
         for name, least in (("limit", 1), ("setup", 0), ("unknown", 1)):
             if not least <= table.get(name, least) <= _LONGEST:
-                raise self.error(("ci", name), f"{name} must be {least} at least, and {_LONGEST} at most")
+                raise self.error(("ci", name), f"{name} must be from {least} to {_LONGEST}")
         if not _BRANCH.fullmatch(branch := table.get("branch", "main")):
             raise self.error(("ci", "branch"), f"{branch!r} is not a branch")
         if table.get("images") == []:
             raise self.error(
-                ("ci", "images"), "images names none", "leave it out for all that are made by default"
+                ("ci", "images"), "images is empty", "remove it for all images that are built by default"
             )
         services = {name: self.executors(name) for name in SERVICES if name in table}
         if not any(services.values()):
             raise self.error(("ci",), "no executor of a CI service is declared", _EXAMPLE)
-        return Table(
+        return CIConfig(
             command=table.get("command", "doit"),
             prepare=table.get("prepare", ""),
             check=table.get("check", ""),
@@ -80,7 +83,7 @@ class _Reader(Tables):
             limit=table.get("limit", 300),
             setup=table.get("setup", 3),
             unknown=table.get("unknown", 60),
-            # somebody's minute is worth a machine's at least
+            # a minute of a person is worth at least one of a machine
             waiting=self.price(table, ("ci",), "waiting")
             if "waiting" in table
             else min(each.price for found in services.values() for each in found),
@@ -93,7 +96,7 @@ class _Reader(Tables):
         )
 
     def secrets(self) -> tuple[str, ...]:
-        """Variables that build secrets come out of."""
+        """The variables of build secrets."""
         names = self.named(("secrets",), schema.SECRET)
         return tuple(
             sorted(
@@ -102,28 +105,26 @@ class _Reader(Tables):
         )
 
     def registry(self, table: Mapping[str, Any]) -> str:
-        """The registry that CI uses: its own, or the project's."""
+        """The registry that CI uses: its own, or that of the project."""
         own = str(self.table(("project",), "project").get("registry", ""))
         registry = str(table.get("registry", own))
         if own and not registry:
-            what = "jobs would still use the registry of [project], and without a login"
-            raise self.error(("ci", "registry"), what, "leave it out here, or take it out of [project]")
+            what = "jobs would still use the registry of [project], but without a login"
+            raise self.error(("ci", "registry"), what, "remove it here, or remove that of [project]")
         if registry and not schema.is_registry(registry):
             hint = "HOST, HOST:PORT or HOST/PATH, without https://"
             raise self.error(("ci", "registry"), f"{registry!r} is not a registry", hint)
         for name in ("dynamic", "publish"):
             if table.get(name) and not registry:
-                what = f"{name} needs a registry, which says what there is already"
+                what = f"{name} needs a registry that tells which images exist"
                 raise self.error(("ci", name), what, f'write registry = "HOST" under [ci], or {name} = false')
         if table.get("dynamic") and not table.get("publish"):
-            what = (
-                "dynamic needs publish = true: an image that is there already gets no other job that tags it"
-            )
+            what = "dynamic needs publish = true: no other job sets the tag of an image that exists already"
             raise self.error(("ci", "dynamic"), what, "write publish = true under [ci]")
         return registry.removesuffix("/")
 
     def executors(self, service: str) -> tuple[Executor, ...]:
-        hint = "a letter, then letters, digits, '-' and '_', as jobs are called after it"
+        hint = "a letter, then letters, digits, '-' and '_'; jobs are named after it"
         return tuple(self.executor(service, name) for name in self.named(("ci", service), _JOB, hint))
 
     def executor(self, service: str, name: str) -> Executor:
@@ -149,11 +150,11 @@ class _Reader(Tables):
         )
 
     def price(self, table: Mapping[str, Any], path: tuple[str, ...], key: str) -> int:
-        """In billionths."""
+        """A price in billionths."""
         return round(Fraction(self.number(table, path, key, 0)) * PRICE)
 
     def number(self, table: Mapping[str, Any], path: tuple[str, ...], key: str, default: float) -> float:
         value = table.get(key, default)
         if not 0 <= value <= _MOST:
-            raise self.error((*path, key), f"{key} must be a number, 0 at least, and {_MOST} at most")
+            raise self.error((*path, key), f"{key} must be a number from 0 to {_MOST}")
         return float(value)
