@@ -54,7 +54,7 @@ def _error(reference: str, message: str) -> StagegraphError:
         what = "the registry wants a login, or has no such image"
         return LoginError(reference, what, f"docker login {host}\n  it said: {message}")
     if not re.search(r"not found|manifest unknown", message):
-        hint = f"check that the registry can be reached; it said: {message}"
+        hint = f"is the registry reachable? it said: {message}"
         return ResolveError(reference, "cannot be resolved to a digest", hint)
     what = "no such image, in its registry or in the engine"
     return ResolveError(reference, what, f"check the name; it said: {message}")
