@@ -1,6 +1,8 @@
-"""The one public import. A project's ``dodo.py`` holds ``from stagegraph.tasks import *``, and nothing else.
+"""The one public import: a project's ``dodo.py`` holds ``from stagegraph.tasks import *``.
 
-The tasks live in ``stagegraph.cli.tasks``; this module only gives them a name that stays.
+The tasks live in ``stagegraph.cli.tasks``. Importing this module reads no project.
 """
 
-from .cli.tasks import *  # noqa: F403
+from .cli.tasks import DOIT_CONFIG, task_images, task_stages
+
+__all__ = ["DOIT_CONFIG", "task_images", "task_stages"]

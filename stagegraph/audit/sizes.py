@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ..execution.plan import Found, Step
+    from ..execution.decide import Found
+    from ..execution.plan import Step
     from ..graph.graph import Graph
     from ..keys.key import Key
     from ..project.model import Node
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 #: The digest and the size (bytes) of a layer.
 Layer = tuple[str, int]
 
-#: Finds the record of a node by its key, wherever it is.
-Find = Callable[["Node", "Key"], "Found | None"]
 
-#: Reads the manifest of an image, wherever it is; None if it is nowhere.
-ReadManifest = Callable[["Record"], "Mapping[str, Any] | None"]
+class Lookup(Protocol):
+    """Finds records and manifests in all stores of a run."""
+
+    def find(self, node: Node, key: Key) -> Found | None:
+        """The record of a node by its key; None if no store has it."""
+
+    def manifest(self, record: Record) -> Mapping[str, Any] | None:
+        """The manifest of an image; None if no store has it."""
 
 
 class Size(NamedTuple):
@@ -53,20 +57,20 @@ def _shared(layers: Sequence[Layer], parent: Sequence[Layer]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def sizes(graph: Graph, steps: Iterable[Step], find: Find, read_manifest: ReadManifest) -> dict[Node, Size]:
+def sizes(graph: Graph, steps: Iterable[Step], lookup: Lookup) -> dict[Node, Size]:
     """The sizes of the nodes of a plan whose images are known."""
     records = {step.node: step.record for step in steps if step.record}
     by_digest: dict[str, list[Layer] | None] = {}
 
     def layers_of(record: Record) -> list[Layer] | None:
         if record.digest not in by_digest:
-            by_digest[record.digest] = _layers(read_manifest(record))
+            by_digest[record.digest] = _layers(lookup.manifest(record))
         return by_digest[record.digest]
 
     result = {}
     for node, record in records.items():
         if (layers := layers_of(record)) is not None:
-            parents, complete = _parents(graph, node, records, find)
+            parents, complete = _parents(graph, node, records, lookup)
             parent_layers = [known for parent in parents if (known := layers_of(parent)) is not None]
             external = not complete or len(parent_layers) < len(parents)
             result[node] = Size(
@@ -76,7 +80,7 @@ def sizes(graph: Graph, steps: Iterable[Step], find: Find, read_manifest: ReadMa
 
 
 def _parents(
-    graph: Graph, node: Node, records: Mapping[Node, Record], find: Find
+    graph: Graph, node: Node, records: Mapping[Node, Record], lookup: Lookup
 ) -> tuple[list[Record], bool]:
     """The project's images in the ``FROM`` lines of a node; and whether the lines name no other images."""
     spec = graph.spec(node)
@@ -85,7 +89,7 @@ def _parents(
     for parent in parents:
         if parent in records:
             result.append(records[parent])
-        elif found := find(parent, graph.key(parent)):
+        elif found := lookup.find(parent, graph.key(parent)):
             result.append(found.record)
     return result, len(result) == len(parents) and not any(image.edge.whole for image in spec.images)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import BuildError
-from ..execution import plan
+from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
 from ..oci.digest import NO_DIGEST, Digest
@@ -88,7 +88,7 @@ def _content_key(graph: Graph, node: Node, records: dict[Node, Record]) -> Key |
     """The content key of a node; None if a parent has no record."""
     if any(parent not in records for parent in graph.parents(node)):
         return None
-    return plan.content_key(graph, node, records.__getitem__)[0]
+    return content_key(graph, node, records.__getitem__)[0]
 
 
 @dataclass(frozen=True)

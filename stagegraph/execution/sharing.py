@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..keys.key import Key
-from . import plan
+from .lookup import nodes_with_same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ class Sharing:
         found = {node: self._held(node) for node in self.graph.order(list(nodes))}
         for node, records in found.items():  # all look-ups side by side, then the answers
             for key in [record.key for record in records] or [self.graph.key(node)]:
-                for name in plan.alike(self.graph, node):
+                for name in nodes_with_same_key(self.graph, node):
                     self.registry.ask(name, self._docker(node), key)
         seen = set[Key]()  # nodes may share a key
         for node, records in found.items():
@@ -72,7 +72,7 @@ class Sharing:
 
     def _has(self, node: Node, key: Key) -> bool:
         """Whether the registry has a key, under the name of any node that has it."""
-        names = plan.alike(self.graph, node)
+        names = nodes_with_same_key(self.graph, node)
         return any(self.registry.find(name, self._docker(node), key) for name in names)
 
     def _docker(self, node: Node) -> OciPlatform:

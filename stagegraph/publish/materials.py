@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..inspection import inventory
 from .provenance import dependency
@@ -12,15 +11,19 @@ from .provenance import dependency
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..execution.plan import Found
+    from ..execution.decide import Found
     from ..graph.graph import Graph
     from ..inspection.inventory import PinnedArchive
     from ..keys.key import Key
     from ..project.model import Node
     from .publication import PlatformImage
 
-#: Finds the record of a node by its key, wherever it is.
-Find = Callable[["Node", "Key"], "Found | None"]
+
+class Lookup(Protocol):
+    """Finds records in all stores of a run."""
+
+    def find(self, node: Node, key: Key) -> Found | None:
+        """The record of a node by its key; None if no store has it."""
 
 
 def pinned_archives(graph: Graph, node: Node) -> list[PinnedArchive]:
@@ -40,7 +43,7 @@ def parameters(graph: Graph, image: PlatformImage) -> dict[str, str]:
 
 
 def dependencies(
-    graph: Graph, find: Find, image: PlatformImage, archives: Iterable[PinnedArchive]
+    graph: Graph, lookup: Lookup, image: PlatformImage, archives: Iterable[PinnedArchive]
 ) -> list[dict[str, Any]]:
     """The resolved dependencies (SLSA): external images, front ends, images of all ancestors, and archives.
 
@@ -50,7 +53,7 @@ def dependencies(
     result = []
     for node in graph.order([image.node]):
         if node != image.node and str(node) not in ancestors:
-            found = find(node, graph.key(node))
+            found = lookup.find(node, graph.key(node))
             if found:
                 ancestors[str(node)] = found.record.digest
         spec = graph.spec(node)

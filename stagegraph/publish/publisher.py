@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..graph.graph import Graph
     from ..store.layout import LayoutStore
     from ..store.repository import Remote
-    from .materials import Find
+    from .materials import Lookup
     from .publication import PlatformImage, Publication
     from .push import PushedTag
     from .revision import Revision
@@ -35,13 +35,13 @@ class Publisher:
         self,
         graph: Graph,
         layout: LayoutStore,
-        find: Find,
+        lookup: Lookup,
         registry: Remote | None,
         revision: Revision,
         *,
         dry: bool = False,
     ) -> None:
-        self.graph, self.layout, self.find = graph, layout, find
+        self.graph, self.layout, self.lookup = graph, layout, lookup
         self.registry, self.revision = registry, revision
         self.repository = graph.project.settings.repo
         self._tags = TagPusher(registry, self.repository, dry=dry)
@@ -79,7 +79,7 @@ class Publisher:
         record, archives = image.record, materials.pinned_archives(self.graph, image.node)
         contents = read_inventory(layout, layout.json(record.digest))
         bill = sbom.bill_of_materials(record, self.repository, contents, archives)
-        dependencies = materials.dependencies(self.graph, self.find, image, archives)
+        dependencies = materials.dependencies(self.graph, self.lookup, image, archives)
         parameters = materials.parameters(self.graph, image)
         origin = provenance(record, self.repository, parameters, dependencies, self.revision)
         statements = (

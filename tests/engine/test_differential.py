@@ -341,8 +341,10 @@ def made(root: Path, stages: list[str], name: str) -> dict[str, Content]:
     session = Workspace.open(root, {})
     nodes = {stage: Node(name if stage == "part" else stage, "here") for stage in stages}
     for node in nodes.values():
-        session.make(node)
-    return {stage: read(session.layout.root, session.record(node).digest) for stage, node in nodes.items()}
+        session.nodes.build_or_reuse(node)
+    return {
+        stage: read(session.layout.root, session.results.record(node).digest) for stage, node in nodes.items()
+    }
 
 
 @pytest.fixture(scope="module")

@@ -1,82 +1,113 @@
-"""What the commands share: loading the project, options, JSON."""
+"""The base of the commands that answer a question: options as a data class, words, JSON."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from doit.cmd_base import DoitCmdBase
 
 from ...errors import ProjectError
-from .errors import Manners
+from .. import app as apps
+from .errors import ErrorMessages
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Workspace
+    from ..app import App
 
 
-def flag(name: str, help_text: str) -> dict[str, Any]:
-    """An option that is on or off, as doit wants it declared."""
-    # doit hands it to the parameter of this name
-    option = {"name": name.replace("-", "_"), "short": "", "long": name}
-    return {**option, "type": bool, "default": False, "help": help_text}
+def flag(help_text: str) -> Any:
+    """An option that is on or off."""
+    return field(default=False, metadata={"help": help_text, "type": bool})
 
 
-def option(name: str, help_text: str) -> dict[str, Any]:
+def option(help_text: str) -> Any:
     """An option with a value; "" where it is not given."""
-    return {**flag(name, help_text), "type": str, "default": ""}
+    return field(default="", metadata={"help": help_text, "type": str})
 
 
-OPT_JSON = flag("json", "print JSON")
+def number(help_text: str, default: int) -> Any:
+    """An option with a whole number."""
+    return field(default=default, metadata={"help": help_text, "type": int})
 
-OPT_KEEP_GOING = flag("keep-going", "leave out what cannot be keyed, say so, and end with its exit status")
+
+@dataclass(frozen=True)
+class JsonOption:
+    """The options of a command that has no others."""
+
+    json: bool = flag("print JSON")
 
 
-class Command(Manners, DoitCmdBase):  # type: ignore[misc]
-    """A command that prints facts. Its ``_execute`` names its options, as doit wants, and calls ``run``."""
+@dataclass(frozen=True)
+class KeepGoing(JsonOption):
+    """The options of a command that can leave out nodes."""
+
+    keep_going: bool = flag("leave out what has no key, say so, and end with its exit status")
+
+
+OptionsT = TypeVar("OptionsT")
+
+
+class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[misc]
+    """A command that prints facts. ``options_type`` declares its options."""
 
     doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...]"
-    cmd_options: tuple[dict[str, Any], ...] = (OPT_JSON,)
+    options_type: ClassVar[type[Any]] = JsonOption
+    cmd_options: tuple[dict[str, Any], ...] = ()
 
-    def run(self, words: list[str] | None, **options: bool | str) -> int:
-        """Answer; the exit status. ``options`` are those of the command, as doit has read them."""
-        from ...system.processes import arm_signals
-        from .. import tasks
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.cmd_options = tuple(
+            {
+                "name": declared.name,
+                "short": "",
+                "long": declared.name.replace("_", "-"),
+                "type": declared.metadata["type"],
+                "default": declared.default,
+                "help": declared.metadata["help"],
+            }
+            for declared in fields(cls.options_type)
+        )
 
-        arm_signals()
-        names, options = _read_behind(words or [], options)
-        self.values = {name: value for name, value in options.items() if isinstance(value, str)}
-        given = {name for name, value in options.items() if value is True}
-        return self.answer(tasks.session(), names, given)
+    def execute(self, params: Any, args: list[str]) -> int:
+        """doit calls this. It needs no task, so none is made; doit only changes to the folder of dodo.py."""
+        self.loader.setup(params)
+        values = {declared.name: params[declared.name] for declared in fields(self.options_type)}
+        words, values = _read_behind(args, values)
+        return self.answer(apps.current(), words, self.options_type(**values))
 
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
-        """Print the answer; the exit status. Raises ``StagegraphError``.
-
-        ``flags`` are the options that are on; those with a value are in ``self.values``.
-        """
+    def answer(self, app: App, words: list[str], options: OptionsT) -> int:
+        """Print the answer and return the exit status. Raises ``StagegraphError``."""
         raise NotImplementedError
 
 
-def _read_behind(words: list[str], options: dict[str, bool | str]) -> tuple[list[str], dict[str, bool | str]]:
-    """Names, and options with those that stand behind names: doit reads the ones before names only.
+def _read_behind(words: list[str], options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Return the words, and the options with those that follow words: doit reads options before words only.
 
     Raises ``ProjectError`` for an option without its value.
     """
     known = {f"--{name.replace('_', '-')}": name for name in options}
-    names, rest = list[str](), iter(words)
+    names, rest, options = list[str](), iter(words), dict(options)
     for word in rest:
         written, equals, value = word.partition("=")
         name = known.get(written)
-        if name is None:
+        if name is None or (isinstance(options[name], bool) and equals):
             names.append(word)
-        elif isinstance(options[name], bool) and not equals:
+        elif isinstance(options[name], bool):
             options[name] = True
-        elif isinstance(options[name], str):
-            options[name] = value if equals else next(rest, "")
-            if not options[name]:
-                raise ProjectError("command line", f"{written} wants a value", f"{written}=VALUE")
         else:
-            names.append(word)
+            value = value if equals else next(rest, "")
+            if not value:
+                raise ProjectError("command line", f"{written} wants a value", f"{written}=VALUE")
+            options[name] = _number(written, value) if isinstance(options[name], int) else value
     return names, options
+
+
+def _number(option: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ProjectError("command line", f"{option}={value} is not a whole number", f"{option}=5") from None
 
 
 def print_json(value: object) -> None:

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, StoreError
-from .base import OPT_JSON, Command, flag, option, print_json
+from ...execution.plan import plan
+from ...execution.workspace import Workspace
+from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...ci.model import Pipeline
     from ...ci.pipelines import Plans
-    from ...execution.workspace import Workspace
     from ...project.model import Node
+    from ..app import App
 
 _OUT_OF_DATE = 1
 
 
-class CI(Command):
+@dataclass(frozen=True)
+class Options(JsonOption):
+    check: bool = flag("write nothing; exit status 1 if a file is not as it would be written")
+    times: bool = flag("first note in stages.times how long builds took here")
+    limit: str = option("minutes after which the service stops a job; [ci] limit by default")
+    continuation: str = option("write CircleCI's jobs for what must be built into this file")
+    matrix: bool = flag("print GitHub's jobs for what must be built, for GITHUB_OUTPUT")
+
+
+class CI(Command[Options]):
+    options_type = Options
     doc_purpose = "write pipelines for CI services, and print what they cost"
     doc_usage = "[--check] [--times] [--limit MINUTES]"
     doc_description = (
@@ -36,82 +48,63 @@ class CI(Command):
         "With [ci] dynamic = true the pipelines ask the registry first, and have jobs only for what must be "
         "built: for this they call --continuation (CircleCI) and --matrix (GitHub)."
     )
-    cmd_options = (
-        OPT_JSON,
-        flag("check", "write nothing; exit status 1 if a file is not as it would be written"),
-        flag("times", "first note in stages.times how long builds took here"),
-        option("limit", "minutes after which the service stops a job; [ci] limit by default"),
-        option("continuation", "write CircleCI's jobs for what must be built into this file"),
-        flag("matrix", "print GitHub's jobs for what must be built, for GITHUB_OUTPUT"),
-    )
 
-    def _execute(
-        self,
-        json: bool,
-        check: bool,
-        times: bool,
-        limit: str,
-        continuation: str,
-        matrix: bool,
-        pos_args: list[str] | None = None,
-    ) -> int:
-        switches = {"json": json, "check": check, "times": times, "matrix": matrix}
-        return self.run(pos_args, limit=limit, continuation=continuation, **switches)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
+    def answer(self, app: App, words: list[str], options: Options) -> int:
         from ...ci.pipelines import Plans
 
-        _refuse_mixed([*flags, *(["continuation"] if self.values["continuation"] else [])])
+        _refuse_mixed(options)
         if words:
-            hint = "what is built stands under [ci] images; doit ci --help"
+            hint = "[ci] images in stages.toml says what is built; doit ci --help"
             raise ProjectError("command line", f"doit ci takes no {words[0]!r}", hint)
-        if "check" in flags:
-            settings = replace(session.project.settings, locked=True)  # or stages.lock might be written
-            session = type(session)(replace(session.project, settings=settings), session.report)
-        plans = Plans(session.graph, limit=self.values["limit"])
-        if "times" in flags:
-            _note_times(session, plans.goals)
-        if self.values["continuation"] or "matrix" in flags:
-            _what_must_be_built(session, plans, self.values["continuation"])
+        workspace = app.workspace
+        if options.check:  # which must not write stages.lock
+            settings = replace(workspace.project.settings, locked=True)
+            workspace = Workspace(replace(workspace.project, settings=settings), workspace.report)
+        plans = Plans(workspace.graph, limit=options.limit)
+        if options.times:
+            _note_times(workspace, plans.goals)
+        if options.continuation or options.matrix:
+            _write_needed_jobs(workspace, plans, options.continuation)
             return 0
-        files = plans.files()
-        pipelines = {name: pipeline for name, (_, pipeline) in files.items()}
-        if "json" in flags:
-            found = [facts(name, pipeline) for name, pipeline in pipelines.items()]
-            print_json(
-                {
-                    "schema": 1,
-                    "pipelines": found,
-                    "guessed": [str(node) for node in plans.nodes_without_time()],
-                }
-            )
-        else:
-            _tell(plans, pipelines)
-        if not plans.config.prepare and "/" not in plans.config.command:
-            hint = "[ci] prepare is a command that sets it up (docs/reference.md, CI)"
-            print(f"warning: a service's machine has no {plans.config.command!r}; {hint}", file=sys.stderr)
-        texts = {name: text for name, (text, _) in files.items()}
-        if "check" in flags:
-            return _check(session.project.root, texts, plans.config.ci)
-        _write(session.project.root, texts)
-        return 0
+        return _write_files(workspace, plans, options)
 
 
-def _refuse_mixed(flags: Sequence[str]) -> None:
-    """Raises ``ProjectError`` for options that each want something else done."""
-    ways = sorted({"check", "times", "json", "matrix", "continuation"} & {*flags})
+def _write_files(workspace: Workspace, plans: Plans, options: Options) -> int:
+    """Print the pipelines, and write their files or check them. Return the exit status."""
+    files = plans.files()
+    pipelines = {name: pipeline for name, (_, pipeline) in files.items()}
+    if options.json:
+        found = [to_json(name, pipeline) for name, pipeline in pipelines.items()]
+        print_json(
+            {"schema": 1, "pipelines": found, "guessed": [str(node) for node in plans.nodes_without_time()]}
+        )
+    else:
+        _tell(plans, pipelines)
+    if not plans.config.prepare and "/" not in plans.config.command:
+        hint = "[ci] prepare is a command that sets it up (docs/reference.md, CI)"
+        print(f"warning: a service's machine has no {plans.config.command!r}; {hint}", file=sys.stderr)
+    texts = {name: text for name, (text, _) in files.items()}
+    if options.check:
+        return _check(workspace.project.root, texts, plans.config.ci)
+    _write(workspace.project.root, texts)
+    return 0
+
+
+def _refuse_mixed(options: Options) -> None:
+    """Raise ``ProjectError`` for options that exclude each other."""
+    ways = [way for way in ("check", "continuation", "json", "matrix", "times") if getattr(options, way)]
     if len(ways) > 1 and ways not in (["json", "times"], ["check", "json"]):
         raise ProjectError("command line", f"--{ways[0]} does not go with --{ways[1]}", "one after the other")
 
 
-def _what_must_be_built(session: Workspace, plans: Plans, path: str) -> None:
+def _write_needed_jobs(workspace: Workspace, plans: Plans, path: str) -> None:
     """Jobs for what the registry lacks: CircleCI's into a file, or GitHub's on standard output."""
     from ...system.files import write_atomically
 
     service = "circleci" if path else "github"
     if service not in plans.config.services:
         raise ProjectError("doit ci", f"no executor of {service} is declared", f"write [ci.{service}.NAME]")
-    needed = _needed(session, plans)
+    needed = _needed(workspace, plans)
     if path:
         _refuse_anothers(Path(path))
         write_atomically(Path(path), plans.continuation(needed).encode())
@@ -164,24 +157,24 @@ def _write(root: Path, files: Mapping[str, str]) -> None:
         (root / name).unlink()
 
 
-def _note_times(session: Workspace, goals: list[Node]) -> None:
+def _note_times(workspace: Workspace, goals: list[Node]) -> None:
     from ...ci import durations
     from ...oci.platform import host_platform
 
-    root, found = session.project.root, dict[str, float]()
+    root, found = workspace.project.root, dict[str, float]()
     known = durations.read(root, host_platform())
     durations.require_same_machine(known, host_platform())
     if not known.seconds:
         known = replace(known, machine=host_platform())
     others = 0
-    for node in session.graph.order(goals):
-        record = session.layout.read(session.graph.key(node)) or session.layout.latest(
-            session.graph.spec(node).history_name
+    for node in workspace.graph.order(goals):
+        record = workspace.layout.read(workspace.graph.key(node)) or workspace.layout.latest(
+            workspace.graph.spec(node).history_name
         )
         if record and not record.cached and record.machine == known.machine:
             found[str(node)] = record.seconds
         others += record is not None and record.machine != known.machine
-    merged = durations.merged(known, found, {str(node) for node in session.graph.nodes})
+    merged = durations.merged(known, found, {str(node) for node in workspace.graph.nodes})
     state = "written" if durations.write(root, merged) else "as it was"
     more = f"; {others} were made on other or unknown machines" if others else ""
     print(f"{durations.FILE}: {len(merged.seconds)} nodes, {state}{more}", file=sys.stderr)
@@ -195,19 +188,21 @@ def _made_by(path: Path) -> str:
     return text.removeprefix(HEADER).partition("`")[0] if text.startswith(HEADER) else ""
 
 
-def _needed(session: Workspace, plans: Plans) -> Callable[[Node], bool]:
+def _needed(workspace: Workspace, plans: Plans) -> Callable[[Node], bool]:
     """Whether a run with nothing in ``cache/`` would have to build a node; jobs begin with nothing."""
     from ...store.layout import LayoutStore
 
-    if session.registry is None:
+    if workspace.registry is None:
         hint = "registry=HOST, or STAGEGRAPH_REGISTRY as pipelines set it"
         raise ProjectError("doit ci", "jobs for what must be built need a registry to ask", hint)
     with tempfile.TemporaryDirectory() as empty:
-        apart = type(session)(session.project, session.report)
-        apart.layout = LayoutStore(Path(empty))
-        build = {step.node for step in apart.plan(plans.goals) if step.decision == "build"}
-    keys = {session.graph.key(node) for node in build}
-    return lambda node: session.graph.key(node) in keys
+        apart = Workspace(
+            workspace.project, workspace.report, layout=LayoutStore(Path(empty)), graph=workspace.graph
+        )
+        steps = plan(apart.graph, plans.goals, apart.lookup)
+        build = {step.node for step in steps if step.decision == "build"}
+    keys = {workspace.graph.key(node) for node in build}
+    return lambda node: workspace.graph.key(node) in keys
 
 
 def _read(path: Path) -> str:
@@ -249,7 +244,7 @@ def few(words: Sequence[str], most: int = 6) -> str:
     return " ".join(words[:most]) + more
 
 
-def facts(name: str, pipeline: Pipeline) -> dict[str, object]:
+def to_json(name: str, pipeline: Pipeline) -> dict[str, object]:
     return {
         "file": name,
         "service": pipeline.service,

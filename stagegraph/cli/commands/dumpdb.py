@@ -8,10 +8,10 @@ from typing import Any
 
 from doit.cmd_dumpdb import DumpDB as DoitDumpDB
 
-from .errors import Manners
+from .errors import ErrorMessages
 
 
-class DumpDB(Manners, DoitDumpDB):  # type: ignore[misc]
+class DumpDB(ErrorMessages, DoitDumpDB):  # type: ignore[misc]
     name = "dumpdb"
 
     def execute(self, params: Any, args: Any) -> Any:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .base import OPT_JSON, OPT_KEEP_GOING, Command, option, print_json
+from ..goals import resolve_goals
+from .base import Command, KeepGoing, option, print_json
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Workspace
+    from ..app import App
 
 
-class Keys(Command):
+@dataclass(frozen=True)
+class Options(KeepGoing):
+    write: str = option("write key files for a CI service into this folder")
+
+
+class Keys(Command[Options]):
+    options_type = Options
     doc_purpose = "print the key of every node, or of those asked for"
     doc_description = (
         "A key is the digest of all that determines a node; it changes exactly when a rebuild is due.\n\n"
@@ -20,29 +28,19 @@ class Keys(Command):
         "platform (stock-amd64), one for all of these (all). Each has the keys of the image and its test, "
         "which stand for all that they are made of. A file stays as it is for as long as they do."
     )
-    cmd_options = (
-        OPT_JSON,
-        OPT_KEEP_GOING,
-        option("write", "write key files for a CI service into this folder"),
-    )
 
-    def _execute(self, json: bool, keep_going: bool, write: str, pos_args: list[str] | None = None) -> int:
-        return self.run(pos_args, json=json, keep_going=keep_going, write=write)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
-        from .. import tasks
-
-        folder = self.values["write"]
+    def answer(self, app: App, words: list[str], options: Options) -> int:
+        project, graph, folder = app.workspace.project, app.workspace.graph, options.write
         if folder and not words:  # a file without its keys would name a cache
-            words = [name for name, image in session.project.images.items() if image.default]
-        goals = tasks.resolve_goals(words, tests=bool(folder), keep_going="keep_going" in flags)
-        keys = {str(node): session.graph.key(node) for node in goals.nodes}
+            words = [name for name, image in project.images.items() if image.default]
+        goals = resolve_goals(graph, words, tests=bool(folder), keep_going=options.keep_going)
+        keys = {str(node): graph.key(node) for node in goals.nodes}
         if folder:
             from ...ci.cache_keys import write
 
-            for path in write(session.project, keys, Path(folder)):
+            for path in write(project, keys, Path(folder)):
                 print(path)
-        elif "json" in flags:
+        elif options.json:
             print_json({**keys, "left_out": goals.facts()} if goals.left_out else keys)
         else:
             width = max(map(len, keys), default=0)

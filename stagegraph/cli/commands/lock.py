@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, nearest
-from .base import OPT_JSON, Command, print_json
+from .base import Command, JsonOption, print_json
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Workspace
     from ...graph.lock import Renewal
+    from ..app import App
 
 _KINDS = ("archive", "images")
 
 
-class Lock(Command):
+class Lock(Command[JsonOption]):
     doc_purpose = "renew stages.lock: the archive's stamp, or pinned images"
     doc_usage = "archive | images [REFERENCE ...]"
     doc_description = (
@@ -24,12 +24,9 @@ class Lock(Command):
         "moved is pinned to what it names now. All are resolved before anything is written.\n\n"
         "Prints what was and what is. With locked=1 it is an error. Commit stages.lock afterwards."
     )
-    cmd_options = (OPT_JSON,)
 
-    def _execute(self, json: bool, pos_args: list[str] | None = None) -> int:
-        return self.run(pos_args, json=json)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
+    def answer(self, app: App, words: list[str], options: JsonOption) -> int:
+        lock = app.workspace.graph.lock
         kind, references = (words[0], words[1:]) if words else ("", [])
         if kind not in _KINDS:
             what = f"doit lock {kind!r}" if kind else "doit lock: what is to be renewed?"
@@ -37,21 +34,21 @@ class Lock(Command):
         if kind == "archive":
             if references:
                 raise ProjectError("command line", "doit lock archive takes no more words", "")
-            old, new = session.graph.lock.renew_archive()
-            if "json" in flags:
+            old, new = lock.renew_archive()
+            if options.json:
                 print_json({"schema": 1, "archive": {"old": old or None, "new": new}})
             else:
                 print(f"same   archive  {new}" if old == new else f"moved  archive  {old or 'none'} -> {new}")
             return 0
-        renewals = session.graph.lock.renew_images(references)
-        if "json" in flags:
+        renewals = lock.renew_images(references)
+        if options.json:
             print_json({"schema": 1, "images": [item._asdict() for item in renewals]})
         else:
-            print("\n".join(map(text, renewals)) or "no image is pinned")
+            print("\n".join(map(render_text, renewals)) or "no image is pinned")
         return 0
 
 
-def text(item: Renewal) -> str:
+def render_text(item: Renewal) -> str:
     """One line for an image that is what it was; for one that has moved, each digest that did."""
     if not item.moved:
         return f"same   {item.reference}  {item.new.get('index', '')}".rstrip()

@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING
 from ...audit.outdated import outdated
 from ...docker import engine
 from ...errors import EngineError, ProjectError, StagegraphError, nearest
-from .base import OPT_JSON, Command, print_json
+from .base import Command, JsonOption, number, print_json
 
 if TYPE_CHECKING:
     from ...audit.outdated import Package
-    from ...execution.workspace import Workspace
     from ...project.model import Project
-
-_TIMEOUT = {
-    "name": "timeout",
-    "short": "",
-    "long": "timeout",
-    "type": int,
-    "default": 300,
-    "help": "seconds that an image may take",
-}
+    from ..app import App
 
 
 @dataclass(frozen=True)
@@ -36,7 +27,13 @@ class Found:
     error: StagegraphError | None = None
 
 
-class Outdated(Command):
+@dataclass(frozen=True)
+class Options(JsonOption):
+    timeout: int = number("seconds that an image may take", 300)
+
+
+class Outdated(Command[Options]):
+    options_type = Options
     doc_purpose = "show which packages of finished images have newer versions"
     doc_usage = "[IMAGE:PLATFORM | IMAGE ...]"
     doc_description = (
@@ -46,28 +43,24 @@ class Outdated(Command):
         "'doit lock archive' and a run make it anew with today's packages.\n\n"
         "Exit status 0 whether or not there are any, else that of the first image that could not be asked."
     )
-    cmd_options = (OPT_JSON, _TIMEOUT)
 
-    def _execute(self, json: bool, timeout: int, pos_args: list[str] | None = None) -> int:
-        self.timeout = timeout
-        return self.run(pos_args, json=json)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
-        if self.timeout <= 0:
-            raise ProjectError("command line", f"--timeout={self.timeout}: must be 1 or more")
+    def answer(self, app: App, words: list[str], options: Options) -> int:
+        if options.timeout <= 0:
+            raise ProjectError("command line", f"--timeout={options.timeout}: must be 1 or more")
+        project = app.workspace.project
         found: list[Found] = []
-        for image, platform in wanted(session.project, words):
-            tag = session.project.tag(image, platform)
+        for image, platform in wanted(project, words):
+            tag = project.tag(image, platform)
             if not words and engine.image_id(tag) is None:
                 print(f"   {image}:{platform}: the engine has no {tag}", file=sys.stderr)
                 continue
-            found.append(_ask(session.project, image, platform, self.timeout))
+            found.append(_ask(project, image, platform, options.timeout))
             if error := found[-1].error:
                 print(f"ERROR: {found[-1].image}: {error}", file=sys.stderr)
-            elif "json" not in flags:
-                print(text(found[-1]), flush=True)
-        if "json" in flags:
-            print_json({"schema": 1, "images": [facts(item) for item in found]})
+            elif not options.json:
+                print(render_text(found[-1]), flush=True)
+        if options.json:
+            print_json({"schema": 1, "images": [to_json(item) for item in found]})
         if not found:
             raise EngineError("docker", "the engine has none of the images", "build one first; doit list")
         return next((item.error.exit_status for item in found if item.error), 0)
@@ -95,7 +88,7 @@ def _ask(project: Project, image: str, platform: str, timeout: float) -> Found:
         return Found(name, tag, error=error)
 
 
-def text(found: Found) -> str:
+def render_text(found: Found) -> str:
     """A table of the packages below the image's name."""
     urgent = sum(package.security for package in found.packages)
     count = len(found.packages)
@@ -117,7 +110,7 @@ def text(found: Found) -> str:
     return "\n".join([title, *(f"  {line}" for line in lines)])
 
 
-def facts(found: Found) -> dict[str, object]:
+def to_json(found: Found) -> dict[str, object]:
     packages = [{**p._asdict(), "security": p.security} for p in found.packages]
     error = str(found.error) if found.error else None
     return {"image": found.image, "tag": found.tag, "error": error, "packages": packages}

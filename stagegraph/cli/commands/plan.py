@@ -5,18 +5,27 @@ What ``stages.lock`` lacks is pinned, as by every command that computes keys; ``
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .base import OPT_JSON, OPT_KEEP_GOING, Command, flag, print_json
+from ...execution.plan import plan
+from ..goals import resolve_goals
+from .base import Command, KeepGoing, flag, print_json
 
 if TYPE_CHECKING:
     from ...audit.sizes import Size
     from ...execution.plan import Step
-    from ...execution.workspace import Workspace
     from ...project.model import Node
+    from ..app import App
 
 
-class Plan(Command):
+@dataclass(frozen=True)
+class Options(KeepGoing):
+    sizes: bool = flag("show the size of each image and of its own layers")
+
+
+class Plan(Command[Options]):
+    options_type = Options
     doc_purpose = "show what would be reused, pulled and built, and why"
     doc_description = (
         "For every node in the order of work: reuse, pull or build, and the first input that differs "
@@ -25,27 +34,18 @@ class Plan(Command):
         "--sizes adds how large each known image is, compressed as it is stored: its own layers, and all "
         "with those that it has from its FROM."
     )
-    cmd_options = (
-        OPT_JSON,
-        OPT_KEEP_GOING,
-        flag("sizes", "show the size of each image and of its own layers"),
-    )
 
-    def _execute(self, json: bool, keep_going: bool, sizes: bool, pos_args: list[str] | None = None) -> int:
-        return self.run(pos_args, json=json, keep_going=keep_going, sizes=sizes)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
-        from .. import tasks
-
-        goals = tasks.resolve_goals(words, tests=True, keep_going="keep_going" in flags)
-        steps = session.plan(goals.nodes)
+    def answer(self, app: App, words: list[str], options: Options) -> int:
+        workspace = app.workspace
+        goals = resolve_goals(workspace.graph, words, tests=True, keep_going=options.keep_going)
+        steps = plan(workspace.graph, goals.nodes, workspace.lookup)
         sizes: dict[Node, Size] | None = None
-        if "sizes" in flags:
+        if options.sizes:
             from ...audit.sizes import sizes as measured
 
-            sizes = measured(session.graph, steps, session.find, session.manifest)
-        if "json" in flags:
-            nodes = [_facts(step, sizes) for step in steps]
+            sizes = measured(workspace.graph, steps, workspace.lookup)
+        if options.json:
+            nodes = [_to_json(step, sizes) for step in steps]
             print_json({"schema": 1, "nodes": nodes, "left_out": goals.facts()})
             return goals.status
         width = max((len(str(step.node)) for step in steps), default=0)
@@ -88,7 +88,7 @@ def _size(step: Step, sizes: dict[Node, Size] | None) -> str:
     return f" [own layers {own}, image {human_size(size.image)}]"
 
 
-def _facts(step: Step, sizes: dict[Node, Size] | None) -> dict[str, object]:
+def _to_json(step: Step, sizes: dict[Node, Size] | None) -> dict[str, object]:
     """``sizes`` is None where they were not asked for."""
     facts: dict[str, object] = {
         "node": str(step.node),

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import datetime
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
-from .base import OPT_JSON, Command, flag, option, print_json
+from ..app import command_line_settings
+from ..goals import resolve_goals
+from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
     from ...execution.workspace import Workspace
+    from ...keys.key import Key
     from ...prune.cache import CacheSelection
     from ...prune.registry import RetentionPlan
+    from ...store.repository import Remote
+    from ..app import App
 
 #: Days in which nothing is removed from a registry unless it is said otherwise.
 DAYS = 30
 
 
-class Prune(Command):
+@dataclass(frozen=True)
+class Options(JsonOption):
+    keep_current: bool = flag("keep in cache/ what current keys need, free the rest")
+    registry: bool = flag("remove from the registry what no kept revision needs")
+    days: str = option(f"with --registry: keep what was made in the last days, {DAYS} by default")
+    revisions: str = option("with --registry: revisions to keep instead of all, with spaces between them")
+    dry_run: bool = flag("say what would be removed, and remove nothing")
+
+
+class Prune(Command[Options]):
+    options_type = Options
     doc_purpose = "remove from cache/, or from the registry, what no current key needs"
     doc_usage = "--keep-current [STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...] | --registry"
     doc_description = (
@@ -33,103 +48,96 @@ class Prune(Command):
         "deletion, and frees the space when it collects its garbage.\n\n"
         "Images in the engine are Docker's: see docker image prune."
     )
-    cmd_options = (
-        OPT_JSON,
-        flag("keep-current", "keep in cache/ what current keys need, free the rest"),
-        flag("registry", "remove from the registry what no kept revision needs"),
-        option("days", f"with --registry: keep what was made in the last days, {DAYS} by default"),
-        option("revisions", "with --registry: revisions to keep instead of all, with spaces between them"),
-        flag("dry-run", "say what would be removed, and remove nothing"),
-    )
 
-    def _execute(
-        self,
-        json: bool,
-        keep_current: bool,
-        registry: bool,
-        days: str,
-        revisions: str,
-        dry_run: bool,
-        pos_args: list[str] | None = None,
-    ) -> int:
-        switches = {"json": json, "keep_current": keep_current, "registry": registry, "dry_run": dry_run}
-        return self.run(pos_args, days=days, revisions=revisions, **switches)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
-        if len(flags & {"keep_current", "registry"}) != 1:
+    def answer(self, app: App, words: list[str], options: Options) -> int:
+        if options.keep_current == options.registry:
             hint = "doit prune --keep-current, or doit prune --registry; with --dry-run to look first"
             raise ProjectError("doit prune", "say where: in cache/ or in the registry", hint)
-        if "registry" in flags:
-            return self.registry(session, words, flags)
-        if given := [f"--{name}" for name in ("days", "revisions") if self.values[name]]:
+        if options.registry:
+            _prune_registry(app, words, options)
+            return 0
+        if given := [f"--{name}" for name in ("days", "revisions") if getattr(options, name)]:
             raise ProjectError("command line", f"{given[0]} is for --registry", "doit prune --help")
-        selection = _prune_cache(session, words, dry="dry_run" in flags)
-        if "json" in flags:
-            print_json(facts(selection, dry="dry_run" in flags))
+        selection = _prune_cache(app.workspace, words, dry=options.dry_run)
+        if options.json:
+            print_json(to_json(selection, dry=options.dry_run))
         else:
-            print(text(selection, dry="dry_run" in flags))
-        return 0
-
-    def registry(self, session: Workspace, words: list[str], flags: set[str]) -> int:
-        """``--registry``: choose, then delete one manifest after the other."""
-        from ...prune import registry as retention
-        from ...prune import revisions
-        from .. import tasks
-
-        if words:
-            hint = "which tags go is a matter of revisions: --revisions"
-            raise ProjectError("command line", f"--registry takes no {words[0]!r}", hint)
-        root = session.project.root
-        if session.registry is None:
-            hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
-            raise ProjectError("doit prune", "no registry is set", hint)
-        remote, dry = session.registry.remote, "dry_run" in flags
-        if not dry and session.project.settings.push == "never":
-            raise ProjectError("doit prune", "push=never: the registry is only read", "or look: --dry-run")
-        days = self.values["days"] or str(DAYS)
-        if not (days.isascii() and days.isdecimal() and len(days) < 6):
-            raise ProjectError("command line", f"--days {days} is no number of days", "--days 30")
-        keys = {session.graph.key(node) for node in tasks.resolve_goals([]).nodes}
-        keys |= revisions.declared_keys(root)
-        commits = revisions.revisions(root, self.values["revisions"].split())
-        for number, commit in enumerate(dict.fromkeys(commits.values()), 1):
-            print(f"   keys of {commit[:12]}, {number} of {len({*commits.values()})}", file=sys.stderr)
-            keys |= revisions.keys_at(root, commit, tasks.given(), session.report.warn)
-        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=int(days))
-        print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
-        plan = retention.plan_retention(retention.list_tags(remote), keys, since)
-        gone = set[str]()
-        try:
-            for digest in dict.fromkeys(tag.digest for tag in plan.to_delete):
-                if not dry:
-                    remote.delete(digest)
-                gone.add(digest)
-        finally:  # what was removed before one could not be is told
-            plan = replace(plan, to_delete=tuple(tag for tag in plan.to_delete if tag.digest in gone))
-            if "json" in flags:
-                print_json(registry_facts(plan, dry=dry))
-            else:
-                print(registry_text(plan, list(commits), dry=dry))
+            print(render_text(selection, dry=options.dry_run))
         return 0
 
 
-def _prune_cache(session: Workspace, words: list[str], *, dry: bool) -> CacheSelection:
+def _prune_cache(workspace: Workspace, words: list[str], *, dry: bool) -> CacheSelection:
     from ...prune import cache
-    from .. import tasks
 
-    goals = tasks.resolve_goals(words, tests=True).nodes
-    keys = [session.graph.key(node) for node in session.graph.order(goals)]
-    # what was left out of "all" for an image that cannot be asked for is needed when it can
-    unkeyed = set[str]() if words else {*map(str, session.graph.nodes)} - {*map(str, goals)}
+    graph, layout = workspace.graph, workspace.layout
+    goals = resolve_goals(graph, words, tests=True).nodes
+    keys = [graph.key(node) for node in graph.order(goals)]
+    # a node that "all" leaves out for an image that cannot be resolved now is needed when it can be
+    unkeyed = set[str]() if words else {*map(str, graph.nodes)} - {*map(str, goals)}
     if dry:
-        return cache.select(session.layout, keys, unkeyed)
-    with session.layout.locks.alone():
-        selection = cache.select(session.layout, keys, unkeyed)
-        cache.remove(session.layout, selection)
+        return cache.select(layout, keys, unkeyed)
+    with layout.locks.alone():
+        selection = cache.select(layout, keys, unkeyed)
+        cache.remove(layout, selection)
     return selection
 
 
-def text(selection: CacheSelection, *, dry: bool) -> str:
+def _prune_registry(app: App, words: list[str], options: Options) -> None:
+    """``--registry``: choose, then delete one manifest after the other."""
+    from ...prune import registry
+
+    remote, days = _checked(app.workspace, words, options)
+    keys, commits = _kept_keys(app, options.revisions.split())
+    since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
+    plan = registry.plan_retention(registry.list_tags(remote), keys, since)
+    deleted = set[str]()
+    try:
+        for digest in dict.fromkeys(tag.digest for tag in plan.to_delete):
+            if not options.dry_run:
+                remote.delete(digest)
+            deleted.add(digest)
+    finally:  # after an error, report what was deleted before it
+        plan = replace(plan, to_delete=tuple(tag for tag in plan.to_delete if tag.digest in deleted))
+        if options.json:
+            print_json(registry_to_json(plan, dry=options.dry_run))
+        else:
+            print(registry_text(plan, list(commits), dry=options.dry_run))
+
+
+def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[Remote, int]:
+    """Return the registry's repository and the number of days. Raises ``ProjectError``."""
+    if words:
+        hint = "revisions decide which tags are deleted: --revisions"
+        raise ProjectError("command line", f"--registry takes no {words[0]!r}", hint)
+    if workspace.registry is None:
+        hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
+        raise ProjectError("doit prune", "no registry is set", hint)
+    if not options.dry_run and workspace.project.settings.push == "never":
+        raise ProjectError("doit prune", "push=never: the registry is only read", "or look: --dry-run")
+    days = options.days or str(DAYS)
+    if not (days.isascii() and days.isdecimal() and len(days) < 6):
+        raise ProjectError("command line", f"--days {days} is not a number of days", "--days 30")
+    return workspace.registry.remote, int(days)
+
+
+def _kept_keys(app: App, names: list[str]) -> tuple[set[Key], dict[str, str]]:
+    """Return the keys that the project needs now or at a kept revision, and these revisions with commits."""
+    from ...prune import revisions
+
+    workspace = app.workspace
+    root, graph = workspace.project.root, workspace.graph
+    keys = {graph.key(node) for node in resolve_goals(graph, []).nodes}
+    keys |= revisions.declared_keys(root)
+    commits = revisions.revisions(root, names)
+    distinct = dict.fromkeys(commits.values())
+    for number, commit in enumerate(distinct, 1):
+        print(f"   keys of {commit[:12]}, {number} of {len(distinct)}", file=sys.stderr)
+        keys |= revisions.keys_at(root, commit, command_line_settings(), workspace.report.warn)
+    return keys, commits
+
+
+def render_text(selection: CacheSelection, *, dry: bool) -> str:
     from ...system.text import human_size
 
     images = {record.digest: record.node for record in selection.kept}
@@ -142,7 +150,7 @@ def text(selection: CacheSelection, *, dry: bool) -> str:
     return "\n".join(lines)
 
 
-def facts(selection: CacheSelection, *, dry: bool) -> dict[str, object]:
+def to_json(selection: CacheSelection, *, dry: bool) -> dict[str, object]:
     return {
         "schema": 1,
         "dry_run": dry,
@@ -165,7 +173,7 @@ def registry_text(plan: RetentionPlan, revisions: list[str], *, dry: bool) -> st
     return "\n".join(lines)
 
 
-def registry_facts(plan: RetentionPlan, *, dry: bool) -> dict[str, object]:
+def registry_to_json(plan: RetentionPlan, *, dry: bool) -> dict[str, object]:
     return {
         "schema": 1,
         "dry_run": dry,

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, StagegraphError, nearest
-from .base import OPT_JSON, Command, flag, option, print_json
+from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Workspace
+    from ...project.model import Project
     from ...publish.publication import Publication
     from ...publish.push import PushedTag
+    from ..app import App
 
 
-class Publish(Command):
+@dataclass(frozen=True)
+class Options(JsonOption):
+    dry_run: bool = flag("print what would be pushed")
+    version: str = option("version of what is published, for the index's annotations")
+
+
+class Publish(Command[Options]):
+    options_type = Options
     doc_purpose = "push images with an index over their platforms, bills of materials and provenance"
     doc_usage = "IMAGE [IMAGE ...] [registry=HOST] [tag=TAG]"
     doc_description = (
@@ -27,37 +36,29 @@ class Publish(Command):
         "The index is pushed last, so it never names what is not there. Publishing again pushes what has "
         "changed, which is nothing if nothing has. --dry-run reads from the registry and pushes nothing."
     )
-    cmd_options = (
-        OPT_JSON,
-        flag("dry-run", "print what would be pushed"),
-        option("version", "version of what is published, for the index's annotations"),
-    )
 
-    def _execute(self, json: bool, dry_run: bool, version: str, pos_args: list[str] | None = None) -> int:
-        return self.run(pos_args, json=json, dry_run=dry_run, version=version)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
+    def answer(self, app: App, words: list[str], options: Options) -> int:
         from ...publish.publication import Release, RunState, prepare
         from ...publish.publisher import Publisher
         from ...publish.revision import read_revision
         from ...store.repository import keeps_types
 
-        images = wanted(session, words)
-        dry = "dry_run" in flags
-        if session.registry is None and not dry:
+        workspace, dry = app.workspace, options.dry_run
+        images = wanted(workspace.project, words)
+        if workspace.registry is None and not dry:
             hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
             raise ProjectError("doit publish", "no registry is set", hint)
-        if session.project.settings.push == "never" and not dry:
+        if workspace.project.settings.push == "never" and not dry:
             what = "push=never says that nothing is written to a registry"
             raise ProjectError("doit publish", what, "push=built here, or --dry-run")
-        registry, graph, layout = session.registry, session.graph, session.layout
-        revision = read_revision(session.project.root, session.report.warn)
-        release = Release(revision, self.values["version"])
-        state = RunState(session.passed, lambda: registry.trouble if registry else None)
+        graph, layout, registry = workspace.graph, workspace.layout, workspace.registry
+        revision = read_revision(workspace.project.root, workspace.report.warn)
+        release = Release(revision, options.version)
+        state = RunState(workspace.nodes.test_passed, lambda: registry.trouble if registry else None)
         # all, or none
         publications = [prepare(graph, layout, state, image, release) for image in images]
         remote = registry.remote if registry else None
-        publisher = Publisher(graph, layout, session.find, remote, revision, dry=dry)
+        publisher = Publisher(graph, layout, workspace.lookup, remote, revision, dry=dry)
         told: list[tuple[Publication, PushedTag]] = []
         for publication in publications:
             for platform, why in publication.absent:
@@ -66,25 +67,26 @@ class Publish(Command):
             try:
                 for pushed in publisher.publish(publication):
                     told.append((publication, pushed))
-                    if "json" not in flags:
-                        print(text(pushed, dry=dry and pushed.state != "same"), flush=True)
+                    if not options.json:
+                        print(render_text(pushed, dry=dry and pushed.state != "same"), flush=True)
             except StagegraphError:
-                _print_json(told, flags, dry=dry)  # what was pushed until then is there
+                _print_json(told, options)  # what was pushed until then is there
                 raise
-        _print_json(told, flags, dry=dry)
+        _print_json(told, options)
         if remote and not keeps_types():
             print("warning: lists of referrers lack artifact types, which skopeo 1.15 keeps", file=sys.stderr)
         return 0
 
 
-def _print_json(told: list[tuple[Publication, PushedTag]], flags: set[str], *, dry: bool) -> None:
-    if "json" in flags:
-        print_json({"schema": 1, "dry_run": dry, "pushed": [facts(p, pushed) for p, pushed in told]})
+def _print_json(told: list[tuple[Publication, PushedTag]], options: Options) -> None:
+    if options.json:
+        done = [to_json(publication, pushed) for publication, pushed in told]
+        print_json({"schema": 1, "dry_run": options.dry_run, "pushed": done})
 
 
-def wanted(session: Workspace, words: list[str]) -> list[str]:
+def wanted(project: Project, words: list[str]) -> list[str]:
     """Images for words of a command line. Raises ``ProjectError`` with the nearest word."""
-    images = session.project.images
+    images = project.images
     if not words:
         raise ProjectError("doit publish", "which image?", f"one or more of: {', '.join(images)}")
     for word in words:
@@ -97,12 +99,12 @@ def wanted(session: Workspace, words: list[str]) -> list[str]:
                 else nearest(word, images)
             )
             raise ProjectError("command line", f"no image {word!r}", hint)
-    if session.project.settings.tag and len(set(words)) > 1:
+    if project.settings.tag and len(set(words)) > 1:
         raise ProjectError("command line", "tag= is for one image", "call it for each")
     return list(dict.fromkeys(words))
 
 
-def text(pushed: PushedTag, *, dry: bool) -> str:
+def render_text(pushed: PushedTag, *, dry: bool) -> str:
     """One line for the name, and what there is to say of it below."""
     state = f"would be {pushed.state}" if dry else pushed.state
     return "\n".join(
@@ -110,7 +112,7 @@ def text(pushed: PushedTag, *, dry: bool) -> str:
     )
 
 
-def facts(publication: Publication, pushed: PushedTag) -> dict[str, object]:
+def to_json(publication: Publication, pushed: PushedTag) -> dict[str, object]:
     return {
         "image": publication.image,
         "reference": pushed.reference,

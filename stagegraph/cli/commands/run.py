@@ -1,19 +1,25 @@
-"""``doit TASK ...``: doit's own command, with the nearest known word for a task that there is not."""
+"""``doit TASK ...``.
+
+Doit's own command, with this project's defaults and the nearest known word for a slip.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand
 
 from ...errors import ProjectError
-from ...graph import goals
 from ...project.schema import COMMANDS
-from .errors import Manners
+from .. import app as apps
+from ..goals import default_goals, unknown_goal
+from .errors import ErrorMessages
 
 
-class Run(Manners, DoitRun):  # type: ignore[misc]
+class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     doc_purpose = "build, pull or reuse images and stages"
     doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM ...] [NAME=VALUE ...]"
     doc_description = (
@@ -26,26 +32,43 @@ class Run(Manners, DoitRun):  # type: ignore[misc]
     )
 
     def execute(self, params: Any, args: Any) -> Any:
-        goals.words = list(args)
+        apps.current().requested = list(args)
         _refuse_unfit(params)
+        if "num_process" not in params._non_default_keys:
+            params["num_process"] = _jobs()
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
             if not error.not_found:
                 raise
-            from ..tasks import unknown_goal
-
             names = [task.name for task in self.task_list if not task.name.startswith("_")]
-            raise unknown_goal(error.not_found, names, COMMANDS) from None
+            project = apps.current().workspace.project
+            raise unknown_goal(project, error.not_found, names, COMMANDS) from None
+
+    @functools.wraps(DoitRun._execute)  # doit reads the names of its options from the signature
+    def _execute(self, **options: Any) -> Any:
+        if self.sel_default_tasks:
+            self.sel_tasks = default_goals(apps.current().workspace.project)
+        return super()._execute(**options)
+
+
+def _jobs() -> int:
+    """Return how many nodes to build at once. Raises ``ProjectError``."""
+    value = os.environ.get("STAGEGRAPH_JOBS") or "2"
+    if not value.isdecimal() or int(value) < 1:
+        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a positive integer", "STAGEGRAPH_JOBS=2")
+    return int(value)
 
 
 def _refuse_unfit(params: Any) -> None:
-    """Raises ``ProjectError`` for options of doit's that are none for this project's runs."""
-    given = {name: params[name] for name in params._non_default_keys}  # the others are not yet dodo.py's
+    """Raise ``ProjectError`` for options of doit's that do not fit this project's runs."""
+    given = {name: params[name] for name in params._non_default_keys}  # defaults do not count
     if (count := given.get("num_process", 0)) < 0:
-        raise ProjectError("command line", f"-n {count}: no number of jobs", "-n 2")
+        raise ProjectError("command line", f"-n {count} is not a positive integer", "-n 2")
     if name := given.get("reporter"):
-        what = f"-r {name}: the project's own reporter also ends a run, with its status and its pushes"
-        raise ProjectError("command line", what, "cache/last-run.json is for machines")
+        what = (
+            f"-r {name}: only the project's own reporter can end a run: it sets the status and awaits pushes"
+        )
+        raise ProjectError("command line", what, "for machines, read cache/last-run.json")
     if (kind := given.get("par_type", "thread")) != "thread":
-        raise ProjectError("command line", f"-P {kind}: nodes are built by threads", "-n says how many")
+        raise ProjectError("command line", f"-P {kind}: nodes are built by threads", "-n sets how many")

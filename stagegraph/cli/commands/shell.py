@@ -4,41 +4,45 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import EmulationError, ProjectError
 from ...system.processes import environment, run
+from ..goals import resolve_goals
 from .base import Command
 
 if TYPE_CHECKING:
-    from ...execution.workspace import Workspace
+    from ..app import App
 
 
-class Shell(Command):
+@dataclass(frozen=True)
+class Options:
+    """``doit shell`` has none."""
+
+
+class Shell(Command[Options]):
+    options_type = Options
     doc_purpose = "enter the image of a node, as it is in cache/"
     doc_usage = "STAGE:PLATFORM"
     doc_description = (
         "Starts sh in a container of the node's image, which need not have a final tag: that of a stage, or "
         "one whose test failed. The container is removed afterwards."
     )
-    cmd_options = ()
 
-    def _execute(self, pos_args: list[str] | None = None) -> int:
-        return self.run(pos_args)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:  # noqa: ARG002 - it has none
+    def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002 - it has none
         from ...build.placement import unregistered
         from ...docker import config, containers
-        from .. import tasks
 
-        nodes = tasks.resolve_goals(words).nodes if len(words) == 1 else []
+        workspace = app.workspace
+        nodes = resolve_goals(workspace.graph, words).nodes if len(words) == 1 else []
         if len(nodes) != 1:
             raise ProjectError("command line", "shell takes one node", "doit shell stock:amd64")
-        docker = session.project.platforms[nodes[0].platform].docker
+        docker = workspace.project.platforms[nodes[0].platform].docker
         if config.host() == config.DEFAULT and unregistered([docker]):
             what = f"this machine does not run programs for {docker}, wherever they were built"
             raise EmulationError(str(nodes[0]), what, "./run doctor has the command that registers QEMU")
-        with session.loaded(nodes[0]) as (tag, record):
+        with workspace.delivery.temporarily_loaded(nodes[0]) as (tag, record):
             container = [f"--platform={record.docker}", "--entrypoint=sh", tag]
             name = tag.rpartition(":")[2]
             command = ["docker", "run", f"--name={name}", "--interactive"]

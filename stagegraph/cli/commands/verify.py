@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import itertools
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .base import OPT_JSON, Command, flag, print_json
+from ..goals import resolve_goals
+from .base import Command, JsonOption, flag, print_json
 
 if TYPE_CHECKING:
     from ...audit.verify import Finding
-    from ...execution.workspace import Workspace
+    from ..app import App
 
 
-class Verify(Command):
+@dataclass(frozen=True)
+class Options(JsonOption):
+    rebuild: bool = flag("build again without the builder's cache and compare")
+
+
+class Verify(Command[Options]):
+    options_type = Options
     doc_purpose = "check cache/; with --rebuild: build again and compare"
     doc_description = (
         "Reads every blob and record that cache/ has of the nodes asked for and of all they stand on, and "
@@ -27,39 +35,34 @@ class Verify(Command):
         "A node that cache/ has no record of is 'unchecked'. Exit status 1 if anything is bad, differs or "
         "could not be built, if a node that was named is unchecked, or if all are."
     )
-    cmd_options = (OPT_JSON, flag("rebuild", "build again without the builder's cache and compare"))
 
-    def _execute(self, json: bool, rebuild: bool, pos_args: list[str] | None = None) -> int:
-        return self.run(pos_args, json=json, rebuild=rebuild)
-
-    def answer(self, session: Workspace, words: list[str], flags: set[str]) -> int:
+    def answer(self, app: App, words: list[str], options: Options) -> int:
         from ...audit import verify
-        from .. import tasks
 
-        goals = tasks.resolve_goals(words)
-        rebuilder = verify.Rebuilder(session.graph, session.layout, session.builder_into, session.report)
+        workspace = app.workspace
+        goals = resolve_goals(workspace.graph, words)
+        graph, layout = workspace.graph, workspace.layout
+        rebuilder = verify.Rebuilder(graph, layout, workspace.builder_into, workspace.report)
         found = (
-            rebuilder.rebuild(goals.nodes)
-            if "rebuild" in flags
-            else verify.check(session.graph, session.layout, goals.nodes)
+            rebuilder.rebuild(goals.nodes) if options.rebuild else verify.check(graph, layout, goals.nodes)
         )
         findings: list[Finding] = []
         try:
             for finding in found:
-                session.report.close()  # the live display takes standard output too
+                workspace.report.close()  # the live display takes standard output too
                 findings.append(finding)
-                if "json" not in flags:
-                    print(text(finding), flush=True)
+                if not options.json:
+                    print(render_text(finding), flush=True)
         finally:  # an engine that went away is no reason to keep back what was found until then
-            session.report.close()
-            if "json" in flags:
-                print_json({"schema": 1, "nodes": [facts(finding) for finding in findings]})
+            workspace.report.close()
+            if options.json:
+                print_json({"schema": 1, "nodes": [to_json(finding) for finding in findings]})
         print(_total(findings), file=sys.stderr)
         passed = verify.passed(findings, set(goals.nodes) if words else set())
         return goals.status or (0 if passed else 1)
 
 
-def text(finding: Finding) -> str:
+def render_text(finding: Finding) -> str:
     """A finding for people; files and values below the layer or part that they stand in."""
     lines = [f"{finding.result}  {finding.node}"]
     lines += [f"  {line}" for note in finding.notes for line in note.splitlines()]
@@ -72,7 +75,7 @@ def text(finding: Finding) -> str:
     return "\n".join(lines)
 
 
-def facts(finding: Finding) -> dict[str, object]:
+def to_json(finding: Finding) -> dict[str, object]:
     return {
         "node": str(finding.node),
         "key": finding.key,

@@ -9,7 +9,7 @@ import pytest
 from helpers import HEAD, stages
 
 from stagegraph.audit.outdated import NO_APT, NO_LISTS, NO_SOURCES, SCRIPT, Package, ordered, parse, read
-from stagegraph.cli.commands.outdated import Found, facts, text, wanted
+from stagegraph.cli.commands.outdated import Found, render_text, to_json, wanted
 from stagegraph.docker.containers import ContainerResult
 from stagegraph.errors import NetworkError, ProjectError, StagegraphError, ToolError
 from stagegraph.project import loader
@@ -88,19 +88,19 @@ def test_script(tmp_path: Path, commands: dict[str, str], status: int, output: s
 
 def test_table() -> None:
     found = Found("stock:amd64", "repo:tag", (LIBC, BASH))
-    assert text(found).splitlines() == [
+    assert render_text(found).splitlines() == [
         "stock:amd64  2 packages have newer versions, 1 for security",
         "  security  libc6:arm64  2.34      ->  2.35          jammy-security,jammy-updates",
         "            bash:amd64   5.2.37-2  ->  5.2.37-2+b10  stable",
     ]
-    assert text(Found("a:b", "t", (BASH,))).startswith("a:b  1 package has a newer version\n")
-    assert text(Found("a:b", "t")) == "a:b  no packages have newer versions"
+    assert render_text(Found("a:b", "t", (BASH,))).startswith("a:b  1 package has a newer version\n")
+    assert render_text(Found("a:b", "t")) == "a:b  no packages have newer versions"
 
 
 def test_machines_are_told_what_could_not_be_asked() -> None:
-    packages = facts(Found("a:b", "t", (LIBC,)))["packages"]
+    packages = to_json(Found("a:b", "t", (LIBC,)))["packages"]
     assert packages == [{**LIBC._asdict(), "security": True}]
-    assert facts(Found("a:b", "t", error=ToolError("t", "no apt")))["error"] == "t: no apt"
+    assert to_json(Found("a:b", "t", error=ToolError("t", "no apt")))["error"] == "t: no apt"
 
 
 def test_images_of_a_command_line(tmp_path: Path) -> None:

@@ -89,15 +89,13 @@ def test_nodes_of_a_plan(tmp_path: Path) -> None:
         for name, digest in digests.items()
     ]
     steps.append(Step(Node("low", "aarch64"), key_of("x"), "build", ""))
-    assert sizes.sizes(session.graph, steps, session.find, session.manifest) == {
+    assert sizes.sizes(session.graph, steps, session.lookup) == {
         nodes["low"]: Size(1, 1),
         nodes["high"]: Size(20, 21),
         nodes["tool"]: Size(None, 300),
     }
     # a parent whose image is not known: neither is what is the child's own
-    assert sizes.sizes(session.graph, steps[1:2], session.find, session.manifest) == {
-        nodes["high"]: Size(None, 21)
-    }
+    assert sizes.sizes(session.graph, steps[1:2], session.lookup) == {nodes["high"]: Size(None, 21)}
 
 
 def test_summary_says_the_size_and_the_file_for_machines_stays_as_it_is(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from helpers import AMD64, key_of, sha, stages
 from stagegraph.audit import verify
 from stagegraph.audit.verify import Finding
 from stagegraph.build.builder import BuildResult
-from stagegraph.cli.commands.verify import facts, text
+from stagegraph.cli.commands.verify import render_text, to_json
 from stagegraph.errors import BuildError
-from stagegraph.execution import plan
+from stagegraph.execution.decide import content_key
 from stagegraph.execution.workspace import Workspace
 from stagegraph.inspection.diff import Difference
 from stagegraph.keys.spec import NodeSpec
@@ -75,7 +75,7 @@ def keep(session: Workspace, node: Node, layer: bytes = b"layer") -> Record:
     made = Record(key, str(node), AMD64, digest, size, files, whole, 1.0, "2026", inputs, packages)
     layout.put(made)
     parents = {parent: layout.read(session.graph.key(parent)) for parent in session.graph.parents(node)}
-    content, inputs_too = plan.content_key(session.graph, node, lambda n: parents[n] or made)
+    content, inputs_too = content_key(session.graph, node, lambda n: parents[n] or made)
     layout.put(made.under(content, inputs_too))
     return made
 
@@ -144,7 +144,7 @@ def test_what_was_set_aside_stays_bad(session: Workspace) -> None:
 @pytest.mark.parametrize("content", [False, True])
 def test_record_whose_inputs_are_not_those_of_its_key(session: Workspace, content: bool) -> None:
     made = keep(session, LOW)
-    key = plan.content_key(session.graph, LOW, lambda _: made)[0] if content else made.key
+    key = content_key(session.graph, LOW, lambda _: made)[0] if content else made.key
     path = session.layout.root / "records" / key.removeprefix("sha256:")
     path.write_bytes(path.read_bytes().replace(b"1735689600", b"1735689601"))
     (found,) = verify.check(session.graph, session.layout, [LOW])
@@ -202,7 +202,7 @@ def test_told_to_people_and_machines() -> None:
         Difference(None, "configuration", "created", "value", "'a' -> 'b'"),
     )
     finding = Finding(LOW, KEY, "differs", ("note",), Digest("sha256:1"), Digest("sha256:2"), differences)
-    assert text(finding).splitlines() == [
+    assert render_text(finding).splitlines() == [
         "differs  low:amd64",
         "  note",
         "  sha256:1 -> sha256:2",
@@ -212,8 +212,8 @@ def test_told_to_people_and_machines() -> None:
         "  configuration",
         "    value        created ('a' -> 'b')",
     ]
-    assert facts(finding)["differences"] == [difference._asdict() for difference in differences]
-    assert text(Finding(LOW, KEY, "same")) == "same  low:amd64"
+    assert to_json(finding)["differences"] == [difference._asdict() for difference in differences]
+    assert render_text(Finding(LOW, KEY, "same")) == "same  low:amd64"
 
 
 class Builder:
@@ -268,6 +268,8 @@ def test_rebuild_by_another_version(
     session.layout.put(dataclasses.replace(made, builder=builder))
     monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer_of(b"now")))
     (found,) = rebuilt(session, [LOW])
-    note = "built by docker 1, rebuilt by buildkit v2: "
-    note += "two versions may compress the same files to different bytes"
+    note = (
+        "built by docker 1, rebuilt by buildkit v2: "
+        "two versions may compress the same files to different bytes"
+    )
     assert (note in found.notes) == told

@@ -28,7 +28,7 @@ from stagegraph.ci.model import COST, MINUTE, PRICE, CIConfig, Executor, Job, Pi
 from stagegraph.ci.pipelines import HEADER, WRITERS, Plans
 from stagegraph.ci.problem import STEP, Problem
 from stagegraph.errors import ProjectError
-from stagegraph.execution import plan
+from stagegraph.execution.lookup import nodes_with_same_key
 from stagegraph.graph import goals as asked
 from stagegraph.graph import native
 from stagegraph.graph.graph import Graph
@@ -224,7 +224,7 @@ def test_stages_of_one_recipe_are_looked_for_by_each_name(tmp_path: Path) -> Non
     registry = Registry()
     made = graph(stages(tmp_path, {"low": "ARG A=debian:trixie\nFROM ${A}\n"}, more=more), registry)
     low = Node("low", "amd64")
-    assert list(plan.alike(made, low)) == [low, Node("twin", "amd64")]
+    assert list(nodes_with_same_key(made, low)) == [low, Node("twin", "amd64")]
     assert {*registry.asked} == {"debian:trixie"}
 
 

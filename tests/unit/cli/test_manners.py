@@ -64,12 +64,12 @@ def test_help_says_what_it_does_before_its_options(project: Path) -> None:
         (["keys", "--write=stages.toml"], "--write stages.toml: it is no folder\n  --write=FOLDER"),
         (["list", "aa"], "no stage or image 'aa'\n  did you mean 'a'?"),
         (["plan", "ignor"], "no stage or image 'ignor'\n  known here: a"),
-        (["-n", "-1", "a:amd64"], "-n -1: no number of jobs\n  -n 2"),
-        (["-P", "process", "a:amd64"], "-P process: nodes are built by threads\n  -n says how many"),
+        (["-n", "-1", "a:amd64"], "-n -1 is not a positive integer\n  -n 2"),
+        (["-P", "process", "a:amd64"], "-P process: nodes are built by threads\n  -n sets how many"),
         (
             ["-r", "zero", "a:amd64"],
-            "-r zero: the project's own reporter also ends a run, with its status and its pushes\n"
-            "  cache/last-run.json is for machines",
+            "-r zero: only the project's own reporter can end a run: it sets the status and awaits pushes\n"
+            "  for machines, read cache/last-run.json",
         ),
         (["shell", "a:amd64", "ls"], "shell takes one node\n  doit shell stock:amd64"),
     ],

@@ -1,7 +1,9 @@
-"""What stands between doit and the session: tags of one run, doit's memory."""
+"""Between doit and the workspace: goals, the tags of one run, doit's memory."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +11,10 @@ from typing import Any
 import pytest
 from helpers import AMD64, ARM64, Registry, graph, stages
 
-from stagegraph.cli import tasks
+from stagegraph.cli import goals as cli_goals
+from stagegraph.cli.goals import default_goals, resolve_goals, unknown_goal
 from stagegraph.cli.memory import MemoryDB
+from stagegraph.cli.reporter import check_tags
 from stagegraph.errors import (
     DockerfileError,
     LoginError,
@@ -25,11 +29,11 @@ from stagegraph.project.model import Bootstrap, ExternalBase, Node, Platform, St
 pytestmark = pytest.mark.unit
 
 
-class _Session:
+class _Project:
     """Names every image as ``tag=x`` or no tag does."""
 
     def __init__(self, tag: str) -> None:
-        self.project, self._tag = self, tag
+        self._tag = tag
 
     def tag(self, image: str, platform: str) -> str:
         return f"repo:{self._tag or f'{image}-{platform}'}"
@@ -42,13 +46,13 @@ def metas(*names: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_two_images_of_one_run_cannot_have_one_tag(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "session", lambda: _Session(""))
-    tasks._check_tags(metas("stock", "dev"))
-    monkeypatch.setattr(tasks, "session", lambda: _Session("x"))
-    tasks._check_tags(metas("stock")[:2] * 2)  # the same one twice
+def test_two_images_of_one_run_cannot_have_one_tag() -> None:
+    plain: Any = _Project("")
+    tagged: Any = _Project("x")
+    check_tags(plain, metas("stock", "dev"))
+    check_tags(tagged, metas("stock")[:2] * 2)  # the same one twice
     with pytest.raises(ProjectError, match="stock:amd64 and stock:arm would both be called repo:x"):
-        tasks._check_tags(metas("stock"))
+        check_tags(tagged, metas("stock"))
 
 
 def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
@@ -60,26 +64,24 @@ def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
     assert not file.exists()
 
 
-def test_an_unknown_platform_is_told_by_its_name_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_platform_is_told_by_its_name_here() -> None:
     platforms = {"amd64": Platform("amd64", AMD64), "aarch64": Platform("aarch64", ARM64)}
     top = Stage("low--top", "", {}, below="low")
     bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
-    project = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)
-    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=project))
+    project: Any = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)
     words = ["stock", "stock:amd64", "stock:aarch64"]
-    assert str(tasks.unknown_goal("stock:arm64", words)) == (
+    assert str(unknown_goal(project, "stock:arm64", words)) == (
         "command line: no platform 'arm64'\n  arm64 is called aarch64 here"
     )
-    assert tasks.unknown_goal("stock:x", words).hint == "known here: aarch64, amd64"
-    assert tasks.unknown_goal("stick:x", words).what == "no stage or image 'stick:x'"
-    assert tasks.unknown_goal("base:aarch64", words).what == "base:aarch64 is the image debian"
-    assert tasks.unknown_goal("plann", words, ["plan"]).hint == "did you mean 'plan'?"
-    assert tasks.unknown_goal("top:amd64", words).hint == "it stands on others, as low--top"
+    assert unknown_goal(project, "stock:x", words).hint == "known here: aarch64, amd64"
+    assert unknown_goal(project, "stick:x", words).what == "no stage or image 'stick:x'"
+    assert unknown_goal(project, "base:aarch64", words).what == "base:aarch64 is the image debian"
+    assert unknown_goal(project, "plann", words, ["plan"]).hint == "did you mean 'plan'?"
+    assert unknown_goal(project, "top:amd64", words).hint == "it is built only as part of a stack: low--top"
 
 
 @pytest.mark.parametrize("kind", [ResolveError, LoginError, RegistryError])
 def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     kind: type[StagegraphError],
@@ -92,8 +94,7 @@ def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
     }
     registry = Registry(kind=kind)
     nodes = graph(stages(tmp_path, dockerfiles), registry)
-    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=nodes.project, graph=nodes))
-    goals = tasks.resolve_goals([])
+    goals = resolve_goals(nodes, [])
     assert [str(node) for node in goals.nodes] == ["here:amd64", "here:aarch64"]
     assert goals.status == 0  # the others can be looked at
     assert registry.asked.count("registry.example.org/far:1") == 1
@@ -102,7 +103,7 @@ def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
     assert "left out: far:amd64, above:amd64, farther:amd64, far:aarch64" in said
     assert said.count("warning") == 1
     with pytest.raises(kind):  # who asks for it by name is told
-        tasks.resolve_goals(["far:amd64"])
+        resolve_goals(nodes, ["far:amd64"])
 
 
 def goals(root: Path, dockerfiles: dict[str, str], *names: str, **options: bool) -> tuple[list[str], Any]:
@@ -181,6 +182,15 @@ def test_keep_going_with_what_cannot_be_asked_for(tmp_path: Path) -> None:
 def test_images_that_want_to_be_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     more = "[images.usual]\n[images.rare]\ndefault = false\n"
     project = graph(stages(tmp_path, dict.fromkeys(("usual", "rare"), "FROM base\n"), more=more)).project
-    monkeypatch.setattr(tasks, "session", lambda: SimpleNamespace(project=project))
-    monkeypatch.setattr(tasks, "host_platform", lambda: "linux/arm64")
-    assert tasks._default_tasks() == ["usual:aarch64"]
+    monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/arm64")
+    assert default_goals(project) == ["usual:aarch64"]
+
+
+NAMES = ["DOIT_CONFIG", "task_images", "task_stages"]
+
+
+def test_importing_the_tasks_reads_no_project(tmp_path: Path) -> None:
+    code = "import stagegraph.tasks; print(sorted(stagegraph.tasks.__all__))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{NAMES}\n", "")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers import AMD64, ARM64, Registry, resolved, sha
 
-from stagegraph.cli.commands.lock import text as shown
+from stagegraph.cli.commands.lock import render_text as shown
 from stagegraph.errors import LockError, LoginError, RegistryError, ResolveError, StagegraphError
 from stagegraph.graph.lock import Lock, Pin
 from stagegraph.oci.digest import Digest

@@ -49,7 +49,8 @@ def test_an_image_depends_on_what_read_its_dockerfile(tmp_path: Path) -> None:
     registry = Registry({"docker/dockerfile:1": resolved("front end"), "debian:12": resolved("debian")})
     nodes = graph(stages(tmp_path, {"a": text}), registry)
     image: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(below=()))
-    found = materials.dependencies(nodes, lambda *_: None, image, [])
+    lookup: Any = SimpleNamespace(find=lambda *_: None)
+    found = materials.dependencies(nodes, lookup, image, [])
     digests = {item["name"]: item["digest"]["sha256"] for item in found}
     assert digests == {
         "debian:12": sha("debian amd64").removeprefix("sha256:"),

@@ -13,7 +13,7 @@ import pytest
 from helpers import AMD64, graph, image, key_of, stages
 
 from stagegraph.errors import LoginError, RegistryError, StoreError
-from stagegraph.execution import plan
+from stagegraph.execution.lookup import prefetch_candidates
 from stagegraph.project.model import Node
 from stagegraph.store import credentials, skopeo
 from stagegraph.store.layout import LayoutStore
@@ -302,8 +302,12 @@ def test_ahead(tmp_path: Path) -> None:
     here = nodes.key(Node("here", "amd64"))
     seen: set[Node] = set()
     top = Node("top", "amd64")
-    assert [n.stage for n in plan.ahead(nodes, top, lambda key: key == here, seen)] == ["one", "two", "deep"]
-    assert not list(plan.ahead(nodes, top, lambda key: key == here, seen))
+    assert [n.stage for n in prefetch_candidates(nodes, top, lambda key: key == here, seen)] == [
+        "one",
+        "two",
+        "deep",
+    ]
+    assert not list(prefetch_candidates(nodes, top, lambda key: key == here, seen))
 
 
 @pytest.mark.parametrize("error", [StoreError("cache/", "the disk is full"), OSError(28, "no space left")])

@@ -1,0 +1,82 @@
+"""The state of one process, made in one place: the project, the goals of the run, and errors of its tasks.
+
+doit calls functions of a module and classes that it makes itself, so nobody can hand them the state.
+``current`` does. Nothing here runs before it is called: importing a module never reads a project.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import doit.doit_cmd
+
+from ..errors import ProjectError, StagegraphError
+from ..execution.workspace import Workspace
+from ..graph import goals
+from ..system.processes import arm_signals
+from .goals import default_goals
+
+if TYPE_CHECKING:
+    from ..project.model import Node
+
+
+class App:
+    """One process over the project in the working folder, which is where doit found ``dodo.py``.
+
+    ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
+    of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
+    """
+
+    def __init__(self) -> None:
+        self.requested: list[str] | None = None
+        self.failures: dict[str, StagegraphError] = {}
+        self.refusals: dict[str, StagegraphError] = {}
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The project, loaded on first use. Raises ``ProjectError``."""
+        arm_signals()
+        return Workspace.open(Path.cwd(), command_line_settings())
+
+    @cached_property
+    def nodes_with_tasks(self) -> list[Node]:
+        """The nodes that get a task: those that the run can reach, or all if that cannot be told.
+
+        A project may have hundreds of nodes. Raises ``StagegraphError`` for a goal that cannot be read.
+        """
+        graph = self.workspace.graph
+        words = self.requested
+        if words == []:
+            words = default_goals(self.workspace.project)
+        try:
+            if words is not None and (reachable := goals.closure(graph, words)) is not None:
+                return [node for node in graph.nodes if node in reachable]
+            graph.order(graph.nodes)
+        except ProjectError:
+            if (
+                self.requested is not None
+            ):  # doit would walk a cycle for ever; other commands report it themselves
+                raise
+        except StagegraphError:
+            pass  # a broken stage concerns only those who request it
+        return graph.nodes
+
+
+@cache
+def current() -> App:
+    """The app of this process."""
+    return App()
+
+
+def command_line_settings() -> dict[str, str]:
+    """``NAME=VALUE`` words of the command line."""
+    return dict(doit.doit_cmd._CMDLINE_VARS or {})
+
+
+def exit_with(error: StagegraphError) -> NoReturn:
+    """End the process with the error's message and exit status."""
+    print(f"ERROR: {error}", file=sys.stderr)
+    sys.exit(error.exit_status)

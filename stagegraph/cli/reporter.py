@@ -1,0 +1,114 @@
+"""doit's events -> the report of the run. The process ends with the status of the first error."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from doit.reporter import ConsoleReporter
+
+from ..errors import ProjectError, StagegraphError
+from ..oci.platform import host_platform
+from . import app as apps
+from .app import exit_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..project.model import Project
+
+
+class Reporter(ConsoleReporter):  # type: ignore[misc]
+    """Writes errors as they come, and the summary at the end."""
+
+    desc = "progress and summary of a build graph"
+
+    def __init__(self, outstream: Any, options: Any) -> None:
+        super().__init__(outstream, options)
+        self.app = apps.current()
+        self.status = 0
+
+    def initialize(self, tasks: Any, selected_tasks: Any) -> None:
+        """doit calls this before the first task."""
+        try:
+            self.app.workspace.acquire_store()
+            metas = [tasks[name].meta or {} for name in _with_subtasks(tasks, selected_tasks)]
+            check_tags(self.app.workspace.project, metas)
+        except StagegraphError as error:
+            exit_with(error)
+        if not selected_tasks:
+            what = f"no image is for this machine's platform, {host_platform()}: see doit list"
+            print(what, file=sys.stderr)
+
+    def execute_task(self, task: Any) -> None:
+        """The report shows the steps of each node itself."""
+
+    def skip_uptodate(self, task: Any) -> None:
+        """The summary names the nodes that were reused."""
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        self.failures.append({"task": task, "exception": fail})
+        error = self.app.failures.get(task.name)
+        if error is not None:
+            report = self.app.workspace.report
+            report.failed(str(task.meta["node"]), error.what)
+            report.close()
+            self.write(f"ERROR: {error}\n")
+            self.status = self.status or error.exit_status
+        elif fail.get_name() != "UnmetDependency":
+            self._write_failure({"task": task, "exception": fail})
+
+    def complete_run(self) -> None:
+        if self.runtime_errors:
+            super().complete_run()
+        workspace = self.app.workspace
+        workspace.report.close()
+        self._finish_pushes()
+        summary = workspace.report.summary()
+        if summary:
+            self.write(summary + "\n")
+            try:
+                workspace.report.write(workspace.project.cache / "last-run.json")
+            except StagegraphError as error:
+                print(f"warning: {error}", file=sys.stderr)
+        if self.status and not _is_ending():
+            sys.exit(self.status)
+
+    def _finish_pushes(self) -> None:
+        """Wait for the pushes; report each error once, and take the first one's status."""
+        workspace = self.app.workspace
+        if _is_ending():
+            if pending := workspace.delivery.pending_pushes:
+                workspace.report.warn(f"interrupted: {pending} pushes to the registry are not done")
+            return
+        written: set[str] = set()
+        for node, error in workspace.delivery.wait_for_pushes():
+            workspace.report.failed(str(node), error.what)
+            if str(error) not in written:
+                self.write(f"ERROR: {error}\n")
+            written.add(str(error))
+            self.status = self.status or error.exit_status
+
+
+def _is_ending() -> bool:
+    """Return whether an interrupt ends the program; doit calls ``complete_run`` then too."""
+    return isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit))
+
+
+def _with_subtasks(tasks: Any, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        yield name
+        if tasks[name].has_subtask:
+            yield from tasks[name].task_dep
+
+
+def check_tags(project: Project, metas: Iterable[dict[str, Any]]) -> None:
+    """Raise ``ProjectError`` if two images of this run would get one tag: the last one would win."""
+    owners: dict[str, str] = {}
+    for meta in metas:
+        if "node" in meta and "image" in meta:
+            image, platform = meta["image"], meta["node"].platform
+            tag, name = project.tag(image, platform), f"{image}:{platform}"
+            if owners.setdefault(tag, name) != name:
+                what = f"{owners[tag]} and {name} would both be called {tag}"
+                raise ProjectError("command line", what, "with tag=, request only one of them")

@@ -1,0 +1,128 @@
+"""Finished images of one run: loaded into the engine under their final tags, and pushed to the registry."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..docker import engine
+from ..errors import StagegraphError, StoreError, TestError
+from ..store import export
+from .decide import Found, Have, Why
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..graph.graph import Graph
+    from ..project.model import Node
+    from ..store.layout import LayoutStore
+    from ..store.record import Record
+    from ..store.registry import RegistryStore
+    from .nodes import NodeRunner
+    from .report import Report
+    from .sharing import Sharing
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Delivers images, and waits for the pushes of a run. ``sharing`` is set with push=all."""
+
+    graph: Graph
+    layout: LayoutStore
+    registry: RegistryStore | None
+    sharing: Sharing | None
+    nodes: NodeRunner
+    report: Report
+
+    def is_delivered(self, image: str, node: Node) -> bool:
+        """Return whether the image passed its test, and engine and registry have it under its final tag."""
+        project, results = self.graph.project, self.nodes.results
+        if (test := project.test(image, node.platform)) and not self.nodes.test_passed(test):
+            return False
+        record = self.layout.find(self.graph.key(node))
+        if record is None:
+            return False
+        tag = project.tag(image, node.platform)
+        if not engine.has(tag, export.image_ids(self.layout, record)):
+            return False
+        if self.registry and not self.registry.has_image(record, self._remote(tag)):
+            return False
+        if node in results.records:
+            self.nodes.share(node, record)
+        else:
+            self.nodes.reuse(node, Have(Found(record, "cache", node), Why.SAME_KEY))
+        self.report.image(tag, record, self.layout.sizes(record))
+        return True
+
+    def deliver(self, image: str, node: Node) -> None:
+        """Load the image into the engine under its final tag, and push it if a registry is set.
+
+        Raises ``TestError`` if its test has not passed: with ``--continue`` doit calls this all the same.
+        """
+        record = self.nodes.results.record(node)
+        project = self.graph.project
+        if (test := project.test(image, node.platform)) and not self.nodes.test_passed(test):
+            raise TestError(str(test), f"has not passed, so {image} gets no tag", "see its own error")
+        tag = project.tag(image, node.platform)
+        if not engine.has(tag, export.image_ids(self.layout, record)):
+            self.report.step(node, f"loading {tag} into the engine")
+            self._load(record, tag)
+        self.report.image(tag, record, self.layout.sizes(record))
+        if self.registry:
+            self.registry.push_image(node, record, self._remote(tag))
+
+    @contextmanager
+    def temporarily_loaded(self, node: Node) -> Iterator[tuple[str, Record]]:
+        """Load a node's image into the engine under a tag of its own, which is removed afterwards.
+
+        Yields the tag and the record. Raises ``StoreError`` if ``cache/`` does not have the image.
+        """
+        record = self.layout.find(self.graph.key(node))
+        if record is None:
+            raise StoreError(str(node), "its image is not in cache/", f"build it first: doit {node}")
+        repo = self.graph.project.settings.repo
+        tag = f"{repo}:temporary-{node.stage}-{node.platform}-{os.getpid()}"
+        self._load(record, tag)
+        try:
+            yield tag, record
+        finally:
+            engine.untag(tag)
+
+    # -- pushes ----------------------------------------------------------------------------------
+
+    def wait_for_pushes(self) -> list[tuple[Node, StagegraphError]]:
+        """Wait for the pushes of this run. Return the images that did not reach the registry, and why."""
+        if self.registry is None:
+            return []
+        if self.sharing and self.registry.writable:
+            self._share_all(self.sharing, self.registry)
+        return self.registry.flush(self.report.note)
+
+    @property
+    def pending_pushes(self) -> int:
+        """The number of pushes that are not done."""
+        return self.registry.owed if self.registry else 0
+
+    def _share_all(self, sharing: Sharing, registry: RegistryStore) -> None:
+        """Offer all ancestors of this run's nodes, and name those that no store has."""
+        results = self.nodes.results
+        try:
+            lost = sharing.offer_all([*results.records, *results.passed_tests])
+        except StagegraphError as error:
+            self.report.warn(f"push=all: some images are not pushed: {error}")
+            return
+        if lost and registry.trouble is None:
+            names = ", ".join(map(str, lost))
+            what = "whoever changes a stage that is based on them builds them again"
+            self.report.note(f"   push=all: neither cache/ nor the registry has {names}; {what}")
+
+    # -- engine ----------------------------------------------------------------------------------
+
+    def _load(self, record: Record, tag: str) -> None:
+        image = export.image_tar(self.layout, record, tag)
+        engine.load(image, export.image_ids(self.layout, record), tag)
+
+    def _remote(self, tag: str) -> str:
+        return f"{self.graph.project.settings.registry}/{tag}"

@@ -1,0 +1,213 @@
+"""Nodes of one run: restore an image from a store, or build it. Acts on what ``decide`` decides.
+
+doit calls ``restore`` (or ``test_passed``) first. If that says no, doit prepares the parents and then calls
+``build_or_reuse``. Each image is recorded as soon as it is there, so a killed run loses only what it was
+building.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import BuilderError, BuildError, EngineError, LinkError, LostCacheError, StoreError, TestError
+from ..inspection import dpkg
+from ..keys.key import Key, digits
+from ..project.model import Node
+from ..store.record import Record
+from .decide import Build, Have, NeedsParents, by_content, by_recipe, content_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..build.builder import NodeBuilder
+    from ..graph.graph import Graph
+    from ..store.layout import LayoutStore
+    from ..store.registry import RegistryStore
+    from .lookup import Results, StoreLookup
+    from .report import Report
+    from .sharing import Sharing
+
+#: Seconds to wait before a build is tried again.
+_PAUSE = 2
+
+
+@dataclass(frozen=True)
+class NodeRunner:
+    """Restores and builds nodes. Thread-safe where doit's threads meet: each node is run by one thread.
+
+    ``builder`` makes the builder on its first call: a run that builds nothing needs none. ``sharing`` is set
+    with push=all.
+    """
+
+    graph: Graph
+    layout: LayoutStore
+    registry: RegistryStore | None
+    sharing: Sharing | None
+    lookup: StoreLookup
+    results: Results
+    builder: Callable[[], NodeBuilder]
+    report: Report
+
+    # -- before the parents ----------------------------------------------------------------------
+
+    def restore(self, node: Node) -> bool:
+        """Return whether the node's image is in ``cache/``; fetch it if the registry has it."""
+        if node in self.results.records:
+            return True
+        decision = by_recipe(self.graph, node, self.lookup)
+        if isinstance(decision, NeedsParents) or not self._fetch(node, decision):
+            return False
+        self.reuse(node, decision)
+        return True
+
+    def reuse(self, node: Node, decision: Have) -> None:
+        """Record that this run uses an image that a store had before."""
+        record = decision.found.record
+        self._remember(node, record)
+        if decision.found.store == "cache":
+            self.share(node, record)
+        self.report.done(node, decision.action, record, decision.reason)
+
+    def test_passed(self, test: Node) -> bool:
+        """Return whether a test has passed, here or elsewhere, on the images that it would use now."""
+        decision = by_recipe(self.graph, test, self.lookup)
+        if isinstance(decision, NeedsParents):
+            return False
+        self.results.passed_tests.add(test)
+        if test not in self.results.records:
+            if decision.found.store == "cache":
+                self.share(test, decision.found.record)
+            self.report.done(test, decision.action, decision.found.record, decision.reason)
+        return True
+
+    def share(self, node: Node, record: Record) -> None:
+        """With push=all, offer the registry an image that was here before this run."""
+        if self.sharing:
+            self.sharing.offer(node, record)
+
+    def _fetch(self, node: Node, decision: Have) -> bool:
+        """Return whether the image is in ``cache/`` now; pull it if the decision says so."""
+        if decision.action == "reuse":
+            return True
+        self.report.step(node, "pulling from the registry")
+        found = decision.found
+        return self.registry is not None and self.registry.pull(found.owner, found.record)
+
+    def _remember(self, node: Node, record: Record) -> None:
+        """Keep the record for this run, and as the node's newest for later explanations."""
+        self.results.records[node] = record
+        self.layout.remember(self.graph.spec(node).history_name, record.key)
+
+    # -- after the parents -----------------------------------------------------------------------
+
+    def build_or_reuse(self, node: Node) -> None:
+        """Build a node whose parents are there, unless a store has its content key (early cutoff).
+
+        If several processes want the same node, one builds it. The others wait and reuse it. Raises
+        ``StagegraphError``.
+        """
+        parents = {parent: self.results.record(parent) for parent in self.graph.parents(node)}
+        latest = self.lookup.latest(node)
+        self.report.start(node, latest.seconds if latest else None)
+        with self.layout.locks.named(digits(self.graph.key(node))):
+            decision = self._reuse_by_content(node, parents)
+            if isinstance(decision, Have):
+                return
+            record = self._build_with_retry(node, parents)
+            by_content_key = record.under(*content_key(self.graph, node, parents.__getitem__))
+            self.layout.put(by_content_key)  # before the push, which may take long
+            if self.registry:
+                self.registry.push(node, record, by_content_key)
+        self._remember(node, record)
+        self.report.done(node, "build", record, decision.reason + _package_changes(latest, record))
+
+    def _reuse_by_content(self, node: Node, parents: Mapping[Node, Record]) -> Have | Build:
+        """Reuse an image that a store has for the node by now, or return the decision to build."""
+        failed = set[Key]()
+        while True:
+            decision = by_content(self.graph, node, self.lookup, parents, waited=True, without=failed)
+            if isinstance(decision, Build):
+                return decision
+            found = decision.found.record
+            if self._fetch(node, decision):
+                break
+            failed.add(found.key)
+        key = self.graph.key(node)
+        record = found.under(key, self.graph.inputs(node), str(node), _now())
+        if found.key != key:
+            self.layout.put(record)
+            if self.registry:
+                self.registry.push(node, record)
+        self._remember(node, record)
+        self.report.done(node, decision.action, record, decision.reason)
+        return decision
+
+    def _build_with_retry(self, node: Node, parents: Mapping[Node, Record]) -> Record:
+        """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
+        try:
+            return self._build(node, parents)
+        except (BuilderError, LinkError):
+            raise  # another try would end the same way
+        except (EngineError, StoreError) as error:
+            no_cache = isinstance(error, LostCacheError)
+            self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
+        self.layout.sweep()
+        for parent, record in parents.items():
+            if not self.layout.check(record):
+                what = "its image was lost from cache/ while a child was built"
+                raise StoreError(str(parent), what, "run again; the image is then fetched or built")
+        time.sleep(_PAUSE)
+        return self._build(node, parents, no_cache=no_cache)
+
+    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False) -> Record:
+        """Build, and record the image under the recipe key."""
+        start = time.monotonic()
+        try:
+            result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
+        except BuildError as error:
+            raise self._test_error(node, error) or error from None
+        materials = {word for p, r in parents.items() for word in (*r.below, f"{p}={r.digest}")}
+        record = Record(
+            key=self.graph.key(node),
+            node=str(node),
+            docker=self.graph.project.platforms[node.platform].docker,
+            digest=result.digest,
+            size=result.size,
+            files=result.files,
+            image=result.image,
+            seconds=time.monotonic() - start,
+            created=_now(),
+            inputs=tuple(self.graph.inputs(node)),
+            packages=result.packages,
+            cached=result.cached,
+            machine=result.machine,
+            builder=result.builder,
+            below=tuple(sorted(materials)),
+        )
+        self.layout.put(record)
+        return record
+
+    def _test_error(self, node: Node, error: BuildError) -> TestError | None:
+        """Return the error of a failed test, if the node is a test."""
+        tested = self.graph.project.tested_by(node.stage)
+        if tested is None:
+            return None
+        image = Node(tested.stage, node.platform)
+        hint = f"{image} is in cache/, without a tag; to look into it: doit shell {image}\n  {error.hint}"
+        return TestError(error.where, f"the test of image {tested.name} failed: {error.what}", hint)
+
+
+def _package_changes(latest: Record | None, record: Record) -> str:
+    """Describe which packages have other versions than in the last build; "" if one of the lists is empty."""
+    if not (latest and latest.packages and record.packages):
+        return ""
+    changes = dpkg.package_changes(latest.packages, record.packages)
+    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    return f"; packages: {', '.join(changes[:3])}{more}" if changes else ""
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
