@@ -82,35 +82,49 @@ def _groups(
 
     A group comes after the groups that it needs. Groups that need one another become one.
     """
-    together: dict[Node, list[Node]] = {node: [node] for node in nodes}
+    group_of: dict[Node, list[Node]] = {node: [node] for node in nodes}
     for test in nodes:
-        image = graph.project.tested_by(test.stage)
-        if image is None:
-            continue
-        tested = next((node for node in parents[test] if node.stage == image.stage), None)
-        if tested is not None:
-            _join(together, [tested, *_between(tested, test, nodes, parents), test])
-    place = {node: number for number, node in enumerate(nodes)}
+        if (tested := _tested_image(graph, test, parents)) is not None:
+            _join(group_of, [tested, *_between(tested, test, nodes, parents), test])
     while True:
-        # sorted by the place of their first nodes: the order of a set would change from run to run
-        first = {node: min(map(place.__getitem__, group)) for node, group in together.items()}
-        groups = {first[node]: sorted(together[node], key=place.__getitem__) for node in nodes}
-        needs = {
-            this: sorted({first[parent] for node in group for parent in parents[node]} - {this})
-            for this, group in groups.items()
-        }
+        groups, needs = _numbered(group_of, nodes, parents)
         try:
-            return [tuple(groups[this]) for this in TopologicalSorter(needs).static_order()]
+            return [tuple(groups[number]) for number in TopologicalSorter(needs).static_order()]
         except CycleError as error:
-            _join(together, [node for this in error.args[1] for node in groups[this]])
+            cycle: list[int] = error.args[1]
+            _join(group_of, [node for number in cycle for node in groups[number]])
 
 
-def _join(together: dict[Node, list[Node]], nodes: Iterable[Node]) -> None:
-    whole: list[Node] = []
+def _tested_image(graph: Graph, test: Node, parents: Mapping[Node, Sequence[Node]]) -> Node | None:
+    """The image that a node tests; None if it is no test, or tests an image with another key."""
+    image = graph.project.tested_by(test.stage)
+    return next((node for node in parents[test] if image and node.stage == image.stage), None)
+
+
+def _join(group_of: dict[Node, list[Node]], nodes: Iterable[Node]) -> None:
+    """Join the groups of some nodes into one."""
+    joined: list[Node] = []
     for node in nodes:
-        whole += [each for each in together[node] if each not in whole]
-    for node in whole:
-        together[node] = whole
+        joined += [each for each in group_of[node] if each not in joined]
+    for node in joined:
+        group_of[node] = joined
+
+
+def _numbered(
+    group_of: Mapping[Node, list[Node]], nodes: Sequence[Node], parents: Mapping[Node, Sequence[Node]]
+) -> tuple[dict[int, list[Node]], dict[int, list[int]]]:
+    """The groups, and the groups that each needs. The number of a group is the place of its first node.
+
+    All is sorted by place: the order of a set would change from run to run.
+    """
+    place = {node: number for number, node in enumerate(nodes)}
+    number_of = {node: min(map(place.__getitem__, group)) for node, group in group_of.items()}
+    groups = {number_of[node]: sorted(group_of[node], key=place.__getitem__) for node in nodes}
+    needs = {
+        number: sorted({number_of[parent] for node in group for parent in parents[node]} - {number})
+        for number, group in groups.items()
+    }
+    return groups, needs
 
 
 def _between(
