@@ -40,43 +40,53 @@ def static(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[s
 
 
 def dynamic(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[str, Any]:
-    """A workflow with jobs only for the nodes that must be built: one matrix for each level of jobs.
-
-    A matrix cannot be empty, so a level without jobs is skipped; the level after it still runs.
-    """
-    first = config.services["github"][0]
+    """A workflow with jobs only for the nodes that must be built: one matrix for each level of jobs."""
     jobs: dict[str, Any] = {}
     if config.check:
-        jobs["check"] = _job(first, steps.check(config), config, push="")
-    ask = Run("See what must be built", f'{config.ci} --matrix >>"$GITHUB_OUTPUT"')
+        jobs["check"] = _job(config.services["github"][0], steps.check(config), config, push="")
     names = [f"level-{number + 1}" for number in range(len(levels(pipeline)))]
-    jobs["plan"] = {
-        "outputs": {name: f"${{{{ steps.plan.outputs.{name} }}}}" for name in names},
-        **_job(first, [*steps.start(config), ask], config),
-    }
-    jobs["plan"]["steps"][-1]["id"] = "plan"
-    matrix = {word: f"${{{{ matrix.{word} }}}}" for word in ("job", "words", "runs_on")}
-    for number, name in enumerate(names):
-        last = number == len(names) - 1
-        todo = steps.build_targets(
-            matrix["job"], [matrix["words"]], config, downloads=number > 0, uploads=not last
-        )
-        jobs[name] = {
-            "name": matrix["job"],
-            "needs": ["plan", *names[:number]],
-            "if": f"${{{{ !cancelled() && !failure() && needs.plan.outputs.{name} != '[]' }}}}",
-            "strategy": {
-                "fail-fast": False,
-                "matrix": {"include": f"${{{{ fromJSON(needs.plan.outputs.{name}) }}}}"},
-            },
-            **_job(first, todo, config),
-            "runs-on": matrix["runs_on"],
-        }
+    jobs["plan"] = _plan_job(names, config)
+    for number in range(len(names)):
+        jobs[names[number]] = _level_job(names, number, config)
     workflow = _with_end(jobs, images, config)
     if config.publish:
         # a skipped job was not needed; it is not a failure
         jobs["publish"]["if"] = f"${{{{ !cancelled() && !failure() && {_on_branch(config)} }}}}"
     return workflow
+
+
+def _plan_job(names: list[str], config: CIConfig) -> dict[str, Any]:
+    """The job that asks the registry; its outputs are the matrices of the levels."""
+    ask = Run("See what must be built", f'{config.ci} --matrix >>"$GITHUB_OUTPUT"')
+    job = {
+        "outputs": {name: f"${{{{ steps.plan.outputs.{name} }}}}" for name in names},
+        **_job(config.services["github"][0], [*steps.start(config), ask], config),
+    }
+    job["steps"][-1]["id"] = "plan"
+    return job
+
+
+def _level_job(names: list[str], number: int, config: CIConfig) -> dict[str, Any]:
+    """The matrix of jobs of one level.
+
+    A matrix cannot be empty, so a level without jobs is skipped; the level after it still runs.
+    """
+    name, is_last = names[number], number == len(names) - 1
+    matrix = {key: f"${{{{ matrix.{key} }}}}" for key in ("job", "words", "runs_on")}
+    todo = steps.build_targets(
+        matrix["job"], [matrix["words"]], config, downloads=number > 0, uploads=not is_last
+    )
+    return {
+        "name": matrix["job"],
+        "needs": ["plan", *names[:number]],
+        "if": f"${{{{ !cancelled() && !failure() && needs.plan.outputs.{name} != '[]' }}}}",
+        "strategy": {
+            "fail-fast": False,
+            "matrix": {"include": f"${{{{ fromJSON(needs.plan.outputs.{name}) }}}}"},
+        },
+        **_job(config.services["github"][0], todo, config),
+        "runs-on": matrix["runs_on"],
+    }
 
 
 def levels(pipeline: Pipeline) -> list[list[Job]]:
@@ -89,7 +99,7 @@ def levels(pipeline: Pipeline) -> list[list[Job]]:
 
 def matrix(pipeline: Pipeline, count: int) -> str:
     """Lines for GITHUB_OUTPUT: ``level-1=[...]``. ``count`` is the number of levels that the workflow has."""
-    found = levels(pipeline)
+    own = levels(pipeline)
     rows = [
         [
             {
@@ -99,7 +109,7 @@ def matrix(pipeline: Pipeline, count: int) -> str:
             }
             for job in level
         ]
-        for level in (*found, *[[]] * (count - len(found)))
+        for level in (*own, *[[]] * (count - len(own)))
     ]
     return "".join(f"level-{number}={json.dumps(row)}\n" for number, row in enumerate(rows, 1))
 
