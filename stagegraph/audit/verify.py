@@ -95,12 +95,12 @@ def _content_key(graph: Graph, node: Node, records: dict[Node, Record]) -> Key |
 class Rebuilder:
     """Rebuilds nodes on their recorded parents, and compares.
 
-    ``node_builder`` opens a builder of nodes that builds into a store and logs into a folder.
+    ``open_node_builder`` gives a ``NodeBuilder`` that builds into a store and logs into a folder.
     """
 
     graph: Graph
     layout: LayoutStore
-    node_builder: Callable[[LayoutStore, Folder], NodeBuilder]
+    open_node_builder: Callable[[LayoutStore, Folder], NodeBuilder]
     report: Report
 
     def rebuild(self, goals: list[Node]) -> Iterator[Finding]:
@@ -132,9 +132,9 @@ class Rebuilder:
         self.report.start(node, record.seconds)
         logs = self.layout.folder.below("logs", "verify")
         with self.layout.scratch([record, *parents.values()]) as scratch:
-            builder = self.node_builder(scratch, logs)
+            node_builder = self.open_node_builder(scratch, logs)
             try:
-                result = builder.build(self.graph.spec(node), parents, no_cache=True)
+                result = node_builder.build(self.graph.spec(node), parents, no_cache=True)
             except BuildError as error:
                 self.report.failed(str(node), error.what)
                 return Finding(node, record.key, "failed", (str(error),), record.digest)

@@ -35,7 +35,7 @@ _QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/riscv64": "ri
 class Placement(NamedTuple):
     """The builder on which a node is built.
 
-    ``name`` is "" for buildx's current builder. ``is_own``: it is the one inside this project's engine.
+    ``name`` is "" for buildx's current builder. ``is_own``: it is the builder inside this machine's engine.
     ``machine`` is the OCI platform of the machine that does the work; "" if it is unknown.
     """
 
