@@ -85,13 +85,13 @@ def _parents(
     """The project's images in the ``FROM`` lines of a node; and whether the lines name no other images."""
     spec = graph.spec(node)
     result: list[Record] = []
-    parents = list(dict.fromkeys(parent.node for parent in spec.parents if parent.edge.whole))
+    parents = list(dict.fromkeys(parent.node for parent in spec.parents if parent.edge.is_from))
     for parent in parents:
         if parent in records:
             result.append(records[parent])
         elif found := lookup.find(parent, graph.key(parent)):
             result.append(found.record)
-    return result, len(result) == len(parents) and not any(image.edge.whole for image in spec.images)
+    return result, len(result) == len(parents) and not any(image.edge.is_from for image in spec.images)
 
 
 def _layers(manifest: Mapping[str, Any] | None) -> list[Layer] | None:

@@ -26,11 +26,11 @@ def write_context(spec: NodeSpec, root: Path, view: Path, tar: IO[bytes]) -> str
     A front end that the Dockerfile names gets a folder, too: the builder's own front end reads the tar first,
     and buildx sends a tar only once (BuildKit, session/upload/uploadprovider/provider.go).
     """
-    is_entry = any(entry.path == spec.recipe.dockerfile for entry in spec.entries)
+    is_entry = any(entry.path == spec.config.dockerfile for entry in spec.entries)
     # the builder must read another Dockerfile than COPY may see
     separate = spec.exposed or (is_entry and spec.sent_text != spec.text) or spec.frontend is not None
-    extra = {} if is_entry or separate else {spec.recipe.dockerfile: spec.sent_text.encode()}
-    write_tar(spec.entries, root / spec.recipe.context, extra, spec.epoch, tar)
+    extra = {} if is_entry or separate else {spec.config.dockerfile: spec.sent_text.encode()}
+    write_tar(spec.entries, root / spec.config.context, extra, spec.epoch, tar)
     if not separate:
         return "-"
     tar.seek(0)

@@ -137,7 +137,7 @@ class NodeBuilder:
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with (
             popen(command, **pipes, env=environment()) as process,
-            time_limit(process, spec.recipe.timeout) as deadline,
+            time_limit(process, spec.config.timeout) as deadline,
         ):
             for line in lines(process, deadline.is_killed):
                 log.file.write(tracker.feed(line))
@@ -153,7 +153,7 @@ class NodeBuilder:
         manifest = self.layout.json(digest)
         files, image = records.content_digests(self.layout.json(manifest["config"]["digest"]))
         # a node that installs no packages has those of its parent
-        packages = dpkg.installed(self.layout, manifest) if spec.archive else ()
+        packages = dpkg.installed(self.layout, manifest) if spec.package_date else ()
         builder = self.builders.version(placement)
         size = self.layout.size(digest)
         return BuildResult(digest, size, files, image, packages, cached, placement.machine, builder)

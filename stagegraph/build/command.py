@@ -55,17 +55,17 @@ def build_command(
     """
     command = [*placement.command(), *(["--no-cache"] if no_cache else [])]
     command += ["--progress=rawjson", "--provenance=false", "--sbom=false"]
-    command += [f"--platform={spec.platform.docker}", f"--network={spec.recipe.network}"]
+    command += [f"--platform={spec.platform.docker}", f"--network={spec.config.network}"]
     if context != "-":
         command.append(f"--file={view / 'Dockerfile'}")
     elif spec.bootstrap is None:
-        command.append(f"--file={spec.recipe.dockerfile}")
-    if spec.archive:
-        command.append(f"--add-host={_package_date_host(spec.archive)}")
-    if spec.recipe.target:
-        command.append(f"--target={spec.recipe.target}")
+        command.append(f"--file={spec.config.dockerfile}")
+    if spec.package_date:
+        command.append(f"--add-host={_package_date_host(spec.package_date)}")
+    if spec.config.target:
+        command.append(f"--target={spec.config.target}")
     frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
-    arguments = {**spec.facts.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}
+    arguments = {**spec.analysis.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}
     command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
     command += [f"--build-context={name}={source}" for name, source in contexts.items()]
     command += secrets

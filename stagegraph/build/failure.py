@@ -182,9 +182,9 @@ def timeout_error(spec: NodeSpec, tracker: Tracker, log: Path) -> BuildError:
     """The error for a build that reached its time limit."""
     return BuildError(
         str(spec.node),
-        f"was ended after {spec.recipe.timeout} s, its time limit, at: {tracker.current}\n"
+        f"was ended after {spec.config.timeout} s, its time limit, at: {tracker.current}\n"
         f"{_quoted(_last_lines(tracker))}",
-        f"the limit is set at {spec.recipe.source}\n  full log: {log}",
+        f"the limit is set at {spec.config.declared_at}\n  full log: {log}",
     )
 
 
@@ -211,7 +211,7 @@ def _line(spec: NodeSpec, tracker: Tracker) -> int:
     if tracker.line:
         return tracker.line
     step = " ".join(_without_place(tracker.step).split())
-    for instruction in spec.facts.instructions:
+    for instruction in spec.analysis.instructions:
         if step and " ".join(str(instruction).split()).startswith(step.rstrip(".")):
             return instruction.line
     return 0

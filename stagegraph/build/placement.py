@@ -83,7 +83,7 @@ class BuilderSelector:
         if spec.bootstrap is not None and (docker := spec.platform.docker) in unregistered([docker]):
             raise _no_qemu(spec, docker)  # mmdebstrap runs on this machine, wherever the image is built
         own = spec.platform.docker
-        stages = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
+        stages = frozenset(stage.platform or own for stage in spec.analysis.build_stages if stage.has_run)
         working = self.working_platforms(spec.node)
         needs = _Requirements(spec, working or frozenset({own}), stages | working if stages else stages)
         with self._lock:

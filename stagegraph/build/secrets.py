@@ -31,7 +31,7 @@ def secret_options(
     A secret without a value gets no option, so that a mount with ``required=true`` fails. Raises
     ``ProjectError`` for a secret that is not declared.
     """
-    for name in sorted(spec.facts.secrets):
+    for name in sorted(spec.analysis.secrets):
         secret = declared.get(name)
         if secret is None:
             if name != "ca":

@@ -45,7 +45,7 @@ def units(
     for number, group in enumerate(groups):
         needs = {group_of[parent] for node in group for parent in parents[node]} - {number}
         targets = [target for node in group for target in images.get(graph.key(node), ())]
-        targets = targets or [goal_names.alone(graph.project, group[-1])]
+        targets = targets or [goal_names.task_name(graph.project, group[-1])]
         goal = bool(goal_nodes & set(group))
         by_executor = estimate.by_executor(group, executors)
         result.append(WorkUnit(tuple(targets), tuple(group), by_executor, tuple(sorted(needs)), goal))

@@ -6,12 +6,12 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from ..dockerfile.triggers import takes_from_elsewhere
 from ..errors import LoginError, RegistryError, ResolveError, StagegraphError
 from ..oci.digest import Digest, sha256
 from ..oci.reference import ResolvedReference, split
 from ..system.processes import run
 from .image_document import ImageDocument
-from .triggers import takes_from_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

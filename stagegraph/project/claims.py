@@ -1,6 +1,6 @@
-"""Names that ``stages.toml`` gives to its stages, and stand-ins for images: each must mean one thing only.
+"""Checks that each further name of a stage, and each stand-in for an image, has one meaning.
 
-Called once, when all stages and images are known.
+Runs once all stages and images are known. Knows nothing of Dockerfiles.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from .model import Project
-    from .positions import Lines
-    from .tables import At
+    from .positions import SourceMap
+    from .tables import KeyPath
 
 _STACKED = "name what it comes to in a Dockerfile: FROM STAGE--OTHER"
 
 
-def check(project: Project, tables: Mapping[str, Any], lines: Lines) -> None:
-    """Raises ``ProjectError`` with the line of a name that two stages claim, or that is taken already."""
+def check(project: Project, tables: Mapping[str, Any], lines: SourceMap) -> None:
+    """Raise ``ProjectError`` with the line of a name that has two meanings, or of an unknown stage."""
     claimed: dict[str, str] = {}
     declared = tables.get("stages", {})
     for stage, table in declared.items():
@@ -47,9 +47,9 @@ def check(project: Project, tables: Mapping[str, Any], lines: Lines) -> None:
 
 
 def _taken(project: Project, declared: Container[str], name: str) -> str:
-    """What a name means without being one of ``names`` or a stand-in; "" for nothing.
+    """Return the meaning of a name that is neither one of ``names`` nor a stand-in; "" if it has none.
 
-    ``declared`` are the stages of the file; those that are stacked are not among the project's.
+    ``declared`` are the stages of the file. The project does not have those that are only part of stacks.
     """
     if name in (BASE, "scratch"):
         return "a word of its own"
@@ -63,15 +63,15 @@ def _taken(project: Project, declared: Container[str], name: str) -> str:
     return ""
 
 
-def _contexts(tables: Mapping[str, Any]) -> Iterator[tuple[At, Mapping[str, str]]]:
-    """All tables of stand-ins, with their places."""
+def _contexts(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, str]]]:
+    """The tables of stand-ins, with their paths."""
     yield ("contexts",), tables.get("contexts", {})
-    recipes: list[tuple[At, Mapping[str, Any]]] = [
+    layers: list[tuple[KeyPath, Mapping[str, Any]]] = [
         (("base", "platforms", key), table) for key, table in tables["base"].get("platforms", {}).items()
     ]
     for stage, table in tables.get("stages", {}).items():
-        recipes.append((("stages", stage), table))
+        layers.append((("stages", stage), table))
         for kind in ("platforms", "alternatives"):
-            recipes += [(("stages", stage, kind, key), t) for key, t in table.get(kind, {}).items()]
-    for path, table in recipes:
+            layers += [(("stages", stage, kind, key), t) for key, t in table.get(kind, {}).items()]
+    for path, table in layers:
         yield (*path, "contexts"), table.get("contexts", {})

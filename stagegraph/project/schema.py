@@ -1,4 +1,7 @@
-"""What may stand in ``stages.toml`` and among the settings: tables, keys, types and the forms of words."""
+"""The schema of ``stages.toml`` and of the settings: tables, keys, types, and the form of values.
+
+Data only; ``tables`` and the readers of each table check against it.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,23 @@ if TYPE_CHECKING:
 
 SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
-#: Settings that only the environment has, read by other parts and by ``./run``.
-ELSEWHERE = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
+#: Settings that only the environment can set; other rooms and ``./run`` read them.
+ENV_ONLY_SETTINGS = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
 
-#: What the OCI image specification's platforms come down to for Linux.
+#: Platforms for Linux, as the OCI image specification writes them.
 DOCKER_PLATFORMS = (
     "linux/amd64", "linux/amd64/v2", "linux/amd64/v3", "linux/arm64", "linux/arm/v5", "linux/arm/v6",
     "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/s390x", "linux/riscv64", "linux/mips64le",
 )  # fmt: skip
 
-#: Words that doit, with this project's commands, takes for a command.
+#: The commands of doit and of this program.
 COMMANDS = (
     "ci", "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
     "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 
-#: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
-RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ELSEWHERE, *COMMANDS))
+#: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.
+RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ENV_ONLY_SETTINGS, *COMMANDS))
 
 # A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
@@ -56,12 +59,12 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
 
 def is_registry(text: str) -> bool:
-    """Whether this is ``HOST``, ``HOST:PORT`` or one of these with a path."""
+    """Return True for ``HOST`` or ``HOST:PORT``, with or without a path."""
     match = _REGISTRY.fullmatch(text)
     return match is not None and 0 < int(match["port"] or 443) < 65536
 
 
-_RECIPE: dict[str, type] = {
+_LAYER: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
     "archive": bool, "timeout": int, "native": str, "contexts": dict, "frontend": str,
 }  # fmt: skip
@@ -82,12 +85,12 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "defaults": {"args": dict, "network": str, "frontend": str},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
     "base": {**_BASE, "platforms": dict},
-    "base on a platform": {**_BASE, **_RECIPE},
+    "base on a platform": {**_BASE, **_LAYER},
     "stage": {
-        **_RECIPE, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
+        **_LAYER, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
     },
-    "stage on a platform": {**_RECIPE, "alternative": str},
-    "alternative": _RECIPE,
+    "stage on a platform": {**_LAYER, "alternative": str},
+    "alternative": _LAYER,
     "image": {
         "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
         "default": bool,
@@ -114,9 +117,9 @@ TYPE_NAMES: dict[Kind, str] = {
     _STRING_OR_LIST: "a string or a list",
 }
 
-#: Who reads a Dockerfile: the image that its ``# syntax=`` line names, or the builder's own front end.
+#: The reader of a Dockerfile: the image of its ``# syntax=`` line, or the builder's own front end.
 FRONTENDS = ("syntax", "builder")
 
 PUSH = ("never", "nodes", "built", "all")
 
-TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
+BOOLEANS = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

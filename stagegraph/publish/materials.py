@@ -30,7 +30,7 @@ def pinned_archives(graph: Graph, node: Node) -> list[PinnedArchive]:
     """The archives that a node and its ancestors take by name and checksum."""
     nodes = graph.order([node])
     return inventory.pinned_archives(
-        instruction for one in nodes for instruction in graph.spec(one).facts.instructions
+        instruction for one in nodes for instruction in graph.spec(one).analysis.instructions
     )
 
 
@@ -38,7 +38,7 @@ def parameters(graph: Graph, image: PlatformImage) -> dict[str, str]:
     """The external parameters of a build (SLSA): the stage, its platform and its build arguments."""
     node, spec = image.node, graph.spec(image.node)
     return {"stage": node.stage, "platform": node.platform, "docker": image.record.docker} | {
-        f"arg:{name}": value for name, value in spec.facts.args.items()
+        f"arg:{name}": value for name, value in spec.analysis.args.items()
     }
 
 

@@ -41,7 +41,7 @@ class Keys(Command[Options]):
             for path in write(project, keys, Path(folder)):
                 print(path)
         elif options.json:
-            print_json({**keys, "left_out": goals.facts()} if goals.left_out else keys)
+            print_json({**keys, "left_out": goals.to_json()} if goals.left_out else keys)
         else:
             width = max(map(len, keys), default=0)
             print("\n".join(f"{node:<{width}}  {key}" for node, key in keys.items()))

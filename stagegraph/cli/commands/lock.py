@@ -34,7 +34,7 @@ class Lock(Command[JsonOption]):
         if kind == "archive":
             if references:
                 raise ProjectError("command line", "doit lock archive takes no more words", "")
-            old, new = lock.renew_archive()
+            old, new = lock.renew_package_date()
             if options.json:
                 print_json({"schema": 1, "archive": {"old": old or None, "new": new}})
             else:

@@ -46,7 +46,7 @@ class Plan(Command[Options]):
             sizes = measured(workspace.graph, steps, workspace.lookup)
         if options.json:
             nodes = [_to_json(step, sizes) for step in steps]
-            print_json({"schema": 1, "nodes": nodes, "left_out": goals.facts()})
+            print_json({"schema": 1, "nodes": nodes, "left_out": goals.to_json()})
             return goals.status
         width = max((len(str(step.node)) for step in steps), default=0)
         for step in steps:
@@ -54,7 +54,7 @@ class Plan(Command[Options]):
             print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
             for change in step.changes[1:]:
                 print(f"{'':<{width + 9}}also {change}")
-        print(total(steps, len(goals.facts())))
+        print(total(steps, len(goals.to_json())))
         return goals.status
 
 

@@ -34,7 +34,7 @@ SPEC = NodeSpec(
     Platform("amd64", AMD64),
     StageConfig("x"),
     0,
-    facts=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
+    analysis=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
 )
 CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
 

@@ -104,13 +104,13 @@ def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
 
 def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: OciPlatform = ARM64) -> NodeSpec:
     platform = Platform("there", docker, {}, names)
-    return NodeSpec(Node("x", "there"), platform, StageConfig("x"), 0, facts=facts(text, docker=docker))
+    return NodeSpec(Node("x", "there"), platform, StageConfig("x"), 0, analysis=facts(text, docker=docker))
 
 
 def of(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
     """Builders for a node whose Dockerfile says all that is known of what it runs."""
     own = spec.platform.docker
-    programs = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
+    programs = frozenset(part.platform or own for part in spec.analysis.build_stages if part.has_run)
     return BuilderSelector(lambda _: programs, say, lambda text: say(f"warning: {text}"))
 
 

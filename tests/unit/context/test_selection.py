@@ -15,7 +15,7 @@ from helpers import sha, write
 from stagegraph.context import selection as context
 from stagegraph.context.archive import write_tar
 from stagegraph.context.entry import Entry
-from stagegraph.context.selection import Selection, ignore_file
+from stagegraph.context.selection import ContextSelection, ignore_file
 from stagegraph.errors import ContextError
 
 pytestmark = pytest.mark.unit
@@ -34,7 +34,7 @@ def select(root: Path, *sources: str, ignore: str = "") -> tuple[Entry, ...]:
     if ignore:
         write(root, {".dockerignore": ignore})
     pairs = [(source, line) for line, source in enumerate(sources, 2)]
-    return Selection(root, "x/Dockerfile", ignore_file(root, "Dockerfile")).select(pairs or None)
+    return ContextSelection(root, "x/Dockerfile", ignore_file(root, "Dockerfile")).select(pairs or None)
 
 
 def paths(root: Path, *sources: str, ignore: str = "") -> list[str]:
@@ -244,13 +244,13 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, tar
 )
 def test_reaches_what_is_hidden(root: Path, ignore: str, sources: list[str], reached: bool) -> None:
     write(root, {".dockerignore": ignore})
-    selection = Selection(root, "x/Dockerfile", ignore_file(root, "Dockerfile"))
+    selection = ContextSelection(root, "x/Dockerfile", ignore_file(root, "Dockerfile"))
     selection.select([(source, 1) for source in sources])
     assert selection.reaches("Dockerfile") is reached
 
 
 def test_reaches_through_a_folder(root: Path) -> None:
-    selection = Selection(root, "x/Dockerfile")
+    selection = ContextSelection(root, "x/Dockerfile")
     selection.select([("dir", 1)])
     assert selection.reaches("dir/sub/Dockerfile")
     assert not selection.reaches("directory/Dockerfile")
@@ -270,7 +270,7 @@ def test_executable_bit_where_the_instruction_says_the_mode(
 ) -> None:
     for name in ("dir/b", "dir/sub/c.txt"):
         (root / name).chmod(0o755)
-    selection = Selection(root, "x/Dockerfile")
+    selection = ContextSelection(root, "x/Dockerfile")
     entries = selection.select([(source, 1) for source in sources], [(source, 2) for source in moded])
     assert [entry.path for entry in entries if entry.kind == "exec"] == executable
 
@@ -429,9 +429,12 @@ def test_hard_links_are_files(root: Path) -> None:
 
 def test_sparse_file(root: Path) -> None:
     with (root / "sparse").open("wb") as file:
-        file.truncate(context.HELD + 1)
+        file.truncate(context.MAX_HELD_FILE + 1)
     (entry,) = select(root, "sparse")
-    assert (entry.size, entry.digest) == (context.HELD + 1, sha(b"\0" * (context.HELD + 1))[7:])
+    assert (entry.size, entry.digest) == (
+        context.MAX_HELD_FILE + 1,
+        sha(b"\0" * (context.MAX_HELD_FILE + 1))[7:],
+    )
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
@@ -549,7 +552,7 @@ def test_edit_between_hashing_and_sending_is_not_sent(root: Path) -> None:
     assert sent(entries, root) == before
 
 
-LARGE = context.HELD + 1
+LARGE = context.MAX_HELD_FILE + 1
 
 
 @pytest.fixture
@@ -600,7 +603,7 @@ def test_large_file_that_only_grew_is_sent_as_it_was(root: Path, large: Path) ->
 
 
 def test_no_more_is_held_than_the_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "HELD_IN_ALL", 3)
+    monkeypatch.setattr(context, "MAX_HELD", 3)
     held = [entry.path for entry in select(root, "a", "dir/b") if entry.data is not None]
     assert held == ["a"]
     assert sent(select(root, "a", "dir/b"), root)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from helpers import ARM64, facts, sha
 
-from stagegraph.dockerfile.analysis import triggers
 from stagegraph.dockerfile.dependencies import Edge
-from stagegraph.dockerfile.instructions import without_syntax
+from stagegraph.dockerfile.directives import without_syntax
+from stagegraph.dockerfile.triggers import triggers
 from stagegraph.errors import DockerfileError
 from stagegraph.oci.platform import NO_PLATFORM
 
@@ -24,7 +24,7 @@ def fault(text: str, **given: object) -> str:
 
 def names(text: str, **given: object) -> list[tuple[str, str, bool]]:
     found = facts(text, **given)  # type: ignore[arg-type]
-    return [(edge.name, edge.platform, edge.whole) for edge in found.edges]
+    return [(edge.name, edge.platform, edge.is_from) for edge in found.edges]
 
 
 def sources(text: str, **given: object) -> list[str] | None:
@@ -497,7 +497,7 @@ def test_trigger_that_is_none(line: str, said: str) -> None:
 )
 def test_paths_whose_mode_is_said(line: str, moded: list[str]) -> None:
     found = facts(f"FROM base AS x\nFROM base\n{line}\nCOPY c /")
-    assert [source for source, _ in found.moded] == moded
+    assert [source for source, _ in found.chmod_sources] == moded
     assert found.sources is None or [s for s, _ in found.sources if s in moded] == []
 
 

@@ -99,7 +99,8 @@ def in_go(text: str) -> tuple[Instruction, ...] | None:
         original = command.original if cmd == "ONBUILD" else ""
         canonical = (cmd, sub, command.json, flags, value, heredocs, original)
         line = command.start_line
-        found.append(Instruction(line, cmd, flags, value, canonical, command.original, bool(heredocs)))
+        instruction = Instruction(line, cmd, flags, value, canonical, command.original, bool(heredocs))
+        found.append(instruction._replace(file="Dockerfile"))
     return tuple(found)
 
 

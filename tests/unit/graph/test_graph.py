@@ -11,7 +11,7 @@ from helpers import HEAD, Registry, graph, resolved, sha, stages, write
 
 from stagegraph.dockerfile import analysis
 from stagegraph.errors import ContextError, DockerfileError, ProjectError, StagegraphError
-from stagegraph.graph import graph as graphs
+from stagegraph.graph import dockerfiles, reader
 from stagegraph.keys import spec as keys_spec
 from stagegraph.project.model import Node
 
@@ -333,7 +333,7 @@ def test_argument_that_names_a_parent_is_sent_and_not_keyed(tmp_path: Path) -> N
     write(tmp_path, {"c/Dockerfile": "ARG B\nFROM ${B}\n"})
     nodes = graph(tmp_path)
     assert nodes.key(Node("c1", "amd64")) == nodes.key(Node("c2", "amd64"))
-    assert dict(nodes.spec(Node("c2", "amd64")).facts.args) == {"B": "p2"}
+    assert dict(nodes.spec(Node("c2", "amd64")).analysis.args) == {"B": "p2"}
     (shown,) = [i.shown for i in nodes.inputs(Node("c2", "amd64")) if i.role == "parent"]
     assert shown == "p2"
 
@@ -377,8 +377,8 @@ def test_trigger_of_a_parent_takes_the_whole_context(tmp_path: Path) -> None:
     b, c = nodes.spec(Node("b", "amd64")), nodes.spec(Node("c", "amd64"))
     assert [entry.path for entry in b.entries] == ["Dockerfile", "f"]
     # a trigger may run the package manager
-    assert b.archive == "2025-01-31"
-    assert (c.entries, c.archive) == ((), "")
+    assert b.package_date == "2025-01-31"
+    assert (c.entries, c.package_date) == ((), "")
 
 
 def test_triggers_of_a_part_that_is_not_the_parent_s_last(tmp_path: Path) -> None:
@@ -404,10 +404,10 @@ def test_a_trigger_that_depends_on_the_machine_that_builds(
         file.write('[stages.p]\npath = "p"\n[stages.q]\npath = "q"\n')
     write(root, {"stages.lock": 'archive = "2025-01-31"\n'})
     registry = Registry({"n:1": resolved("n", onbuild=True)})
-    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/amd64")
+    monkeypatch.setattr(reader, "host_platform", lambda: "linux/amd64")
     one = keys(root, registry)
-    assert dict(graph(root, registry).spec(Node("b", "amd64")).facts.args) == {"BUILDARCH": "amd64"}
-    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/arm64")
+    assert dict(graph(root, registry).spec(Node("b", "amd64")).analysis.args) == {"BUILDARCH": "amd64"}
+    monkeypatch.setattr(reader, "host_platform", lambda: "linux/arm64")
     other = keys(root, registry)
     assert {node[0] for node in one if one[node] != other[node]} == {"b", "c"}
     write(root, {"b/Dockerfile": "FROM a\nARG BUILDARCH=x\n"})
@@ -446,13 +446,13 @@ def test_files_are_read_once(tmp_path: Path) -> None:
 def test_threads_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = graph(family(tmp_path))
     read: list[Node] = []
-    real = graphs.Graph._read
+    real = reader.NodeReader._read
 
-    def counted(self: graphs.Graph, node: Node) -> keys_spec.NodeSpec:
+    def counted(self: reader.NodeReader, node: Node) -> keys_spec.NodeSpec:
         read.append(node)
         return real(self, node)
 
-    monkeypatch.setattr(graphs.Graph, "_read", counted)
+    monkeypatch.setattr(reader.NodeReader, "_read", counted)
     threads = [threading.Thread(target=nodes.key, args=amd64("app")) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -493,7 +493,7 @@ def test_dockerfile_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: p
         edit("a/Dockerfile", "scratch", "base")(root)
         return real(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(graphs, "analyse", edited)
+    monkeypatch.setattr(dockerfiles, "analyse", edited)
     assert fault(root, ContextError, "a") == (
         "a/Dockerfile: changed while it was read\n  run again when nothing changes the folder"
     )
@@ -555,17 +555,17 @@ def test_nothing_stands_on_a_test(tmp_path: Path) -> None:
 def test_a_trigger_of_a_parent_may_use_its_arguments_and_every_secret(tmp_path: Path) -> None:
     more = '[defaults]\nargs = { FOO = "2", BAR = "3" }\n[secrets.token]\nenv = "TOKEN"\n'
     stages(tmp_path, {"par": "FROM base\nONBUILD ARG FOO=1\n", "kid": "FROM par\n"}, more=more)
-    facts = graph(tmp_path).spec(Node("kid", "amd64")).facts
+    facts = graph(tmp_path).spec(Node("kid", "amd64")).analysis
     assert dict(facts.args) == {"FOO": "2"} and facts.secrets == {"token", "ca"}
-    assert graph(tmp_path).spec(Node("par", "amd64")).facts.secrets == frozenset()
+    assert graph(tmp_path).spec(Node("par", "amd64")).analysis.secrets == frozenset()
     write(tmp_path, {"par/Dockerfile": "FROM base\nONBUILD ARG $X=1\n"})
-    assert dict(graph(tmp_path).spec(Node("kid", "amd64")).facts.args).keys() > {"FOO", "BAR"}
+    assert dict(graph(tmp_path).spec(Node("kid", "amd64")).analysis.args).keys() > {"FOO", "BAR"}
 
 
 def test_a_secret_of_a_trigger_is_known_where_it_stands(tmp_path: Path) -> None:
     """So that one that is not declared is told of."""
     stages(tmp_path, {"par": "FROM base\nONBUILD RUN --mount=type=secret,id=token x\n"})
-    assert graph(tmp_path).spec(Node("par", "amd64")).facts.secrets == {"token"}
+    assert graph(tmp_path).spec(Node("par", "amd64")).analysis.secrets == {"token"}
 
 
 def test_the_store_is_no_part_of_a_context(tmp_path: Path) -> None:
@@ -601,7 +601,7 @@ def test_a_base_that_is_a_stage_stands_on_another_platforms(tmp_path: Path) -> N
     base = Node("base", "aarch64")
     assert nodes.parents(Node("a", "aarch64")) == [base]
     assert nodes.parents(base) == [Node("base", "amd64")]
-    assert nodes.spec(base).archive and nodes.spec(base).bootstrap is None
+    assert nodes.spec(base).package_date and nodes.spec(base).bootstrap is None
     assert nodes.order([base]) == [Node("base", "amd64"), base]
 
 
@@ -623,7 +623,7 @@ def test_a_base_cannot_be_a_stage_and_an_image_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("declared", ["ARG FO\\\nO=1", "ARG N=FOO\nARG $N=1"])
 def test_an_argument_whose_name_is_not_in_the_text(tmp_path: Path, declared: str) -> None:
     stages(tmp_path, {"a": f"FROM base\n{declared}\n"}, more='[defaults]\nargs = { FOO = "2" }\n')
-    assert dict(graph(tmp_path).spec(Node("a", "amd64")).facts.args) == {"FOO": "2"}
+    assert dict(graph(tmp_path).spec(Node("a", "amd64")).analysis.args) == {"FOO": "2"}
 
 
 STACK = """
@@ -702,7 +702,7 @@ def test_an_argument_may_be_declared_by_a_trigger_of_the_parent(tmp_path: Path) 
     dockerfiles = {"a": "FROM scratch\nONBUILD ARG V\n", "b": "FROM a\n"}
     root = stages(tmp_path / "x", dockerfiles, more='args = { V = "1" }\n')
     other = stages(tmp_path / "y", dockerfiles, more='args = { V = "2" }\n')
-    assert graph(root).spec(Node("b", "amd64")).facts.args["V"] == "1"
+    assert graph(root).spec(Node("b", "amd64")).analysis.args["V"] == "1"
     assert keys(root)["b:amd64"] != keys(other)["b:amd64"]
     slip = stages(tmp_path / "z", dockerfiles, more='args = { W = "1" }\n')
     assert "declares no argument W" in fault(slip, ProjectError, "b")

@@ -59,7 +59,7 @@ def test_what_is_written_is_told_once(tmp_path: Path) -> None:
     lock = Lock(tmp_path, Registry(), say=told.append)
     for _ in range(2):
         lock.image("debian:trixie", AMD64, "w")
-        date = lock.archive()
+        date = lock.package_date()
     assert told == [
         f"stages.lock: debian:trixie is {sha('debian amd64')[:19]} for linux/amd64 from now on; commit it",
         f"stages.lock: the archive's date is {date} from now on; commit it",
@@ -85,8 +85,8 @@ def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(LockError) as error:
         pin(tmp_path, docker=ARM64, registry=Registry({"debian:trixie": resolved("moved")}))
     assert str(error.value) == (
-        "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and what "
-        "it was is gone\n"
+        "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and its "
+        "index is gone\n"
         "  to pin it anew: doit lock images debian:trixie\n"
         f"  debian@{sha('debian index')}: no such image"
     )
@@ -248,11 +248,11 @@ def test_name_that_nothing_has(tmp_path: Path) -> None:
 
 
 def test_archive_is_taken_once(tmp_path: Path) -> None:
-    stamp = Lock(tmp_path, Registry()).archive()
+    stamp = Lock(tmp_path, Registry()).package_date()
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", stamp)
     (tmp_path / "stages.lock").write_text('archive = "2001-02-03"\n')
     lock = Lock(tmp_path, Registry())
-    assert lock.archive() == "2001-02-03"
+    assert lock.package_date() == "2001-02-03"
     lock.image("debian:trixie", AMD64, "w")
     assert content(tmp_path)["archive"] == "2001-02-03"
 
@@ -260,7 +260,7 @@ def test_archive_is_taken_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["archive = 2025-01-31\n", 'archive = "20250131T000000Z"\n'])
 def test_forms_of_the_archive_stamp(tmp_path: Path, text: str) -> None:
     (tmp_path / "stages.lock").write_text(text)
-    assert Lock(tmp_path, Registry()).archive() in ("2025-01-31", "20250131T000000Z")
+    assert Lock(tmp_path, Registry()).package_date() in ("2025-01-31", "20250131T000000Z")
 
 
 def test_locked_refuses_to_write(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_locked_refuses_to_write(tmp_path: Path) -> None:
         "  run once without locked=1 and commit stages.lock"
     )
     with pytest.raises(LockError, match="no entry for the archive stamp"):
-        lock.archive()
+        lock.package_date()
     assert not (tmp_path / "stages.lock").exists()
 
 
@@ -373,12 +373,12 @@ def pinned(root: Path) -> None:
 def test_renewed_archive_is_today_and_nothing_else_changes(tmp_path: Path) -> None:
     pinned(tmp_path)
     before = content(tmp_path)
-    old, new = Lock(tmp_path, Registry()).renew_archive()
+    old, new = Lock(tmp_path, Registry()).renew_package_date()
     assert old == "2020-01-31" and re.fullmatch(r"20\d\d-\d\d-\d\d", new) and new > old
     assert content(tmp_path) == {**before, "archive": new}
-    assert Lock(tmp_path, Registry()).renew_archive() == (new, new)
+    assert Lock(tmp_path, Registry()).renew_package_date() == (new, new)
     (tmp_path / "stages.lock").unlink()
-    assert Lock(tmp_path, Registry()).renew_archive() == ("", new)
+    assert Lock(tmp_path, Registry()).renew_package_date() == ("", new)
     assert content(tmp_path) == {"archive": new}
 
 
@@ -479,7 +479,7 @@ def test_locked_forbids_to_renew(tmp_path: Path) -> None:
     registry = Registry()
     lock = Lock(tmp_path, registry, locked=True)
     with pytest.raises(LockError, match="locked=1"):
-        lock.renew_archive()
+        lock.renew_package_date()
     with pytest.raises(LockError, match="locked=1"):
         lock.renew_images()
     assert content(tmp_path) == before and not registry.asked

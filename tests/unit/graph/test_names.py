@@ -463,7 +463,7 @@ def test_a_front_end_is_pinned_for_machines_of_all_kinds(
     root = family(tmp_path, SYNTAX)
     node = Node("app", "amd64")
     before = graph(root, Registry({"docker/dockerfile:1": resolved("front end")})).key(node)
-    monkeypatch.setattr("stagegraph.graph.graph.host_platform", lambda: "linux/riscv64")
+    monkeypatch.setattr("stagegraph.graph.reader.host_platform", lambda: "linux/riscv64")
     assert Graph(loader.load(root, {}, {}), Lock(root, Registry(), locked=True)).key(node) == before
 
 

@@ -8,7 +8,7 @@ import pytest
 from helpers import write
 
 from stagegraph.errors import ProjectError
-from stagegraph.project import loader
+from stagegraph.project import configs, loader
 from stagegraph.project.model import (
     DEFAULT_EPOCH,
     Bootstrap,
@@ -64,18 +64,18 @@ def fault(root: Path, more: str = "", **given: object) -> str:
 
 def test_defaults(tmp_path: Path) -> None:
     project = load(tmp_path, STAGE)
-    recipe = project.stages["blas"].recipes["amd64"]
+    config = project.stages["blas"].configs["amd64"]
     assert project.settings == Settings("example/atom")
-    assert set(project.bases.values()) == {Bootstrap("trixie", source="stages.toml:9")}
+    assert set(project.bases.values()) == {Bootstrap("trixie", declared_at="stages.toml:9")}
     assert project.epoch == DEFAULT_EPOCH
-    assert (recipe.context, recipe.dockerfile, recipe.network, recipe.target) == (
+    assert (config.context, config.dockerfile, config.network, config.target) == (
         "blas",
         "Dockerfile",
         "default",
         "",
     )
-    assert dict(recipe.args) == {}
-    assert recipe.source == f"stages.toml:{NEXT}"
+    assert dict(config.args) == {}
+    assert config.declared_at == f"stages.toml:{NEXT}"
 
 
 def test_layers_of_arguments_later_wins(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_layers_of_arguments_later_wins(tmp_path: Path) -> None:
         network = "default"
         """
     stage = load(tmp_path, text).stages["blas"]
-    amd64, jetson = stage.recipes["amd64"], stage.recipes["jetson"]
+    amd64, jetson = stage.configs["amd64"], stage.configs["jetson"]
     assert dict(amd64.args) == {
         "A": "defaults",
         "B": "stage",
@@ -124,16 +124,16 @@ ALTERNATIVE = (
     ],
 )
 def test_alternative(tmp_path: Path, cli: dict[str, str], env: dict[str, str], folder: str) -> None:
-    recipe = load(tmp_path, ALTERNATIVE, cli=cli, env=env).stages["blas"].recipes["amd64"]
-    assert recipe.context == folder
-    assert recipe.args["T"] == ("2" if folder == "netlib" else "1")
+    config = load(tmp_path, ALTERNATIVE, cli=cli, env=env).stages["blas"].configs["amd64"]
+    assert config.context == folder
+    assert config.args["T"] == ("2" if folder == "netlib" else "1")
 
 
 def test_alternative_of_one_platform(tmp_path: Path) -> None:
     text = ALTERNATIVE + '[stages.blas.platforms.jetson]\nalternative = "netlib"\n'
-    recipes = load(tmp_path, text).stages["blas"].recipes
-    assert (recipes["amd64"].context, recipes["jetson"].context) == ("blas", "netlib")
-    chosen = load(tmp_path, text, cli={"blas": "default"}).stages["blas"].recipes
+    configs = load(tmp_path, text).stages["blas"].configs
+    assert (configs["amd64"].context, configs["jetson"].context) == ("blas", "netlib")
+    chosen = load(tmp_path, text, cli={"blas": "default"}).stages["blas"].configs
     assert chosen["jetson"].context == "blas"
 
 
@@ -262,8 +262,8 @@ def test_empty_setting_on_the_command_line_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cli", "base"),
     [
-        ({"base": "debian:sid"}, ExternalBase("debian:sid", source="command line")),
-        ({"base": "bootstrap:forky"}, Bootstrap("forky", source="command line")),
+        ({"base": "debian:sid"}, ExternalBase("debian:sid", declared_at="command line")),
+        ({"base": "bootstrap:forky"}, Bootstrap("forky", declared_at="command line")),
     ],
 )
 def test_base_on_the_command_line(tmp_path: Path, cli: dict[str, str], base: object) -> None:
@@ -281,11 +281,11 @@ image = "l4t:r36"
 
 def test_base_by_platform_then_oci_platform(tmp_path: Path) -> None:
     bases = load(tmp_path, '[platforms.aarch64]\ndocker = "linux/arm64"\n' + STAGE + BASES).bases
-    assert bases["amd64"] == Bootstrap("trixie", source="stages.toml:9")
+    assert bases["amd64"] == Bootstrap("trixie", declared_at="stages.toml:9")
     assert isinstance(bases["jetson"], ExternalBase) and bases["jetson"].image == "l4t:r36"
-    recipe = bases["aarch64"]
-    assert isinstance(recipe, StageConfig)
-    assert (recipe.context, set(recipe.own_args), recipe.args) == ("netlib", {"X"}, {"X": "1"})
+    config = bases["aarch64"]
+    assert isinstance(config, StageConfig)
+    assert (config.context, set(config.own_args), config.args) == ("netlib", {"X"}, {"X": "1"})
 
 
 def test_a_base_of_the_command_line_is_for_every_platform(tmp_path: Path) -> None:
@@ -297,13 +297,13 @@ def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
     text = STAGE + '[images.x]\nstage = "blas"\ntest = "netlib"\n[images.blas]\n'
     project = load(tmp_path, text)
     assert (project.images["x"].test, project.images["blas"].test) == ("x-test", "")
-    recipe = project.stages["x-test"].recipes["jetson"]
-    assert (recipe.context, recipe.timeout) == ("netlib", loader.TEST_TIMEOUT)
-    assert recipe.args == {"IMAGE": "blas", "CPU": "a57", "LEVEL": "1"}
+    config = project.stages["x-test"].configs["jetson"]
+    assert (config.context, config.timeout) == ("netlib", configs.TEST_TIMEOUT)
+    assert config.args == {"IMAGE": "blas", "CPU": "a57", "LEVEL": "1"}
     assert project.test("x", "jetson") == Node("x-test", "jetson")
     assert project.test("blas", "jetson") is None
     project = load(tmp_path, text.replace('"netlib"', '"netlib"\ntest_timeout = 5'))
-    assert project.stages["x-test"].recipes["amd64"].timeout == 5
+    assert project.stages["x-test"].configs["amd64"].timeout == 5
 
 
 def test_a_host_is_named_once(tmp_path: Path) -> None:
@@ -325,13 +325,13 @@ def test_images_and_secrets(tmp_path: Path) -> None:
 
 def test_whole_project_as_a_folder(tmp_path: Path) -> None:
     write(tmp_path, {"Dockerfile": "FROM base\n"})
-    assert load(tmp_path, '[stages.all]\npath = "."\n').stages["all"].recipes["amd64"].context == "."
+    assert load(tmp_path, '[stages.all]\npath = "."\n').stages["all"].configs["amd64"].context == "."
 
 
 def test_folder_through_a_link_inside(tmp_path: Path) -> None:
     write(tmp_path, {"real/Dockerfile": "FROM base\n"})
     (tmp_path / "link").symlink_to("real")
-    assert load(tmp_path, '[stages.a]\npath = "link"\n').stages["a"].recipes["amd64"].context == "real"
+    assert load(tmp_path, '[stages.a]\npath = "link"\n').stages["a"].configs["amd64"].context == "real"
 
 
 def test_byte_order_mark(tmp_path: Path) -> None:
@@ -749,7 +749,7 @@ def test_a_stack_is_stages_on_one_another(tmp_path: Path) -> None:
         "opengl-vnc": "blas--opengl--vnc",
     }
     top = project.stages["blas--opengl--vnc"]
-    assert (top.below, top.recipes["amd64"].args["BASE_IMAGE"]) == ("blas--opengl", "blas--opengl")
+    assert (top.stacked_on, top.configs["amd64"].args["BASE_IMAGE"]) == ("blas--opengl", "blas--opengl")
     assert project.images["opengl"].description == "GL"
 
 

@@ -67,8 +67,8 @@ def test_a_base_from_outside_is_no_node() -> None:
 
 def test_a_base_has_a_recipe_where_it_is_a_stage() -> None:
     one = project(Settings("a"))
-    assert one.recipe(Node("base", "amd64")) is None
-    assert one.recipe(Node("base", "arm64")) == StageConfig("stock/base")
+    assert one.config(Node("base", "amd64")) is None
+    assert one.config(Node("base", "arm64")) == StageConfig("stock/base")
 
 
 def test_frozen() -> None:
