@@ -15,6 +15,8 @@ from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
 from ..oci.digest import NO_DIGEST, Digest
+from ..store import images
+from ..store.views import overlay
 from ..system.text import printable
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ def check(graph: Graph, layout: LayoutStore, goals: list[Node]) -> Iterator[Find
             yield Finding(node, key, "unchecked", ("no record of it in cache/",))
             continue
         record = layout.read(key)
-        if record is not None and layout.lacks(record.digest):  # pruning keeps records without images
+        # pruning keeps records without images
+        if record is not None and layout.blobs.is_missing(record.digest):
             yield Finding(node, key, "unchecked", ("only its record is in cache/, no image",), record.digest)
             continue
         notes = _record_faults(layout, key, record, faults)
@@ -79,7 +82,7 @@ def _record_faults(
 ) -> list[str]:
     """The faults of the record of a key, and of its image. ``faults`` are those of blobs read before."""
     if record is not None:
-        return list(layout.faults(record, faults))
+        return list(images.verify(layout.blobs, record, faults))
     damaged = f"record {key} is damaged: its inputs do not hash to its key"
     return [damaged] if layout.has_record(key) else []
 
@@ -131,7 +134,7 @@ class Rebuilder:
         """Rebuild one node on these parents, without the builder's cache, and compare it with its record."""
         self.report.start(node, record.seconds)
         logs = self.layout.folder.below("logs", "verify")
-        with self.layout.scratch([record, *parents.values()]) as scratch:
+        with overlay(self.layout, [record, *parents.values()]) as scratch:
             node_builder = self.open_node_builder(scratch, logs)
             try:
                 result = node_builder.build(self.graph.spec(node), parents, no_cache=True)

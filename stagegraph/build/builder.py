@@ -18,8 +18,9 @@ from ..inspection import dpkg
 from ..oci.digest import Digest
 from ..oci.platform import NO_PLATFORM, OciPlatform
 from ..store import record as records
-from ..system.files import writing
-from ..system.processes import environment, lines, popen
+from ..store.views import shared_view
+from ..system.files import os_errors_on_write
+from ..system.processes import environment, managed_process, read_lines
 from .build_context import write_context
 from .command import build_command, metadata_file, named_contexts
 from .deadline import time_limit
@@ -96,9 +97,9 @@ class NodeBuilder:
         """
         placement = self.builders.place(spec)
         with (
-            self.layout.view() as view,
+            shared_view(self.layout) as view,
             Log.create(self.logs, spec) as log,
-            writing(view),
+            os_errors_on_write(view),
             tempfile.TemporaryFile(dir=view) as tar,
         ):
             context = self._write_context(spec, view, tar, log)
@@ -136,10 +137,10 @@ class NodeBuilder:
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with (
-            popen(command, **pipes, env=environment()) as process,
+            managed_process(command, **pipes, env=environment()) as process,
             time_limit(process, spec.config.timeout) as deadline,
         ):
-            for line in lines(process, deadline.is_killed):
+            for line in read_lines(process, deadline.is_killed):
                 log.file.write(tracker.feed(line))
             log.file.write(tracker.end())
             status = process.wait()
@@ -150,12 +151,12 @@ class NodeBuilder:
         return tracker.cached
 
     def _result(self, spec: NodeSpec, placement: Placement, digest: Digest, *, cached: bool) -> BuildResult:
-        manifest = self.layout.json(digest)
-        files, image = records.content_digests(self.layout.json(manifest["config"]["digest"]))
+        manifest = self.layout.blobs.json(digest)
+        files, image = records.content_digests(self.layout.blobs.json(manifest["config"]["digest"]))
         # a node that installs no packages has those of its parent
         packages = dpkg.installed(self.layout, manifest) if spec.package_date else ()
         builder = self.builders.version(placement)
-        size = self.layout.size(digest)
+        size = self.layout.blobs.size(digest)
         return BuildResult(digest, size, files, image, packages, cached, placement.machine, builder)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..oci import documents
 from ..oci.platform import index_entry
 from ..oci.reference import split
-from ..system.files import near
+from ..system.files import relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -119,7 +119,7 @@ def named_contexts(spec: NodeSpec, parents: Mapping[Node, Record], layout: Layou
     for name, records in by_name.items():
         # one name used for several platforms is an index, from which BuildKit takes the platform of FROM
         digest = records[own].digest if list(records) == [own] else _add_index(layout, records)
-        contexts[name] = f"oci-layout://{near(layout.root)}@{digest}"
+        contexts[name] = f"oci-layout://{relative_path(layout.root)}@{digest}"
     digests: dict[str, set[Digest]] = {}
     for image in spec.images:
         digests.setdefault(image.edge.name, set()).add(image.digest)
@@ -136,4 +136,4 @@ def _add_index(layout: LayoutStore, records: Mapping[OciPlatform, Record]) -> Di
     ]
     # with spaces, unlike the canonical form; without them its digest would change
     data = json.dumps(documents.index(manifests), sort_keys=True).encode()
-    return layout.add_blob(data)[0]
+    return layout.blobs.add(data)[0]

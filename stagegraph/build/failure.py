@@ -22,6 +22,7 @@ from ..errors import (
     StagegraphError,
     ToolError,
 )
+from ..system.messages import DENIED, UNAUTHORIZED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,8 +110,7 @@ _CAUSES = (
         printed=False,
     ),
     _Cause(
-        r"401 Unauthorized|unauthorized: authentication required|pull access denied|insufficient_scope"
-        r"|no basic auth credentials",
+        f"{UNAUTHORIZED}|{DENIED}",
         LoginError,
         "docker login REGISTRY, then run again",
         printed=False,

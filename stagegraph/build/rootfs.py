@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from ..errors import ToolError
 from ..project import bootstrap
-from ..system.processes import popen, tail
+from ..system.processes import last_lines, managed_process
 from .failure import cause
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def _write_rootfs(spec: NodeSpec, out: Path, log: Log) -> None:
     command = ["mmdebstrap", *bootstrap.arguments(spec.bootstrap, spec.platform.docker), str(out)]
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(spec.epoch), "DEBIAN_FRONTEND": "noninteractive"}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": log.file, "stderr": subprocess.STDOUT}
-    with popen(command, **pipes, env=env) as process:
+    with managed_process(command, **pipes, env=env) as process:
         status = process.wait()
     if status != 0:
-        what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{tail(log.path)}"
+        what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{last_lines(log.path)}"
         kind, hint = cause(log.path.read_text(errors="replace"))
         raise kind(str(spec.node), what, f"{hint}\n  full log: {log.path}")
 

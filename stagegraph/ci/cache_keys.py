@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ProjectError
 from ..project.model import Node
-from ..system.files import write_atomically, writing
+from ..system.files import os_errors_on_write, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def write(project: Project, keys: Mapping[str, str], folder: Path) -> list[Path]
     """
     if folder.exists() and not folder.is_dir():
         raise ProjectError("command line", f"--write {folder}: it is not a folder", "--write=FOLDER")
-    with writing(folder):
+    with os_errors_on_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, text in contents(project, keys).items():

@@ -16,7 +16,7 @@ import doit.doit_cmd
 from ..errors import ProjectError, StagegraphError
 from ..execution.workspace import Workspace
 from ..graph import goals
-from ..system.processes import arm_signals
+from ..system.processes import install_signal_handlers
 from .goals import default_goals
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class App:
     @cached_property
     def workspace(self) -> Workspace:
         """The project, loaded on first use. Raises ``ProjectError``."""
-        arm_signals()
+        install_signal_handlers()
         return Workspace.open(Path.cwd(), command_line_settings())
 
     @cached_property

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ..dockerfile.triggers import takes_from_elsewhere
 from ..errors import LoginError, RegistryError, ResolveError, StagegraphError
 from ..oci.digest import Digest, sha256
-from ..oci.reference import ResolvedReference, split
+from ..oci.reference import ResolvedReference, host, split
+from ..system.messages import UNAUTHORIZED
 from ..system.processes import run
 from .image_document import ImageDocument
 
@@ -23,8 +24,6 @@ _TIMEOUT = 60
 
 #: Questions at once about the images of one index.
 _PARALLEL = 8
-
-_LOGIN = re.compile(r"401 Unauthorized|unauthorized|authentication required|no basic auth", re.IGNORECASE)
 
 
 def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
@@ -48,11 +47,9 @@ def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedRefer
 
 
 def _error(reference: str, message: str) -> StagegraphError:
-    if _LOGIN.search(message) and "not found" not in message:
-        first, slash, _ = reference.partition("/")
-        host = first if slash and (set(".:") & set(first) or first == "localhost") else ""  # else Docker Hub
+    if re.search(UNAUTHORIZED, message, re.IGNORECASE) and "not found" not in message:
         what = "the registry wants a login, or has no such image"
-        return LoginError(reference, what, f"docker login {host}\n  it said: {message}")
+        return LoginError(reference, what, f"docker login {host(reference)}\n  it said: {message}")
     if not re.search(r"not found|manifest unknown", message):
         hint = f"is the registry reachable? it said: {message}"
         return ResolveError(reference, "cannot be resolved to a digest", hint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..docker import engine
 from ..errors import StagegraphError, StoreError, TestError
-from ..store import export
+from ..store import export, images
 from .decide import Found, Have, Why
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Delivery:
             self.nodes.share(node, record)
         else:
             self.nodes.reuse(node, Have(Found(record, "cache", node), Why.SAME_KEY))
-        self.report.image(tag, record, self.layout.sizes(record))
+        self.report.image(tag, record, images.layers_size(self.layout.blobs, record))
         return True
 
     def deliver(self, image: str, node: Node) -> None:
@@ -69,9 +69,9 @@ class Delivery:
         if not engine.has(tag, export.image_ids(self.layout, record)):
             self.report.step(node, f"loading {tag} into the engine")
             self._load(record, tag)
-        self.report.image(tag, record, self.layout.sizes(record))
+        self.report.image(tag, record, images.layers_size(self.layout.blobs, record))
         if self.registry:
-            self.registry.push_image(node, record, self._remote(tag))
+            self.registry.pushes.push_final(node, record, self._remote(tag))
 
     @contextmanager
     def temporarily_loaded(self, node: Node) -> Iterator[tuple[str, Record]]:
@@ -96,14 +96,14 @@ class Delivery:
         """Wait for the pushes of this run. Return the images that did not reach the registry, and why."""
         if self.registry is None:
             return []
-        if self.sharing and self.registry.writable:
+        if self.sharing and not self.registry.availability.write_error:
             self._share_all(self.sharing, self.registry)
-        return self.registry.flush(self.report.note)
+        return self.registry.pushes.flush(self.report.note)
 
     @property
     def pending_pushes(self) -> int:
         """The number of pushes that are not done."""
-        return self.registry.owed if self.registry else 0
+        return self.registry.pushes.pending if self.registry else 0
 
     def _share_all(self, sharing: Sharing, registry: RegistryStore) -> None:
         """Offer all ancestors of this run's nodes, and name those that no store has."""
@@ -113,7 +113,7 @@ class Delivery:
         except StagegraphError as error:
             self.report.warn(f"push=all: some images are not pushed: {error}")
             return
-        if lost and registry.trouble is None:
+        if lost and registry.availability.read_error is None:
             names = ", ".join(map(str, lost))
             what = "whoever changes a stage that is based on them builds them again"
             self.report.note(f"   push=all: neither cache/ nor the registry has {names}; {what}")

@@ -58,7 +58,7 @@ class StoreLookup:
             return None
         owners = list(nodes_with_same_key(self.graph, node))
         for owner in owners:
-            self.registry.ask(owner, self._docker(owner), key)
+            self.registry.lookups.prefetch(owner, self._docker(owner), key)
         for owner in owners:
             if record := self.registry.find(owner, self._docker(owner), key):
                 return Found(record, "registry", owner)
@@ -73,7 +73,7 @@ class StoreLookup:
             # without parents to wait for, both keys are known
             alone = not self.graph.parents(ancestor)
             content = content_key(self.graph, ancestor, self.results.record)[0] if alone else None
-            registry.ask(ancestor, self._docker(ancestor), self.graph.key(ancestor), content)
+            registry.lookups.prefetch(ancestor, self._docker(ancestor), self.graph.key(ancestor), content)
 
     def image(self, node: Node) -> Record | None:
         key = self.graph.key(node)
@@ -89,7 +89,7 @@ class StoreLookup:
     def manifest(self, record: Record) -> dict[str, Any] | None:
         """Return an image's manifest from ``cache/`` or the registry, or None if neither has it."""
         with suppress(StoreError):
-            return self.layout.json(record.digest)
+            return self.layout.blobs.json(record.digest)
         return self.registry.manifest(record) if self.registry else None
 
     def _docker(self, node: Node) -> OciPlatform:

@@ -16,7 +16,9 @@ from ..errors import BuilderError, BuildError, EngineError, LinkError, LostCache
 from ..inspection import dpkg
 from ..keys.key import Key, digits
 from ..project.model import Node
+from ..store import images
 from ..store.record import Record
+from ..system.text import listed
 from .decide import Build, Have, NeedsParents, by_content, by_recipe, content_key
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ class NodeRunner:
     def _remember(self, node: Node, record: Record) -> None:
         """Keep the record for this run, and as the node's newest for later explanations."""
         self.results.records[node] = record
-        self.layout.remember(self.graph.spec(node).history_name, record.key)
+        self.layout.set_latest(self.graph.spec(node).history_name, record.key)
 
     # -- after the parents -----------------------------------------------------------------------
 
@@ -112,15 +114,15 @@ class NodeRunner:
         parents = {parent: self.results.record(parent) for parent in self.graph.parents(node)}
         latest = self.lookup.latest(node)
         self.report.start(node, latest.seconds if latest else None)
-        with self.layout.locks.named(digits(self.graph.key(node))):
+        with self.layout.locks.for_name(digits(self.graph.key(node))):
             decision = self._reuse_by_content(node, parents)
             if isinstance(decision, Have):
                 return
             record = self._build_with_retry(node, parents)
-            by_content_key = record.under(*content_key(self.graph, node, parents.__getitem__))
-            self.layout.put(by_content_key)  # before the push, which may take long
+            by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
+            self.layout.commit(by_content_key)  # before the push, which may take long
             if self.registry:
-                self.registry.push(node, record, by_content_key)
+                self.registry.pushes.push_built(node, record, by_content_key)
         self._remember(node, record)
         self.report.done(node, "build", record, decision.reason + _package_changes(latest, record))
 
@@ -136,11 +138,11 @@ class NodeRunner:
                 break
             failed.add(found.key)
         key = self.graph.key(node)
-        record = found.under(key, self.graph.inputs(node), str(node), _now())
+        record = found.with_key(key, self.graph.inputs(node), str(node), _now())
         if found.key != key:
-            self.layout.put(record)
+            self.layout.commit(record)
             if self.registry:
-                self.registry.push(node, record)
+                self.registry.pushes.push_built(node, record)
         self._remember(node, record)
         self.report.done(node, decision.action, record, decision.reason)
         return decision
@@ -154,9 +156,9 @@ class NodeRunner:
         except (EngineError, StoreError) as error:
             no_cache = isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
-        self.layout.sweep()
+        self.layout.blobs.quarantine_corrupt()
         for parent, record in parents.items():
-            if not self.layout.check(record):
+            if not images.is_intact(self.layout.blobs, record):
                 what = "its image was lost from cache/ while a child was built"
                 raise StoreError(str(parent), what, "run again; the image is then fetched or built")
         time.sleep(_PAUSE)
@@ -169,7 +171,7 @@ class NodeRunner:
             result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
         except BuildError as error:
             raise self._test_error(node, error) or error from None
-        materials = {word for p, r in parents.items() for word in (*r.below, f"{p}={r.digest}")}
+        materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
         record = Record(
             key=self.graph.key(node),
             node=str(node),
@@ -185,9 +187,9 @@ class NodeRunner:
             cached=result.cached,
             machine=result.machine,
             builder=result.builder,
-            below=tuple(sorted(materials)),
+            materials=tuple(sorted(materials)),
         )
-        self.layout.put(record)
+        self.layout.commit(record)
         return record
 
     def _test_error(self, node: Node, error: BuildError) -> TestError | None:
@@ -205,8 +207,7 @@ def _package_changes(latest: Record | None, record: Record) -> str:
     if not (latest and latest.packages and record.packages):
         return ""
     changes = dpkg.package_changes(latest.packages, record.packages)
-    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return f"; packages: {', '.join(changes[:3])}{more}" if changes else ""
+    return f"; packages: {listed(changes, 3)}" if changes else ""
 
 
 def _now() -> str:

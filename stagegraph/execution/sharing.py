@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..graph.graph import Graph
-    from ..oci.digest import Digest
     from ..oci.platform import OciPlatform
     from ..project.model import Node
     from ..store.layout import LayoutStore
@@ -33,7 +32,7 @@ class Sharing:
     def offer(self, node: Node, record: Record) -> None:
         """Offer the image of a node that the run has come to. The record may be another node's."""
         for known in self._known(node, record):
-            self.registry.offer(node, known)
+            self.registry.pushes.push_existing(node, known)
 
     def offer_all(self, nodes: Iterable[Node]) -> list[Node]:
         """Offer what these nodes are made of, themselves included; those of it that are nowhere.
@@ -44,12 +43,12 @@ class Sharing:
         for node, records in found.items():  # all look-ups side by side, then the answers
             for key in [record.key for record in records] or [self.graph.key(node)]:
                 for name in nodes_with_same_key(self.graph, node):
-                    self.registry.ask(name, self._docker(node), key)
+                    self.registry.lookups.prefetch(name, self._docker(node), key)
         seen = set[Key]()  # nodes may share a key
         for node, records in found.items():
             for record in records:
                 if record.key not in seen and not self._has(node, record.key):
-                    self.registry.offer(node, record, patient=False)
+                    self.registry.pushes.push_existing(node, record, block=False)
                 seen.add(record.key)
         return [node for node, held in found.items() if not (held or self._has(node, self.graph.key(node)))]
 
@@ -63,9 +62,9 @@ class Sharing:
         return [known for known in self._records.get(record.digest, ()) if known.node in mine]
 
     @cached_property
-    def _records(self) -> dict[Digest, list[Record]]:
+    def _records(self) -> dict[str, list[Record]]:
         """Records by image, as they were when first looked at: what is made later is pushed as it is made."""
-        found: dict[Digest, list[Record]] = {}
+        found: dict[str, list[Record]] = {}
         for record in self.layout.list():
             found.setdefault(record.digest, []).append(record)
         return found

@@ -144,7 +144,7 @@ class Workspace:
         """
         try:
             self.layout.prepare()
-            self.layout.locks.hold()
+            self.layout.locks.shared()
         except LinkError:
             raise
         except StoreError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UNRESOLVED, StagegraphError
 from ..project.model import Node
+from ..system.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,9 +34,8 @@ class LeftOut:
     nodes: tuple[Node, ...]
 
     def __str__(self) -> str:
-        listed = ", ".join(map(str, self.nodes[:_LISTED]))
-        more = f" and {len(self.nodes) - _LISTED} more" if len(self.nodes) > _LISTED else ""
-        return f"{self.first} has no key: {self.error}\n  left out: {listed}{more}"
+        names = listed([str(node) for node in self.nodes], _LISTED)
+        return f"{self.first} has no key: {self.error}\n  left out: {names}"
 
 
 @dataclass(frozen=True)

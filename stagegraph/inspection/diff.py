@@ -171,8 +171,11 @@ def diff_values(old: object, new: object) -> list[tuple[str, str, str]]:
 
 def compare(old_in: LayoutStore, old: Digest, new_in: LayoutStore, new: Digest) -> list[Difference]:
     """The differences of the image ``new`` to the image ``old``, both by digest. Raises ``StoreError``."""
-    manifests = old_in.json(old), new_in.json(new)
-    configs = old_in.json(manifests[0]["config"]["digest"]), new_in.json(manifests[1]["config"]["digest"])
+    manifests = old_in.blobs.json(old), new_in.blobs.json(new)
+    configs = (
+        old_in.blobs.json(manifests[0]["config"]["digest"]),
+        new_in.blobs.json(manifests[1]["config"]["digest"]),
+    )
     layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs, strict=True)]
     differences: list[Difference] = []
     instructions = _instructions(configs[1])
@@ -182,7 +185,7 @@ def compare(old_in: LayoutStore, old: Digest, new_in: LayoutStore, new: Digest) 
             change = "removed" if now is None else "added"
             differences.append(Difference(number, where, "", change, "the whole layer"))
         elif was != now:
-            paths = old_in.blob(was[0]), new_in.blob(now[0])
+            paths = old_in.blobs.path(was[0]), new_in.blobs.path(now[0])
             changes = _layer_changes(was[1] == now[1], *paths)
             differences += [Difference(number, where, *rest) for rest in changes]
     # the layers were compared above, file by file

@@ -23,7 +23,7 @@ def installed(layout: LayoutStore, manifest: Mapping[str, Any]) -> tuple[str, ..
     ``StoreError`` for a layer that cannot be read.
     """
     for blob in reversed(manifest["layers"] or ()):
-        with layer.opened(layout.blob(blob["digest"])) as archive:
+        with layer.opened(layout.blobs.path(blob["digest"])) as archive:
             for item in archive:
                 if layer.path_in(item) == STATUS:
                     file = archive.extractfile(item) if item.isreg() else None

@@ -97,7 +97,7 @@ def _files(layout: LayoutStore, manifest: Mapping[str, Any]) -> dict[str, str]:
     hidden: set[str] = set()
     for blob in reversed(manifest["layers"] or ()):
         deleted: set[str] = set()
-        with layer.opened(layout.blob(blob["digest"])) as archive:
+        with layer.opened(layout.blobs.path(blob["digest"])) as archive:
             for item in archive:
                 path = layer.path_in(item)
                 folder, name = posixpath.split(path)

@@ -12,7 +12,7 @@ from typing import NewType, TypeGuard
 #: Names the bytes that hash to it.
 Digest = NewType("Digest", str)
 
-#: Where none is named.
+#: The digest of a reference without one.
 NO_DIGEST = Digest("")
 
 _PREFIX = "sha256:"
@@ -21,7 +21,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def is_digest(text: object) -> TypeGuard[Digest]:
-    """Whether ``text`` is a sha256 digest as the OCI image specification writes it."""
+    """Return whether ``text`` is a sha256 digest as the OCI image specification writes it."""
     return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, NewType
 #: An OCI platform such as ``linux/arm64``. "" where there is none, as of an edge on the node's own platform.
 OciPlatform = NewType("OciPlatform", str)
 
-#: Where no platform is named.
+#: The platform where none is named.
 NO_PLATFORM = OciPlatform("")
 
 #: Other names of processors -> the OCI name: what people and kernels (``uname -m``) call them.
@@ -37,7 +37,7 @@ class Parts(NamedTuple):
 
 
 def parts(platform: OciPlatform) -> Parts:
-    """Take a platform apart."""
+    """Split a platform into its parts."""
     system, architecture, variant = (*platform.split("/"), "")[:3]
     return Parts(system, architecture, variant)
 
@@ -53,7 +53,7 @@ def as_indexed(system: str, architecture: str, variant: str = "") -> OciPlatform
 
 
 def normalized(text: str) -> OciPlatform:
-    """A platform as people write it, in the form of containerd's ``platforms.Normalize``."""
+    """Parse a platform as people write it, into the form of containerd's ``platforms.Normalize``."""
     words = text.lower().split("/")
     if len(words) == 1:
         words = ["linux", *words]

@@ -1,6 +1,6 @@
-"""References of images: ``HOST/PATH:TAG@DIGEST`` taken apart, and in the form that BuildKit compares.
+"""References of images, ``HOST/PATH:TAG@DIGEST``: their parts, their short form and their full form.
 
-Pure. Rules are those of https://github.com/distribution/reference (``normalize.go``, ``reference.go``).
+Pure. The rules are those of https://github.com/distribution/reference (``normalize.go``, ``reference.go``).
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResolvedReference:
-    """What a reference names now: manifest digests by OCI platform. One entry "" fits every platform.
+    """The image or the index that a reference names now: manifest digests by OCI platform.
 
-    ``onbuild``: its image for a platform that was asked for leaves triggers for those that start from it;
-    ``onbuild_from``: some of them take from another image, or from the network. ``unread``: why the image of
-    a platform that was asked for could not be read; a mirror of an index may hold the others alone.
+    An entry for ``NO_PLATFORM`` is valid for every platform. ``index`` is the digest of the index, or of the
+    only manifest. ``onbuild``: an image of a requested platform has ONBUILD triggers. ``onbuild_from``: some
+    triggers take from another image, or from the network. ``unread``: why the image of a requested platform
+    could not be read; a mirror may have an index without all of its images.
     """
 
     index: Digest
@@ -34,7 +35,7 @@ class ResolvedReference:
 
 
 class Reference(NamedTuple):
-    """The parts of a reference. ``tag`` and ``digest`` are "" where the reference has none."""
+    """The parts of a reference. ``tag`` and ``digest`` are "" if the reference has none."""
 
     repository: str
     tag: str = ""
@@ -42,17 +43,30 @@ class Reference(NamedTuple):
 
 
 def split(reference: str) -> Reference:
-    """Take a reference apart. A colon before the last slash belongs to a port."""
+    """Split a reference into its parts. A colon before the last slash belongs to a port."""
     name, _, digest = reference.partition("@")
     head, slash, tail = name.rpartition("/")
     last, _, tag = tail.partition(":")
     return Reference(head + slash + last, tag, Digest(digest))
 
 
+def host(reference: str) -> str:
+    """The registry that a reference names; "" if it names none, which means Docker Hub."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and (set(".:") & set(first) or first == "localhost") else ""
+
+
+def full(reference: str) -> str:
+    """The reference with the registry and the namespace that Docker adds to short names."""
+    if host(reference):
+        return reference
+    return f"docker.io/{reference}" if "/" in reference else f"docker.io/library/{reference}"
+
+
 def familiar(reference: str) -> str:
     """The reference in its short form: without ``docker.io/library/`` and ``:latest``.
 
-    BuildKit looks a named context up by this form (``reference.FamiliarString`` without ``:latest``).
+    BuildKit finds a named context by this form (``reference.FamiliarString`` without ``:latest``).
     """
     for prefix in ("docker.io/", "index.docker.io/"):
         reference = reference.removeprefix(prefix)
@@ -61,5 +75,5 @@ def familiar(reference: str) -> str:
 
 
 def is_bare(name: str) -> bool:
-    """Whether a name is one word: no host, no path, no tag, no digest."""
+    """Return whether a name is one word: no host, no path, no tag, no digest."""
     return not set(name) & set("/:@")

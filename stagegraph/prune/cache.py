@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from ..errors import StoreError
 from ..keys.key import from_digits, is_key
 from ..oci.digest import Digest, encoded, from_encoded
+from ..store import images
 from ..store.record import Record
-from ..system.files import reading, writing
+from ..system.files import os_errors_on_read, os_errors_on_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,18 +49,18 @@ def select(layout: LayoutStore, keys: Iterable[Key], unkeyed: Iterable[str] = ()
 
     ``unkeyed`` are nodes (``STAGE:PLATFORM``) whose keys cannot be computed now: everything of them is kept.
     """
-    with reading(layout.root):
+    with os_errors_on_read(layout.root):
         return _select(layout, set(keys), set(unkeyed))
 
 
 def _select(layout: LayoutStore, keys: set[Key], unkeyed: set[str]) -> CacheSelection:
     records = list(layout.list())
     digests = {record.digest for record in records if record.key in keys or record.node in unkeyed}
-    kept, blobs = list[Record](), set[Digest]()
+    folder, kept, blobs = layout.blobs.folder, list[Record](), set[Digest]()
     for record in records:
         with contextlib.suppress(StoreError):  # a record with a bad manifest has no image to keep
             if record.digest in digests:
-                blobs.update(layout.blobs_of(record))
+                blobs.update(blob.digest for blob in images.image_blobs(layout.blobs, record))
                 kept.append(record)
     newest, kept_images = layout.newest(), {record.digest for record in kept}
     explaining = [record for record in records if record.key in newest and record.digest not in kept_images]
@@ -70,17 +71,17 @@ def _select(layout: LayoutStore, keys: set[Key], unkeyed: set[str]) -> CacheSele
     # locks of keys that are gone; other locks have other names
     locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
     to_remove += [(layout.locks.folder, name) for name in locks if from_digits(name) not in kept_keys]
-    to_remove += [(layout.blobs, name) for name in layout.blobs.entries() if from_encoded(name) not in blobs]
+    to_remove += [(folder, name) for name in folder.entries() if from_encoded(name) not in blobs]
     to_remove += [(layout.folder, name) for name in _FOLDERS if layout.folder.status(name) is not None]
-    kept_bytes = sum(layout.blobs.size(encoded(digest)) for digest in blobs)
-    freed_bytes = sum(folder.size(name) for folder, name in to_remove)
+    kept_bytes = sum(folder.size(encoded(digest)) for digest in blobs)
+    freed_bytes = sum(place.size(name) for place, name in to_remove)
     return CacheSelection(tuple(kept), tuple(explaining), tuple(to_remove), kept_bytes, freed_bytes)
 
 
 def remove(layout: LayoutStore, selection: CacheSelection) -> None:
-    """Remove the selected files. The caller must hold ``layout.locks.alone()``."""
+    """Remove the selected files. The caller must hold ``layout.locks.exclusive()``."""
     # records first: no record may name blobs that are already gone
     for folder, name in selection.to_remove:
-        with writing(folder.path / name):
+        with os_errors_on_write(folder.path / name):
             folder.remove(name)
     layout.rebuild_index()

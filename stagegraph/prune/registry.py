@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..keys.key import Key, from_digits
 from ..oci.digest import Digest, sha256
 from ..store import record as records
-from ..store.registry import LOOKUPS
-from ..system.workers import Workers
+from ..store.lookups import LOOKUPS
+from ..system.workers import DaemonPool
 
 if TYPE_CHECKING:
     import datetime
 
     from ..store.record import Record
-    from ..store.repository import Remote
+    from ..store.repository import RemoteRepository
 
 
 class NodeTag(NamedTuple):
@@ -68,7 +68,7 @@ def plan_retention(inventory: TagInventory, keys: set[Key], since: datetime.date
     images = {tag.record.digest for tag in tags if tag.record.key in keys}
     needed = tuple(tag for tag in tags if tag.record.digest in images)
     rest = [tag for tag in tags if tag.record.digest not in images]
-    recent_images = {tag.record.digest for tag in rest if not (tag.record.dated and tag.record.dated < since)}
+    recent_images = {tag.record.digest for tag in rest if _is_recent(tag.record, since)}
     recent = tuple(tag for tag in rest if tag.record.digest in recent_images)
     # a manifest is deleted together with all of its tags
     kept = {tag.digest for tag in (*needed, *recent)} | inventory.other_digests
@@ -76,12 +76,19 @@ def plan_retention(inventory: TagInventory, keys: set[Key], since: datetime.date
     return RetentionPlan(needed, recent, to_delete)
 
 
-def list_tags(remote: Remote) -> TagInventory:
+def _is_recent(record: Record, since: datetime.datetime) -> bool:
+    time = record.recorded_or_created
+    return time is None or time >= since
+
+
+def list_tags(remote: RemoteRepository) -> TagInventory:
     """Read all tags of a registry. Raises ``RegistryError`` or ``LoginError``."""
-    workers = Workers(LOOKUPS)
-    manifests = {tag: workers.submit(partial(remote.raw, remote.reference(tag))) for tag in remote.tags()}
+    workers = DaemonPool(LOOKUPS)
+    futures = {
+        tag: workers.submit(partial(remote.read_manifest, remote.reference(tag))) for tag in remote.tags()
+    }
     node_tags, others = list[NodeTag](), set[Digest]()
-    for name, future in manifests.items():
+    for name, future in futures.items():
         if (data := future.result()) is None:
             continue
         record = records.parse(data, key_of(name)) if is_node_tag(name) else None

@@ -91,9 +91,8 @@ def _check_out(top: Path, commit: str, folder: Path, checkout: Path, index: Path
     if any(line.startswith(b"160000 ") for line in _git(top, "ls-tree", "-r", tree).splitlines()):
         what = "it has submodules, whose files may be part of keys and are not in its tree"
         raise ProjectError(commit[:12], what, "name revisions without them: --revisions")
-    variables = {"GIT_INDEX_FILE": str(index)}
-    _git(top, "read-tree", tree, variables=variables)
-    _git(top, "checkout-index", "--all", f"--prefix={checkout}/", variables=variables)
+    _git(top, "read-tree", tree, index=index)
+    _git(top, "checkout-index", "--all", f"--prefix={checkout}/", index=index)
 
 
 def declared_keys(root: Path) -> set[Key]:
@@ -115,9 +114,9 @@ def _keys(project: Project, commit: str, warn: Callable[[str], None]) -> set[Key
     return keys
 
 
-def _git(root: Path, *words: str, variables: Mapping[str, str] | None = None) -> bytes:
-    output, error = git(root, *words, variables=variables)
-    if error:
+def _git(root: Path, *words: str, index: Path | None = None) -> bytes:
+    result = git(root, *words, index=index)
+    if result.error:
         hint = "the revisions to keep are read from the project's git repository"
-        raise ProjectError("git", error, hint)
-    return output
+        raise ProjectError("git", result.error, hint)
+    return result.output

@@ -49,7 +49,7 @@ def dependencies(
 
     A record names the images that its image was built from. An old record does not; then the graph does.
     """
-    ancestors = dict(word.split("=", 1) for word in image.record.below)
+    ancestors = dict(word.split("=", 1) for word in image.record.materials)
     result = []
     for node in graph.order([image.node]):
         if node != image.node and str(node) not in ancestors:

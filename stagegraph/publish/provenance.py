@@ -56,7 +56,9 @@ def provenance(
             },
             "runDetails": {
                 "builder": {"id": "urn:stagegraph:builder", "version": _versions(record)},
-                "metadata": {"finishedOn": record.created.replace("+00:00", "Z")} if record.made else {},
+                "metadata": {"finishedOn": record.created.replace("+00:00", "Z")}
+                if record.image_created
+                else {},
             },
         },
     }

@@ -122,5 +122,5 @@ def _annotations(project: Project, image: Image, release: Release) -> dict[str, 
 def index_document(layout: LayoutStore, publication: Publication) -> bytes:
     """The index over the platforms of an image."""
     records = [image.record for image in publication.listed]
-    manifests = [record.entry(layout.json(record.digest)) for record in records]
+    manifests = [record.entry(layout.blobs.json(record.digest)) for record in records]
     return documents.canonical(documents.index(manifests, publication.annotations))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..inspection.inventory import read_inventory
 from ..oci import documents
+from ..store.views import overlay
 from . import materials, referrers, sbom
 from .provenance import IN_TOTO, provenance
 from .publication import OCI_ANNOTATION, index_document
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..graph.graph import Graph
     from ..store.layout import LayoutStore
-    from ..store.repository import Remote
+    from ..store.repository import RemoteRepository
     from .materials import Lookup
     from .publication import PlatformImage, Publication
     from .push import PushedTag
@@ -36,7 +37,7 @@ class Publisher:
         graph: Graph,
         layout: LayoutStore,
         lookup: Lookup,
-        registry: Remote | None,
+        registry: RemoteRepository | None,
         revision: Revision,
         *,
         dry: bool = False,
@@ -52,7 +53,8 @@ class Publisher:
         Raises ``RegistryError`` or ``LoginError``: then everything that was pushed is complete, and the index
         is the old one. Raises ``StoreError`` for an image that is damaged.
         """
-        with self.layout.scratch(image.record for image in publication.platform_images) as layout:
+        records = [image.record for image in publication.platform_images]
+        with overlay(self.layout, records) as layout:
             for image in publication.platform_images:
                 yield self._tags.push(layout, image.record.descriptor, image.tag)
                 yield self._push_referrers(layout, image)
@@ -77,7 +79,7 @@ class Publisher:
     def _push_referrers(self, layout: LayoutStore, image: PlatformImage) -> PushedTag:
         """Push the bill of materials and the provenance of an image, and the list that names them."""
         record, archives = image.record, materials.pinned_archives(self.graph, image.node)
-        contents = read_inventory(layout, layout.json(record.digest))
+        contents = read_inventory(layout, layout.blobs.json(record.digest))
         bill = sbom.bill_of_materials(record, self.repository, contents, archives)
         dependencies = materials.dependencies(self.graph, self.lookup, image, archives)
         parameters = materials.parameters(self.graph, image)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..oci.digest import Digest
     from ..store.layout import LayoutStore
-    from ..store.repository import Remote
+    from ..store.repository import RemoteRepository
 
 #: "kept": the tag stays as an earlier publication set it.
 State = Literal["new", "same", "moved", "kept"]
@@ -35,7 +35,7 @@ class PushedTag:
 class TagPusher:
     """Pushes tags to one repository. Without a registry, or if ``dry``, it only tells what it would push."""
 
-    def __init__(self, registry: Remote | None, repository: str, *, dry: bool = False) -> None:
+    def __init__(self, registry: RemoteRepository | None, repository: str, *, dry: bool = False) -> None:
         """``repository`` is the name of the repository without a registry."""
         self.registry, self.repository, self.dry = registry, repository, dry
 
@@ -50,10 +50,10 @@ class TagPusher:
         if self.registry is None:
             return PushedTag(f"{self.repository}:{tag}", digest, "new", details)
         reference = self.registry.reference(tag)
-        current = self.registry.raw(reference)
+        current = self.registry.read_manifest(reference)
         state = _state(current, same=current is not None and sha256(current) == digest)
         if state != "same" and not self.dry:
-            self.registry.name(layout, entry, reference)
+            self.registry.set_tag(layout, entry, reference)
         return PushedTag(reference, digest, state, details)
 
     def push_list(
@@ -76,11 +76,11 @@ class TagPusher:
         if not keeps_types():
             listed = dict.fromkeys(listed, "")
         reference = self.registry.reference(tag)
-        current = self.registry.raw(reference)
+        current = self.registry.read_manifest(reference)
         state = _state(current, same=lists(current, listed))
         if state != "same" and not self.dry:
             self.registry.send(layout, entry, reference, preserve=False)
-            if not lists(self.registry.raw(reference), listed):
+            if not lists(self.registry.read_manifest(reference), listed):
                 what = "does not name the list that was just pushed"
                 raise RegistryError(reference, what, "does somebody else push there?")
         return PushedTag(reference, digest, state, details)
@@ -90,7 +90,7 @@ class TagPusher:
         if self.registry is None:
             return None
         reference = self.registry.reference(tag)
-        current = self.registry.raw(reference)
+        current = self.registry.read_manifest(reference)
         return None if current is None else PushedTag(reference, sha256(current), "kept", (why,))
 
 
@@ -113,5 +113,5 @@ def lists(document: bytes | None, listed: Mapping[Digest, str]) -> bool:
 
 def stored(layout: LayoutStore, media_type: str, data: bytes) -> dict[str, Any]:
     """Store a small document; return its descriptor."""
-    digest, size = layout.add_blob(data)
+    digest, size = layout.blobs.add(data)
     return documents.descriptor(media_type, digest, size)

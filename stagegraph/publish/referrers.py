@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..oci.digest import Digest
     from ..store.layout import LayoutStore
     from ..store.record import Record
-    from ..store.repository import Remote
+    from ..store.repository import RemoteRepository
 
 #: Annotations that tell our own entries of a list from those of others, such as signatures.
 _KIND, _COMMIT = "stagegraph.statement", "stagegraph.commit"
@@ -69,13 +69,13 @@ def merged(own: Mapping[str, dict[str, Any]], published: Iterable[dict[str, Any]
     return [*entries.values(), *others]
 
 
-def download_published(registry: Remote, layout: LayoutStore, tag: str) -> list[dict[str, Any]]:
+def download_published(registry: RemoteRepository, layout: LayoutStore, tag: str) -> list[dict[str, Any]]:
     """The entries of the list under a tag; their blobs are in the layout afterwards.
 
     Entries of others, such as signatures, are included; entries whose manifests are gone are not. Raises
     ``RegistryError`` or ``LoginError``.
     """
-    data = registry.raw(registry.reference(tag))
+    data = registry.read_manifest(registry.reference(tag))
     if data is None:
         return []
     try:
@@ -85,7 +85,7 @@ def download_published(registry: Remote, layout: LayoutStore, tag: str) -> list[
     published = []
     for entry in entries:
         reference = f"{registry.repository}@{entry['digest']}"
-        if registry.raw(reference) is not None:
+        if registry.read_manifest(reference) is not None:
             registry.download(reference, layout)
             published.append(entry)
     return published

@@ -60,7 +60,7 @@ def public_uri(remote: str) -> str:
 def _git(root: Path, *words: str) -> tuple[str, str]:
     """The output of git, and the first line of its error message if it fails."""
     try:
-        output, error = git(root, *words, timeout=_TIMEOUT)
+        result = git(root, *words, timeout=_TIMEOUT)
     except ToolError as missing:
         return "", str(missing)
-    return output.decode(errors="replace").strip(), error.partition("\n")[0]
+    return result.text, result.error.partition("\n")[0]

@@ -119,4 +119,4 @@ def _metadata(record: Record, image: Component) -> BomMetaData:
 
     tool = Component(name="stagegraph", version=__version__, type=ComponentType.APPLICATION, bom_ref="tool")
     tools = ToolRepository(components=[tool])
-    return BomMetaData(component=image, timestamp=record.made or NEVER, tools=tools)
+    return BomMetaData(component=image, timestamp=record.image_created or NEVER, tools=tools)

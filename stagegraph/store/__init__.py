@@ -1,7 +1,6 @@
-"""Where records and blobs live: ``layout`` (``cache/``), ``registry``, ``engine``.
+"""Records and blobs: in ``cache/`` (``layout``, ``blobs``) and in a registry (``registry``).
 
-``layout`` is the store that builds read and write: records by key, which are found only if their images are
-whole. ``registry`` exchanges whole images with it; a record is found there by node and key, since the tag
-that holds it names both. ``engine`` takes finished images and gives none back. One contract test
-(``tests/engine/test_stores.py``) holds layout and registry to the same answers.
+Builds read and write the layout. It finds a record by its key, and only if the image is whole. The registry
+exchanges whole images with the layout. It finds a record by node and key, since the tag names both. One
+contract test (``tests/engine/test_stores.py``) requires the same answers of both.
 """

@@ -1,45 +1,50 @@
 """Logins for skopeo: those of ``docker login``.
 
-skopeo reads ``auths`` and ``credHelpers`` of Docker's ``config.json`` by itself, and calls the helpers. It
-does not know ``credsStore``, one helper for all registries (containers/image, pkg/docker/config). Where that
-holds the login, skopeo is handed a file that names the helper for this registry; no password is in it.
+skopeo reads ``auths`` and ``credHelpers`` of Docker's ``config.json``, and calls the helpers. It does not
+know ``credsStore``, one helper for all registries (containers/image, pkg/docker/config). If that has the
+login, this module writes a file for skopeo that names the helper for this registry. The file has no password.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+from ..docker.config import config_folder
 from .folder import Folder
+
+_FILE = "credential-helper.json"
 
 
 def environment(host: str, folder: Path) -> dict[str, str]:
-    """What skopeo's environment wants for a registry. ``folder`` is where a file for it may be written."""
+    """Return the variables that skopeo needs for a registry. ``folder`` is for the file that they name."""
     if os.environ.get("REGISTRY_AUTH_FILE"):
-        return {}  # the user has said where logins are
-    store = _store(host)
-    if not store:
+        return {}  # the user has chosen where logins are
+    helper = _helper(host)
+    if not helper:
         return {}
-    name, data = "credential-helper.json", json.dumps({"credHelpers": {host: store}}).encode()
+    data = json.dumps({"credHelpers": {host: helper}}).encode()
     cache = Folder(folder)
     try:
-        there = cache.read(name)
+        current = cache.read(_FILE)
     except OSError:
-        there = b""
-    if there != data:
-        cache.write(name, data)
-    return {"REGISTRY_AUTH_FILE": str((folder / name).absolute())}
+        current = b""
+    if current != data:
+        cache.write(_FILE, data)
+    return {"REGISTRY_AUTH_FILE": str((folder / _FILE).absolute())}
 
 
-def _store(host: str) -> str:
-    """The store that Docker keeps a registry's login in; "" where skopeo needs no help, or there is none."""
-    config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+def _helper(host: str) -> str:
+    """The helper of ``credsStore`` if it has the login; "" if skopeo finds the login, or there is none."""
     try:
-        said: dict[str, Any] = json.loads(config.read_bytes())
-        # docker login leaves an empty entry of the registry's name for what it gave to the store
-        kept = host in said.get("auths", {}) and not said["auths"][host].get("auth")
-        return str(said.get("credsStore") or "") if kept and host not in said.get("credHelpers", {}) else ""
+        config: dict[str, Any] = json.loads((config_folder() / "config.json").read_bytes())
+        # docker login leaves an empty entry of the registry's name for a login that the helper has
+        has_login = host in config.get("auths", {}) and not config["auths"][host].get("auth")
+        known_to_skopeo = host in config.get("credHelpers", {})
+        return str(config.get("credsStore") or "") if has_login and not known_to_skopeo else ""
     except (OSError, ValueError, AttributeError, TypeError):
         return ""

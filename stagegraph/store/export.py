@@ -1,4 +1,4 @@
-"""An image of ``cache/`` -> the tar of an OCI layout that an engine loads."""
+"""An image of ``cache/`` as the tar of an OCI layout, which an engine can load."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import IO, TYPE_CHECKING
 
 from ..oci import documents
 from ..oci.digest import Digest, encoded
+from ..oci.reference import full
+from . import images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +21,12 @@ if TYPE_CHECKING:
 
 
 def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[bytes]:
-    """The image as a tar of an OCI layout, made while it is read."""
-    manifest = layout.json(record.digest)
+    """Yield the image as the tar of an OCI layout, in parts."""
     entry = {
         **record.descriptor,
         "annotations": {
             # the full name, as containerd's importer wants it
-            "io.containerd.image.name": _full(reference),
+            "io.containerd.image.name": full(reference),
             documents.REF_NAME: reference.rpartition(":")[2],
         },
     }
@@ -34,15 +35,8 @@ def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[b
     for name, data in small.items():
         yield _header(name, len(data))
         yield _padded(data)
-    digests = dict.fromkeys(
-        [
-            record.digest,
-            manifest["config"]["digest"],
-            *(item["digest"] for item in (manifest["layers"] or ())),
-        ]
-    )
-    for digest in digests:
-        with layout.open_blob(digest) as file:
+    for digest in dict.fromkeys(blob.digest for blob in images.image_blobs(layout.blobs, record)):
+        with layout.blobs.open(digest) as file:
             size = os.fstat(file.fileno()).st_size
             yield _header(f"blobs/sha256/{encoded(digest)}", size)
             yield from _read(file)
@@ -52,7 +46,7 @@ def image_tar(layout: LayoutStore, record: Record, reference: str) -> Iterator[b
 
 def image_ids(layout: LayoutStore, record: Record) -> tuple[Digest, Digest]:
     """The ids that an engine may give the image: the digests of its manifest and of its configuration."""
-    return record.digest, layout.config_digest(record)
+    return record.digest, images.config_digest(layout.blobs, record)
 
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:
@@ -68,11 +62,3 @@ def _header(name: str, size: int) -> bytes:
 
 def _padded(data: bytes) -> bytes:
     return data + b"\0" * (-len(data) % tarfile.BLOCKSIZE)
-
-
-def _full(reference: str) -> str:
-    """``name:tag`` with the registry and namespace that Docker supplies for short names."""
-    head, slash, _ = reference.partition("/")
-    if slash and ("." in head or ":" in head or head == "localhost"):
-        return reference
-    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"

@@ -1,9 +1,9 @@
-"""A folder below ``cache/``, reached without following a link.
+"""Folders below ``cache/``, opened without following links.
 
-CI services restore ``cache/``, colleagues copy and share it: what lies there may be anybody's. So each folder
-on the way is opened by its own descriptor and must be a folder, a file must be a regular file, and every call
-works on these descriptors (``openat(2)`` and its like with ``O_NOFOLLOW``). No check comes before a use, so
-nothing can be put in between. ``cache/`` itself may be a link: people keep it on another disk.
+CI services restore ``cache/``, and colleagues copy and share it, so do not trust its content. Each folder on
+the way is opened by its own descriptor and must be a folder; a file must be a regular file. Every call works
+on these descriptors (``openat(2)`` and the like, with ``O_NOFOLLOW``). So nobody can replace a file between a
+check and its use. ``cache/`` itself may be a link: people keep it on another disk.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import errno
 import fcntl
 import io
 import os
-import secrets
 import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError
-from ..system.files import open_regular, sync, writing
+from ..system.files import open_regular, os_errors_on_write, sync, write_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,15 +29,15 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # opening never waits for the other end of a FIFO
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-#: File systems without locks answer so.
+#: The errors of file systems without locks.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 class Folder:
-    """The folder ``root/NAME/NAME``; it need not be there. Raises ``LinkError`` where a name is no folder.
+    """The folder ``root/NAME/NAME``, which need not exist.
 
-    What the system says otherwise comes as ``OSError``. A file that is not a regular one is not there:
-    ``FileNotFoundError``; writing a file of that name takes its place.
+    Methods raise ``LinkError`` where a name is a link or no folder, and ``OSError`` for other errors. A file
+    that is not a regular one counts as missing: reading it raises ``FileNotFoundError``, writing replaces it.
     """
 
     def __init__(self, root: Path, *names: str) -> None:
@@ -46,15 +45,16 @@ class Folder:
 
     @property
     def path(self) -> Path:
-        """For messages, and for tools that take a path."""
+        """The path, for messages and for tools that take one."""
         return self.root.joinpath(*self.names)
 
     def below(self, *names: str) -> Folder:
+        """A folder in this one."""
         return Folder(self.root, *self.names, *names)
 
     @contextlib.contextmanager
     def opened(self, *, make: bool = False) -> Iterator[int]:
-        """Its descriptor for the time of the block. ``make``: also of a folder that is not there yet."""
+        """Open the folder for the time of the block; yield its descriptor. ``make``: create it if needed."""
         if make:
             self.root.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.root, _FOLDER)
@@ -69,7 +69,7 @@ class Folder:
             os.close(handle)
 
     def _step(self, handle: int, place: int, name: str) -> int:
-        """The descriptor of a folder in the one of ``handle``, which is closed if it is found."""
+        """Open the next folder in the one of ``handle``; then close ``handle``."""
         try:
             inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
         except OSError as error:
@@ -85,14 +85,14 @@ class Folder:
         return inner
 
     def make(self) -> None:
-        """Make it, and the folders around it; harmless when repeated."""
+        """Create the folder and the folders around it; harmless when repeated."""
         with self.opened(make=True):
             pass
 
     # -- reading ---------------------------------------------------------------------------------
 
     def entries(self) -> list[str]:
-        """Names of what is in it, sorted; none where it is not there."""
+        """The names of all entries, sorted; none where the folder is missing."""
         try:
             with self.opened() as handle:
                 return sorted(os.listdir(handle))  # noqa: PTH208 - a descriptor
@@ -100,29 +100,31 @@ class Folder:
             return []
 
     def status(self, name: str) -> os.stat_result | None:
-        """Of an entry, of a link itself; None where there is none."""
+        """The status of an entry, of a link itself; None where there is none."""
         with contextlib.suppress(FileNotFoundError), self.opened() as handle:
             return os.stat(name, dir_fd=handle, follow_symlinks=False)
         return None
 
     def has_file(self, name: str) -> bool:
-        found = self.status(name)
-        return found is not None and stat.S_ISREG(found.st_mode)
+        """Return whether there is a regular file of this name."""
+        status = self.status(name)
+        return status is not None and stat.S_ISREG(status.st_mode)
 
     def open(self, name: str) -> io.BufferedReader:
-        """A regular file, to be read."""
+        """Open a regular file for reading."""
         with self.opened() as handle:
             return open_regular(name, handle)
 
     def read(self, name: str) -> bytes:
+        """Read a regular file."""
         with self.open(name) as file:
             return file.read()
 
     def size(self, name: str) -> int:
-        """Bytes of an entry, or of all below it; 0 for what is not there. Links count as themselves."""
-        found = self.status(name)
-        if found is None or not stat.S_ISDIR(found.st_mode):
-            return found.st_size if found else 0
+        """Bytes of an entry, or of all files below it; 0 where it is missing. Links are not followed."""
+        status = self.status(name)
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            return status.st_size if status else 0
         total = 0
         with contextlib.suppress(OSError), self.opened() as handle:
             for _, _, files, inner in os.fwalk(name, dir_fd=handle):
@@ -134,46 +136,33 @@ class Folder:
     # -- writing ---------------------------------------------------------------------------------
 
     def create(self, name: str) -> BinaryIO:
-        """A new file in the place of an entry of that name, written without a buffer."""
-        with writing(self.path / name), self.opened(make=True) as handle:
+        """Create a file for writing without a buffer; replaces an entry of that name."""
+        with os_errors_on_write(self.path / name), self.opened(make=True) as handle:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=handle)
             file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o644, dir_fd=handle)
             return os.fdopen(file, "wb", buffering=0)
 
     def write(self, name: str, data: bytes) -> None:
-        """Write under a temporary name, sync, rename: readers see the old file or the whole new one.
+        """Write a file so that readers see the old one or the whole new one; creates the folder.
 
         Raises ``DiskFullError`` or ``StoreError``.
         """
-        temporary = f".{name}.{secrets.token_hex(4)}"
-        with writing(self.path / name), self.opened(make=True) as handle:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
-            try:
-                with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=handle), "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o644)
-                    os.fsync(file.fileno())
-                os.rename(temporary, name, src_dir_fd=handle, dst_dir_fd=handle)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary, dir_fd=handle)
-                raise
-            sync(handle)
+        with os_errors_on_write(self.path / name), self.opened(make=True) as handle:
+            write_in(handle, name, data)
 
     def sync(self) -> None:
-        """Make renames in it survive a crash of the machine."""
+        """Make renames in the folder survive a crash of the machine."""
         with self.opened() as handle:
             sync(handle)
 
     def move(self, name: str, to: Folder) -> None:
-        """Move an entry, a link as itself."""
+        """Move an entry to another folder, a link as itself."""
         with self.opened() as source, to.opened(make=True) as target:
             os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
 
     def remove(self, name: str) -> None:
-        """Remove an entry and all below it, a link as itself; harmless where there is none."""
+        """Delete an entry and all below it, a link as itself; harmless where there is none."""
         with contextlib.suppress(FileNotFoundError), self.opened() as handle:
             if stat.S_ISDIR(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
                 shutil.rmtree(name, dir_fd=handle)
@@ -183,16 +172,16 @@ class Folder:
     # -- locks -----------------------------------------------------------------------------------
 
     def lock(self, name: str, how: int, mode: int) -> BinaryIO:
-        """The file ``name`` with a lock of ``flock(2)``, which ends when it is closed.
+        """Open the file ``name`` and lock it by ``flock(2)``; closing it releases the lock.
 
-        A file that is made for it has ``mode``; anything else of that name is removed. Raises
-        ``BlockingIOError`` where ``how`` has LOCK_NB and somebody else has it.
+        A new file gets ``mode``. An entry that is no regular file is replaced. Raises ``BlockingIOError``
+        where ``how`` has ``LOCK_NB`` and somebody else has the lock.
         """
         with self.opened(make=True) as handle:
             file = _lock_file(handle, name)
         try:
-            with contextlib.suppress(OSError):  # another user's
-                if os.fstat(file).st_nlink == 1:  # else it may be somebody's file, by a hard link
+            with contextlib.suppress(OSError):  # another user's file
+                if os.fstat(file).st_nlink == 1:  # by a hard link it may be somebody's file
                     os.fchmod(file, mode)
             flock(file, how)
         except BaseException:
@@ -202,7 +191,7 @@ class Folder:
 
 
 def flock(handle: int, how: int) -> None:
-    """As ``fcntl.flock``; does nothing where the file system has no locks."""
+    """Call ``fcntl.flock``; do nothing where the file system has no locks."""
     try:
         fcntl.flock(handle, how)
     except OSError as error:
@@ -211,7 +200,7 @@ def flock(handle: int, how: int) -> None:
 
 
 def _lock_file(folder: int, name: str) -> int:
-    """A descriptor of a regular file; another user's may only be read, which is enough for a lock."""
+    """Open a regular file. Another user's can only be opened for reading, which is enough for a lock."""
     for _ in range(100):
         try:
             try:
@@ -226,4 +215,4 @@ def _lock_file(folder: int, name: str) -> int:
                 raise
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)  # a link, a FIFO, a socket
-    raise OSError(errno.EBUSY, "something else is put in its place all the time", name)
+    raise OSError(errno.EBUSY, "somebody keeps replacing it", name)

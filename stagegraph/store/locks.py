@@ -1,7 +1,7 @@
-"""Locks of a store, files below ``locks/``: many runs may use it at once, or one prune alone.
+"""Locks of a store, files below ``locks/``: many runs use the store at once, or one prune alone.
 
-A lock ends with the process that holds it, however that ends. The files stay, but for those of nobody's keys,
-which a prune removes while it is alone.
+The kernel releases a lock when its process ends, also when it is killed. The files stay; a prune deletes
+those of keys that no record has.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import weakref
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError, StoreError
-from ..system.files import writing
+from ..system.files import os_errors_on_write
 from .folder import Folder, flock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: Mode of lock files: users who take turns in one store must not lock one another out.
+#: Mode of lock files: users who share a store must be able to open each other's.
 _ANYBODY = 0o666
 
 
@@ -38,11 +38,11 @@ class Locks:
 
     # -- use of the whole store ------------------------------------------------------------------
 
-    def hold(self) -> None:
-        """Let nobody remove anything from here on, until this object is no more.
+    def shared(self) -> None:
+        """Take a shared lock of the store until this object is deleted; no prune can run meanwhile.
 
-        For a run: what it has found or made must be there when it comes back to it. Does nothing where the
-        store cannot be written to, since nobody removes anything there. Raises ``LinkError``.
+        For a run: the images that it has found or built must stay. Does nothing where the store cannot be
+        written, since nobody deletes anything there. Raises ``LinkError``.
         """
         with self._lock, contextlib.suppress(OSError):
             if self._held is None:
@@ -50,37 +50,39 @@ class Locks:
                 weakref.finalize(self, self._held.close)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody else uses the store for the time of the block; who comes later waits for its end.
+    def exclusive(self) -> Iterator[None]:
+        """Use the store alone for the time of the block; other processes wait for its end.
 
-        Raises ``StoreError`` where somebody does: blobs that a run has just brought have no record yet.
+        Raises ``StoreError`` where somebody else uses it: a run may have blobs that have no record yet.
         """
-        with writing(self.folder.path):
+        with os_errors_on_write(self.folder.path):
             try:
                 file = self._use(fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StoreError(str(self.root), "a run is using it", "try again when that is done") from None
+                raise StoreError(
+                    str(self.root), "a run is using it", "try again when the run has ended"
+                ) from None
         with file:
             yield
 
     def _use(self, how: int) -> BinaryIO:
-        """The file whose lock stands for the store; closing it ends the lock."""
+        """Lock the store. Closing the file releases the lock."""
         return self.folder.lock("use", how, _ANYBODY)
 
     # -- parts of it -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def named(self, name: str) -> Iterator[None]:
-        """No other process or thread is in a block of this name; waits as long as one is."""
-        with writing(self.folder.path / name):
+    def for_name(self, name: str) -> Iterator[None]:
+        """Wait until no other process or thread is in a block of this name, then enter it."""
+        with os_errors_on_write(self.folder.path / name):
             lock = self.folder.lock(name, fcntl.LOCK_EX, _ANYBODY)
         with lock:
             yield
 
     @contextlib.contextmanager
-    def temporary(self) -> Iterator[Path]:
-        """A folder below ``tmp/`` for the time of the block, in which the store is not removed from."""
-        with writing(self.folder.path):
+    def temporary_folder(self) -> Iterator[Path]:
+        """A folder below ``tmp/`` for the time of the block. No prune can run meanwhile."""
+        with os_errors_on_write(self.folder.path):
             use = self._use(fcntl.LOCK_SH)
         with use:
             name, lock = self._new_temporary()
@@ -92,11 +94,15 @@ class Locks:
                 os.close(lock)
 
     def _new_temporary(self) -> tuple[str, int]:
-        """A new folder below ``tmp/`` and its descriptor, which holds a lock of it.
+        """Create a folder below ``tmp/``; return its name and its descriptor, which has a lock of it.
 
-        What killed processes left goes: nobody has a lock of it any more.
+        Deletes the folders of killed processes: nobody has a lock of them any more.
         """
-        with writing(self._temporary.path), self.named("tmp"), self._temporary.opened(make=True) as parent:
+        with (
+            os_errors_on_write(self._temporary.path),
+            self.for_name("tmp"),
+            self._temporary.opened(make=True) as parent,
+        ):
             for left in os.listdir(parent):  # noqa: PTH208 - a descriptor
                 _remove_left(parent, left)
             name = secrets.token_hex(6)
@@ -107,7 +113,7 @@ class Locks:
 
 
 def _remove_left(parent: int, name: str) -> None:
-    """Remove an entry of ``tmp/`` that nobody uses; a link as itself."""
+    """Delete an entry of ``tmp/`` that nobody uses; a link as itself."""
     with contextlib.suppress(OSError):
         if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=parent)

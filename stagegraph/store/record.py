@@ -1,12 +1,13 @@
-"""A record: key -> image, with what went in. It *is* an OCI image index of one manifest.
+"""Records: the image of a key, and everything that determined it. A record *is* an OCI image index.
 
-The same bytes stand in ``cache/records`` and, pushed under the key's tag, in a registry; so a registry's tag
-is believed only if what it holds says the key itself, and the image keeps its own digest everywhere.
-Annotations hold the facts (https://github.com/opencontainers/image-spec/blob/main/image-index.md).
+The index has one manifest, that of the image, and says the rest in annotations (OCI image specification,
+image-index.md). The same bytes are in ``cache/records`` and, under the key's tag, in a registry. The record
+names its key, so a tag in a registry is believed only if the record under it names the right key. The image
+has the same digest everywhere.
 
-The entry of the image has one more annotation where the image has layers in zstd: skopeo 1.14 to 1.22 adds it
-to an index that it copies, and refuses to copy an index without it where no digest may change (``entry``).
-Nothing is read from it: records that were written before have none.
+If the image has layers in zstd, its entry has one more annotation. skopeo 1.14 to 1.22 adds the annotation to
+an index that it copies, and refuses to copy an index without it if no digest may change (``Record.entry``).
+Nothing reads the annotation; older records do not have it.
 """
 
 from __future__ import annotations
@@ -38,22 +39,22 @@ _PREFIX = "stagegraph."
 
 _ZSTD_IMAGE = {"io.github.containers.compression.zstd": "true"}
 
-#: The form of ``tag``. Not of lists of referrers, whose tags begin "sha256-".
+#: The form of ``tag``. Tags of lists of referrers begin with "sha256-" and do not match.
 TAG = re.compile(r"(?!sha256-)[a-z0-9._-]+-[0-9a-f]{64}")
 
-# What a record says may come from a registry, and its node names files of the cache.
+# A record may come from a registry, and its node becomes the name of a file in the cache.
 _NODE = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9][a-z0-9_.-]*")
 
 _DOCKER = re.compile(r"linux/[a-z0-9_]+(/[a-z0-9_]+)?")
 
 
 def tag(stage: str, docker: OciPlatform, key: Key) -> str:
-    """What finds a record by its key: ``<stage>-<docker arch>-<key>``, 64 hexadecimal digits."""
+    """The tag of a record in a registry: ``STAGE-ARCHITECTURE-DIGITS``, with the digits of its key."""
     return f"{stage}-{tag_part(docker)}-{digits(key)}"
 
 
 def _moment(text: str) -> datetime.datetime | None:
-    """A time with its zone; None for what is none."""
+    """Parse a time with its zone; return None for other text."""
     with suppress(ValueError):
         moment = datetime.datetime.fromisoformat(text)
         return moment if moment.tzinfo else None
@@ -62,14 +63,21 @@ def _moment(text: str) -> datetime.datetime | None:
 
 @dataclass(frozen=True)
 class Record:
-    """``digest`` and ``size`` (bytes) are of the image's manifest. ``files`` and ``image`` are what a child
-    can see of it: its file system, and that with its runtime configuration. ``packages`` are the versions
-    (``NAME:ARCHITECTURE=VERSION``) that the distribution's archive gave, of a node that installs any.
-    ``below`` are the images that it was made from, theirs included (``STAGE:PLATFORM=DIGEST``). ``cached``: a
-    step came out of the builder's cache, so ``seconds`` are not what a build takes. ``machine`` is the OCI
-    platform of the builder's machine and ``builder`` its version (``docker 28.5.2``, ``buildkit v0.29.0``),
-    where these are known. ``recorded``: when the key was given to an image that was there (early cutoff);
-    ``created`` is the image's own time."""
+    """A key, the image that it finds, and everything that determined the image.
+
+    ``digest`` and ``size`` (bytes) are those of the image's manifest. ``files`` and ``image`` are digests of
+    what a child can see of the image: its files, and its files with its runtime configuration
+    (``content_digests``). ``seconds`` is the time of the build.
+
+    ``packages`` are the versions of installed packages (``NAME:ARCHITECTURE=VERSION``), if the build
+    installed any. ``materials`` are the images that the build used, and the materials of those
+    (``STAGE:PLATFORM=DIGEST``). ``cached``: a step came out of the builder's cache, so ``seconds`` is less
+    than a whole build takes. ``machine`` is the OCI platform of the builder's machine, and ``builder`` the
+    builder's version (``docker 28.5.2``, ``buildkit v0.29.0``); both "" if not known.
+
+    ``created`` is the image's own time. ``recorded`` is the time when an image that existed got this key
+    (early cutoff).
+    """
 
     key: Key
     node: str
@@ -82,53 +90,53 @@ class Record:
     created: str
     inputs: tuple[Input, ...]
     packages: tuple[str, ...] = ()
-    below: tuple[str, ...] = ()
+    materials: tuple[str, ...] = ()
     cached: bool = False
     machine: OciPlatform = NO_PLATFORM
     recorded: str = ""
     builder: str = ""
 
-    def under(self, key: Key, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
-        """The same image found by another key (early cutoff), for the same node or another."""
+    def with_key(self, key: Key, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
+        """The record of the same image under another key (early cutoff), for this node or another one."""
         return replace(self, key=key, inputs=tuple(inputs), node=node or self.node, recorded=recorded)
 
     @property
     def tag(self) -> str:
-        """Its name in a registry and in the layout's index."""
+        """The record's tag in a registry, and the image's name in the layout's index."""
         return tag(self.node.partition(":")[0], self.docker, self.key)
 
     @property
     def descriptor(self) -> dict[str, Any]:
-        """Of the image's manifest (image-spec, "OCI Content Descriptors")."""
+        """The descriptor of the image's manifest (OCI image specification, descriptor.md)."""
         return documents.descriptor(documents.MANIFEST, self.digest, self.size)
 
     @property
-    def made(self) -> datetime.datetime | None:
-        """When its image was made; None where the record does not say it as it should."""
+    def image_created(self) -> datetime.datetime | None:
+        """The time when the image was built; None if ``created`` is no time with a zone."""
         return _moment(self.created)
 
     @property
-    def dated(self) -> datetime.datetime | None:
-        """When its image was made, or found good for this key; None as for ``made``."""
+    def recorded_or_created(self) -> datetime.datetime | None:
+        """The time when the image got this key, else when it was built; None as for ``image_created``."""
         return _moment(self.recorded or self.created)
 
     @property
     def platform(self) -> dict[str, str]:
-        """As an image index has it."""
+        """The platform as an image index has it."""
         return index_entry(self.docker)
 
     def entry(self, manifest: Mapping[str, Any]) -> dict[str, object]:
-        """The image in an index, written as skopeo writes it; ``manifest`` is the image's own.
+        """The image's entry in an index, as skopeo writes it; ``manifest`` is that of the image.
 
-        skopeo annotates the entry of an image of which any layer has zstd's media type (containers/image:
-        copy/single.go, copyLayers; internal/manifest/oci_index.go, addCompressionAnnotations).
+        skopeo annotates the entry if any layer has the media type of zstd (containers/image: copy/single.go,
+        copyLayers; internal/manifest/oci_index.go, addCompressionAnnotations).
         """
         zstd = any(layer.get("mediaType") == documents.LAYER_ZSTD for layer in manifest.get("layers") or ())
         entry = {**self.descriptor, "platform": self.platform}
         return entry | ({"annotations": _ZSTD_IMAGE} if zstd else {})
 
     def to_bytes(self, manifest: Mapping[str, Any]) -> bytes:
-        """The record as it is stored and pushed; ``manifest`` is the image's own."""
+        """The record as it is stored and pushed; ``manifest`` is that of the image."""
         annotations = {
             "schema": SCHEMA,
             "key": self.key,
@@ -139,7 +147,7 @@ class Record:
             "created": self.created,
             "inputs": json.dumps([i if i.shown else i[:-1] for i in self.inputs], separators=(",", ":")),
         }
-        for name, words in (("versions", self.packages), ("below", self.below)):
+        for name, words in (("versions", self.packages), ("below", self.materials)):
             if words:
                 annotations[name] = json.dumps(words, separators=(",", ":"))
         if self.cached:
@@ -152,9 +160,9 @@ class Record:
 
 
 def parse(data: bytes, key: Key) -> Record | None:
-    """The record for ``key``, or None if ``data`` is not one that can be believed.
+    """Parse the record of ``key``; return None if ``data`` is not a record or cannot be believed.
 
-    Believed is a record of this schema that names the key itself and whose inputs hash to it.
+    A record is believed if it has this schema, names the key, and has inputs that hash to the key.
     """
     try:
         index = json.loads(data)
@@ -175,7 +183,7 @@ def parse(data: bytes, key: Key) -> Record | None:
             created=notes["created"],
             inputs=tuple(Input(*item) for item in json.loads(notes["inputs"])),
             packages=tuple(json.loads(notes.get("versions", "[]"))),
-            below=tuple(json.loads(notes.get("below", "[]"))),
+            materials=tuple(json.loads(notes.get("below", "[]"))),
             cached="cached" in notes,
             machine=notes.get("machine", ""),
             recorded=notes.get("recorded", ""),
@@ -197,22 +205,22 @@ def _plausible(record: Record) -> bool:
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
         and all(isinstance(part, str) for item in record.inputs for part in item)
-        and all(isinstance(word, str) and "=" in word for word in (*record.packages, *record.below))
+        and all(isinstance(word, str) and "=" in word for word in (*record.packages, *record.materials))
         and keys.digest(record.inputs) == record.key
     )
 
 
 def content_digests(config: dict[str, Any]) -> tuple[Digest, Digest]:
-    """What a child can see of an image, as two digests: its files, and those with its configuration.
+    """Digests of what a child can see of an image: its files, and its files with its configuration.
 
-    ``COPY --from`` sees files only; ``FROM`` inherits environment, labels, entry point, author and the like
-    too. History and creation time are seen by neither. Raises ``StoreError`` for what is no configuration.
+    ``COPY --from`` sees files only. ``FROM`` also inherits environment, labels, entry point, author and so
+    on. Neither sees history and creation time. Raises ``StoreError`` for something that is no configuration.
     """
     rootfs = config.get("rootfs")
-    # an image of no layers has null there
+    # null for an image without layers
     if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids", ""), list | None):
         raise StoreError("image", "its configuration lists no layers", "is the builder's version supported?")
     layers = rootfs["diff_ids"] or []
     runtime = config.get("config") or {}
-    where = [config.get("os"), config.get("architecture"), config.get("variant"), config.get("author")]
-    return sha256(documents.canonical(layers)), sha256(documents.canonical([layers, runtime, where]))
+    other = [config.get("os"), config.get("architecture"), config.get("variant"), config.get("author")]
+    return sha256(documents.canonical(layers)), sha256(documents.canonical([layers, runtime, other]))

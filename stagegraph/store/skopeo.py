@@ -1,18 +1,20 @@
-"""Calls of skopeo: what it says, sorted; tried again where that may help; ended where nothing comes.
+"""Calls of skopeo: its errors by kind, retries, and time limits.
 
-Whose is what (containers/image, docker/docker_client.go and body_reader.go; containers/common, pkg/retry; of
+Who does what (containers/image, docker/docker_client.go and body_reader.go; containers/common, pkg/retry; of
 2022, which Debian 12 has, and later):
 
-- skopeo's: the protocol, logins, proxies, TLS, digests of all that it copies; after a 429 it waits as
-  Retry-After says, 60 s at most, else 2, 4, 8, 16 s, and asks again, five times in all. It does so for
-  requests without a body only, whatever the sum. Later ones resume a blob that is cut after its first MiB.
-- ours: another call after a 429 to what has a body (a blob that is sent, a manifest), after 5xx, after a
-  connection that was cut and an answer that is not what its digest says. ``--retry-times`` is not used:
-  Debian 12's version takes neither most 5xx nor half answers for passing, and its waits would multiply ours.
-- ours: limits. skopeo has no time-out for a silent registry, and none for the sum of its waits.
+- skopeo: the protocol, logins, proxies, TLS, digests of everything that it copies. After a 429 it waits for
+  Retry-After, at most 60 s, or else 2, 4, 8, 16 s, and tries again, five times in all. It does so only for
+  requests without a body, and does not limit the sum. Later versions resume a blob that is cut after its
+  first MiB.
+- this module: another call after a 429 to a request with a body (a blob or a manifest that is sent), after
+  a 5xx, after a connection that was cut, and after an answer with another digest. It does not use
+  ``--retry-times``: Debian 12's version does not retry most 5xx and half answers, and its waits would
+  multiply ours.
+- this module: limits. skopeo has no time-out for a silent registry, and none for the sum of its waits.
 
-What skopeo waits for is read from its log (``--debug``). Should a version say it in other words, such a wait
-is taken for silence.
+skopeo's log (``--debug``) tells when it waits. If a version says so in other words, the wait counts as
+silence.
 """
 
 from __future__ import annotations
@@ -26,47 +28,51 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
-from ..system.processes import environment, popen
+from ..oci.reference import split
+from ..system.messages import UNAUTHORIZED
+from ..system.processes import environment, managed_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-#: Seconds without a sign of life after which a registry is taken to be down.
-PATIENCE = 5.0
+#: Seconds of silence after which a registry counts as down.
+SILENCE_TIMEOUT = 5.0
 
-#: Seconds that one call may wait in all because the registry asks for it or stumbles.
-WAITS = 60.0
+#: Seconds that one call may wait in all, at the registry's request or after temporary failures.
+MAX_WAIT = 60.0
 
-#: How often a call is made; between two of them 1, 2, 4 seconds.
-TRIES = 4
+#: How many attempts a call has; the waits between them are 1, 2, 4 seconds.
+MAX_ATTEMPTS = 4
 
-#: Seconds in which no byte of a copy may move while the registry answers others: it may take in a large blob.
-STALLED = 300.0
+#: Seconds without a moved byte after which a copy has failed, though the registry answers other requests.
+#: Long, since the registry may be storing a large blob.
+STALL_TIMEOUT = 300.0
 
-#: Bytes that a process moves while it only waits: its runtime's own.
-NOISE = 16384
+#: Bytes that a waiting process moves: its runtime reads and writes a little.
+IDLE_BYTES = 16384
 
-#: "again": may pass. "down": cannot be reached. "silent": nothing comes. "later": asks for too long a wait.
+#: "again": a temporary failure. "down": unreachable. "silent": no answer in time. "later": the registry asks
+#: for too long a wait.
 Kind = Literal["ok", "absent", "login", "refused", "again", "down", "silent", "later"]
 
 
-class Answer(NamedTuple):
-    """How a call ended; ``message`` is what was said where that is not "ok"."""
+class SkopeoResult(NamedTuple):
+    """How a call ended; ``message`` says why, if not "ok"."""
 
     kind: Kind
     output: bytes = b""
     message: str = ""
 
 
-# Status codes as words of their own: what skopeo says also quotes the tag, which holds a key. The first match
-# counts; what matches nothing is tried again.
+# Status codes must be words of their own: messages also quote the tag, which has a key. The first match
+# counts. Other messages are temporary failures.
 _KINDS: tuple[tuple[str, Kind], ...] = (
     (r"\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)", "again"),
     (r"executable file not found|error getting credentials", "refused"),  # a helper for logins
     (r"open \S+: (permission denied|no such file)", "refused"),  # a file here
-    (r"unauthorized: ", "login"),  # whatever it is that was "not found"
+    (r"unauthorized: ", "login"),  # also if it says that something was "not found"
     (r"manifest unknown|not found|name unknown|\b404\b|repository name not known", "absent"),
-    (r"unauthorized|authentication required|\b40[13]\b|denied|no basic auth credentials", "login"),
+    (rf"{UNAUTHORIZED}|\b40[13]\b|denied", "login"),
     (r"connection refused|no such host|no route to host|network is unreachable|dial tcp", "down"),
     (
         r"manifest invalid|unsupported|stopped after \d+ redirects|x509|HTTP response to HTTPS client"
@@ -77,7 +83,8 @@ _KINDS: tuple[tuple[str, Kind], ...] = (
 
 _QUIET = re.compile(rb"^time=\S+ level=(?:debug|info|trace) ")
 
-# It tries other formats, which the digest rules out, and then speaks of these only.
+# The reason of a failed upload. skopeo then tries other formats, which the digest rules out, and its last
+# message is only about those.
 _REASON = re.compile(rb'Upload of manifest[^\n]* failed: ([^\n]*?)"?$', re.MULTILINE)
 
 _AFTER = re.compile(rb"Retry-After' header \\?\"(\d+)")
@@ -86,10 +93,10 @@ _SLEEPS = re.compile(rb"Too many requests to .*: sleeping for (\d+)")
 
 
 def kind_of(message: str, reference: str = "") -> Kind:
-    """What skopeo's message about a failure comes to; ``reference`` is what was asked for: it is quoted."""
-    host, _, path = reference.partition("/")
-    name, _, tag = path.partition("@") if "@" in path else path.partition(":")
-    for part in filter(None, (reference, f"{host}/{name}", name, tag, host)):
+    """Classify skopeo's message about a failure. The message quotes ``reference``, that of the call."""
+    repository, tag, digest = split(reference)
+    host, _, path = repository.partition("/")
+    for part in filter(None, (reference, repository, path, tag, digest, host)):
         message = re.sub(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", "", message)
     for pattern, kind in _KINDS:
         if re.search(pattern, message, re.IGNORECASE):
@@ -97,15 +104,15 @@ def kind_of(message: str, reference: str = "") -> Kind:
     return "again"
 
 
-class Waits:
-    """What one call has waited for the registry so far, and may still (seconds)."""
+class WaitBudget:
+    """How long one call may still wait for the registry: ``left``, in seconds."""
 
-    def __init__(self, total: float = WAITS) -> None:
+    def __init__(self, total: float = MAX_WAIT) -> None:
         self.left = total
-        self.until = 0.0  # end of the wait that skopeo has announced
+        self.until = 0.0  # the end of the wait that skopeo has announced
 
     def take(self, seconds: float) -> bool:
-        """Begin a wait, unless it is too long; several at once count as one."""
+        """Start a wait; return whether the budget allows it. Waits at the same time count once."""
         now = time.monotonic()
         end = now + seconds
         if end > self.until:
@@ -114,101 +121,104 @@ class Waits:
         return self.left >= 0
 
 
-def called(
+def run(
     command: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
     alive: Callable[[], bool] | None = None,
     patient: Callable[[], bool] = lambda: False,
-) -> Answer:
-    """Call skopeo until it succeeds, cannot, or has been tried often enough. Raises ``ToolError``.
+) -> SkopeoResult:
+    """Call skopeo until it succeeds, cannot succeed, or has used its attempts. Raises ``ToolError``.
 
-    ``alive`` asks whether the registry answers others while nothing moves here; without it silence is enough.
-    ``patient``: whether one that cannot be reached is tried again, and one that says nothing once more.
+    ``alive`` tells whether the registry answers other requests while this one is silent. Without it, silence
+    ends the call. ``patient`` tells whether to retry if the registry is unreachable, and once if it is
+    silent.
     """
-    waits = Waits()
-    for attempt in range(TRIES):
-        answer = _once(command, env or {}, waits, alive)
-        silent = answer.kind == "silent" and alive is None and attempt == 0  # who is alive was asked already
-        may_pass = answer.kind == "again" or ((answer.kind == "down" or silent) and patient())
-        if not may_pass or attempt == TRIES - 1 or not waits.take(2**attempt):
+    waits = WaitBudget()
+    for attempt in range(MAX_ATTEMPTS):
+        answer = _attempt(command, env or {}, waits, alive)
+        silent = answer.kind == "silent" and alive is None and attempt == 0  # alive() has been called already
+        temporary = answer.kind == "again" or ((answer.kind == "down" or silent) and patient())
+        if not temporary or attempt == MAX_ATTEMPTS - 1 or not waits.take(2**attempt):
             break
         time.sleep(2**attempt)
     return answer
 
 
-def _once(
-    command: Sequence[str], env: Mapping[str, str], waits: Waits, alive: Callable[[], bool] | None
-) -> Answer:
+def _attempt(
+    command: Sequence[str], env: Mapping[str, str], waits: WaitBudget, alive: Callable[[], bool] | None
+) -> SkopeoResult:
     options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": {**environment(), **env}}
     with tempfile.TemporaryFile() as out:
-        with popen(["skopeo", "--debug", *command], stdout=out, **options) as process:
+        with managed_process(["skopeo", "--debug", *command], stdout=out, **options) as process:
             assert process.stderr is not None
             with process.stderr:
-                said, ended = _listen(process, process.stderr, waits, alive)
-            if ended is not None:
-                return ended
+                text, failure = _watch(process, process.stderr, waits, alive)
+            if failure is not None:
+                return failure
             status = process.wait()
         out.seek(0)
         if status == 0:
-            return Answer("ok", out.read())
-    if reasons := _REASON.findall(said):
-        said = reasons[0]
-    message = said.decode(errors="replace").strip()
-    asked = next((word for word in command if word.startswith("docker://")), "")
-    return Answer(
-        kind_of(message, asked.removeprefix("docker://")),
+            return SkopeoResult("ok", out.read())
+    if reasons := _REASON.findall(text):
+        text = reasons[0]
+    message = text.decode(errors="replace").strip()
+    reference = next((word for word in command if word.startswith("docker://")), "")
+    return SkopeoResult(
+        kind_of(message, reference.removeprefix("docker://")),
         message=message or f"skopeo ended with status {status}",
     )
 
 
-def _listen(
-    process: subprocess.Popen[bytes], pipe: IO[bytes], waits: Waits, alive: Callable[[], bool] | None
-) -> tuple[bytes, Answer | None]:
-    """What skopeo says until it ends, without its log; or why it is not waited for any longer."""
-    rest, said, moved, count = b"", b"", 0, 0
-    since = asked = time.monotonic()
+def _watch(
+    process: subprocess.Popen[bytes], pipe: IO[bytes], waits: WaitBudget, alive: Callable[[], bool] | None
+) -> tuple[bytes, SkopeoResult | None]:
+    """Read skopeo's messages to its end; return them without its log. Or return why it must not go on."""
+    rest, text, moved, count = b"", b"", 0, 0
+    since = checked = time.monotonic()
     while True:
         readable, _, _ = select.select([pipe], [], [], 0.5)
         now = time.monotonic()
         if readable:
             chunk = pipe.read1(65536)  # type: ignore[attr-defined]
             if not chunk:
-                return said + rest, None
+                return text + rest, None
             *lines, rest = (rest + chunk).split(b"\n")
-            said += b"".join(line + b"\n" for line in lines if _told(line))
-            if (ended := _announced(lines, waits)) is not None:
-                return said, ended
-            since = asked = now
-        elif now < waits.until or (alive and (count := _moved(process.pid)) - moved > NOISE):
-            moved, since, asked = count, now, now
-        elif now - asked >= PATIENCE:
+            text += b"".join(line + b"\n" for line in lines if _is_message(line))
+            if (failure := _track_backoff(lines, waits)) is not None:
+                return text, failure
+            since = checked = now
+        elif now < waits.until or (alive and (count := _io_bytes(process.pid)) - moved > IDLE_BYTES):
+            moved, since, checked = count, now, now
+        elif now - checked >= SILENCE_TIMEOUT:
             if alive is None or not alive():
-                return said, Answer("silent", message=f"no answer within {PATIENCE:.0f} s")
-            if now - since >= STALLED:
-                return said, Answer("again", message=f"nothing moved for {STALLED:.0f} s")
-            asked = time.monotonic()
+                return text, SkopeoResult("silent", message=f"no answer within {SILENCE_TIMEOUT:.0f} s")
+            if now - since >= STALL_TIMEOUT:
+                return text, SkopeoResult("again", message=f"nothing moved for {STALL_TIMEOUT:.0f} s")
+            checked = time.monotonic()
 
 
-def _told(line: bytes) -> bool:
-    """Whether a line is for people, or says why something failed."""
+def _is_message(line: bytes) -> bool:
+    """Return whether a line is a message, or a line of the log that says why something failed."""
     return not _QUIET.match(line) or bool(_REASON.search(line))
 
 
-def _announced(lines: Sequence[bytes], waits: Waits) -> Answer | None:
-    """Count the waits that skopeo says it makes; an answer where they come to more than is waited."""
+def _track_backoff(lines: Sequence[bytes], waits: WaitBudget) -> SkopeoResult | None:
+    """Count the waits that skopeo announces. Return a failure if they are longer than the budget."""
     for line in lines:
-        if (after := _AFTER.search(line)) and int(after[1]) > WAITS:
-            what = f"it wants to be asked again in {int(after[1])} s; more than {WAITS:.0f} s is not waited"
-            return Answer("later", message=f"too many requests: {what}")
+        if (after := _AFTER.search(line)) and int(after[1]) > MAX_WAIT:
+            what = (
+                f"the registry asked to wait {int(after[1])} s (Retry-After); the limit is {MAX_WAIT:.0f} s"
+            )
+            return SkopeoResult("later", message=f"too many requests: {what}")
         if (sleeps := _SLEEPS.search(line)) and not waits.take(float(sleeps[1])):
-            what = f"it made us wait for more than {WAITS:.0f} s in all"
-            return Answer("later", message=f"too many requests: {what}")
+            what = f"the registry asked to wait more than {MAX_WAIT:.0f} s in all"
+            return SkopeoResult("later", message=f"too many requests: {what}")
     return None
 
 
-def _moved(pid: int) -> int:
-    """Bytes that a process has read and written, sockets included; 0 where the system does not tell."""
+def _io_bytes(pid: int) -> int:
+    """Bytes that a process has read and written, sockets included; 0 where the system does not say."""
     with suppress(OSError, ValueError):
         text = Path(f"/proc/{pid}/io").read_text()
         return sum(int(line.split()[1]) for line in text.splitlines()[:2])

@@ -1,1 +1,1 @@
-"""The operating system: processes, files, threads, and text for people."""
+"""The operating system: processes, git, files, threads; and text for people."""

@@ -1,4 +1,4 @@
-"""Writing files so that no crash leaves half of one, and naming the disk when it is full."""
+"""Files that no crash leaves half written, and clear errors for files that cannot be read or written."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 import errno
 import io
 import os
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns what the system says about writing to ``path`` into errors of this program."""
+def os_errors_on_write(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` of the block into ``DiskFullError`` or ``StoreError``, as of writing ``path``."""
     try:
         yield
     except OSError as error:
@@ -35,21 +35,23 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns what the system says about reading ``path`` into an error of this program."""
+def os_errors_on_read(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` of the block into ``StoreError``, as of reading ``path``."""
     try:
         yield
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"
-        raise StoreError(str(path), what, "check whose it is, and its permissions") from error
+        raise StoreError(str(path), what, "check its owner and its permissions") from error
 
 
 def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedReader:
-    """A regular file, to be read; ``FileNotFoundError`` for a link, a FIFO and the like.
+    """Open a regular file for reading. ``folder`` is the descriptor that a relative path starts from.
 
-    ``folder`` is the descriptor of the folder that a relative path starts from.
+    Raises ``FileNotFoundError`` for a link, a FIFO or another special file, too.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # never waits for a FIFO's other end
+    flags = (
+        os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    )  # does not wait for the other end of a FIFO
     try:
         handle = os.open(path, flags, dir_fd=folder)
     except OSError as error:
@@ -63,35 +65,42 @@ def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedRead
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name, sync, rename. Readers see the old file or the whole new one."""
-    with writing(path):
+    """Write a file so that readers see the old one or the whole new one; creates the folders around it.
+
+    Raises ``DiskFullError`` or ``StoreError``.
+    """
+    with os_errors_on_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-        sync_folder(path.parent)
+            write_in(folder, path.name, data)
+        finally:
+            os.close(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` survive a crash of the machine."""
-    handle = os.open(folder, os.O_RDONLY)
+def write_in(folder: int, name: str, data: bytes) -> None:
+    """Write a file of an open folder under a temporary name, sync it, and rename it.
+
+    ``folder`` is a descriptor. Raises ``OSError``; then the temporary file is deleted.
+    """
+    temporary = f".{name}.{secrets.token_hex(4)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        sync(handle)
-    finally:
-        os.close(handle)
+        with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    sync(folder)
 
 
 def sync(folder: int) -> None:
-    """The same for a folder's descriptor."""
+    """Make renames in a folder, given by its descriptor, survive a crash of the machine."""
     try:
         os.fsync(folder)
     except OSError as error:
@@ -99,9 +108,9 @@ def sync(folder: int) -> None:
             raise
 
 
-def near(path: Path) -> str:
-    """A path as seen from the working folder, which for a run is the project's.
+def relative_path(path: Path) -> str:
+    """Return a path relative to the working folder, which during a run is the project's folder.
 
-    For tools that take a word apart at ``:`` or ``@``, which a project's folder may have in its name.
+    For tools that split an argument at ``:`` or ``@``: the project's folder may have these in its name.
     """
     return os.path.relpath(path)

@@ -1,4 +1,4 @@
-"""Calls of git in the project's repository."""
+"""Calls of git in the repository of a folder."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from typing import TYPE_CHECKING, NamedTuple
 from .processes import run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 
 class GitResult(NamedTuple):
-    """The output of git, and its error message; ``error`` is "" if the call succeeded."""
+    """The output of a call; ``error`` is git's message where it failed, "" where it did not."""
 
     output: bytes
     error: str = ""
 
+    @property
+    def text(self) -> str:
+        """The output as one word or line, without the line's end."""
+        return self.output.decode(errors="replace").strip()
 
-def git(
-    folder: Path, *words: str, timeout: float | None = None, variables: Mapping[str, str] | None = None
-) -> GitResult:
-    """Call git in a folder, with more environment variables. Raises ``ToolError`` without git."""
-    environment = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
-    done = run([*environment, "git", "-C", str(folder), *words], timeout=timeout)
+
+def git(folder: Path, *arguments: str, index: Path | None = None, timeout: float | None = None) -> GitResult:
+    """Call git in ``folder`` and wait for its end, at most ``timeout`` seconds.
+
+    ``index`` takes the place of the repository's own index. Raises ``ToolError`` where git is not installed.
+    """
+    variables = {"GIT_INDEX_FILE": str(index)} if index else {}
+    done = run(["git", "-C", str(folder), *arguments], timeout=timeout, variables=variables)
     if done.returncode == 0:
         return GitResult(done.stdout)
-    return GitResult(b"", done.stderr.decode(errors="replace").strip() or f"git {' '.join(words)} failed")
+    message = done.stderr.decode(errors="replace").strip()
+    return GitResult(b"", message or f"git {' '.join(arguments)} failed")

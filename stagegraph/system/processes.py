@@ -1,4 +1,4 @@
-"""Calling other programs: found or a clear error, never left running when this one ends."""
+"""Calls of other programs. A missing program is a clear error, and no process outlives this program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ToolError
@@ -23,47 +22,34 @@ _HINTS = {
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }
 
-_live: set[subprocess.Popen[bytes]] = set()
-
-_once = threading.Lock()
-
-_armed = False
+_running: set[subprocess.Popen[bytes]] = set()
 
 
-def _end_children() -> None:
-    for process in list(_live):
+@atexit.register
+def _terminate_children() -> None:
+    for process in list(_running):
         with contextlib.suppress(OSError):
             process.terminate()
 
 
-def _arm() -> None:
-    """See to it that children end with this process."""
-    global _armed
-    with _once:
-        if _armed:
-            return
-        _armed = True
-        atexit.register(_end_children)
+def install_signal_handlers() -> None:
+    """Let SIGTERM and SIGINT end this process with status 143 and 130, without a traceback.
 
-
-def arm_signals() -> None:
-    """SIGTERM and SIGINT end the process in order (exit status 143, 130), and not in a traceback.
-
-    To be called from the main thread.
+    Handlers that somebody else installed stay. Call this from the main thread.
     """
     for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is default:
-            signal.signal(number, _leave)
+            signal.signal(number, _exit)
 
 
-def _leave(number: int, _: object) -> None:
+def _exit(number: int, _: object) -> None:
     if number == signal.SIGINT:
-        os.write(2, b"interrupted\n")  # what is printed in a handler may come in the middle of another print
+        os.write(2, b"interrupted\n")  # print() could interrupt another print() and fail
     sys.exit(128 + number)
 
 
 def environment() -> Mapping[str, str]:
-    """The environment for docker: as it is, without what would change a result behind the key's back."""
+    """The environment for docker: this process's, without variables that change a result but no key."""
     hidden = (
         "DOCKER_DEFAULT_PLATFORM",
         "SOURCE_DATE_EPOCH",
@@ -80,14 +66,16 @@ def environment() -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def popen(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """``subprocess.Popen`` whose process is ended if the block is left early. Raises ``ToolError``."""
-    _arm()
+def managed_process(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process that does not outlive the block: it is terminated, after 10 s killed.
+
+    ``options`` are those of ``subprocess.Popen``. Raises ``ToolError``.
+    """
     try:
         process = subprocess.Popen(command, **options)
     except FileNotFoundError:
         raise ToolError(command[0], "is not installed", _HINTS.get(command[0], "")) from None
-    _live.add(process)
+    _running.add(process)
     try:
         yield process
     finally:
@@ -98,13 +86,16 @@ def popen(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        _live.discard(process)
+        _running.discard(process)
         if process.stdout is not None:
             process.stdout.close()
 
 
-def lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterator[bytes]:
-    """Lines of a process's output, to its end or until ``over``: its own child may hold the pipe open."""
+def read_lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterator[bytes]:
+    """Yield the lines of a process's output, to its end or until ``over`` returns true.
+
+    The end may never come: a child of the process may hold the pipe open.
+    """
     assert process.stdout is not None
     rest, source = b"", process.stdout.fileno()
     while not over():
@@ -119,16 +110,24 @@ def lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterato
 
 
 def run(
-    command: Sequence[str], *, stdin: IO[bytes] | None = None, timeout: float | None = None
+    command: Sequence[str],
+    *,
+    stdin: IO[bytes] | None = None,
+    timeout: float | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run to the end, output captured; the caller looks at the status. Raises ``ToolError``."""
+    """Run a program to its end and capture its output. The caller checks the status.
+
+    After ``timeout`` seconds the program is killed; the status is then 124, as that of ``timeout(1)``.
+    ``variables`` are added to the environment. Raises ``ToolError``.
+    """
     try:
         return subprocess.run(
             command,
             stdin=stdin or subprocess.DEVNULL,
             capture_output=True,
             check=False,
-            env=environment(),
+            env={**environment(), **(variables or {})},
             timeout=timeout,
         )
     except FileNotFoundError:
@@ -137,8 +136,8 @@ def run(
         return subprocess.CompletedProcess(command, 124, b"", f"no answer within {timeout:.0f} s".encode())
 
 
-def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, indented."""
+def last_lines(log: Path, lines: int = 15) -> str:
+    """Return the last lines of a log, indented; "" if it cannot be read."""
     try:
         text = log.read_text(errors="replace")
     except OSError:

@@ -1,34 +1,46 @@
-"""Text for people: sizes, durations, and lines that every terminal can show."""
+"""Text for people: sizes, durations, lists, and lines that every terminal can show."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Characters of a value that a message shows.
 LIMIT = 160
 
 
 def human_size(size: float) -> str:
-    """Bytes for people, in powers of 1000 as docker counts: ``81.2 MB``."""
+    """Format bytes in powers of 1000, as docker does: ``81.2 MB``."""
     units = ("B", "kB", "MB", "GB", "TB")
     unit = 0
-    while size >= 999.95 and unit < len(units) - 1:  # what would be rounded to 1000.0
+    while size >= 999.95 and unit < len(units) - 1:  # or it would be rounded to 1000.0
         size, unit = size / 1000, unit + 1
     return f"{size:.1f} {units[unit]}" if unit else f"{size:.0f} B"
 
 
 def human_time(seconds: float) -> str:
-    """Seconds for people: ``8.2 s``, ``3 min 05 s``."""
+    """Format seconds: ``8.2 s``, ``3 min 05 s``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+def listed(words: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Join the first ``most`` words and say how many more there are: ``a, b and 3 more``."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return separator.join(words[:most]) + more
+
+
 def shortened(text: str, limit: int = LIMIT) -> str:
+    """Put a text on one line of at most ``limit`` characters."""
     text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def printable(text: str) -> str:
-    """One line that any terminal can show: names may hold line breaks and bytes that are no UTF-8."""
+    """Escape what a terminal cannot show: names may have line breaks, and bytes that are not UTF-8."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,7 +1,8 @@
-"""A few daemon threads that take jobs in turn.
+"""A pool of daemon threads.
 
-Not an executor of ``concurrent.futures``: its threads are waited for when the program ends, so an interrupt
-would hang for as long as a push takes. These are not; what they run ends with the process (``tools.popen``).
+Not an executor of ``concurrent.futures``: the interpreter waits for its threads at the end, so an interrupted
+program would hang for as long as a push takes. It does not wait for daemon threads. Programs that these call
+end with this process (``processes.managed_process``).
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Workers:
-    """At most ``limit`` jobs at once, the others in the order in which they came.
+class DaemonPool:
+    """Runs at most ``limit`` jobs at once, in the order of submission.
 
-    ``room``: how many may wait; who brings one more waits himself. 0 for as many as come.
+    ``max_waiting``: how many jobs may wait before ``submit`` blocks; 0 for any number.
     """
 
-    def __init__(self, limit: int, room: int = 0) -> None:
-        self._limit, self._room = limit, room
+    def __init__(self, limit: int, max_waiting: int = 0) -> None:
+        self._limit, self._max_waiting = limit, max_waiting
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._busy = 0
         self._changed = threading.Condition()
 
-    def submit(self, job: Callable[[], _T], *, patient: bool = True) -> Future[_T]:
-        """Have a job done; its result, or what it raised, is the future's.
+    def submit(self, job: Callable[[], _T], *, block: bool = True) -> Future[_T]:
+        """Queue a job. The future has its result, or raises its exception.
 
-        ``patient``: wait where there is no room; else the job waits with the others, however many they are.
+        ``block``: wait while too many jobs wait already; otherwise queue it in any case.
         """
         future: Future[_T] = Future()
         with self._changed:
-            while patient and self._room and len(self._waiting) >= self._room:
+            while block and self._max_waiting and len(self._waiting) >= self._max_waiting:
                 self._changed.wait()
             self._waiting.append((future, job))
             if self._busy < self._limit:
@@ -45,13 +46,13 @@ class Workers:
         return future
 
     @property
-    def left(self) -> int:
-        """Jobs that are not done."""
+    def pending(self) -> int:
+        """How many jobs are not done."""
         with self._changed:
             return len(self._waiting) + self._busy
 
     def wait(self, seconds: float) -> bool:
-        """Wait until nothing is left, no longer than this; whether it is so."""
+        """Wait until all jobs are done, at most ``seconds``; return whether they are."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._busy, seconds)
 
@@ -66,5 +67,5 @@ class Workers:
                 self._changed.notify_all()
             try:
                 future.set_result(job())
-            except BaseException as error:  # it is raised where the result is asked for
+            except BaseException as error:  # raised again where somebody asks for the result
                 future.set_exception(error)

@@ -207,7 +207,7 @@ def answering(status: int, reading: int) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("reading", "said"),
-    [(401, "going on without what is in the registry"), (404, "going on without writing to the registry")],
+    [(401, "continuing without reading the registry"), (404, "continuing without writing to the registry")],
 )
 def test_registry_that_needs_a_login(bad: Project, repo: str, reading: int, said: str) -> None:
     """Said once; all is built, kept and in the engine; the status tells that it is not in the registry."""
@@ -217,7 +217,7 @@ def test_registry_that_needs_a_login(bad: Project, repo: str, reading: int, said
         assert run.built == {"good:here", "bad:here"}
         assert run.output.count(said) == 1 and f"docker login {host}" in run.output
         assert set(run.last["images"]) == {f"{repo}:bad-here"} and image_id(f"{repo}:bad-here")
-        assert "not delivered: bad:here: the registry wants a login" in run.output
+        assert "not delivered: bad:here: the registry requires a login" in run.output
         # not worth a failure where no final image was asked for
         bad.write({"good/file": "y\n"})
         assert bad.built(f"registry={host}", "good:here").built == {"good:here"}
@@ -230,7 +230,7 @@ def test_registry_that_is_down(bad: Project, repo: str) -> None:
     bad.write({"stages.toml": header(name) + STAGES})
     run = bad.built("registry=127.0.0.1:1", "bad:here")
     assert run.output.count("warning: ") == 1, run.output
-    expected = f"going on without the registry: 127.0.0.1:1/{name}: the registry does not answer as it should"
+    expected = f"continuing without the registry: 127.0.0.1:1/{name}: the registry does not answer"
     assert expected in run.output and "docker login" not in run.output
     subprocess.run(["docker", "rmi", "-f", f"{name}:bad-here"], check=True, capture_output=True)
 

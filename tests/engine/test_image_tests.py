@@ -135,7 +135,7 @@ def test_a_pass_is_of_the_image_that_is_there_now(thing: Project, repo: str) -> 
     keys = json.loads(thing.built("keys", "--json").output)
     part, other = store.find(keys["part:here"]), store.find(keys["other:here"])
     assert part and other
-    store.put(other.under(part.key, list(part.inputs), "part:here"))
+    store.commit(other.with_key(part.key, list(part.inputs), "part:here"))
     run = thing.built("thing:here")
     assert run.built == {"thing-test:here"}
     assert image_id(f"{repo}:thing-here") == other.digest

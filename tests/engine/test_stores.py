@@ -185,18 +185,18 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
     layers, contents = [], []
     for number, kind in enumerate(kinds):
         content = str((number, *kinds)).encode()
-        digest, size = store.add_blob(pack[kind](content))
+        digest, size = store.blobs.add(pack[kind](content))
         layers.append({"mediaType": f"{LAYER}{kind}", "digest": digest, "size": size})
         contents.append(f"sha256:{hashlib.sha256(content).hexdigest()}")
     config = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": contents}}
-    digest, size = store.add_blob(json.dumps(config).encode())
+    digest, size = store.blobs.add(json.dumps(config).encode())
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": size},
         "layers": layers,
     }
-    digest, size = store.add_blob(json.dumps(manifest).encode())
+    digest, size = store.blobs.add(json.dumps(manifest).encode())
     files, whole = content_digests(config)
     inputs = (Input("schema", "", repr(kinds)),)
     made = Record(
@@ -211,7 +211,7 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
         created="",
         inputs=inputs,
     )
-    store.put(made)
+    store.commit(made)
     return made
 
 
@@ -234,8 +234,8 @@ def test_images_of_any_compression_come_and_go(
     store, other = LayoutStore(tmp_path / "one"), LayoutStore(tmp_path / "other")
     made = handmade(store, kinds)
     there = RegistryStore(f"{registry.host}/made", store, said.append)
-    there.push(node, made)
-    assert not there.flush(said.append) and not said[1:], said
+    there.pushes.push_built(node, made)
+    assert not there.pushes.flush(said.append) and not said[1:], said
     assert entries(registry, "made") == {"made:here": [ZSTD if says else {}]}
     here = RegistryStore(f"{registry.host}/made", other, said.append)
     found = here.find(node, made.docker, made.key)
@@ -365,7 +365,7 @@ def test_what_is_here_is_not_written_again(chain: Project, registry: Registry) -
 def test_registry_down_is_said_once_and_left_alone(chain: Project) -> None:
     run = chain.built("registry=127.0.0.1:1", "light:here")
     assert run.built == {"heavy:here", "light:here"}
-    assert run.output.count("going on without the registry") == 1
+    assert run.output.count("continuing without the registry") == 1
 
 
 def test_two_processes_build_a_node_once(chain: Project, program: Path) -> None:
@@ -439,8 +439,8 @@ def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, reg
         other = LayoutStore(tmp_path / "other")
 
         def put(record: Record) -> None:
-            shutil.copytree(layout.blobs.path, other.blobs.path, dirs_exist_ok=True)
-            other.put(record)
+            shutil.copytree(layout.blobs.folder.path, other.blobs.folder.path, dirs_exist_ok=True)
+            other.commit(record)
 
         return Contract(other.find, put, other.list, other.delete)
     node, warnings = Node("light", "here"), list[str]()
@@ -451,7 +451,7 @@ def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, reg
         assert not warnings
         return found
 
-    return Contract(find, lambda record: remote.push(node, record))
+    return Contract(find, lambda record: remote.pushes.push_built(node, record))
 
 
 def test_contract(chain: Project, contract: Contract) -> None:

@@ -135,7 +135,7 @@ def layer(layout: LayoutStore, files: dict[str, str]) -> dict[str, str]:
             info = tarfile.TarInfo(name)
             info.size = len(text.encode())
             archive.addfile(info, io.BytesIO(text.encode()))
-    digest, _ = layout.add_blob(zstandard.compress(out.getvalue()))
+    digest, _ = layout.blobs.add(zstandard.compress(out.getvalue()))
     return {"digest": digest}
 
 
@@ -146,7 +146,7 @@ LAYERS = (b"layer one", b"layer two")
 def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
     """Write a blob as a builder would; its descriptor."""
     store.prepare()
-    path = store.blob(sha(data))
+    path = store.blobs.path(sha(data))
     if not path.exists():
         write_atomically(path, data)
     return {"digest": sha(data), "size": len(data)}

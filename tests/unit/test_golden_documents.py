@@ -19,6 +19,7 @@ from stagegraph.publish import publication, referrers
 from stagegraph.store import export
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
+from stagegraph.store.views import shared_view
 
 pytestmark = pytest.mark.unit
 
@@ -48,7 +49,7 @@ def full_record() -> Record:
         created="2025-01-31T00:00:00+00:00",
         inputs=INPUTS,
         packages=("adduser:all=1:3.152",),
-        below=("base:rpi=sha256:" + "4" * 64,),
+        materials=("base:rpi=sha256:" + "4" * 64,),
         cached=True,
         machine=AMD64,
         recorded="2026-01-01T00:00:00+00:00",
@@ -57,7 +58,7 @@ def full_record() -> Record:
 
 
 def blob_text(store: LayoutStore, digest: Digest) -> str:
-    with store.open_blob(digest) as file:
+    with store.blobs.open(digest) as file:
         return file.read().decode()
 
 
@@ -68,10 +69,10 @@ def test_a_record() -> None:
 
 def test_the_index_of_the_store(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     assert (store.root / "index.json").read_text() == STORE_INDEX
     assert (store.root / "oci-layout").read_text() == '{"imageLayoutVersion":"1.0.0"}'
-    with store.view([record.descriptor]) as view:
+    with shared_view(store, [record.descriptor]) as view:
         assert (view / "index.json").read_text() == VIEW_INDEX
         assert (view / "oci-layout").read_text() == '{"imageLayoutVersion":"1.0.0"}'
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import ProjectError, StoreError
 from ...execution.plan import plan
 from ...execution.workspace import Workspace
+from ...system.text import listed
 from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ..app import App
 
 _OUT_OF_DATE = 1
+
+#: How many nodes a line of a job lists.
+_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -238,10 +242,9 @@ def table(pipeline: Pipeline) -> str:
     return "\n".join([*lines, f"  {total}, {spent} of machines, cost {pipeline.cost:.3f}"])
 
 
-def few(words: Sequence[str], most: int = 6) -> str:
+def few(words: Sequence[str]) -> str:
     """Some words, and how many more there are."""
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return " ".join(words[:most]) + more
+    return listed(words, _LISTED, " ")
 
 
 def to_json(name: str, pipeline: Pipeline) -> dict[str, object]:

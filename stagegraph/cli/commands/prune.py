@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
+from ...oci.digest import Digest
+from ...system.text import listed
 from ..app import command_line_settings
 from ..goals import resolve_goals
 from .base import Command, JsonOption, flag, option, print_json
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from ...keys.key import Key
     from ...prune.cache import CacheSelection
     from ...prune.registry import RetentionPlan
-    from ...store.repository import Remote
+    from ...store.repository import RemoteRepository
     from ..app import App
 
 #: Days in which nothing is removed from a registry unless it is said otherwise.
@@ -76,7 +78,7 @@ def _prune_cache(workspace: Workspace, words: list[str], *, dry: bool) -> CacheS
     unkeyed = set[str]() if words else {*map(str, graph.nodes)} - {*map(str, goals)}
     if dry:
         return cache.select(layout, keys, unkeyed)
-    with layout.locks.alone():
+    with layout.locks.exclusive():
         selection = cache.select(layout, keys, unkeyed)
         cache.remove(layout, selection)
     return selection
@@ -91,7 +93,7 @@ def _prune_registry(app: App, words: list[str], options: Options) -> None:
     since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
     print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
     plan = registry.plan_retention(registry.list_tags(remote), keys, since)
-    deleted = set[str]()
+    deleted = set[Digest]()
     try:
         for digest in dict.fromkeys(tag.digest for tag in plan.to_delete):
             if not options.dry_run:
@@ -105,7 +107,7 @@ def _prune_registry(app: App, words: list[str], options: Options) -> None:
             print(registry_text(plan, list(commits), dry=options.dry_run))
 
 
-def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[Remote, int]:
+def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[RemoteRepository, int]:
     """Return the registry's repository and the number of days. Raises ``ProjectError``."""
     if words:
         hint = "revisions decide which tags are deleted: --revisions"
@@ -162,10 +164,10 @@ def to_json(selection: CacheSelection, *, dry: bool) -> dict[str, object]:
 
 
 def registry_text(plan: RetentionPlan, revisions: list[str], *, dry: bool) -> str:
-    dates = {tag.name: tag.record.dated for tag in plan.to_delete}
+    dates = {tag.name: tag.record.recorded_or_created for tag in plan.to_delete}
     lines = [f"remove {n}  made {d.isoformat() if d else 'at no known time'}" for n, d in dates.items()]
     would = "would be removed" if dry else "removed"
-    named = ", ".join(revisions[:5]) + (f" and {len(revisions) - 5} more" if len(revisions) > 5 else "")
+    named = listed([*revisions], 5)
     lines.append(
         f"kept: {len(plan.needed)} tags that {named} need, {len(plan.recent)} made lately; "
         f"{would}: {len(plan.to_delete)} tags"

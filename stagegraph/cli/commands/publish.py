@@ -54,7 +54,9 @@ class Publish(Command[Options]):
         graph, layout, registry = workspace.graph, workspace.layout, workspace.registry
         revision = read_revision(workspace.project.root, workspace.report.warn)
         release = Release(revision, options.version)
-        state = RunState(workspace.nodes.test_passed, lambda: registry.trouble if registry else None)
+        state = RunState(
+            workspace.nodes.test_passed, lambda: registry.availability.read_error if registry else None
+        )
         # all, or none
         publications = [prepare(graph, layout, state, image, release) for image in images]
         remote = registry.remote if registry else None

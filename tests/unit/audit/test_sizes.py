@@ -80,7 +80,7 @@ def test_nodes_of_a_plan(tmp_path: Path) -> None:
 
     def image(*layers: sizes.Layer) -> Digest:
         manifest: dict[str, Any] = {"layers": [{"digest": d, "size": s} for d, s in layers] or None}
-        return session.layout.add_blob(json.dumps(manifest).encode())[0]
+        return session.layout.blobs.add(json.dumps(manifest).encode())[0]
 
     digests = {"low": image(A), "high": image(A, B), "tool": image(C), "gone": sha("not in any store")}
     nodes = {name: Node(name, "amd64") for name in texts}

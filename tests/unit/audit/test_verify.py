@@ -26,9 +26,10 @@ from stagegraph.keys.spec import NodeSpec
 from stagegraph.oci.digest import Digest
 from stagegraph.project import loader
 from stagegraph.project.model import Node
-from stagegraph.store import record
+from stagegraph.store import images, record
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
+from stagegraph.store.views import overlay
 
 pytestmark = pytest.mark.unit
 
@@ -56,13 +57,13 @@ def layer_of(content: bytes) -> bytes:
 def image(layout: LayoutStore, layer: bytes) -> tuple[Digest, int, dict[str, Any]]:
     """An image of one layer: its digest, the size of its manifest, and its configuration."""
     details = {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [sha(layer)]}}
-    config_blob, config_size = layout.add_blob(json.dumps(details).encode())
-    digest, size = layout.add_blob(layer)
+    config_blob, config_size = layout.blobs.add(json.dumps(details).encode())
+    digest, size = layout.blobs.add(layer)
     manifest = {
         "config": {"digest": config_blob, "size": config_size},
         "layers": [{"digest": digest, "size": size}],
     }
-    return *layout.add_blob(json.dumps(manifest).encode()), details
+    return *layout.blobs.add(json.dumps(manifest).encode()), details
 
 
 def keep(session: Workspace, node: Node, layer: bytes = b"layer") -> Record:
@@ -73,10 +74,10 @@ def keep(session: Workspace, node: Node, layer: bytes = b"layer") -> Record:
     key, inputs = session.graph.key(node), tuple(session.graph.inputs(node))
     packages = ("libc6:amd64=1",)
     made = Record(key, str(node), AMD64, digest, size, files, whole, 1.0, "2026", inputs, packages)
-    layout.put(made)
+    layout.commit(made)
     parents = {parent: layout.read(session.graph.key(parent)) for parent in session.graph.parents(node)}
     content, inputs_too = content_key(session.graph, node, lambda n: parents[n] or made)
-    layout.put(made.under(content, inputs_too))
+    layout.commit(made.with_key(content, inputs_too))
     return made
 
 
@@ -107,9 +108,9 @@ def test_nodes_without_records_are_said(session: Workspace) -> None:
 def test_rot_that_times_do_not_show(session: Workspace) -> None:
     keep(session, LOW)
     made = keep(session, HIGH, b"another layer")
-    blob = session.layout.blob(sha(b"another layer"))
+    blob = session.layout.blobs.path(sha(b"another layer"))
     info = blob.stat()
-    assert session.layout.check(made)
+    assert images.is_intact(session.layout.blobs, made)
     blob.write_bytes(b"Another layer")
     os.utime(blob, ns=(info.st_atime_ns, info.st_mtime_ns))
     low, high = verify.check(session.graph, session.layout, [HIGH])
@@ -122,19 +123,19 @@ def test_rot_that_times_do_not_show(session: Workspace) -> None:
 @pytest.mark.parametrize("which", ["manifest", "config", "layer"])
 def test_a_blob_that_is_gone(session: Workspace, which: str) -> None:
     made = keep(session, LOW)
-    config_blob = session.layout.config_digest(made)
+    config_blob = images.config_digest(session.layout.blobs, made)
     gone = {"manifest": made.digest, "config": config_blob, "layer": sha(b"layer")}[which]
-    session.layout.blob(gone).unlink()
+    session.layout.blobs.path(gone).unlink()
     (found,) = verify.check(session.graph, session.layout, [LOW])
     if which == "manifest":  # as pruning leaves a record that explains the next build
         assert found.result == "unchecked" and found.notes == ("only its record is in cache/, no image",)
     else:
-        assert found.result == "bad" and found.notes == (f"blob {gone} is not there",)
+        assert found.result == "bad" and found.notes == (f"blob {gone} is missing",)
 
 
 def test_what_was_set_aside_stays_bad(session: Workspace) -> None:
     made = keep(session, LOW)
-    path = session.layout.blob(made.digest)
+    path = session.layout.blobs.path(made.digest)
     path.write_bytes(path.read_bytes()[:-1])
     for _ in range(2):
         (found,) = verify.check(session.graph, session.layout, [LOW])
@@ -156,17 +157,17 @@ def test_record_that_claims_other_files(session: Workspace) -> None:
     path = session.layout.root / "records" / made.key.removeprefix("sha256:")
     path.write_bytes(path.read_bytes().replace(made.files.encode(), sha("other").encode()))
     (found,) = verify.check(session.graph, session.layout, [LOW])
-    assert found.result == "bad" and "other files" in found.notes[0]
+    assert found.result == "bad" and "does not match the image" in found.notes[0]
 
 
 def test_scratch_leaves_nothing_and_marks_hold(session: Workspace) -> None:
     made = keep(session, LOW)
-    before = {p: p.stat().st_ctime_ns for p in session.layout.blobs.path.iterdir()}
-    with session.layout.scratch([made, made]) as scratch:
-        assert scratch.check(made)
-        scratch.add_blob(b"new")
-        scratch.put(made)
-    assert {p: p.stat().st_ctime_ns for p in session.layout.blobs.path.iterdir()} == before
+    before = {p: p.stat().st_ctime_ns for p in session.layout.blobs.folder.path.iterdir()}
+    with overlay(session.layout, [made, made]) as scratch:
+        assert images.is_intact(scratch.blobs, made)
+        scratch.blobs.add(b"new")
+        scratch.commit(made)
+    assert {p: p.stat().st_ctime_ns for p in session.layout.blobs.folder.path.iterdir()} == before
     assert not list((session.layout.root / "tmp").iterdir())
 
 
@@ -224,7 +225,7 @@ class Builder:
 
     def build(self, spec: NodeSpec, parents: Mapping[Node, Record], *, no_cache: bool) -> BuildResult:
         assert no_cache
-        assert all(self.store.check(parent) for parent in parents.values())
+        assert all(images.is_intact(self.store.blobs, parent) for parent in parents.values())
         if self.layer is None:
             raise BuildError(str(spec.node), "exit code 7", "the log is there")
         digest, size, details = image(self.store, self.layer)
@@ -265,7 +266,7 @@ def test_rebuild_by_another_version(
     session: Workspace, monkeypatch: pytest.MonkeyPatch, builder: str, told: bool
 ) -> None:
     made = keep(session, LOW, layer_of(b"was"))
-    session.layout.put(dataclasses.replace(made, builder=builder))
+    session.layout.commit(dataclasses.replace(made, builder=builder))
     monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer_of(b"now")))
     (found,) = rebuilt(session, [LOW])
     note = (

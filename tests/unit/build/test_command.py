@@ -96,7 +96,7 @@ def test_one_name_for_two_platforms_is_an_index(tmp_path: Path) -> None:
     records = {Node("low", "aarch64"): image(layout, "low"), Node("low", "amd64"): image(layout, "other")}
     contexts = named_contexts(node, records, layout)
     assert contexts["debian:12"] == f"docker-image://debian@{sha('old index')}"
-    index = layout.json(Digest(contexts["low"].rpartition("@")[2]))
+    index = layout.blobs.json(Digest(contexts["low"].rpartition("@")[2]))
     listed = {
         f"{item['platform']['os']}/{item['platform']['architecture']}": item["digest"]
         for item in index["manifests"]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from stagegraph.build import deadline
-from stagegraph.system.processes import lines, popen
+from stagegraph.system.processes import managed_process, read_lines
 
 pytestmark = pytest.mark.unit
 
@@ -25,10 +25,10 @@ def test_it_is_told_and_then_made_to_end(script: str, over: bool, monkeypatch: p
     monkeypatch.setattr(deadline, "TERMINATE_GRACE", 0.5)
     start = time.monotonic()
     with (
-        popen(["sh", "-c", script], stdout=subprocess.PIPE) as process,
+        managed_process(["sh", "-c", script], stdout=subprocess.PIPE) as process,
         deadline.time_limit(process, 1) as late,
     ):
-        assert list(lines(process, late.is_killed)) == [b"a\n", b"b\n"]
+        assert list(read_lines(process, late.is_killed)) == [b"a\n", b"b\n"]
         process.wait()
     assert time.monotonic() - start < 10
     assert (late.expired, late.killed) == (True, over)
@@ -36,8 +36,8 @@ def test_it_is_told_and_then_made_to_end(script: str, over: bool, monkeypatch: p
 
 def test_what_is_done_in_time_is_left_alone() -> None:
     with (
-        popen(["printf", "a\\nb"], stdout=subprocess.PIPE) as process,
+        managed_process(["printf", "a\\nb"], stdout=subprocess.PIPE) as process,
         deadline.time_limit(process, 5) as late,
     ):
-        assert list(lines(process, late.is_killed)) == [b"a\n", b"b"]
+        assert list(read_lines(process, late.is_killed)) == [b"a\n", b"b"]
     assert not late.expired

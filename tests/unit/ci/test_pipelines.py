@@ -618,7 +618,7 @@ def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
         record = replace(
             image(store, "app", (b"files",)), key=made.key(node), inputs=tuple(made.inputs(node))
         )
-        store.put(replace(record, node=str(node), machine=OciPlatform(machine)))
+        store.commit(replace(record, node=str(node), machine=OciPlatform(machine)))
         assert doit(folder, "--times").returncode == 0
         assert ("app:amd64" in durations.read(folder, "").seconds) == noted
     write(folder, {durations.FILE: 'machine = "linux/s390x"\n[seconds]\n'})  # of which nothing is known yet

@@ -55,7 +55,7 @@ def add(store: LayoutStore, *layers: bytes, level: int = 3, config: dict[str, An
     """An image of these layers; the digest of its manifest."""
 
     def item(data: bytes) -> dict[str, Any]:
-        digest, size = store.add_blob(data)
+        digest, size = store.blobs.add(data)
         return {"digest": digest, "size": size}
 
     history: list[dict[str, Any]] = [{"created_by": f"RUN step {n}"} for n, _ in enumerate(layers, 1)]
@@ -66,7 +66,7 @@ def add(store: LayoutStore, *layers: bytes, level: int = 3, config: dict[str, An
         "config": item(json.dumps(whole).encode()),
         "layers": [item(squeeze(layer, level)) for layer in layers],
     }
-    return store.add_blob(json.dumps(manifest).encode())[0]
+    return store.blobs.add(json.dumps(manifest).encode())[0]
 
 
 @pytest.mark.parametrize(

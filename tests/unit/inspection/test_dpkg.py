@@ -68,12 +68,12 @@ def test_what_no_version_can_be_read_from_counts_for_nothing(layout: LayoutStore
         info = tarfile.TarInfo("var/lib/dpkg/status")
         info.type, info.linkname = tarfile.SYMTYPE, "/usr/lib/status"
         archive.addfile(info)
-    digest, _ = layout.add_blob(zstandard.compress(out.getvalue()))
+    digest, _ = layout.blobs.add(zstandard.compress(out.getvalue()))
     assert installed(layout, {"layers": [{"digest": digest}]}) == ()
 
 
 def test_a_layer_that_is_none(layout: LayoutStore) -> None:
-    digest, _ = layout.add_blob(b"no tar")
+    digest, _ = layout.blobs.add(b"no tar")
     with pytest.raises(StoreError, match="cannot be read as a layer"):
         installed(layout, {"layers": [{"digest": digest}]})
 

@@ -16,6 +16,7 @@ from stagegraph.keys.inputs import Input
 from stagegraph.prune import cache
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
+from stagegraph.store.views import shared_view
 
 pytestmark = pytest.mark.unit
 
@@ -27,14 +28,14 @@ def store(tmp_path: Path) -> LayoutStore:
 
 def put(store: LayoutStore, name: str, *layers: bytes) -> Record:
     record = image(store, name, layers)
-    store.put(record)
-    store.remember(record.node, record.key)
+    store.commit(record)
+    store.set_latest(record.node, record.key)
     return record
 
 
 def pruned(store: LayoutStore, *records: Record) -> cache.CacheSelection:
     selection = cache.select(store, [record.key for record in records])
-    with store.locks.alone():
+    with store.locks.exclusive():
         cache.remove(store, selection)
     return selection
 
@@ -44,8 +45,8 @@ def test_an_older_image_goes_and_what_it_shares_stays(store: LayoutStore) -> Non
     selection = pruned(store, new)
     assert store.find(new.key)
     assert store.find(old.key) is None
-    assert store.blob(sha(b"shared")).exists()
-    assert not store.blob(sha(b"old only")).exists()
+    assert store.blobs.path(sha(b"shared")).exists()
+    assert not store.blobs.path(sha(b"old only")).exists()
     assert selection.kept == (new,)
     assert selection.freed_bytes > len(b"old only")
 
@@ -55,15 +56,15 @@ def test_what_explains_the_next_build_stays_without_its_image(store: LayoutStore
     pruned(store)
     assert store.latest(old.node) == old
     assert store.find(old.key) is None
-    assert not list(store.blobs.path.iterdir())
+    assert not list(store.blobs.folder.path.iterdir())
 
 
 def test_a_record_that_is_nobodys_newest_goes(store: LayoutStore) -> None:
     old = put(store, "blas", b"old")
     inputs = (Input("schema", "", "changed"),)
     new = replace(image(store, "blas", (b"new",)), inputs=inputs, key=keys.digest(inputs))
-    store.put(new)
-    store.remember(new.node, new.key)
+    store.commit(new)
+    store.set_latest(new.node, new.key)
     pruned(store, new)
     assert not store.has_record(old.key)
 
@@ -72,8 +73,8 @@ def test_an_image_stays_known_by_its_content(store: LayoutStore) -> None:
     """Or a change below it that comes to nothing would build it again."""
     record = put(store, "blas", b"files")
     inputs = [Input("schema", "", "content")]
-    by_content = record.under(keys.digest(inputs), inputs)
-    store.put(by_content)
+    by_content = record.with_key(keys.digest(inputs), inputs)
+    store.commit(by_content)
     pruned(store, record)
     assert store.find(by_content.key) == by_content
 
@@ -91,9 +92,9 @@ def test_damaged_blobs_and_logs_go(store: LayoutStore) -> None:
 def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
     old, new = put(store, "old", b"old"), put(store, "new", b"new")
     with (
-        store.locks.named(sha("nobody's")[7:]),
-        store.locks.named(new.key[7:]),
-        store.locks.named(old.key[7:]),
+        store.locks.for_name(sha("nobody's")[7:]),
+        store.locks.for_name(new.key[7:]),
+        store.locks.for_name(old.key[7:]),
     ):
         pass
     pruned(store, new)
@@ -104,7 +105,7 @@ def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
 
 def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None:
     record, good = put(store, "blas", b"files"), put(store, "good", b"good")
-    store.blob(record.digest).write_bytes(b"bad")
+    store.blobs.path(record.digest).write_bytes(b"bad")
     selection = pruned(store, record, good)
     assert store.find(good.key)
     assert store.find(record.key) is None
@@ -114,34 +115,34 @@ def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None
 def test_between_nodes_of_a_run_nothing_is_removed(store: LayoutStore) -> None:
     """What it has made with other settings is no current key's; it comes back to it when it delivers."""
     run = LayoutStore(store.root)
-    run.locks.hold()
-    with pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
+    run.locks.shared()
+    with pytest.raises(StoreError, match="a run is using it"), store.locks.exclusive():
         pass
-    with LayoutStore(store.root).view():  # other runs are no hindrance
+    with shared_view(LayoutStore(store.root)):  # other runs are no hindrance
         pass
     del run
-    with store.locks.alone():
+    with store.locks.exclusive():
         pass
 
 
 def test_who_comes_while_things_are_removed_waits(store: LayoutStore) -> None:
     with ThreadPoolExecutor() as threads:
-        with store.locks.alone():
-            late = threads.submit(store.locks.hold)
+        with store.locks.exclusive():
+            late = threads.submit(store.locks.shared)
             assert wait([late], timeout=0.2).not_done
         late.result(timeout=10)
 
 
 def test_a_store_that_cannot_be_written_to_is_used_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no folder")
-    LayoutStore(tmp_path / "cache").locks.hold()
+    LayoutStore(tmp_path / "cache").locks.shared()
 
 
 def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
     put(store, "blas", b"files")
-    with store.view(), pytest.raises(StoreError, match="a run is using it"), store.locks.alone():
+    with shared_view(store), pytest.raises(StoreError, match="a run is using it"), store.locks.exclusive():
         pass
-    with store.locks.alone():
+    with store.locks.exclusive():
         pass
 
 
@@ -149,7 +150,7 @@ def test_what_cannot_be_keyed_now_stays(store: LayoutStore) -> None:
     """An image from outside that nobody can ask for today is no reason to lose what stands on it."""
     record, other = put(store, "blas", b"files"), put(store, "other", b"more")
     selection = cache.select(store, [], [record.node])
-    with store.locks.alone():
+    with store.locks.exclusive():
         cache.remove(store, selection)
     assert store.find(record.key)
     assert store.find(other.key) is None

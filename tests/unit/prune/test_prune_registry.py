@@ -78,7 +78,7 @@ def test_what_a_registry_holds(store: LayoutStore) -> None:
     lie = f"a-amd64-{'0' * 64}"  # a record of another key
     held = store.document(record)
     data = {record.tag: held, lie: held, "stock-amd64": b"image", "gone": None}
-    remote = SimpleNamespace(tags=lambda: list(data), reference=str, raw=data.get)
+    remote = SimpleNamespace(tags=lambda: list(data), reference=str, read_manifest=data.get)
     found = registry.list_tags(remote)  # type: ignore[arg-type]
     assert [each.name for each in found.node_tags] == [record.tag]
     assert found.other_digests == {remote_sha256(data[name] or b"") for name in (lie, "stock-amd64")}
@@ -87,7 +87,7 @@ def test_what_a_registry_holds(store: LayoutStore) -> None:
 def test_an_image_that_got_another_key_lately_is_young(store: LayoutStore) -> None:
     """Under all of its keys, or it would not be found by its content."""
     old, other = made(store, "a"), made(store, "b")
-    lately = old.under(key_of("other"), list(old.inputs), recorded=YOUNG)
+    lately = old.with_key(key_of("other"), list(old.inputs), recorded=YOUNG)
     choice = choose(tag(old), tag(lately), tag(other), keys=set())
     assert choice == registry.RetentionPlan((), (tag(old), tag(lately)), (tag(other),))
 

@@ -48,7 +48,7 @@ def test_an_image_depends_on_what_read_its_dockerfile(tmp_path: Path) -> None:
     text = "# syntax=docker/dockerfile:1\nFROM debian:12\n"
     registry = Registry({"docker/dockerfile:1": resolved("front end"), "debian:12": resolved("debian")})
     nodes = graph(stages(tmp_path, {"a": text}), registry)
-    image: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(below=()))
+    image: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(materials=()))
     lookup: Any = SimpleNamespace(find=lambda *_: None)
     found = materials.dependencies(nodes, lookup, image, [])
     digests = {item["name"]: item["digest"]["sha256"] for item in found}

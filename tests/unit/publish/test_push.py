@@ -36,20 +36,20 @@ class FakeRemote:
     def reference(self, tag: str) -> str:
         return f"{self.repository}:{tag}"
 
-    def raw(self, reference: str) -> bytes | None:
+    def read_manifest(self, reference: str) -> bytes | None:
         return self.content.get(reference)
 
-    def name(self, layout: LayoutStore, entry: dict[str, Any], reference: str) -> None:
+    def set_tag(self, layout: LayoutStore, entry: dict[str, Any], reference: str) -> None:
         self.received.append(reference)
         if not self.loses:
-            self.content[reference] = layout.blob(entry["digest"]).read_bytes()
+            self.content[reference] = layout.blobs.path(entry["digest"]).read_bytes()
 
     def send(self, layout: LayoutStore, entry: dict[str, Any], reference: str, *, preserve: bool) -> None:
         assert not preserve
-        self.name(layout, entry, reference)
+        self.set_tag(layout, entry, reference)
 
     def download(self, reference: str, layout: LayoutStore) -> None:
-        layout.add_blob(self.content[reference])
+        layout.blobs.add(self.content[reference])
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +148,7 @@ def test_what_a_registry_lists(layout: LayoutStore) -> None:
         assert referrers.download_published(remote, layout, "tag") == []
     remote.content[REFERENCE] = listing((one, "x"), (gone, "x"), ("no digest", "x"))
     assert [e["digest"] for e in referrers.download_published(remote, layout, "tag")] == [one]
-    assert layout.blob(one).exists()
+    assert layout.blobs.path(one).exists()
     assert referrers.download_published(remote, layout, "other") == []
 
 
@@ -175,7 +175,7 @@ def built(tmp_path: Path, layout: LayoutStore, *platforms: str) -> Graph:
     for platform in platforms:
         node = Node("app", platform)
         record = image(layout, f"app-{platform}")
-        layout.put(record.under(made.key(node), made.inputs(node), str(node)))
+        layout.commit(record.with_key(made.key(node), made.inputs(node), str(node)))
     return made
 
 

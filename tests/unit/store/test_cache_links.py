@@ -14,9 +14,11 @@ from helpers import image
 
 from stagegraph.errors import LinkError, StagegraphError
 from stagegraph.prune import cache
+from stagegraph.store import images
 from stagegraph.store.folder import Folder
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
+from stagegraph.store.views import overlay, shared_view, staging_layout
 
 pytestmark = pytest.mark.unit
 
@@ -37,9 +39,9 @@ def precious(tmp_path: Path) -> Path:
 def filled(tmp_path: Path) -> tuple[LayoutStore, Record]:
     store = LayoutStore(tmp_path / "cache")
     record = image(store)
-    store.put(record)
-    store.remember("blas:amd64", record.key)
-    with store.locks.named(record.key[7:]), store.view():
+    store.commit(record)
+    store.set_latest("blas:amd64", record.key)
+    with store.locks.for_name(record.key[7:]), shared_view(store):
         pass
     store.folder.below("logs").create("blas--amd64.log").close()
     return store, record
@@ -59,22 +61,22 @@ def everything(root: Path, record: Record) -> Iterator[Callable[[], object]]:
     """All that a run, a prune and a verify do to a store."""
     store = LayoutStore(root)
     yield store.prepare
-    yield store.locks.hold
+    yield store.locks.shared
     yield lambda: store.find(record.key)
     yield lambda: list(store.list())
     yield lambda: store.latest("blas:amd64")
     yield store.newest
-    yield lambda: store.faults(record, {})
-    yield lambda: store.remember("blas:amd64", record.key)
-    yield lambda: store.add_blob(b"{}")
-    yield lambda: _enter(store.view())
-    yield lambda: _enter(store.inlet())
-    yield lambda: _enter(store.scratch([record]))
-    yield lambda: _enter(store.locks.named(record.key[7:]))
+    yield lambda: images.verify(store.blobs, record, {})
+    yield lambda: store.set_latest("blas:amd64", record.key)
+    yield lambda: store.blobs.add(b"{}")
+    yield lambda: _enter(shared_view(store))
+    yield lambda: _enter(staging_layout(store))
+    yield lambda: _enter(overlay(store, [record]))
+    yield lambda: _enter(store.locks.for_name(record.key[7:]))
     yield lambda: store.folder.below("logs").create("blas--amd64.log").close()
-    yield store.sweep
-    yield lambda: store.put(record)
-    yield lambda: store.put(image(store, "other", (b"one", b"two")))
+    yield store.blobs.quarantine_corrupt
+    yield lambda: store.commit(record)
+    yield lambda: store.commit(image(store, "other", (b"one", b"two")))
     yield store.rebuild_index
     yield lambda: _prune(LayoutStore(root), record)
     yield lambda: _prune(LayoutStore(root), None)
@@ -86,7 +88,7 @@ def _enter(block: contextlib.AbstractContextManager[object]) -> None:
 
 
 def _prune(store: LayoutStore, record: Record | None) -> None:
-    with store.locks.alone():
+    with store.locks.exclusive():
         cache.remove(store, cache.select(store, [record.key] if record else []))
 
 
@@ -178,37 +180,37 @@ def test_a_folder_that_is_a_link_is_told(
 def test_a_blob_that_is_a_link_is_set_aside(filled: tuple[LayoutStore, Record], precious: Path) -> None:
     """A tool would take it for the blob, and write no other."""
     store, record = filled
-    layer = store.blobs_of(record)[-1]
-    store.blob(layer).unlink()
-    store.blob(layer).symlink_to(precious / "id_rsa")
+    layer = [*images.image_blobs(store.blobs, record)][-1].digest
+    store.blobs.path(layer).unlink()
+    store.blobs.path(layer).symlink_to(precious / "id_rsa")
     fresh = LayoutStore(store.root)
     assert fresh.find(record.key) is None
-    assert not store.blob(layer).is_symlink()
+    assert not store.blobs.path(layer).is_symlink()
     assert (precious / "id_rsa").stat().st_mode & 0o777 == 0o600
-    fresh.put(image(fresh))  # what a build writes is taken then
+    fresh.commit(image(fresh))  # what a build writes is taken then
     assert fresh.find(record.key) == record
 
 
 def test_a_link_to_the_very_blob_is_one_too(filled: tuple[LayoutStore, Record], tmp_path: Path) -> None:
     store, record = filled
-    layer = store.blobs_of(record)[-1]
-    store.blob(layer).rename(tmp_path / "layer")
-    store.blob(layer).symlink_to(tmp_path / "layer")
+    layer = [*images.image_blobs(store.blobs, record)][-1].digest
+    store.blobs.path(layer).rename(tmp_path / "layer")
+    store.blobs.path(layer).symlink_to(tmp_path / "layer")
     assert LayoutStore(store.root).find(record.key) is None
     assert (tmp_path / "layer").exists()
 
 
 def test_a_hard_link_keeps_its_mode(filled: tuple[LayoutStore, Record], precious: Path) -> None:
     store, record = filled
-    layer = store.blobs_of(record)[-1]
-    (precious / "layer").hardlink_to(store.blob(layer))
+    layer = [*images.image_blobs(store.blobs, record)][-1].digest
+    (precious / "layer").hardlink_to(store.blobs.path(layer))
     (precious / "layer").chmod(0o600)
     (store.root / "locks/use").unlink()
     (store.root / "locks/use").hardlink_to(precious / "id_rsa")
     before = state(precious)
     fresh = LayoutStore(store.root)
-    fresh.locks.hold()
-    fresh.put(record)
+    fresh.locks.shared()
+    fresh.commit(record)
     assert state(precious) == before
 
 
@@ -217,7 +219,7 @@ def test_cache_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "cache").symlink_to(tmp_path / "disk")
     store = LayoutStore(tmp_path / "cache")
     record = image(store)
-    store.put(record)
+    store.commit(record)
     assert LayoutStore(tmp_path / "cache").find(record.key) == record
     _prune(store, None)
 
@@ -226,7 +228,7 @@ def test_what_a_killed_run_left_goes_and_what_is_used_stays(filled: tuple[Layout
     store, _ = filled
     (store.root / "tmp/left/deep").mkdir(parents=True)
     (store.root / "tmp/file").write_text("x")
-    with store.view() as used, store.view():
+    with shared_view(store) as used, shared_view(store):
         assert used.is_dir()
         assert not (store.root / "tmp/left").exists()
         assert not (store.root / "tmp/file").exists()
@@ -254,5 +256,5 @@ def test_descriptors_are_given_back(filled: tuple[LayoutStore, Record], precious
     for _ in range(20):
         with pytest.raises(LinkError):
             store.find(record.key)
-        store.blobs.entries()
+        store.blobs.folder.entries()
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

@@ -24,17 +24,18 @@ from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
 from stagegraph.oci.digest import Digest
 from stagegraph.oci.documents import INDEX, MANIFEST
-from stagegraph.store import layout
+from stagegraph.store import images, verified
 from stagegraph.store.folder import Folder
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
+from stagegraph.store.views import shared_view, staging_layout
 
 pytestmark = pytest.mark.unit
 
 
 def old(store: LayoutStore) -> None:
     """Give all blobs times of long ago, as after a day; only then are they remembered as verified."""
-    for path in store.blobs.path.iterdir():
+    for path in store.blobs.folder.path.iterdir():
         os.utime(path, (1, 1))
 
 
@@ -46,7 +47,7 @@ def store(tmp_path: Path) -> LayoutStore:
 @pytest.fixture
 def no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remember blobs at once, however young."""
-    monkeypatch.setattr(layout, "_TICK", -1)
+    monkeypatch.setattr(verified, "_TICK", -1)
 
 
 @pytest.fixture
@@ -67,24 +68,28 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_sweep_sets_aside_what_is_bad_and_leaves_what_is_being_written(store: LayoutStore) -> None:
-    good, _ = store.add_blob(b"good")
-    bad, _ = store.add_blob(b"bad")
-    store.blob(bad).write_bytes(b"ba")
-    begun = store.blobs.path / f".{store.blob(good).name}.x1"  # as write_atomically calls it
+    good, _ = store.blobs.add(b"good")
+    bad, _ = store.blobs.add(b"bad")
+    store.blobs.path(bad).write_bytes(b"ba")
+    begun = store.blobs.folder.path / f".{store.blobs.path(good).name}.x1"  # as write_atomically calls it
     begun.write_bytes(b"go")
-    store.sweep()
-    assert store.blob(good).exists() and begun.exists() and not store.blob(bad).exists()
-    assert store.lacks(sha("never")) and not store.lacks(bad) and not store.lacks(good)
+    store.blobs.quarantine_corrupt()
+    assert store.blobs.path(good).exists() and begun.exists() and not store.blobs.path(bad).exists()
+    assert (
+        store.blobs.is_missing(sha("never"))
+        and not store.blobs.is_missing(bad)
+        and not store.blobs.is_missing(good)
+    )
 
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_what_is_no_manifest_is_set_aside_if_it_is_not_itself(store: LayoutStore, whole: bool) -> None:
-    digest, _ = store.add_blob(b"[not json")
+    digest, _ = store.blobs.add(b"[not json")
     if not whole:
-        store.blob(digest).write_bytes(b"")
+        store.blobs.path(digest).write_bytes(b"")
     with pytest.raises(StoreError, match="cannot be read"):
-        store.json(digest)
-    assert store.blob(digest).exists() == whole
+        store.blobs.json(digest)
+    assert store.blobs.path(digest).exists() == whole
 
 
 def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +107,8 @@ def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.Mo
 
 def test_locks_are_everybodys(store: LayoutStore) -> None:
     """Users who take turns in a store must not lock one another out."""
-    store.locks.hold()
-    with store.locks.named("x"):
+    store.locks.shared()
+    with store.locks.for_name("x"):
         modes = {path.name: path.stat().st_mode & 0o777 for path in store.locks.folder.path.iterdir()}
     assert modes == {"use": 0o666, "x": 0o666}
 
@@ -111,11 +116,11 @@ def test_locks_are_everybodys(store: LayoutStore) -> None:
 def test_put_and_find(store: LayoutStore) -> None:
     record = image(store)
     assert store.find(record.key) is None
-    store.put(record)
+    store.commit(record)
     assert store.find(record.key) == record
     assert LayoutStore(store.root).find(record.key) == record
     assert list(store.list()) == [record]
-    assert store.sizes(record) == sum(map(len, LAYERS))
+    assert images.layers_size(store.blobs, record) == sum(map(len, LAYERS))
 
 
 def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
@@ -128,19 +133,19 @@ def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
 
 def test_delete(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     store.delete(record.key)
     store.delete(record.key)
     assert store.find(record.key) is None
-    assert store.check(record)
+    assert images.is_intact(store.blobs, record)
 
 
 def test_latest(store: LayoutStore) -> None:
     one = image(store)
-    two = one.under(keys.digest([Input("a", "", "")]), [Input("a", "", "")])
+    two = one.with_key(keys.digest([Input("a", "", "")]), [Input("a", "", "")])
     for record in (one, two):
-        store.put(record)
-        store.remember(record.node, record.key)
+        store.commit(record)
+        store.set_latest(record.node, record.key)
     assert store.latest("blas:amd64") == two
     assert store.latest("blas:aarch64") is None
     store.delete(two.key)
@@ -150,41 +155,41 @@ def test_latest(store: LayoutStore) -> None:
 @pytest.mark.parametrize("text", [b"", b"../../x", b"\xff", b"sha256:0", b"x" * 10_000])
 def test_damaged_latest(store: LayoutStore, text: bytes) -> None:
     record = image(store)
-    store.put(record)
-    store.remember(record.node, record.key)
+    store.commit(record)
+    store.set_latest(record.node, record.key)
     (store.root / "latest" / "blas--amd64").write_bytes(text)
     assert store.latest("blas:amd64") is None
-    store.remember(record.node, record.key)
+    store.set_latest(record.node, record.key)
     assert store.latest("blas:amd64") == record
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\x00", b'{"schemaVersion": 2}'])
 def test_damaged_record_is_ignored(store: LayoutStore, damage: bytes) -> None:
     record, other = image(store), image(store, "redis")
-    store.put(record)
+    store.commit(record)
     (store.root / "records" / record.key[7:]).write_bytes(damage)
-    store.put(other)
+    store.commit(other)
     assert store.find(record.key) is None
     assert list(store.list()) == [other]
     # and is overwritten by the next build
-    store.put(record)
+    store.commit(record)
     assert store.find(record.key) == record
 
 
 def test_record_of_a_newer_version_is_ignored_and_left_alone(store: LayoutStore) -> None:
     record, other = image(store), image(store, "redis")
-    store.put(record)
+    store.commit(record)
     path = store.root / "records" / record.key[7:]
     newer = path.read_bytes().replace(b'"stagegraph.schema":"1"', b'"stagegraph.schema":"2"')
     path.write_bytes(newer)
     assert store.find(record.key) is None
-    store.put(other)
+    store.commit(other)
     assert path.read_bytes() == newer
 
 
 def test_record_under_another_key_is_ignored(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     shutil.copy(store.root / "records" / record.key[7:], store.root / "records" / sha("x")[7:])
     assert store.find(key_of("x")) is None
     assert list(store.list()) == [record]
@@ -192,7 +197,7 @@ def test_record_under_another_key_is_ignored(store: LayoutStore) -> None:
 
 def test_other_files_among_the_records(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     for name in (".abc.tmp", "README", "x" * 64):
         (store.root / "records" / name).write_text("x")
     (store.root / "records" / ("0" * 64)).mkdir()
@@ -204,7 +209,7 @@ def test_other_files_among_the_records(store: LayoutStore) -> None:
 
 
 def parts(store: LayoutStore, record: Record) -> list[Digest]:
-    manifest = store.json(record.digest)
+    manifest = store.blobs.json(record.digest)
     return [record.digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
 
 
@@ -229,11 +234,11 @@ def test_damaged_blob_is_noticed_and_set_aside(
     store: LayoutStore, part: int, damage: Callable[[Path], None], verified: bool, no_tick: None
 ) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     if not verified:
         (store.root / "verified.json").unlink()
         store = LayoutStore(store.root)
-    path = store.blob(parts(store, record)[part])
+    path = store.blobs.path(parts(store, record)[part])
     damage(path)
     assert store.find(record.key) is None
     assert not path.exists()
@@ -246,24 +251,24 @@ def test_damaged_blob_is_noticed_and_set_aside(
 @pytest.mark.parametrize("part", range(4))
 def test_missing_blob(store: LayoutStore, part: int) -> None:
     record = image(store)
-    store.put(record)
-    store.blob(parts(store, record)[part]).unlink()
+    store.commit(record)
+    store.blobs.path(parts(store, record)[part]).unlink()
     assert store.find(record.key) is None
 
 
 def test_all_bad_blobs_are_set_aside_at_once(store: LayoutStore) -> None:
     record = image(store)
     for digest in parts(store, record)[1:]:
-        flip(store.blob(digest))
-    assert not store.check(record)
+        flip(store.blobs.path(digest))
+    assert not images.is_intact(store.blobs, record)
     assert len(list((store.root / "damaged").iterdir())) == 3
 
 
 def test_change_with_size_and_time_set_back(store: LayoutStore, no_tick: None) -> None:
     record = image(store)
     old(store)
-    store.put(record)
-    path = store.blob(parts(store, record)[2])
+    store.commit(record)
+    path = store.blobs.path(parts(store, record)[2])
     before = path.stat()
     flip(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -272,8 +277,8 @@ def test_change_with_size_and_time_set_back(store: LayoutStore, no_tick: None) -
 
 def test_blob_that_is_a_folder(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
-    path = store.blob(parts(store, record)[2])
+    store.commit(record)
+    path = store.blobs.path(parts(store, record)[2])
     path.unlink()
     path.mkdir()
     assert store.find(record.key) is None
@@ -281,9 +286,9 @@ def test_blob_that_is_a_folder(store: LayoutStore) -> None:
 
 def test_claim_of_another_size_does_not_hurt_the_blob(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     false = Record(**{**record.__dict__, "size": record.size + 1})
-    assert not store.check(false)
+    assert not images.is_intact(store.blobs, false)
     assert store.find(record.key) == record
 
 
@@ -305,9 +310,9 @@ def test_manifest_that_is_none(store: LayoutStore, manifest: object) -> None:
     data = json.dumps(manifest).encode()
     record = Record(**{**image(store).__dict__, **blob(store, data)})
     (store.root.parent / "victim").write_text("victim")
-    assert not store.check(record)
-    with pytest.raises(StoreError, match="the image of blas:amd64 did not arrive whole"):
-        store.put(record)
+    assert not images.is_intact(store.blobs, record)
+    with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or corrupt"):
+        store.commit(record)
     assert (store.root.parent / "victim").read_text() == "victim"
     assert not (store.root / "damaged").exists()
 
@@ -315,31 +320,31 @@ def test_manifest_that_is_none(store: LayoutStore, manifest: object) -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"3", b"\xff", b"[" * 100_000])
 def test_json_that_is_no_object(store: LayoutStore, data: bytes) -> None:
     digest = blob(store, data)["digest"]
-    with pytest.raises(StoreError, match="run again; it will be fetched or rebuilt"):
-        store.json(digest)
+    with pytest.raises(StoreError, match="run again: the image is then fetched or rebuilt"):
+        store.blobs.json(digest)
 
 
 def test_a_record_that_says_something_else_of_its_image(store: LayoutStore) -> None:
     record = image(store)
-    assert store.check(record)
-    assert not store.check(replace(record, files=sha("other")))
-    assert not store.check(replace(record, image=sha("other")))
+    assert images.is_intact(store.blobs, record)
+    assert not images.is_intact(store.blobs, replace(record, files=sha("other")))
+    assert not images.is_intact(store.blobs, replace(record, image=sha("other")))
 
 
 def test_put_refuses_what_is_not_whole(store: LayoutStore) -> None:
     record = image(store)
-    store.blob(parts(store, record)[3]).unlink()
-    with pytest.raises(StoreError, match="the image of blas:amd64 did not arrive whole"):
-        store.put(record)
+    store.blobs.path(parts(store, record)[3]).unlink()
+    with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or corrupt"):
+        store.commit(record)
     assert store.read(record.key) is None
 
 
 def test_add_blob(store: LayoutStore) -> None:
-    assert store.add_blob(b"data") == (sha("data"), 4)
-    assert store.add_blob(b"data") == (sha("data"), 4)
-    store.blob(sha("data")).write_bytes(b"dat\0")
-    store.add_blob(b"data")
-    assert store.blob(sha("data")).read_bytes() == b"data"
+    assert store.blobs.add(b"data") == (sha("data"), 4)
+    assert store.blobs.add(b"data") == (sha("data"), 4)
+    store.blobs.path(sha("data")).write_bytes(b"dat\0")
+    store.blobs.add(b"data")
+    assert store.blobs.path(sha("data")).read_bytes() == b"data"
 
 
 # -- the memory of what was verified -----------------------------------------------------------------
@@ -347,7 +352,7 @@ def test_add_blob(store: LayoutStore) -> None:
 
 def test_blob_is_read_once(store: LayoutStore, hashed: list[str], no_tick: None) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     assert sorted(hashed) == sorted(digest[7:] for digest in parts(store, record))
     hashed.clear()
     assert store.find(record.key)
@@ -358,16 +363,16 @@ def test_blob_is_read_once(store: LayoutStore, hashed: list[str], no_tick: None)
 def test_blob_that_has_just_changed_is_read_again(
     store: LayoutStore, hashed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layout, "_TICK", 10**18)
-    store.put(image(store))
+    monkeypatch.setattr(verified, "_TICK", 10**18)
+    store.commit(image(store))
     hashed.clear()
-    store.put(image(store))
+    store.commit(image(store))
     assert len(hashed) == 4
 
 
 def test_copied_cache_is_verified_anew(store: LayoutStore, hashed: list[str], no_tick: None) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     copy = LayoutStore(store.root.parent / "copy")
     shutil.copytree(store.root, copy.root)
     hashed.clear()
@@ -378,7 +383,7 @@ def test_copied_cache_is_verified_anew(store: LayoutStore, hashed: list[str], no
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"sha256:x": 3}', b"\xff", b"[" * 100_000])
 def test_damaged_memory(store: LayoutStore, text: bytes, hashed: list[str], no_tick: None) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     (store.root / "verified.json").write_bytes(text)
     hashed.clear()
     assert LayoutStore(store.root).find(record.key) == record
@@ -389,9 +394,9 @@ def test_damaged_memory(store: LayoutStore, text: bytes, hashed: list[str], no_t
 def test_memory_of_two_processes_adds_up(store: LayoutStore, no_tick: None) -> None:
     one, two = LayoutStore(store.root), LayoutStore(store.root)
     first, second, third = (image(store, word, (word.encode(),)) for word in "abc")
-    assert one.check(first)
-    assert two.check(second)
-    assert one.check(third)
+    assert images.is_intact(one.blobs, first)
+    assert images.is_intact(two.blobs, second)
+    assert images.is_intact(one.blobs, third)
     memory = json.loads((store.root / "verified.json").read_bytes())
     assert {sha("a"), sha("b"), sha("c")} <= set(memory)
 
@@ -410,7 +415,7 @@ def names(store: LayoutStore) -> set[str]:
 
 def test_is_an_oci_layout(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     assert json.loads((store.root / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
     assert index(store) == {
         "schemaVersion": 2,
@@ -428,9 +433,9 @@ def test_is_an_oci_layout(store: LayoutStore) -> None:
 
 def test_index_leaves_out_what_has_no_manifest(store: LayoutStore) -> None:
     one, two = image(store), image(store, "redis")
-    store.put(one)
-    store.blob(one.digest).unlink()
-    store.put(two)
+    store.commit(one)
+    store.blobs.path(one.digest).unlink()
+    store.commit(two)
     assert names(store) == {f"redis-amd64-{two.key[7:]}"}
 
 
@@ -444,7 +449,7 @@ def test_index_is_written_under_a_lock(store: LayoutStore, monkeypatch: pytest.M
         write(folder, name, data)
 
     monkeypatch.setattr(Folder, "write", lock_and_write)
-    store.put(image(store))
+    store.commit(image(store))
     assert (free, _is_free(store, "index")) == ([False], True)
 
 
@@ -459,20 +464,20 @@ def _is_free(store: LayoutStore, name: str) -> bool:
 
 def test_view_shares_blobs_and_leaves_nothing(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     before = index(store)
-    with store.view([{"digest": record.digest}]) as view:
+    with shared_view(store, [{"digest": record.digest}]) as view:
         assert (view / "blobs" / "sha256" / record.digest[7:]).exists()
         assert json.loads((view / "index.json").read_bytes())["manifests"] == [{"digest": record.digest}]
         assert json.loads((view / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
         (view / "blobs" / "sha256" / "new").write_text("x")
-    assert (store.blobs.path / "new").exists()
+    assert (store.blobs.folder.path / "new").exists()
     assert list((store.root / "tmp").iterdir()) == []
     assert index(store) == before
 
 
 def test_view_leaves_nothing_after_an_error(store: LayoutStore) -> None:
-    with pytest.raises(RuntimeError), store.view():
+    with pytest.raises(RuntimeError), shared_view(store):
         raise RuntimeError
     assert list((store.root / "tmp").iterdir()) == []
 
@@ -486,7 +491,7 @@ def test_threads_lose_no_record(store: LayoutStore, no_tick: None) -> None:
 
     def put(record: Record) -> None:
         try:
-            store.put(record)
+            store.commit(record)
             assert store.find(record.key) == record
         except BaseException as error:
             failed.append(error)
@@ -504,7 +509,7 @@ def test_threads_lose_no_record(store: LayoutStore, no_tick: None) -> None:
 def _put_many(root: Path, word: str) -> None:
     store = LayoutStore(root)
     for number in range(10):
-        store.put(image(store, f"{word}{number}"))
+        store.commit(image(store, f"{word}{number}"))
 
 
 def test_processes_lose_no_record(store: LayoutStore) -> None:
@@ -555,12 +560,12 @@ def test_any_prefix_of_a_crash_is_a_valid_store(tmp_path: Path, monkeypatch: pyt
         stop += 1
         store = LayoutStore(tmp_path / str(stop))
         before = image(store, "before")
-        store.put(before)
+        store.commit(before)
         record = image(store)
         with monkeypatch.context() as patch:
             done = steps_of(patch, stop)
             try:
-                store.put(record)
+                store.commit(record)
             except Crash:
                 count = stop + 1
             else:
@@ -570,7 +575,7 @@ def test_any_prefix_of_a_crash_is_a_valid_store(tmp_path: Path, monkeypatch: pyt
         assert after.find(record.key) in (None, record)
         assert json.loads((store.root / "index.json").read_bytes())["manifests"]
         # the next run goes on as if nothing had been
-        after.put(record)
+        after.commit(record)
         assert after.find(record.key) == record
         assert len(names(after)) == 2
     assert stop > 10
@@ -593,13 +598,13 @@ def test_blobs_are_synced_before_the_record_is_written(
 
     def write(folder: Folder, name: str, data: bytes) -> None:
         if folder.names == ("records",):
-            inodes = {store.blob(digest).stat().st_ino for digest in parts(store, record)}
-            assert inodes | {store.blobs.path.stat().st_ino} <= synced
+            inodes = {store.blobs.path(digest).stat().st_ino for digest in parts(store, record)}
+            assert inodes | {store.blobs.folder.path.stat().st_ino} <= synced
             looked.append(name)
         plain(folder, name, data)
 
     monkeypatch.setattr(Folder, "write", write)
-    store.put(record)
+    store.commit(record)
     assert looked == [record.key[7:]]
     assert store.find(record.key)
 
@@ -621,7 +626,7 @@ def test_full_disk(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, failing:
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(DiskFullError) as error:
-        store.put(record)
+        store.commit(record)
     assert f"no space left on the disk of {store.root}" in str(error.value)
     monkeypatch.undo()
     left = {path.name for path in store.root.rglob(".*")}
@@ -636,7 +641,7 @@ def test_full_disk_while_a_view_is_made(store: LayoutStore, monkeypatch: pytest.
         raise FULL
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(DiskFullError, match="no space left on the disk of"), store.view():
+    with pytest.raises(DiskFullError, match="no space left on the disk of"), shared_view(store):
         pass
     assert list((store.root / "tmp").iterdir()) == []
 
@@ -645,7 +650,7 @@ def test_full_disk_does_not_hinder_finding(
     store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no_tick: None
 ) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     (store.root / "verified.json").unlink()
 
     def full(handle: int) -> None:
@@ -658,10 +663,10 @@ def test_full_disk_does_not_hinder_finding(
 def test_read_only_cache(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no_tick: None) -> None:
     """As it is for a user who may not write; root, who runs tests in containers, may write anywhere."""
     record, damaged = image(store), image(store, "redis", (b"other",))
-    store.put(record)
-    store.put(damaged)
+    store.commit(record)
+    store.commit(damaged)
     (store.root / "verified.json").unlink()
-    flip(store.blob(sha(b"other")))
+    flip(store.blobs.path(sha(b"other")))
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -680,8 +685,8 @@ def test_read_only_cache(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no
     assert reader.find(record.key) == record
     assert reader.find(damaged.key) is None
     assert list(reader.list())
-    reader.remember("blas:amd64", record.key)  # is only for explanations
-    writes: list[Callable[[], None]] = [lambda: reader.put(record), lambda: reader.delete(record.key)]
+    reader.set_latest("blas:amd64", record.key)  # is only for explanations
+    writes: list[Callable[[], None]] = [lambda: reader.commit(record), lambda: reader.delete(record.key)]
     for write in writes:
         with pytest.raises(StoreError, match="cannot be written: Permission denied"):
             write()
@@ -689,7 +694,7 @@ def test_read_only_cache(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no
 
 def test_records_that_may_not_be_read(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
 
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -703,15 +708,15 @@ def test_records_that_may_not_be_read(store: LayoutStore, monkeypatch: pytest.Mo
 def test_folder_with_an_odd_name(tmp_path: Path, name: str) -> None:
     store = LayoutStore(tmp_path / name / "cache")
     record = image(store)
-    store.put(record)
-    with store.view() as view:
+    store.commit(record)
+    with shared_view(store) as view:
         assert (view / "blobs" / "sha256" / record.digest[7:]).exists()
     assert store.find(record.key) == record
 
 
 def test_others_may_read(store: LayoutStore) -> None:
     record = image(store)
-    store.put(record)
+    store.commit(record)
     for path in (store.root / "index.json", store.root / "records" / record.key[7:]):
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
@@ -729,9 +734,9 @@ def test_a_new_store_is_not_taken_for_source(tmp_path: Path) -> None:
 def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> None:
     """A reader must not see a manifest half written; layers that are here need not come again."""
     record = image(store)
-    store.put(record)
-    before = {path.name: path.stat().st_ino for path in store.blobs.path.iterdir()}
-    with store.inlet() as folder:
+    store.commit(record)
+    before = {path.name: path.stat().st_ino for path in store.blobs.folder.path.iterdir()}
+    with staging_layout(store) as folder:
         blobs = folder / "blobs/sha256"
         assert {path.name for path in blobs.iterdir()} == {sha(layer)[7:] for layer in LAYERS}
         (blobs / record.digest[7:]).write_bytes(b"{half")
@@ -739,15 +744,15 @@ def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> No
         (blobs / sha(b"{cut}")[7:]).write_bytes(b"{cu")
         (blobs / sha(b"layer")[7:]).write_bytes(b"layer")
         (blobs / "oci-put-blob1234").write_bytes(b"part")
-    after = {path.name: path.stat().st_ino for path in store.blobs.path.iterdir()}
+    after = {path.name: path.stat().st_ino for path in store.blobs.folder.path.iterdir()}
     assert after.items() >= before.items()
     assert set(after) - set(before) == {sha(b'{"new": 1}')[7:], sha(b"layer")[7:]}
-    assert store.check(record)
+    assert images.is_intact(store.blobs, record)
 
 
 def test_blobs_have_the_mode_of_other_files(store: LayoutStore) -> None:
     record = image(store)
-    for path in store.blobs.path.iterdir():
+    for path in store.blobs.folder.path.iterdir():
         path.chmod(0o444)  # as BuildKit writes them
-    store.put(record)
-    assert {path.stat().st_mode & 0o777 for path in store.blobs.path.iterdir()} == {0o644}
+    store.commit(record)
+    assert {path.stat().st_mode & 0o777 for path in store.blobs.folder.path.iterdir()} == {0o644}

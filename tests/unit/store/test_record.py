@@ -52,7 +52,7 @@ def test_round_trip() -> None:
     assert parse(record().to_bytes(MANIFEST), record().key) == record()
     more = {
         "packages": ("adduser:all=1:3.152", "libc6:arm64=2.41 12"),
-        "below": (f"base:amd64={sha('base')}",),
+        "materials": (f"base:amd64={sha('base')}",),
         "cached": True,
         "machine": "linux/amd64",
         "builder": "buildkit v0.29.0",
@@ -124,17 +124,17 @@ def test_nothing_else_of_the_entry_is_believed(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
 def test_a_time_that_is_none(created: str) -> None:
     one = dataclasses.replace(record(), created=created)
-    assert one.made is None
+    assert one.image_created is None
     assert provenance.provenance(one, "n", {}, (), Revision("", ""))
-    assert dataclasses.replace(one, created="2026-01-01T00:00:00+00:00").made is not None
+    assert dataclasses.replace(one, created="2026-01-01T00:00:00+00:00").image_created is not None
 
 
 def test_under_another_key() -> None:
     other = [Input("schema", "", "1 content")]
-    moved = record().under(keys.digest(other), other)
+    moved = record().with_key(keys.digest(other), other)
     assert (moved.digest, moved.inputs) == (record().digest, tuple(other))
     assert parse(moved.to_bytes(MANIFEST), moved.key) == moved
-    lately = record().under(keys.digest(other), other, recorded="2026-01-01T00:00:00+00:00")
+    lately = record().with_key(keys.digest(other), other, recorded="2026-01-01T00:00:00+00:00")
     assert parse(lately.to_bytes(MANIFEST), lately.key) == lately != moved
 
 

@@ -17,8 +17,8 @@ from stagegraph.execution.lookup import prefetch_candidates
 from stagegraph.project.model import Node
 from stagegraph.store import credentials, skopeo
 from stagegraph.store.layout import LayoutStore
-from stagegraph.store.registry import SPOILED, RegistryStore
-from stagegraph.system.workers import Workers
+from stagegraph.store.registry import MAX_FAILED_PULLS, RegistryStore
+from stagegraph.system.workers import DaemonPool
 
 pytestmark = pytest.mark.unit
 
@@ -88,7 +88,7 @@ def test_why_a_record_is_refused(said: Path) -> None:
         'time="1" level=debug msg="Upload of manifest list type a/b failed: uploading manifest b: denied"\n'
         'time="1" level=fatal msg="Manifest list must be converted to type c/d, but we cannot modify it"\n'
     )
-    assert skopeo.called(["copy"]) == ("login", b"", "uploading manifest b: denied")
+    assert skopeo.run(["copy"]) == ("login", b"", "uploading manifest b: denied")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_tries(said: Path, monkeypatch: pytest.MonkeyPatch, message: str, patien
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     said.write_text(f'time="1" level=debug msg="chatter"\ntime="1" level=fatal msg="{message}"\n')
-    answer = skopeo.called(["inspect"], patient=lambda: patient)
+    answer = skopeo.run(["inspect"], patient=lambda: patient)
     assert answer.message == f'time="1" level=fatal msg="{message}"'
     assert calls(said) == count and waits == [1, 2, 4][: count - 1]
 
@@ -114,7 +114,7 @@ def test_waits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several at once count as one."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    waits = skopeo.Waits(60)
+    waits = skopeo.WaitBudget(60)
     assert waits.take(40) and waits.take(39) and waits.left == 20
     now[0] += 40
     assert waits.take(20) and not waits.take(21)
@@ -125,43 +125,43 @@ def test_a_wait_that_is_too_long_is_not_begun(said: Path) -> None:
     said.write_text(
         'time="1" level=debug msg="Too many requests to http://h: sleeping for 61.000000 seconds before"\n'
     )
-    assert skopeo.called(["inspect"]).kind == "later"
+    assert skopeo.run(["inspect"]).kind == "later"
     said.write_text('time="1" level=debug msg="Detected \'Retry-After\' header \\"3600\\""\n')
-    answer = skopeo.called(["inspect"])
+    answer = skopeo.run(["inspect"])
     assert answer.kind == "later" and "3600 s" in answer.message and calls(said) == 2
 
 
 def test_silence_is_no_end_where_there_were_answers(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that others are pushing to may be slow once."""
-    monkeypatch.setattr(skopeo, "PATIENCE", 0.2)
+    monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     program, first = said.parent / "skopeo", said.parent / "first"
     program.write_text(f"#!/bin/sh\n[ -e {first} ] || {{ touch {first}; exec sleep 5; }}\necho record\n")
-    assert skopeo.called(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
+    assert skopeo.run(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
     first.unlink()
-    assert skopeo.called(["inspect"]).kind == "silent"
+    assert skopeo.run(["inspect"]).kind == "silent"
 
 
 def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless a wait was announced, or the registry answers others while nothing moves here."""
-    monkeypatch.setattr(skopeo, "PATIENCE", 0.2)
+    monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
     program = said.parent / "skopeo"
     program.write_text(f"#!/bin/sh\ncat {said} >&2\nexec sleep 1.5\n")
     said.write_text("")
     start = time.monotonic()
-    assert skopeo.called(["inspect"]).kind == "silent" and time.monotonic() - start < 1.4
-    assert skopeo.called(["copy"], alive=lambda: False).kind == "silent"
-    assert skopeo.called(["copy"], alive=lambda: True).kind == "ok"
+    assert skopeo.run(["inspect"]).kind == "silent" and time.monotonic() - start < 1.4
+    assert skopeo.run(["copy"], alive=lambda: False).kind == "silent"
+    assert skopeo.run(["copy"], alive=lambda: True).kind == "ok"
     said.write_text('level=debug msg="Too many requests to http://h: sleeping for 2.000000 seconds before"\n')
-    assert skopeo.called(["inspect"]).kind == "ok"
+    assert skopeo.run(["inspect"]).kind == "ok"
 
 
 def test_what_never_moves_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though the registry answers others."""
-    for name, value in (("PATIENCE", 0.2), ("STALLED", 0.5), ("TRIES", 1)):
+    for name, value in (("SILENCE_TIMEOUT", 0.2), ("STALL_TIMEOUT", 0.5), ("MAX_ATTEMPTS", 1)):
         monkeypatch.setattr(skopeo, name, value)
     (said.parent / "skopeo").write_text("#!/bin/sh\nexec sleep 30\n")
-    answer = skopeo.called(["copy"], alive=lambda: True)
+    answer = skopeo.run(["copy"], alive=lambda: True)
     assert answer.kind == "again" and "nothing moved" in answer.message
 
 
@@ -174,11 +174,11 @@ def test_a_registry_that_spoils_all_is_left_alone(
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
     counts = []
-    for _ in range(SPOILED + 1):
+    for _ in range(MAX_FAILED_PULLS + 1):
         assert not store.pull(Node("a", "p"), record)
         counts.append(calls(said))
-    assert counts == [skopeo.TRIES, 2 * skopeo.TRIES, 2 * skopeo.TRIES]
-    assert sum("going on without the registry" in text for text in warnings) == 1
+    assert counts == [skopeo.MAX_ATTEMPTS, 2 * skopeo.MAX_ATTEMPTS, 2 * skopeo.MAX_ATTEMPTS]
+    assert sum("continuing without the registry" in text for text in warnings) == 1
 
 
 @pytest.mark.parametrize(("message", "there"), [("x509: unknown authority", False), ("no such host", True)])
@@ -188,8 +188,8 @@ def test_what_cannot_pass_is_told_each_time(said: Path, tmp_path: Path, message:
     store = RegistryStore("h/a", LayoutStore(tmp_path), lambda _: None)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
     assert [store.has_image(record, "h/a:tag") for _ in range(2)] == [there, there]
-    store.push_image(Node("a", "p"), record, "h/a:tag")
-    assert len(store.flush(lambda _: None)) == (not there)
+    store.pushes.push_final(Node("a", "p"), record, "h/a:tag")
+    assert len(store.pushes.flush(lambda _: None)) == (not there)
 
 
 def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:
@@ -202,8 +202,8 @@ def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_pat
         for number in range(20):
             assert store.find(Node("a", "p"), AMD64, key_of(str(number))) is None
         assert len(warnings) == 1
-        store.push_image(Node("a", "p"), record, "h/a:b")
-        assert [type(error) for _, error in store.flush(print)] == kinds
+        store.pushes.push_final(Node("a", "p"), record, "h/a:b")
+        assert [type(error) for _, error in store.pushes.flush(print)] == kinds
 
 
 def test_what_was_there_and_is_not_reached_any_more_is_an_error(
@@ -217,8 +217,8 @@ def test_what_was_there_and_is_not_reached_any_more_is_an_error(
     said.write_text("connection refused")
     assert store.find(Node("a", "p"), AMD64, key_of("2")) is None and len(warnings) == 1
     record = type("R", (), {"key": "sha256:1", "docker": "linux/amd64", "digest": "d", "descriptor": {}})()
-    store.push_image(Node("a", "p"), record, "h/a:b")
-    ((node, error),) = store.flush(print)
+    store.pushes.push_final(Node("a", "p"), record, "h/a:b")
+    ((node, error),) = store.pushes.flush(print)
     assert node == Node("a", "p") and isinstance(error, RegistryError) and len(warnings) == 1
 
 
@@ -228,14 +228,14 @@ def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pyt
     store = RegistryStore("h/a", LayoutStore(tmp_path), print)
     monkeypatch.setattr(store.remote, "send", lambda *_: 1 / 0)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
-    store.push_image(Node("a", "p"), record, "h/a:b")
-    ((_, error),) = store.flush(print)
+    store.pushes.push_final(Node("a", "p"), record, "h/a:b")
+    ((_, error),) = store.pushes.flush(print)
     assert "ZeroDivisionError" in str(error)
 
 
 def test_workers() -> None:
     """No more at once than their number, in order; who has no room waits; errors are the asker's."""
-    workers, go = Workers(2, room=1), threading.Event()
+    workers, go = DaemonPool(2, max_waiting=1), threading.Event()
     done: list[int] = []
     broken: list[Future[object]] = []
     brought = threading.Event()
@@ -252,11 +252,11 @@ def test_workers() -> None:
         brought.set()
 
     threading.Thread(target=bring, daemon=True).start()
-    assert not brought.wait(0.1) and not workers.wait(0.05) and workers.left == 3 and not done
-    workers.submit(partial(job, 3), patient=False)
-    assert workers.left == 4
+    assert not brought.wait(0.1) and not workers.wait(0.05) and workers.pending == 3 and not done
+    workers.submit(partial(job, 3), block=False)
+    assert workers.pending == 4
     go.set()
-    assert brought.wait(5) and workers.wait(5) and workers.left == 0
+    assert brought.wait(5) and workers.wait(5) and workers.pending == 0
     assert sorted(done) == [0, 1, 2, 3]
     with pytest.raises(ZeroDivisionError):
         broken[0].result()
@@ -320,12 +320,12 @@ def test_a_push_that_fails_on_this_side_is_told(
         raise error
 
     layout, warnings = LayoutStore(tmp_path), list[str]()
-    monkeypatch.setattr(layout, "add_blob", full)
+    monkeypatch.setattr(layout.blobs, "add", full)
     store = RegistryStore("h/a", layout, warnings.append)
     node, record = Node("app", "amd64"), image(layout, "app")
-    store.push(node, record)
-    store.push_image(node, record, "h/a:app")
-    ((undelivered, said),) = store.flush(lambda _: None)
+    store.pushes.push_built(node, record)
+    store.pushes.push_final(node, record, "h/a:app")
+    ((undelivered, said),) = store.pushes.flush(lambda _: None)
     assert undelivered == node
     assert "full" in str(said) or "no space left" in str(said)
     assert len(warnings) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stagegraph.errors import DiskFullError, StoreError
-from stagegraph.system.files import sync_folder, write_atomically, writing
+from stagegraph.system.files import os_errors_on_write, sync, write_atomically
 
 pytestmark = pytest.mark.unit
 
@@ -62,7 +62,7 @@ def test_other_errors(tmp_path: Path) -> None:
 
 
 def test_errors_of_this_program_pass(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"^mine"), writing(tmp_path):
+    with pytest.raises(StoreError, match=r"^mine"), os_errors_on_write(tmp_path):
         raise StoreError("mine", "x")
 
 
@@ -71,4 +71,6 @@ def test_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    sync_folder(tmp_path)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    sync(folder)
+    os.close(folder)

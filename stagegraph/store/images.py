@@ -1,0 +1,101 @@
+"""One image in a blob store, found by its record: manifest, configuration, layers.
+
+The manifest says which blobs belong to the image. Its digests become names of files, so it is checked before
+they are used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import StoreError
+from ..oci.digest import Digest, is_digest
+from .record import content_digests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .blobs import BlobStore
+    from .record import Record
+
+
+class Blob(NamedTuple):
+    """A blob as a manifest names it; ``size`` in bytes."""
+
+    digest: Digest
+    size: int
+
+
+def image_blobs(blobs: BlobStore, record: Record) -> Iterator[Blob]:
+    """The manifest, then configuration and layers. The manifest is read only after it was yielded.
+
+    Raises ``StoreError`` for something that is not an image's manifest.
+    """
+    yield Blob(record.digest, record.size)
+    manifest = blobs.json(record.digest)
+    try:
+        items = [(item["digest"], item["size"]) for item in (manifest["config"], *(manifest["layers"] or ()))]
+    except (KeyError, TypeError):
+        raise blobs.unreadable(record.digest, "not an image's manifest") from None
+    for digest, size in items:
+        if not is_digest(digest) or type(size) is not int:
+            raise blobs.unreadable(record.digest, f"names no blob: {digest!r}")
+        yield Blob(digest, size)
+
+
+def is_intact(blobs: BlobStore, record: Record) -> bool:
+    """Return whether the record's image is here as a whole and is what the record says.
+
+    Corrupt blobs go to quarantine.
+    """
+    try:
+        return blobs.are_intact(image_blobs(blobs, record)) and _matches(blobs, record)
+    except StoreError:
+        return False
+
+
+def verify(blobs: BlobStore, record: Record, known: dict[Digest, str]) -> tuple[str, ...]:
+    """Read every blob of the record's image, whatever was verified before, and return all faults.
+
+    Corrupt blobs go to quarantine, so that the next run fetches or builds them again. ``known`` holds the
+    faults of blobs that were read before, "" for good ones: images share layers.
+    """
+    faults: tuple[str, ...] = ()
+    try:
+        for digest, size in image_blobs(blobs, record):
+            fault = known[digest] = known[digest] if digest in known else blobs.fault(digest, size)
+            if fault:
+                faults += (f"blob {digest} {fault}",)
+                if digest == record.digest:  # it alone says which blobs there should be
+                    return faults
+        if not faults and not _matches(blobs, record):
+            faults += ("the record does not match the image's files or configuration",)
+    except StoreError as error:
+        faults += (f"{error.where} {error.what}",)
+    return faults
+
+
+def _matches(blobs: BlobStore, record: Record) -> bool:
+    """Return whether the image has the files and the configuration that the record says."""
+    return content_digests(config(blobs, record)) == (record.files, record.image)
+
+
+def config(blobs: BlobStore, record: Record) -> dict[str, Any]:
+    """The image's configuration. Raises ``StoreError``."""
+    return blobs.json(config_digest(blobs, record))
+
+
+def config_digest(blobs: BlobStore, record: Record) -> Digest:
+    """The digest of the image's configuration. Raises ``StoreError`` where the manifest names none."""
+    entry = blobs.json(record.digest).get("config")
+    digest = entry.get("digest") if isinstance(entry, dict) else None
+    if not is_digest(digest):
+        raise StoreError(
+            record.node, "its manifest names no configuration", "run again: the image is then rebuilt"
+        )
+    return digest
+
+
+def layers_size(blobs: BlobStore, record: Record) -> int:
+    """Bytes of the image's layers as stored, which is mostly compressed."""
+    return sum(layer["size"] for layer in (blobs.json(record.digest)["layers"] or ()))
