@@ -1,4 +1,4 @@
-"""Docker's own configuration: the folder, the current context, the address of the engine."""
+"""Docker's own configuration: its folder, the current context, and the address of the engine."""
 
 from __future__ import annotations
 

@@ -79,15 +79,17 @@ def _write_files(workspace: Workspace, plans: Plans, options: Options) -> int:
     pipelines = {name: pipeline for name, (_, pipeline) in files.items()}
     if options.json:
         found = [to_json(name, pipeline) for name, pipeline in pipelines.items()]
-        print_json({"schema": 1, "pipelines": found, "guessed": [str(node) for node in plans.guessed()]})
+        print_json(
+            {"schema": 1, "pipelines": found, "guessed": [str(node) for node in plans.nodes_without_time()]}
+        )
     else:
         _tell(plans, pipelines)
-    if not plans.table.prepare and "/" not in plans.table.command:
+    if not plans.config.prepare and "/" not in plans.config.command:
         hint = "[ci] prepare is a command that sets it up (docs/reference.md, CI)"
-        print(f"warning: a service's machine has no {plans.table.command!r}; {hint}", file=sys.stderr)
+        print(f"warning: a service's machine has no {plans.config.command!r}; {hint}", file=sys.stderr)
     texts = {name: text for name, (text, _) in files.items()}
     if options.check:
-        return _check(workspace.project.root, texts, plans.table.ci)
+        return _check(workspace.project.root, texts, plans.config.ci)
     _write(workspace.project.root, texts)
     return 0
 
@@ -104,7 +106,7 @@ def _write_needed_jobs(workspace: Workspace, plans: Plans, path: str) -> None:
     from ...system.files import write_atomically
 
     service = "circleci" if path else "github"
-    if service not in plans.table.services:
+    if service not in plans.config.services:
         raise ProjectError("doit ci", f"no executor of {service} is declared", f"write [ci.{service}.NAME]")
     needed = _needed(workspace, plans)
     if path:
@@ -119,8 +121,8 @@ def _tell(plans: Plans, pipelines: Mapping[str, Pipeline]) -> None:
 
     for name, pipeline in pipelines.items():
         print(f"{name}\n{table(pipeline)}")
-    if guessed := [str(node) for node in plans.guessed()]:
-        print(f"taken to need {plans.table.unknown} minutes, as {FILE} has no time: {few(guessed)}")
+    if guessed := [str(node) for node in plans.nodes_without_time()]:
+        print(f"taken to need {plans.config.unknown} minutes, as {FILE} has no time: {few(guessed)}")
 
 
 def _done_with(root: Path, files: Mapping[str, str]) -> list[str]:
@@ -165,7 +167,7 @@ def _note_times(workspace: Workspace, goals: list[Node]) -> None:
 
     root, found = workspace.project.root, dict[str, float]()
     known = durations.read(root, host_platform())
-    durations.of_this_kind(known, host_platform())
+    durations.require_same_machine(known, host_platform())
     if not known.seconds:
         known = replace(known, machine=host_platform())
     others = 0
@@ -230,7 +232,7 @@ def table(pipeline: Pipeline) -> str:
     width = max((len(job.name) for job in pipeline.jobs), default=0)
     lines = [
         f"  {job.name:<{width}}  {human_time(job.minutes * 60):>13}  {job.cost:7.3f}  "
-        f"{'after ' + ', '.join(job.needs) + ': ' if job.needs else ''}{few(job.words)}"
+        f"{'after ' + ', '.join(job.needs) + ': ' if job.needs else ''}{few(job.targets)}"
         for job in pipeline.jobs
     ]
     count = len(pipeline.jobs)
@@ -258,7 +260,7 @@ def to_json(name: str, pipeline: Pipeline) -> dict[str, object]:
                 "minutes": round(job.minutes, 2),
                 "cost": round(job.cost, 5),
                 "needs": list(job.needs),
-                "goals": list(job.words),
+                "goals": list(job.targets),
                 "nodes": [str(node) for unit in job.units for node in unit.nodes],
             }
             for job in pipeline.jobs

@@ -45,7 +45,7 @@ class Plan(Command[Options]):
         if options.sizes:
             from ...audit.sizes import sizes as measured
 
-            sizes = measured(workspace, steps)
+            sizes = measured(workspace.graph, steps, workspace.lookup)
         if options.json:
             nodes = [_to_json(step, sizes) for step in steps]
             print_json({"schema": 1, "nodes": nodes, "left_out": goals.to_json()})

@@ -17,8 +17,8 @@ from .base import Command, JsonOption, flag, option, print_json
 if TYPE_CHECKING:
     from ...execution.workspace import Workspace
     from ...keys.key import Key
-    from ...prune.cache import Selection
-    from ...prune.registry import Choice
+    from ...prune.cache import CacheSelection
+    from ...prune.registry import RetentionPlan
     from ...store.repository import RemoteRepository
     from ..app import App
 
@@ -68,7 +68,7 @@ class Prune(Command[Options]):
         return 0
 
 
-def _prune_cache(workspace: Workspace, words: list[str], *, dry: bool) -> Selection:
+def _prune_cache(workspace: Workspace, words: list[str], *, dry: bool) -> CacheSelection:
     from ...prune import cache
 
     graph, layout = workspace.graph, workspace.layout
@@ -92,19 +92,19 @@ def _prune_registry(app: App, words: list[str], options: Options) -> None:
     keys, commits = _kept_keys(app, options.revisions.split())
     since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
     print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
-    choice = registry.choose(registry.survey(remote), keys, since)
+    plan = registry.plan_retention(registry.list_tags(remote), keys, since)
     deleted = set[Digest]()
     try:
-        for digest in dict.fromkeys(tag.digest for tag in choice.doomed):
+        for digest in dict.fromkeys(tag.digest for tag in plan.to_delete):
             if not options.dry_run:
                 remote.delete(digest)
             deleted.add(digest)
     finally:  # after an error, report what was deleted before it
-        choice = replace(choice, doomed=tuple(tag for tag in choice.doomed if tag.digest in deleted))
+        plan = replace(plan, to_delete=tuple(tag for tag in plan.to_delete if tag.digest in deleted))
         if options.json:
-            print_json(registry_to_json(choice, dry=options.dry_run))
+            print_json(registry_to_json(plan, dry=options.dry_run))
         else:
-            print(registry_text(choice, list(commits), dry=options.dry_run))
+            print(registry_text(plan, list(commits), dry=options.dry_run))
 
 
 def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[RemoteRepository, int]:
@@ -123,23 +123,23 @@ def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[
     return workspace.registry.remote, int(days)
 
 
-def _kept_keys(app: App, revisions: list[str]) -> tuple[set[Key], dict[str, str]]:
+def _kept_keys(app: App, names: list[str]) -> tuple[set[Key], dict[str, str]]:
     """Return the keys that the project needs now or at a kept revision, and these revisions with commits."""
-    from ...prune import registry
+    from ...prune import revisions
 
     workspace = app.workspace
     root, graph = workspace.project.root, workspace.graph
     keys = {graph.key(node) for node in resolve_goals(graph, []).nodes}
-    keys |= registry.declared(root)
-    commits = registry.revisions(root, revisions)
+    keys |= revisions.declared_keys(root)
+    commits = revisions.revisions(root, names)
     distinct = dict.fromkeys(commits.values())
     for number, commit in enumerate(distinct, 1):
         print(f"   keys of {commit[:12]}, {number} of {len(distinct)}", file=sys.stderr)
-        keys |= registry.keys_at(root, commit, command_line_settings(), workspace.report.warn)
+        keys |= revisions.keys_at(root, commit, command_line_settings(), workspace.report.warn)
     return keys, commits
 
 
-def render_text(selection: Selection, *, dry: bool) -> str:
+def render_text(selection: CacheSelection, *, dry: bool) -> str:
     from ...system.text import human_size
 
     images = {record.digest: record.node for record in selection.kept}
@@ -147,39 +147,39 @@ def render_text(selection: Selection, *, dry: bool) -> str:
     would = "would be freed" if dry else "freed"
     lines.append(
         f"kept: {len(images)} images, {human_size(selection.kept_bytes)}; "
-        f"{would}: {len(selection.doomed)} files, {human_size(selection.freed_bytes)}"
+        f"{would}: {len(selection.to_remove)} files, {human_size(selection.freed_bytes)}"
     )
     return "\n".join(lines)
 
 
-def to_json(selection: Selection, *, dry: bool) -> dict[str, object]:
+def to_json(selection: CacheSelection, *, dry: bool) -> dict[str, object]:
     return {
         "schema": 1,
         "dry_run": dry,
         "kept": sorted({record.node for record in selection.kept}),
         "kept_bytes": selection.kept_bytes,
-        "freed_files": len(selection.doomed),
+        "freed_files": len(selection.to_remove),
         "freed_bytes": selection.freed_bytes,
     }
 
 
-def registry_text(choice: Choice, revisions: list[str], *, dry: bool) -> str:
-    dates = {tag.name: tag.record.recorded_or_created for tag in choice.doomed}
+def registry_text(plan: RetentionPlan, revisions: list[str], *, dry: bool) -> str:
+    dates = {tag.name: tag.record.recorded_or_created for tag in plan.to_delete}
     lines = [f"remove {n}  made {d.isoformat() if d else 'at no known time'}" for n, d in dates.items()]
     would = "would be removed" if dry else "removed"
     named = listed([*revisions], 5)
     lines.append(
-        f"kept: {len(choice.needed)} tags that {named} need, {len(choice.recent)} made lately; "
-        f"{would}: {len(choice.doomed)} tags"
+        f"kept: {len(plan.needed)} tags that {named} need, {len(plan.recent)} made lately; "
+        f"{would}: {len(plan.to_delete)} tags"
     )
     return "\n".join(lines)
 
 
-def registry_to_json(choice: Choice, *, dry: bool) -> dict[str, object]:
+def registry_to_json(plan: RetentionPlan, *, dry: bool) -> dict[str, object]:
     return {
         "schema": 1,
         "dry_run": dry,
-        "needed": sorted(tag.name for tag in choice.needed),
-        "recent": sorted(tag.name for tag in choice.recent),
-        "removed": sorted(tag.name for tag in choice.doomed),
+        "needed": sorted(tag.name for tag in plan.needed),
+        "recent": sorted(tag.name for tag in plan.recent),
+        "removed": sorted(tag.name for tag in plan.to_delete),
     }

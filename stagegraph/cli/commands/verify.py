@@ -40,10 +40,14 @@ class Verify(Command[Options]):
 
         workspace = app.workspace
         goals = resolve_goals(workspace.graph, words)
-        look = verify.rebuild if options.rebuild else verify.check
+        graph, layout = workspace.graph, workspace.layout
+        rebuilder = verify.Rebuilder(graph, layout, workspace.builder_into, workspace.report)
+        found = (
+            rebuilder.rebuild(goals.nodes) if options.rebuild else verify.check(graph, layout, goals.nodes)
+        )
         findings: list[Finding] = []
         try:
-            for finding in look(workspace, goals.nodes):
+            for finding in found:
                 workspace.report.close()  # the live display takes standard output too
                 findings.append(finding)
                 if not options.json:
