@@ -158,12 +158,12 @@ def measured(plans: Plans, stage: str) -> list[tuple[str, ...]]:
 
 def minutes(plans: Plans, node: Node) -> float:
     seconds = plans.times.seconds.get(str(node))
-    return plans.table.unknown if seconds is None else seconds / 60
+    return plans.config.unknown if seconds is None else seconds / 60
 
 
 def computed(plans: Plans, service: str, stage: str) -> list[tuple[str, ...]]:
     """Minutes until all is done, and cost, of each scheme in each scenario."""
-    graph, executor = shape(plans), plans.table.services[service][0]
+    graph, executor = shape(plans), plans.config.services[service][0]
     needed = (set(graph.parents), graph.above(stage), set[Node]())
     schemes = {
         "this project, all jobs": [_static(plans, service, need) for need in needed],
@@ -183,7 +183,7 @@ def _static(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]:
     cost = 0.0
     for job in plans.pipeline(service).jobs:
         units = [unit for unit in job.units if need & set(unit.nodes)]
-        own = plans.table.setup + sum(unit.times[job.executor.name] for unit in units) / MINUTE
+        own = plans.config.setup + sum(unit.times[job.executor.name] for unit in units) / MINUTE
         ends[job.name] = own + max((ends[each] for each in job.needs), default=0)
         cost += own * job.executor.price / PRICE
     return max(ends.values()), cost
@@ -191,15 +191,15 @@ def _static(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]:
 
 def _dynamic(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]:
     """A job that asks, then jobs for what is needed."""
-    first = plans.table.services[service][0]
+    first = plans.config.services[service][0]
     pipeline: Pipeline = plans.pipeline(service, need.__contains__)
-    setup = plans.table.setup
+    setup = plans.config.setup
     return setup + pipeline.minutes, setup * first.price / PRICE + pipeline.cost
 
 
 def _bake(plans: Plans, graph: Shape, executor: Executor, need: set[Node]) -> tuple[float, float]:
     """One job builds for both platforms; no limit of time is looked at."""
-    total = plans.table.setup + sum(minutes(plans, node) for node in graph.parents if node in need)
+    total = plans.config.setup + sum(minutes(plans, node) for node in graph.parents if node in need)
     return total, total * executor.price / PRICE
 
 
@@ -216,7 +216,7 @@ def _chain(plans: Plans, graph: Shape, executor: Executor, stage: str, scenario:
         todo = chain[{0: 0, 1: place, 2: len(chain)}[scenario] :]
         native = [minutes(plans, Node(node.stage, "amd64")) for node in todo]
         slow = 1 if platform == "amd64" else executor.emulated
-        times.append(plans.table.setup + sum(native) / slow)
+        times.append(plans.config.setup + sum(native) / slow)
         cost += times[-1] * executor.price / PRICE
     return max(times), cost
 
@@ -234,7 +234,7 @@ def main() -> None:
         nodes = len(half(shape(plans)).parents)
         print(f"Measured: {nodes} tiny stages of the shape of this project's for amd64\n")
         print(rows(measured(plans, options.stage)), end="\n\n")
-    for service in plans.table.services:
+    for service in plans.config.services:
         print(f"Computed: {service}, minutes until all is done, cost\n")
         print(rows(computed(plans, service, options.stage)), end="\n\n")
 

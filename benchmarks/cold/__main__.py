@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from stagegraph.audit.verify import again
+from stagegraph.audit.verify import Rebuilder
 from stagegraph.errors import StagegraphError
 from stagegraph.execution.workspace import Workspace
 from stagegraph.project.model import Node
@@ -31,7 +31,8 @@ def seconds(session: Workspace, node: Node) -> float:
             raise StagegraphError(str(needed), "is not in cache/", f"build it first: ./run doit {needed}")
         records[needed] = record
     start = time.monotonic()
-    finding = again(session, node, records[node], records)
+    rebuilder = Rebuilder(session.graph, session.layout, session.builder_into, session.report)
+    finding = rebuilder.rebuild_node(node, records[node], records)
     taken = time.monotonic() - start
     if finding.result != "same":
         print(f"note: {node}: {finding.result}; ./run doit verify --rebuild {node} says how", file=sys.stderr)

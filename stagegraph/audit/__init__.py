@@ -1,1 +1,1 @@
-"""Read-only questions about images: do they match, how large are they, which packages are old."""
+"""Read-only questions about images: are they intact, how large are they, which packages are outdated."""

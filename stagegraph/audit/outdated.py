@@ -1,4 +1,4 @@
-"""Which Debian packages of a finished image have newer versions now: its own apt is asked, in a container."""
+"""The outdated Debian packages of a finished image, as its own apt lists them in a container."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 NO_APT, NO_SOURCES, NO_LISTS = 90, 91, 92
 
-#: Standard output is what ``apt list`` says, standard error what went before. Only its own commands end it
-#: with one of the statuses above. apt lists as index targets what it has a file of.
+#: Standard output is that of ``apt list``; the output of all other commands goes to standard error. Only the
+#: script itself exits with one of the statuses above. apt has an index target for each list that it has.
 SCRIPT = f"""\
 export LC_ALL=C
 command -v apt >/dev/null && command -v apt-get >/dev/null || exit {NO_APT}
@@ -29,12 +29,12 @@ apt list --upgradable
 # libc6/trixie-security,trixie-updates 2.41-12+deb13u1 amd64 [upgradable from: 2.41-12]
 _LINE = re.compile(r"(\S+?)/(\S+) (\S+) (\S+) \[upgradable from: (\S+)\]")
 
-# Before version 2.1, apt ends well without the lists that it could not get.
+# Before version 2.1, apt exits with 0 even if it could not get its lists.
 _FAILED = re.compile(r"^(?:E: |W: (?:Failed to fetch|Some index files failed)).*", re.MULTILINE)
 
 
 class Package(NamedTuple):
-    """An installed package that the archives have in a newer version. ``suites`` are where."""
+    """An installed package with a newer version in the archives. ``suites`` have the newer version."""
 
     name: str
     arch: str
@@ -48,44 +48,44 @@ class Package(NamedTuple):
 
 
 def outdated(reference: str, docker: OciPlatform, timeout: float) -> list[Package]:
-    """Outdated packages of an image that the engine has, those of security archives first.
+    """The outdated packages of an image that the engine has, those in security archives first.
 
-    Raises ``ToolError`` where the image has no apt, ``NetworkError`` where that does not get its lists, and
-    what ``engine.ask`` raises.
+    Raises ``ToolError`` if the image has no apt, ``NetworkError`` if apt cannot get its lists, and the errors
+    of ``run_in_container``.
     """
     try:
-        answer = containers.ask(reference, docker, SCRIPT, timeout)
+        result = containers.run_in_container(reference, docker, SCRIPT, timeout)
     except ToolError:  # no shell either
         raise _no_apt(reference) from None
-    return read(reference, answer)
+    return read(reference, result)
 
 
-def read(reference: str, answer: containers.Answer) -> list[Package]:
-    """The packages that ``SCRIPT`` told. Raises as ``outdated`` does."""
-    if answer.status == NO_APT:
+def read(reference: str, result: containers.ContainerResult) -> list[Package]:
+    """The packages in the output of ``SCRIPT``. Raises the errors of ``outdated``."""
+    if result.status == NO_APT:
         raise _no_apt(reference)
-    if answer.status == NO_SOURCES:
+    if result.status == NO_SOURCES:
         hint = "it has nothing in /etc/apt/sources.list and sources.list.d"
-        raise ToolError(reference, "its apt knows no package archives", hint)
-    failed = _FAILED.findall(answer.errors)
-    if answer.status == NO_LISTS or (answer.status == 0 and failed):
-        said = "\n  ".join(dict.fromkeys(failed or answer.errors.strip().splitlines()[-3:]))
-        raise NetworkError(reference, "its apt could not read the package lists", f"it said: {said}")
-    if answer.status:
-        said = (answer.errors or answer.output).strip()[-500:]
-        raise StagegraphError(reference, f"apt ended with status {answer.status}", f"it said: {said}")
-    return ordered(parse(answer.output))
+        raise ToolError(reference, "its apt has no package archives", hint)
+    failed = _FAILED.findall(result.errors)
+    if result.status == NO_LISTS or (result.status == 0 and failed):
+        lines = "\n  ".join(dict.fromkeys(failed or result.errors.strip().splitlines()[-3:]))
+        raise NetworkError(reference, "its apt could not read the package lists", f"it said: {lines}")
+    if result.status:
+        output = (result.errors or result.output).strip()[-500:]
+        raise StagegraphError(reference, f"apt failed with status {result.status}", f"it said: {output}")
+    return ordered(parse(result.output))
 
 
 def _no_apt(reference: str) -> ToolError:
-    return ToolError(reference, "the image has no apt to ask", "only images of Debian and its kin have")
+    return ToolError(reference, "the image has no apt", "only images that are based on Debian have it")
 
 
 def parse(text: str) -> list[Package]:
-    """What ``apt list --upgradable`` prints."""
-    found = (_LINE.fullmatch(line.strip()) for line in text.splitlines())
+    """Read the output of ``apt list --upgradable``."""
+    matches = (_LINE.fullmatch(line.strip()) for line in text.splitlines())
     return [
-        Package(m[1], m[4], m[5], m[3], tuple(s for s in m[2].split(",") if s != "now")) for m in found if m
+        Package(m[1], m[4], m[5], m[3], tuple(s for s in m[2].split(",") if s != "now")) for m in matches if m
     ]
 
 

@@ -1,37 +1,53 @@
-"""How large images are, as they are stored: their own layers, and all with those that they start from."""
+"""The sizes of images as they are stored: of their own layers, and with the layers that they start from."""
 
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ..execution.decide import Found
     from ..execution.plan import Step
-    from ..execution.workspace import Workspace
+    from ..graph.graph import Graph
+    from ..keys.key import Key
     from ..project.model import Node
     from ..store.record import Record
 
-Layer = tuple[str, int]  # digest and size in bytes
+#: The digest and the size (bytes) of a layer.
+Layer = tuple[str, int]
+
+
+class Lookup(Protocol):
+    """Finds records and manifests in all stores of a run."""
+
+    def find(self, node: Node, key: Key) -> Found | None:
+        """The record of a node by its key; None if no store has it."""
+
+    def manifest(self, record: Record) -> Mapping[str, Any] | None:
+        """The manifest of an image; None if no store has it."""
 
 
 class Size(NamedTuple):
-    """Bytes of an image's layers, compressed. ``own`` are those not in its ``FROM``; None where that is an
-    image from outside, of which nothing is known here but its digest."""
+    """The size of an image's layers, compressed (bytes). ``own`` leaves out the layers of its ``FROM``.
+
+    ``own`` is None for an image that starts from an external one, of which only the digest is known.
+    """
 
     own: int | None
     image: int
 
 
-def own_size(layers: Sequence[Layer], parents: Iterable[Sequence[Layer]], *, outside: bool) -> int | None:
-    """Bytes of the layers above the image that this one starts from.
+def own_size(layers: Sequence[Layer], parents: Iterable[Sequence[Layer]], *, external: bool) -> int | None:
+    """The size (bytes) of the layers above the image that this one starts from.
 
-    ``parents`` are the layers of all that its Dockerfile has in ``FROM``, of which the last part stands on
-    one: that which shares most layers with the image. ``outside``: an image from outside is among them.
+    ``parents`` are the layers of each image in a ``FROM`` of the Dockerfile. The last build stage starts from
+    one of them: the one that shares most layers with the image. ``external``: a ``FROM`` names an external
+    image, too.
     """
     shared = max((_shared(layers, parent) for parent in parents), default=0)
-    if not shared and outside:
+    if not shared and external:
         return None
     return sum(size for _, size in layers[shared:])
 
@@ -41,37 +57,41 @@ def _shared(layers: Sequence[Layer], parent: Sequence[Layer]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def sizes(session: Workspace, steps: Iterable[Step]) -> dict[Node, Size]:
-    """Sizes of the nodes of a plan whose images are known. Asks the registry for manifests of what it has."""
+def sizes(graph: Graph, steps: Iterable[Step], lookup: Lookup) -> dict[Node, Size]:
+    """The sizes of the nodes of a plan whose images are known."""
     records = {step.node: step.record for step in steps if step.record}
-    manifests: dict[str, list[Layer] | None] = {}
+    by_digest: dict[str, list[Layer] | None] = {}
 
-    def layers(record: Record) -> list[Layer] | None:
-        if record.digest not in manifests:
-            manifests[record.digest] = _layers(session.lookup.manifest(record))
-        return manifests[record.digest]
+    def layers_of(record: Record) -> list[Layer] | None:
+        if record.digest not in by_digest:
+            by_digest[record.digest] = _layers(lookup.manifest(record))
+        return by_digest[record.digest]
 
-    found = {}
+    result = {}
     for node, record in records.items():
-        if (own := layers(record)) is not None:
-            parents, complete = _parents(session, node, records)
-            known = [known for parent in parents if (known := layers(parent)) is not None]
-            outside = not complete or len(known) < len(parents)
-            found[node] = Size(own_size(own, known, outside=outside), sum(size for _, size in own))
-    return found
+        if (layers := layers_of(record)) is not None:
+            parents, complete = _parents(graph, node, records, lookup)
+            parent_layers = [known for parent in parents if (known := layers_of(parent)) is not None]
+            external = not complete or len(parent_layers) < len(parents)
+            result[node] = Size(
+                own_size(layers, parent_layers, external=external), sum(size for _, size in layers)
+            )
+    return result
 
 
-def _parents(session: Workspace, node: Node, records: Mapping[Node, Record]) -> tuple[list[Record], bool]:
-    """Images of the project that a node's Dockerfile has in ``FROM``; whether these are all that it has."""
-    spec = session.graph.spec(node)
-    found: list[Record] = []
-    wanted = list(dict.fromkeys(parent.node for parent in spec.parents if parent.edge.whole))
-    for parent in wanted:
+def _parents(
+    graph: Graph, node: Node, records: Mapping[Node, Record], lookup: Lookup
+) -> tuple[list[Record], bool]:
+    """The project's images in the ``FROM`` lines of a node; and whether the lines name no other images."""
+    spec = graph.spec(node)
+    result: list[Record] = []
+    parents = list(dict.fromkeys(parent.node for parent in spec.parents if parent.edge.is_from))
+    for parent in parents:
         if parent in records:
-            found.append(records[parent])
-        elif known := session.lookup.find(parent, session.graph.key(parent)):
-            found.append(known.record)
-    return found, len(found) == len(wanted) and not any(image.edge.whole for image in spec.images)
+            result.append(records[parent])
+        elif found := lookup.find(parent, graph.key(parent)):
+            result.append(found.record)
+    return result, len(result) == len(parents) and not any(image.edge.is_from for image in spec.images)
 
 
 def _layers(manifest: Mapping[str, Any] | None) -> list[Layer] | None:

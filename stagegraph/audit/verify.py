@@ -1,11 +1,12 @@
-"""Whether ``cache/`` holds what it says: blobs and records checked, or nodes built again and compared.
+"""Checks of ``cache/``: are blobs and records intact, and does a rebuild give the same images?
 
-Neither changes a record or the index. What is built again lives in a temporary store that has the recorded
-images by links and goes when the comparison is done.
+Neither check changes a record or the index. A rebuild uses a temporary store, which has the recorded images
+by links and is removed after the comparison.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -19,122 +20,148 @@ from ..store.views import overlay
 from ..system.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from ..execution.workspace import Workspace
+    from ..build.builder import BuildResult, NodeBuilder
+    from ..execution.report import Report
+    from ..graph.graph import Graph
     from ..keys.key import Key
     from ..project.model import Node
+    from ..store.folder import Folder
+    from ..store.layout import LayoutStore
     from ..store.record import Record
 
-Result = Literal["good", "bad", "same", "differs", "failed", "unchecked"]
+Outcome = Literal["good", "bad", "same", "differs", "failed", "unchecked"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one node: of a check ``good`` or ``bad``; of a rebuild ``same``, ``differs``, ``failed``.
+    """The outcome for one node.
 
-    ``unchecked``: there was nothing to check, ``notes`` say why. They also say what is bad, or what failed.
+    A check gives ``good`` or ``bad``; a rebuild gives ``same``, ``differs`` or ``failed``. ``unchecked``:
+    there was nothing to check. ``notes`` say why, what is bad, or what failed.
     """
 
     node: Node
     key: Key
-    result: Result
+    result: Outcome
     notes: tuple[str, ...] = ()
     recorded: Digest = NO_DIGEST
     rebuilt: Digest = NO_DIGEST
     differences: tuple[Difference, ...] = field(default=(), repr=False)
 
 
-def check(session: Workspace, goals: list[Node]) -> Iterator[Finding]:
-    """Every blob and record of the goals and their ancestors, parents first. Bad blobs are set aside."""
+def check(graph: Graph, layout: LayoutStore, goals: list[Node]) -> Iterator[Finding]:
+    """Check every blob and record of the goals and their ancestors, parents first.
+
+    Bad blobs are moved to quarantine.
+    """
     records: dict[Node, Record] = {}
-    blobs: dict[Digest, str] = {}
-    for node in session.graph.order(goals):
-        key = session.graph.key(node)
-        if not session.layout.has_record(key):
+    faults: dict[Digest, str] = {}
+    for node in graph.order(goals):
+        key = graph.key(node)
+        if not layout.has_record(key):
             yield Finding(node, key, "unchecked", ("no record of it in cache/",))
             continue
-        there = session.layout.read(key)
-        if there is not None and session.layout.blobs.is_missing(there.digest):  # pruning leaves records
-            yield Finding(node, key, "unchecked", ("only its record is in cache/, no image",), there.digest)
+        record = layout.read(key)
+        # pruning keeps records without images
+        if record is not None and layout.blobs.is_missing(record.digest):
+            yield Finding(node, key, "unchecked", ("only its record is in cache/, no image",), record.digest)
             continue
-        notes: list[str] = []
-        for known in (key, _content_key(session, node, records)):
-            record = session.layout.read(known) if known else None
-            if record is not None:
-                notes += images.verify(session.layout.blobs, record, blobs)
-                if known == key:
-                    records[node] = record
-            elif known and session.layout.has_record(known):
-                notes.append(f"record {known} is damaged: its inputs do not hash to its key")
+        notes = _record_faults(layout, key, record, faults)
+        if record is not None:
+            records[node] = record
+        if content := _content_key(graph, node, records):
+            notes += _record_faults(layout, content, layout.read(content), faults)
         recorded = records[node].digest if node in records else NO_DIGEST
         yield Finding(node, key, "bad" if notes else "good", tuple(dict.fromkeys(notes)), recorded)
 
 
-def _content_key(session: Workspace, node: Node, records: dict[Node, Record]) -> Key | None:
-    """The other key that the node's image is found by; None where a parent has no record."""
-    if any(parent not in records for parent in session.graph.parents(node)):
+def _record_faults(
+    layout: LayoutStore, key: Key, record: Record | None, faults: dict[Digest, str]
+) -> list[str]:
+    """The faults of the record of a key, and of its image. ``faults`` are those of blobs read before."""
+    if record is not None:
+        return list(images.verify(layout.blobs, record, faults))
+    damaged = f"record {key} is damaged: its inputs do not hash to its key"
+    return [damaged] if layout.has_record(key) else []
+
+
+def _content_key(graph: Graph, node: Node, records: dict[Node, Record]) -> Key | None:
+    """The content key of a node; None if a parent has no record."""
+    if any(parent not in records for parent in graph.parents(node)):
         return None
-    return content_key(session.graph, node, records.__getitem__)[0]
+    return content_key(graph, node, records.__getitem__)[0]
 
 
-def rebuild(session: Workspace, goals: list[Node]) -> Iterator[Finding]:
-    """Build the goals and their ancestors again, each on its recorded parents, and compare.
+@dataclass(frozen=True)
+class Rebuilder:
+    """Rebuilds nodes on their recorded parents, and compares.
 
-    A build that fails is a finding; what fails around it (engine, disk, network) is raised.
+    ``open_node_builder`` gives a ``NodeBuilder`` that builds into a store and logs into a folder.
     """
-    for node in session.graph.order(goals):
-        key = session.graph.key(node)
-        record = session.layout.find(key)
-        if record is None:
-            known = session.layout.has_record(key)
-            why = (
-                "its image in cache/ is damaged; doit verify says how"
-                if known
-                else "no record of it in cache/"
-            )
-            yield Finding(node, key, "unchecked", (why,))
-            continue
-        parents: dict[Node, Record] = {}
-        for parent in session.graph.parents(node):
-            if there := session.layout.find(session.graph.key(parent)):
-                parents[parent] = there
-        lost = [str(parent) for parent in session.graph.parents(node) if parent not in parents]
-        if lost:
-            why = f"no image of its parent {lost[0]} in cache/ to build it on"
-            yield Finding(node, key, "unchecked", (why,), record.digest)
-        else:
-            yield again(session, node, record, parents)
+
+    graph: Graph
+    layout: LayoutStore
+    open_node_builder: Callable[[LayoutStore, Folder], NodeBuilder]
+    report: Report
+
+    def rebuild(self, goals: list[Node]) -> Iterator[Finding]:
+        """Rebuild the goals and their ancestors, each on its recorded parents, and compare.
+
+        A failed build is a finding. A failure around a build (engine, disk, network) is raised.
+        """
+        for node in self.graph.order(goals):
+            key = self.graph.key(node)
+            record = self.layout.find(key)
+            if record is None:
+                is_damaged = self.layout.has_record(key)
+                why = "its image in cache/ is damaged; for details: doit verify"
+                yield Finding(node, key, "unchecked", (why if is_damaged else "no record of it in cache/",))
+                continue
+            parents: dict[Node, Record] = {}
+            for parent in self.graph.parents(node):
+                if parent_record := self.layout.find(self.graph.key(parent)):
+                    parents[parent] = parent_record
+            lost = [str(parent) for parent in self.graph.parents(node) if parent not in parents]
+            if lost:
+                why = f"cache/ has no image of its parent {lost[0]} to build it on"
+                yield Finding(node, key, "unchecked", (why,), record.digest)
+            else:
+                yield self.rebuild_node(node, record, parents)
+
+    def rebuild_node(self, node: Node, record: Record, parents: Mapping[Node, Record]) -> Finding:
+        """Rebuild one node on these parents, without the builder's cache, and compare it with its record."""
+        self.report.start(node, record.seconds)
+        logs = self.layout.folder.below("logs", "verify")
+        with overlay(self.layout, [record, *parents.values()]) as scratch:
+            node_builder = self.open_node_builder(scratch, logs)
+            try:
+                result = node_builder.build(self.graph.spec(node), parents, no_cache=True)
+            except BuildError as error:
+                self.report.failed(str(node), error.what)
+                return Finding(node, record.key, "failed", (str(error),), record.digest)
+            self.report.done(node, "build", record, "")
+            if result.digest == record.digest:
+                return Finding(node, record.key, "same", (), record.digest, result.digest)
+            differences = tuple(compare(self.layout, record.digest, scratch, result.digest))
+        notes = tuple(_notes(record, result))
+        return Finding(node, record.key, "differs", notes, record.digest, result.digest, differences)
 
 
-def again(session: Workspace, node: Node, record: Record, parents: dict[Node, Record]) -> Finding:
-    """Build one node on these parents, without the builder's cache, and compare it with its record."""
-    session.report.start(node, record.seconds)
-    logs = session.layout.folder.below("logs", "verify")
-    with overlay(session.layout, [record, *parents.values()]) as scratch:
-        try:
-            result = session.builder_into(scratch, logs).build(session.graph.spec(node), parents, afresh=True)
-        except BuildError as error:
-            session.report.failed(str(node), error.what)
-            return Finding(node, record.key, "failed", (str(error),), record.digest)
-        session.report.done(node, "build", record, "")
-        if result.digest == record.digest:
-            return Finding(node, record.key, "same", (), record.digest, result.digest)
-        differences = compare(session.layout, record.digest, scratch, result.digest)
-    alike = (result.files, result.image) == (record.files, record.image)
-    notes = ["what stands on it cannot see the difference"] if alike else []
+def _notes(record: Record, result: BuildResult) -> Iterator[str]:
+    """Notes on an image that differs: the effect on dependent images, and likely causes."""
+    if (result.files, result.image) == (record.files, record.image):
+        yield "dependent images are not affected: files and configuration are identical"
     if "" not in (record.builder, result.builder) and record.builder != result.builder:
         built = printable(f"built by {record.builder}, rebuilt by {result.builder}")
-        notes.append(f"{built}: two versions may compress the same files to other bytes")
-    if record.packages and (changes := dpkg.moved(record.packages, result.packages)):
-        notes.append(f"the archive has moved on: {'; '.join(changes)}")
-    return Finding(
-        node, record.key, "differs", tuple(notes), record.digest, result.digest, tuple(differences)
-    )
+        yield f"{built}: two versions may compress the same files to different bytes"
+    if record.packages and (changes := dpkg.package_changes(record.packages, result.packages)):
+        yield f"the package archive has changed: {'; '.join(changes)}"
 
 
 def passed(findings: list[Finding], named: set[Node]) -> bool:
-    """Whether nothing is wrong, and something was checked: all that was named."""
+    """Return whether nothing is wrong and something was checked, including every node in ``named``."""
     checked = [finding for finding in findings if finding.result != "unchecked"]
     skipped = {finding.node for finding in findings} - {finding.node for finding in checked}
     return bool(checked) and all(f.result in ("good", "same") for f in checked) and not named & skipped

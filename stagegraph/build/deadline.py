@@ -1,4 +1,4 @@
-"""The time limit of one build: the process is asked to end, then killed."""
+"""The time limit of one build: its process is terminated, and killed if it does not end then."""
 
 from __future__ import annotations
 
@@ -10,38 +10,41 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Seconds that a build has to end once it is told to.
-GRACE = 30
+#: Seconds between terminating a build and killing it.
+TERMINATE_GRACE = 30
 
 
-class _Late:
-    """A process whose time is up: ``begun`` when it is told to end, ``over`` when it is made to."""
+class Deadline:
+    """The deadline of a process. ``expired``: the process was terminated. ``killed``: it was killed, too."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process, self.begun, self.over = process, False, False
+        self.process, self.expired, self.killed = process, False, False
 
-    def begin(self) -> None:
-        self.begun = True
+    def terminate(self) -> None:
+        self.expired = True
         self.process.terminate()  # buildx cancels the build, which kills the step
 
-    def make(self) -> None:
-        self.over = True
+    def kill(self) -> None:
+        self.killed = True
         self.process.kill()
 
-    def is_over(self) -> bool:
-        return self.over
+    def is_killed(self) -> bool:
+        return self.killed
 
 
 @contextmanager
-def time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[_Late]:
-    """End a process that is not done after ``seconds`` (0: never)."""
-    late = _Late(process)
-    timers = [threading.Timer(seconds, late.begin), threading.Timer(seconds + GRACE, late.make)]
+def time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[Deadline]:
+    """End a process that still runs after ``seconds``; 0 sets no limit."""
+    deadline = Deadline(process)
+    timers = [
+        threading.Timer(seconds, deadline.terminate),
+        threading.Timer(seconds + TERMINATE_GRACE, deadline.kill),
+    ]
     for timer in timers if seconds else ():
         timer.daemon = True
         timer.start()
     try:
-        yield late
+        yield deadline
     finally:
         for timer in timers:
             timer.cancel()

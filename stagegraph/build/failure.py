@@ -1,4 +1,7 @@
-"""A failed buildx call -> the error that says where, what, and what to try."""
+"""A failed call of buildx -> the error that says where, what, and what to try.
+
+The causes are recognized by the words of BuildKit, buildx and common tools; there are no codes to go by.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
 
 LAST_LINES = 20
 
-#: How messages begin that are of the front end itself, not of a step that it asked for (BuildKit,
-#: frontend/dockerfile/builder/build.go; buildx, build/build.go).
-#: Newer builders only give its exit status; of a step, other words stand before that.
+#: The start of a message about the front end itself, not about a step (BuildKit,
+#: frontend/dockerfile/builder/build.go; buildx, build/build.go). Newer builders give only the exit status of
+#: the front end; the exit status of a step comes after other words.
 _OF_FRONTEND = re.compile(
     r"failed with build-arg:BUILDKIT_SYNTAX = |current frontend does not support |exit code: \d+$"
     r"|frontend grpc server closed unexpectedly"
@@ -39,9 +42,10 @@ _OF_FRONTEND = re.compile(
 
 
 class _Cause(NamedTuple):
-    """What to look for. ``printed``: also in what the failing step printed, not only in what is said of it.
+    """A cause and the pattern that recognizes it.
 
-    A step may print anything: its shell's "unexpected EOF" is no engine that went away.
+    ``printed``: the pattern is also looked for in the output of the failing step, not only in the builder's
+    messages. A step may print anything: an "unexpected EOF" of its shell does not mean a lost engine.
     """
 
     pattern: str
@@ -62,24 +66,24 @@ _CAUSES = (
     _Cause(
         r"exec format error",
         EmulationError,
-        "this machine cannot run programs of that platform: register QEMU (./run doctor has the command)",
+        "this machine cannot run programs of that platform: register QEMU (doit doctor has the command)",
         printed=True,
     ),
     _Cause(
         r"exit code: 137|signal: killed|Killed signal terminated program|ResourceExhausted.*memory",
         OutOfMemoryError,
-        "the system killed a process for memory: give the engine more, or lower the number of parallel jobs "
+        "the system killed a process for lack of memory: give the engine more, or run fewer jobs at once "
         "(argument JOBS of the stage, doit -n 1)",
         printed=True,
     ),
     _Cause(
         r"cannot connect to the docker daemon|error during connect|connection refused.*docker\.sock",
         EngineError,
-        "start Docker, or let ./run start one (./run doctor says what is there)",
+        "start Docker; doit doctor says how",
         printed=False,
     ),
     _Cause(
-        # the last two are buildx's own words for a builder that it waits for in vain
+        # the last two are buildx's own words for a builder that did not answer in time
         r"code = Unavailable|transport is closing|error reading from server: EOF|listing workers for Build"
         r"|unexpected EOF|graceful_stop|no active session|^context deadline exceeded|no valid drivers found",
         EngineError,
@@ -89,20 +93,20 @@ _CAUSES = (
     _Cause(
         r"invalid progress mode",
         ToolError,
-        "docker buildx 0.13 or later is needed",
+        "install docker buildx 0.13 or later",
         printed=False,
     ),
     _Cause(
         r"no builder .* found",
         EngineError,
-        "docker buildx ls lists the builders that there are",
+        "list the builders: docker buildx ls",
         printed=False,
     ),
     _Cause(
-        # BuildKit can hand on a step of a build that was just cancelled after its files are gone.
+        # BuildKit can reuse a step of a build that was just cancelled, although its files are gone.
         r"snapshot \S+ does not exist: not found",
         LostCacheError,
-        "the builder lost a layer of its own cache; empty that (docker builder prune) and run again",
+        "the builder lost a layer of its own cache; empty the cache (docker builder prune) and run again",
         printed=False,
     ),
     _Cause(
@@ -115,8 +119,8 @@ _CAUSES = (
         r"certificate verify failed|x509: certificate|unable to get local issuer certificate"
         r"|self.signed certificate",
         NetworkError,
-        "a proxy with its own certificate authority? RUN --mount=type=secret,id=ca,target=/run/ca.crt hands "
-        "the machine's bundle (SSL_CERT_FILE) to the step without leaving it in a layer",
+        "does a proxy use its own certificate authority? RUN --mount=type=secret,id=ca,target=/run/ca.crt "
+        "gives this machine's bundle (SSL_CERT_FILE) to the step, and leaves it in no layer",
         printed=True,
     ),
     _Cause(
@@ -126,69 +130,75 @@ _CAUSES = (
         NetworkError,
         "the step found no network: check the connection, DNS "
         "(docker run --rm IMAGE getent hosts NAME), and proxies; "
-        "a step with network=none has none on purpose",
+        "network=none turns the network off on purpose",
         printed=True,
     ),
     _Cause(
         r"Failed to fetch.* 404 ",
         BuildError,
-        "the archive has that file no longer: where it is pinned, pin what the archive has now",
+        "the archive no longer has that file: if its version is pinned, pin the version that the archive has",
         printed=True,
     ),
     _Cause(
         r"failed to resolve source metadata|failed to do request|unexpected status from",
         RegistryError,
-        "is the registry up, and the name right?",
+        "check that the registry is up and the name is right",
         printed=False,
     ),
 )
 
 
 def explain(spec: NodeSpec, tracker: Tracker, log: Path, status: int, builder: str = "") -> StagegraphError:
-    """The error for a buildx call that ended with ``status``; ``builder`` was named for it, or none."""
-    printed = tracker.output[-LAST_LINES:] or [line for line in tracker.all if line.strip()][-LAST_LINES:]
-    said = "\n".join([tracker.message, *(() if tracker.failed else tracker.said)])
-    output = "\n".join(tracker.output)
-    kind, hint = cause(output, said)
+    """The error for a build that ended with ``status``. ``builder`` is the builder that was named for it."""
+    shown = tracker.output[-LAST_LINES:] or _last_lines(tracker)
+    messages = "\n".join([tracker.message, *(() if tracker.failed else tracker.messages)])
+    kind, hint = cause("\n".join(tracker.output), messages)
     line = _line(spec, tracker)
     if spec.frontend and _OF_FRONTEND.match(tracker.message):
         line = line or 1
         reader = f"{spec.frontend.reference} reads this Dockerfile, as its # syntax= line says"
         own = 'or let the builder\'s own front end read it: frontend = "builder"'
         if kind is BuildError:
-            kind, hint = DockerfileError, "is it a front end, and one that knows named contexts?"
+            kind, hint = DockerfileError, "is it a front end, and does it know named contexts?"
         hint = f"{reader}; {hint}\n  {own}"
     where = f"{spec.node}: {spec.dockerfile}:{line}" if line else str(spec.node)
     what = _what(tracker, status)
     if builder and issubclass(kind, EngineError | EmulationError):
         what = f"on builder {builder}, for {spec.platform.docker}: {what}"
-        hint = f"{hint}\n  docker buildx inspect {builder} says how it is and what it runs"
-    quoted = "\n".join(f"    {text}" for text in printed)
-    return kind(where, f"{what}\n{quoted}", f"{hint}\n  full log: {log}")
+        hint = f"{hint}\n  see its state and what it runs: docker buildx inspect {builder}"
+    return kind(where, f"{what}\n{_quoted(shown)}", f"{hint}\n  full log: {log}")
 
 
-def cause(printed: str, said: str = "") -> tuple[type[StagegraphError], str]:
-    """The kind of error and the advice for what a step printed and the builder said."""
+def cause(printed: str, messages: str = "") -> tuple[type[StagegraphError], str]:
+    """The kind of error, and the advice, for a step's output and the builder's messages."""
     for one in _CAUSES:
-        if re.search(one.pattern, f"{said}\n{printed}" if one.printed else said, re.IGNORECASE):
+        text = f"{messages}\n{printed}" if one.printed else messages
+        if re.search(one.pattern, text, re.IGNORECASE):
             return one.error, one.advice
-    return BuildError, "fix the step and run again: what is finished is kept"
+    return BuildError, "fix the step and run again: finished nodes are kept"
 
 
-def too_late(spec: NodeSpec, tracker: Tracker, log: Path) -> BuildError:
-    """The error for a build that was ended because it took too long."""
-    last = [line for line in tracker.all if line.strip()][-LAST_LINES:]
-    quoted = "\n".join(f"    {text}" for text in last)
+def timeout_error(spec: NodeSpec, tracker: Tracker, log: Path) -> BuildError:
+    """The error for a build that reached its time limit."""
     return BuildError(
         str(spec.node),
-        f"was ended after {spec.recipe.timeout} s, its time limit, at: {tracker.current}\n{quoted}",
-        f"the limit stands at {spec.recipe.source}\n  full log: {log}",
+        f"was ended after {spec.config.timeout} s, its time limit, at: {tracker.current}\n"
+        f"{_quoted(_last_lines(tracker))}",
+        f"the limit is set at {spec.config.declared_at}\n  full log: {log}",
     )
+
+
+def _last_lines(tracker: Tracker) -> list[str]:
+    return [line for line in tracker.all_lines if line.strip()][-LAST_LINES:]
+
+
+def _quoted(lines: list[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _what(tracker: Tracker, status: int) -> str:
     code = re.search(r"exit code: (\d+)", tracker.message)
-    step = re.sub(r"^\[[^\]]*\] ?", "", tracker.step)
+    step = _without_place(tracker.step)
     if step and code:
         return f"exit code {code[1]} from: {step}"
     if step:
@@ -197,11 +207,16 @@ def _what(tracker: Tracker, status: int) -> str:
 
 
 def _line(spec: NodeSpec, tracker: Tracker) -> int:
-    """Line of the failing instruction: as buildx says it, or by its text."""
+    """The line of the failing instruction: the one that buildx names, else the one with the same text."""
     if tracker.line:
         return tracker.line
-    step = " ".join(re.sub(r"^\[[^\]]*\] ?", "", tracker.step).split())
-    for instruction in spec.facts.instructions:
+    step = " ".join(_without_place(tracker.step).split())
+    for instruction in spec.analysis.instructions:
         if step and " ".join(str(instruction).split()).startswith(step.rstrip(".")):
             return instruction.line
     return 0
+
+
+def _without_place(step: str) -> str:
+    """``RUN make`` of ``[build 3/3] RUN make``."""
+    return re.sub(r"^\[[^\]]*\] ?", "", step)

@@ -1,381 +1,241 @@
-"""Which buildx builder makes a node: what buildx says of those that are named, judged once a run.
+"""The choice of a builder for each node.
 
-A builder is taken whose machine runs natively what the node's RUN instructions run; where none does, the
-first that can run it. Nothing here enters a key, and nothing is asked before something is to be built.
+A builder that runs a node's RUN instructions natively is preferred; without one, the first that can run them
+is taken. The choice enters no key, and no builder is asked before a node must be built. ``docker.buildx``
+describes the builders.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..docker import config
+from ..docker import buildx, config
 from ..errors import BuilderError, EmulationError, StagegraphError
-from ..oci.platform import NO_PLATFORM, OciPlatform, family, host_platform
-from ..system.processes import run
+from ..host import emulation
+from ..oci.platform import NO_PLATFORM, family, host_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
+    from ..docker.buildx import BuilderInfo
     from ..keys.spec import NodeSpec
+    from ..oci.platform import OciPlatform
     from ..project.model import Node
-
-#: Seconds. buildx itself waits 20 for an address that does not answer; a pod may have to be pulled first.
-_ASK, _BOOT, _LIST = 30, 300, 5
-
-#: Drivers whose machines a build starts where none runs.
-_STARTED = ("docker-container", "kubernetes")
-
-#: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
-_BINFMT = Path("/proc/sys/fs/binfmt_misc")
-
-# 32-bit ARM is not here: many 64-bit ARM machines run it themselves
-_QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/riscv64": "riscv64"}
-
-_FIELD = re.compile(r"([A-Z][A-Za-z ]*):(?:\s+(.*))?$")
-
-
-class BuilderNode(NamedTuple):
-    """One node of a builder. ``declared`` are the platforms that ``buildx create --platform`` gave it,
-    ``version`` is its BuildKit's, "" where it does not say one."""
-
-    status: str
-    platforms: tuple[OciPlatform, ...] = ()
-    declared: tuple[OciPlatform, ...] = ()
-    error: str = ""
-    version: str = ""
-
-    @property
-    def own(self) -> OciPlatform:
-        """The platform that it calls its own; "" where it lists none."""
-        return next(iter(self.declared or self.platforms), NO_PLATFORM)
-
-
-@dataclass(frozen=True)
-class BuilderInfo:
-    """A builder as buildx describes it. ``error``: what keeps it from being used, "" for nothing."""
-
-    name: str
-    driver: str = ""
-    machines: tuple[BuilderNode, ...] = field(default=(), repr=False)
-    error: str = ""
-
-    @property
-    def running(self) -> bool:
-        return any(machine.status == "running" for machine in self.machines)
-
-    def lists(self, docker: OciPlatform) -> bool:
-        """Whether a machine of it runs programs of that platform, itself or by emulation."""
-        return any(docker in (*machine.platforms, *machine.declared) for machine in self.machines)
-
-    def native(self, docker: OciPlatform) -> bool:
-        """Whether a machine of it is of that platform's kind.
-
-        BuildKit lists its own platform before those that it emulates, and buildx sends a platform to the
-        machine that it was declared for; so what was declared is what counts, else what is listed first.
-        """
-        return self.lists(docker) and any(
-            family(docker) in map(family, machine.declared or machine.platforms[:1])
-            for machine in self.machines
-        )
-
-    @property
-    def first(self) -> OciPlatform:
-        """The platform that it lists first, its own; "" where it lists none."""
-        return next((platform for m in self.machines for platform in m.platforms), NO_PLATFORM)
-
-    def all_listed(self) -> list[OciPlatform]:
-        return list(dict.fromkeys(p for m in self.machines for p in (*m.declared, *m.platforms)))
 
 
 class Placement(NamedTuple):
-    """Where a node is built. ``name`` is "" for buildx's current builder, ``own``: it is this engine's.
+    """The builder on which a node is built.
 
-    ``machine`` is the OCI platform of the machine that does it; "" where that is not known.
+    ``name`` is "" for buildx's current builder. ``is_own``: it is the builder inside this machine's engine.
+    ``machine`` is the OCI platform of the machine that does the work; "" if it is unknown.
     """
 
     name: str = ""
     driver: str = "docker"
-    own: bool = True
+    is_own: bool = True
     machine: OciPlatform = NO_PLATFORM
 
     def command(self) -> list[str]:
-        """The words that start a build there. A Docker context is a builder that has to be entered."""
-        entered = [f"--context={self.name}"] if self.name and self.driver == "docker" else []
-        return ["docker", *entered, "buildx", "build", *([f"--builder={self.name}"] if self.name else [])]
+        """The first words of a build on this builder. For a Docker context, the client must enter it."""
+        context = [f"--context={self.name}"] if self.name and self.driver == "docker" else []
+        return ["docker", *context, "buildx", "build", *([f"--builder={self.name}"] if self.name else [])]
 
 
-class _Work(NamedTuple):
-    """A node to be built: whose ``programs`` do its work, and which platforms' it ``runs`` at all."""
+class _Requirements(NamedTuple):
+    """The OCI platforms that a node needs: of the programs that do its work, and of all that it runs."""
 
     spec: NodeSpec
-    programs: frozenset[OciPlatform]
-    runs: frozenset[OciPlatform]
+    working: frozenset[OciPlatform]
+    running: frozenset[OciPlatform]
 
 
 class BuilderSelector:
-    """Chooses builders for one run; each is asked about once. Safe for threads."""
+    """Selects builders for one run and asks each builder once. Safe for threads."""
 
     def __init__(
         self,
-        programs: Callable[[Node], frozenset[OciPlatform]],
+        working_platforms: Callable[[Node], frozenset[OciPlatform]],
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
-        """``programs`` tells the OCI platforms at whose speed a node's RUNs run."""
-        self.programs, self.say, self.warn = programs, say, warn
-        self._known: dict[str, BuilderInfo] = {}
-        self._engines: dict[str, str] = {}
-        self._told: set[str] = set()
+        """``working_platforms`` gives the OCI platforms at whose speed a node's RUN instructions run."""
+        self.working_platforms, self.say, self.warn = working_platforms, say, warn
+        self._builders: dict[str, BuilderInfo] = {}
+        self._engine_versions: dict[str, str] = {}
+        self._said: set[str] = set()
         self._lock = threading.Lock()
 
-    def choose(self, spec: NodeSpec) -> Placement:
-        """The builder for a node.
+    def place(self, spec: NodeSpec) -> Placement:
+        """Select the builder for a node.
 
-        Raises ``BuilderError`` where none that is named can be used, ``EmulationError`` where none runs what
-        the node runs, or where this machine would have to and cannot.
+        Raises ``BuilderError`` if none of the named builders can be used. Raises ``EmulationError`` if none
+        runs the node's programs, or if this machine would have to and cannot.
         """
         if spec.bootstrap is not None and (docker := spec.platform.docker) in unregistered([docker]):
-            raise _no_qemu(spec, docker)  # mmdebstrap runs here, wherever the image is made
+            raise _no_qemu(spec, docker)  # mmdebstrap runs on this machine, wherever the image is built
         own = spec.platform.docker
-        parts = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
-        programs = self.programs(spec.node)
-        work = _Work(spec, programs or frozenset({own}), parts | programs if parts else parts)
+        stages = frozenset(stage.platform or own for stage in spec.analysis.build_stages if stage.has_run)
+        working = self.working_platforms(spec.node)
+        needs = _Requirements(spec, working or frozenset({own}), stages | working if stages else stages)
         with self._lock:
-            return self._named(work) if spec.platform.builders else self._current(work)
+            return self._place_on_named(needs) if spec.platform.builders else self._place_on_current(needs)
 
-    def elsewhere(self, place: Placement) -> bool:
-        """Whether a builder is another than this machine's engine; asks buildx where none was named."""
-        if place.name:
-            return not place.own
+    def is_remote(self, placement: Placement) -> bool:
+        """Return whether a builder is not this machine's engine. Asks buildx if no builder was named."""
+        if placement.name:
+            return not placement.is_own
         with self._lock:
-            return self._look("").driver not in ("docker", "")
+            return self._builder("").driver not in ("docker", "")
 
-    def version(self, place: Placement) -> str:
-        """Who builds there: ``docker 28.5.2``, ``buildkit v0.29.0``; "" where it does not say its version.
+    def version(self, placement: Placement) -> str:
+        """The builder's program and version: ``docker 28.5.2``, ``buildkit v0.29.0``; "" if it is unknown.
 
-        An engine has a BuildKit built in, whose own version it often does not know. To ask it costs 25 ms.
+        An engine has BuildKit built in and often does not know BuildKit's version, so its own counts.
         """
         with self._lock:
-            described = self._look(place.name) if place.name or _others_are_known() else None
-            if described is None or described.driver == "docker":
-                return self._engine(described.name if described else "")
-            machines = [machine for machine in described.machines if machine.version]
-            machines.sort(key=lambda machine: machine.own != place.machine)
-            return f"buildkit {machines[0].version}" if machines else ""
+            builder = self._builder(placement.name) if placement.name or buildx.others_exist() else None
+            if builder is None or builder.driver == "docker":
+                return self._engine_version(builder.name if builder else "")
+            nodes = [node for node in builder.nodes if node.version]
+            nodes.sort(key=lambda node: node.native_platform != placement.machine)
+            return f"buildkit {nodes[0].version}" if nodes else ""
 
-    def _engine(self, context: str) -> str:
-        if context not in self._engines:
-            entered = [f"--context={context}"] if context else []
-            done = run(["docker", *entered, "version", "--format={{.Server.Version}}"], timeout=_ASK)
-            version = done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
-            self._engines[context] = f"docker {version}" if version else ""
-        return self._engines[context]
+    def _engine_version(self, context: str) -> str:
+        if context not in self._engine_versions:
+            version = buildx.engine_version(context)
+            self._engine_versions[context] = f"docker {version}" if version else ""
+        return self._engine_versions[context]
 
     def forget(self) -> None:
-        """Ask anew: a builder went away, or came back."""
+        """Ask all builders again when they are next needed: one went away or came back."""
         with self._lock:
-            self._known.clear()
-            self._engines.clear()
+            self._builders.clear()
+            self._engine_versions.clear()
 
-    # -- one or several are named ----------------------------------------------------------------
+    # -- one or several builders are named -------------------------------------------------------
 
-    def _named(self, work: _Work) -> Placement:
-        usable, faults = [], []
-        for name in work.spec.platform.builders:
-            described = self._look(name)
-            if described.error:
-                faults.append(described)
+    def _place_on_named(self, needs: _Requirements) -> Placement:
+        usable, unusable = [], []
+        for name in needs.spec.platform.builders:
+            builder = self._builder(name)
+            if builder.error:
+                unusable.append(builder)
                 continue
-            native = all(map(described.native, work.programs))
-            if native and all(map(described.lists, work.runs)):
-                return self._place(work, described, faults)
-            usable.append(described)
-        for described in usable:
-            if all(map(described.lists, work.runs)):
-                return self._place(work, described, faults)
-        raise _cannot_run(work, usable) if usable else _unusable(work.spec, faults)
+            if all(map(builder.runs_natively, needs.working)) and all(map(builder.runs, needs.running)):
+                return self._placement(needs, builder, unusable)
+            usable.append(builder)
+        for builder in usable:
+            if all(map(builder.runs, needs.running)):
+                return self._placement(needs, builder, unusable)
+        raise _cannot_run(needs, usable) if usable else _unusable(needs.spec, unusable)
 
-    def _place(self, work: _Work, described: BuilderInfo, faults: list[BuilderInfo]) -> Placement:
-        for fault in faults:
-            self._tell(
+    def _placement(
+        self, needs: _Requirements, builder: BuilderInfo, unusable: list[BuilderInfo]
+    ) -> Placement:
+        for other in unusable:
+            self._once(
                 self.warn,
-                f"builder {fault.name} ({work.spec.platform.docker}) cannot be used: {fault.error}; "
-                f"building on {described.name}",
+                f"builder {other.name} ({needs.spec.platform.docker}) cannot be used: {other.error}; "
+                f"building on {builder.name}",
             )
-        own = described.driver == "docker" and described.name == config.context()
-        machine = host_platform() if own else _machine(work, described)
-        return Placement(described.name, described.driver, own, machine)
+        is_own = builder.driver == "docker" and builder.name == config.context()
+        machine = host_platform() if is_own else _working_machine(needs, builder)
+        return Placement(builder.name, builder.driver, is_own, machine)
 
-    def _look(self, name: str) -> BuilderInfo:
-        if name not in self._known:
-            found = _inspect(name)
-            if not found.error and not found.running and found.driver in _STARTED and name:
+    def _builder(self, name: str) -> BuilderInfo:
+        """Describe a builder; start it first if it does not run and a build would start it."""
+        if name not in self._builders:
+            builder = buildx.inspect(name)
+            if name and buildx.is_bootable(builder):
                 self.say(f"starting builder {name}")
-                found = _inspect(name, boot=True)
-            if not found.error and not found.running:
-                found = BuilderInfo(name, found.driver, found.machines, _why(found))
-            self._known[name] = found
-        return self._known[name]
+                builder = buildx.boot(name)
+            if not builder.error and not builder.is_running:
+                builder = replace(builder, name=name, error=buildx.reason_stopped(builder))
+            self._builders[name] = builder
+        return self._builders[name]
 
-    def _tell(self, say: Callable[[str], None], message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
+    def _once(self, say: Callable[[str], None], message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
             say(message)
 
-    # -- none is named ---------------------------------------------------------------------------
+    # -- no builder is named ---------------------------------------------------------------------
 
-    def _current(self, work: _Work) -> Placement:
-        """buildx's current builder, which is this machine's engine unless ``docker buildx use`` said else."""
-        foreign = [docker for docker in sorted(work.runs) if family(docker) != family(host_platform())]
+    def _place_on_current(self, needs: _Requirements) -> Placement:
+        """Place on buildx's current builder: this machine's engine, or what ``docker buildx use`` chose."""
+        foreign = [p for p in sorted(needs.running) if family(p) != family(host_platform())]
         if foreign and config.host() == config.DEFAULT:
-            lacking = unregistered(foreign)
-            current = self._look("") if lacking else None
-            if current and not current.error and not all(map(current.lists, lacking)):
-                raise _no_qemu(work.spec, lacking[0])
-        if foreign and _others_are_known():
-            self._hint(work.spec, foreign)
-        if config.host().startswith("unix:") and not _others_are_known():
+            missing = unregistered(foreign)
+            current = self._builder("") if missing else None
+            if current and not current.error and not all(map(current.runs, missing)):
+                raise _no_qemu(needs.spec, missing[0])
+        if foreign and buildx.others_exist():
+            self._suggest_native(needs.spec, foreign)
+        if config.host().startswith("unix:") and not buildx.others_exist():
             return Placement(machine=host_platform())
-        current = self._look("")
-        return Placement(machine=NO_PLATFORM if current.error else _machine(work, current))
+        current = self._builder("")
+        return Placement(machine=NO_PLATFORM if current.error else _working_machine(needs, current))
 
-    def _hint(self, spec: NodeSpec, foreign: list[OciPlatform]) -> None:
-        """Say once that a builder which nobody named is native for what is emulated; it is not taken."""
-        wanted = f"list {' '.join(foreign)}"
-        if wanted in self._told:
+    def _suggest_native(self, spec: NodeSpec, foreign: list[OciPlatform]) -> None:
+        """Mention, once, a builder that would run natively what is emulated here. It is not used."""
+        question = f"native for {' '.join(foreign)}"
+        if question in self._said:
             return
-        self._told.add(wanted)
-        current = self._look("")
-        if current.error or all(map(current.native, foreign)):
+        self._said.add(question)
+        current = self._builder("")
+        if current.error or all(map(current.runs_natively, foreign)):
             return
-        for other in _listed():
-            if other.name != current.name and other.running and all(map(other.native, foreign)):
-                word = f"builder={spec.platform.name}:{other.name}"
-                self.say(
-                    f"{' and '.join(foreign)} is emulated here; builder {other.name} is native for it: {word}"
-                )
+        for other in buildx.list_builders():
+            if other.name != current.name and other.is_running and all(map(other.runs_natively, foreign)):
+                setting = f"builder={spec.platform.name}:{other.name}"
+                platforms = " and ".join(foreign)
+                self.say(f"{platforms} is emulated here; builder {other.name} is native for it: {setting}")
                 return
 
 
-def _machine(work: _Work, described: BuilderInfo) -> OciPlatform:
-    """The OCI platform of a builder's machine that does the work, as that machine calls itself."""
-    kinds = {family(docker) for docker in work.programs}
-    own = [machine.own for machine in described.machines if machine.own]
-    return next((docker for docker in own if family(docker) in kinds), described.first)
+def _working_machine(needs: _Requirements, builder: BuilderInfo) -> OciPlatform:
+    """The native platform of the builder's node that does the work."""
+    families = {family(platform) for platform in needs.working}
+    native = [node.native_platform for node in builder.nodes if node.native_platform]
+    return next((p for p in native if family(p) in families), builder.first_platform)
 
 
 def unregistered(platforms: Iterable[OciPlatform]) -> list[OciPlatform]:
-    """Those of ``platforms`` whose programs this machine cannot run, where that can be known: on Linux."""
-    return [
-        docker
-        for docker in platforms
-        if family(docker) != family(host_platform())
-        and docker in _QEMU
-        and _BINFMT.is_dir()
-        and not any((_BINFMT / f"qemu-{_QEMU[docker]}{suffix}").exists() for suffix in ("", "-static"))
-    ]
+    """Those OCI platforms whose programs this machine does not run, as far as that can be known."""
+    return emulation.missing(platforms, host_platform())
 
 
-def parse(name: str, text: str) -> BuilderInfo:
-    """What ``docker buildx inspect`` prints; unknown lines are passed over."""
-    head, _, nodes = text.partition("\nNodes:")
-    about = dict(_fields(head))
-    machines = []
-    for part in re.split(r"^(?=Name:)", nodes, flags=re.MULTILINE)[1:]:
-        said = dict(_fields(part))
-        words = [word.strip() for word in said.get("Platforms", "").split(",") if word.strip()]
-        declared = tuple(OciPlatform(word.removesuffix("*")) for word in words if word.endswith("*"))
-        platforms = tuple(OciPlatform(word) for word in words if not word.endswith("*"))
-        version = said.get("BuildKit version", said.get("Buildkit", ""))  # the second before buildx 0.13
-        known = version if not version.endswith("+unknown") else ""
-        machines.append(
-            BuilderNode(said.get("Status", ""), platforms, declared, said.get("Error", ""), known)
-        )
-    return BuilderInfo(
-        name or about.get("Name", ""), about.get("Driver", ""), tuple(machines), about.get("Error", "")
-    )
-
-
-def _fields(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        if match := _FIELD.match(line):
-            yield match[1], (match[2] or "").strip()
-
-
-def _inspect(name: str, *, boot: bool = False) -> BuilderInfo:
-    command = ["docker", "buildx", "inspect", *(["--bootstrap"] if boot else []), *([name] if name else [])]
-    done = run(command, timeout=_BOOT if boot else _ASK)
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["buildx does not say why"]
-        return BuilderInfo(name, error=said[-1].removeprefix("ERROR: "))
-    return parse(name, done.stdout.decode(errors="replace"))
-
-
-def _why(described: BuilderInfo) -> str:
-    """Why no machine of a builder runs."""
-    errors = [machine.error for machine in described.machines if machine.error]
-    states = ", ".join(dict.fromkeys(m.status for m in described.machines if m.status)) or "without a state"
-    return errors[0] if errors else f"it does not answer; buildx calls it {states}"
-
-
-def _others_are_known() -> bool:
-    """Whether anybody has made a builder or a context on this machine; costs no call of docker."""
-    folder = config.config_folder()
-    return any(any(folder.glob(pattern)) for pattern in ("buildx/instances/*", "contexts/meta/*"))
-
-
-def _listed() -> Iterator[BuilderInfo]:
-    """All builders that buildx knows. Nothing is marked as declared there: what is, comes first."""
-    done = run(["docker", "buildx", "ls", "--format=json"], timeout=_LIST)
-    for line in dict.fromkeys(
-        done.stdout.decode(errors="replace").splitlines() if done.returncode == 0 else ()
-    ):
-        try:
-            found = json.loads(line)
-            machines = [
-                BuilderNode(n.get("Status", ""), tuple(map(OciPlatform, n.get("Platforms") or ())))
-                for n in found["Nodes"]
-            ]
-            yield BuilderInfo(found["Name"], found["Driver"], tuple(machines))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-
-
-def _unusable(spec: NodeSpec, faults: list[BuilderInfo]) -> StagegraphError:
+def _unusable(spec: NodeSpec, builders: list[BuilderInfo]) -> StagegraphError:
     docker = spec.platform.docker
-    said = "\n  ".join(f"builder {one.name}, named for {docker}: {one.error}" for one in faults)
-    name = faults[0].name
-    missing = re.search(r"no builder .* found", faults[0].error)
-    mend = (
-        f"docker buildx ls lists what there is; docker buildx create --name={name} --platform={docker} ... "
-        "makes it"
-        if missing
-        else f"docker buildx inspect --bootstrap {name} starts it, or says why not"
-    )
-    return BuilderError(str(spec.node), said, f"{mend} (docs/scale.md); or name another: builder=NAME")
+    what = "\n  ".join(f"builder {one.name}, named for {docker}: {one.error}" for one in builders)
+    name = builders[0].name
+    if re.search(r"no builder .* found", builders[0].error):
+        create = f"docker buildx create --name={name} --platform={docker} ..."
+        hint = f"list the builders: docker buildx ls; create it: {create}"
+    else:
+        hint = f"start it, or see why it does not start: docker buildx inspect --bootstrap {name}"
+    return BuilderError(str(spec.node), what, f"{hint} (docs/scale.md); or name another: builder=NAME")
 
 
-def _cannot_run(work: _Work, usable: list[BuilderInfo]) -> EmulationError:
-    spec, wanted = work.spec, " and ".join(sorted(work.runs))
-    said = "\n  ".join(
-        f"builder {one.name} does not run programs for {wanted}; it has {', '.join(one.all_listed())}"
-        for one in usable
+def _cannot_run(needs: _Requirements, builders: list[BuilderInfo]) -> EmulationError:
+    spec, wanted = needs.spec, " and ".join(sorted(needs.running))
+    what = "\n  ".join(
+        f"builder {one.name} does not run programs for {wanted}, only for {', '.join(one.all_platforms)}"
+        for one in builders
     )
     hint = (
-        f"register QEMU on its machine and start its BuildKit again (docker buildx inspect {usable[0].name} "
-        f"lists what it runs), or name another: builder={spec.platform.name}:NAME"
+        "register QEMU on its machine and restart its BuildKit (to see what it runs: "
+        f"docker buildx inspect {builders[0].name}); or name another: builder={spec.platform.name}:NAME"
     )
-    return EmulationError(str(spec.node), said, hint)
+    return EmulationError(str(spec.node), what, hint)
 
 
 def _no_qemu(spec: NodeSpec, docker: OciPlatform) -> EmulationError:
     what = f"this machine does not run programs for {docker}: QEMU is not registered"
-    hint = "./run doctor has the command that registers it"
+    hint = "doit doctor has the command that registers it"
     if spec.bootstrap is None:
         hint += f"; or name a builder that runs them: builder={spec.platform.name}:NAME"
     return EmulationError(str(spec.node), what, hint)

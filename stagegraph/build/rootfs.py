@@ -1,4 +1,4 @@
-"""A bootstrapped base: mmdebstrap makes the root file system, a Dockerfile of two lines unpacks it."""
+"""A bootstrapped base: mmdebstrap writes the root file system, a Dockerfile of two lines unpacks it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import subprocess
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ..errors import ToolError
@@ -15,21 +14,32 @@ from ..system.processes import last_lines, managed_process
 from .failure import cause
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..keys.spec import NodeSpec
     from .log import Log
 
 
-def rootfs(spec: NodeSpec, out: Path, log: Log) -> None:
-    """Write the root file system of a bootstrapped base as a tar to ``out``.
+def write_bootstrap_context(spec: NodeSpec, view: Path, out: IO[bytes], log: Log) -> None:
+    """Write the context of a bootstrapped base to ``out``: a root file system and a Dockerfile.
 
-    Raises ``ToolError`` where mmdebstrap is missing and ``BuildError`` with its last lines where it fails.
+    ``view`` is a folder for temporary files. Raises ``ToolError`` if mmdebstrap is not installed. Raises
+    ``BuildError``, or a more precise error, with mmdebstrap's last lines if it fails.
     """
+    rootfs = view / "rootfs.tar"
+    _write_rootfs(spec, rootfs, log)
+    with rootfs.open("rb") as file:
+        _write_context(file, rootfs.stat().st_size, spec.epoch, out)
+    rootfs.unlink()
+
+
+def _write_rootfs(spec: NodeSpec, out: Path, log: Log) -> None:
     assert spec.bootstrap is not None
     if not shutil.which("mmdebstrap"):
         raise ToolError(
             str(spec.node),
-            "the base is bootstrapped by mmdebstrap, which is not installed",
-            "apt-get install mmdebstrap arch-test; or stand on an image instead: base=debian:trixie-slim",
+            "mmdebstrap, which bootstraps this base, is not installed",
+            "apt-get install mmdebstrap arch-test; or use an image as the base: base=debian:trixie-slim",
         )
     command = ["mmdebstrap", *bootstrap.arguments(spec.bootstrap, spec.platform.docker), str(out)]
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(spec.epoch), "DEBIAN_FRONTEND": "noninteractive"}
@@ -42,15 +52,14 @@ def rootfs(spec: NodeSpec, out: Path, log: Log) -> None:
         raise kind(str(spec.node), what, f"{hint}\n  full log: {log.path}")
 
 
-def bootstrap_context(rootfs_tar: IO[bytes], size: int, epoch: int, out: IO[bytes]) -> None:
-    """The context of a bootstrapped base: the root file system and a Dockerfile that unpacks it."""
+def _write_context(rootfs: IO[bytes], size: int, epoch: int, out: IO[bytes]) -> None:
     import tarfile
 
     dockerfile = bootstrap.DOCKERFILE.encode()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for name, data, length in (
             ("Dockerfile", io.BytesIO(dockerfile), len(dockerfile)),
-            ("rootfs.tar", rootfs_tar, size),
+            ("rootfs.tar", rootfs, size),
         ):
             info = tarfile.TarInfo(name)
             info.size, info.mtime, info.mode = length, epoch, 0o644

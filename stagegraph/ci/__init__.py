@@ -1,4 +1,5 @@
-"""Pipelines for CI services, made from the graph: table, times -> work -> jobs -> steps -> files.
+"""Pipelines for CI services: graph, ``[ci]`` and recorded times -> work units -> jobs -> steps -> files.
 
-All but ``times`` and the command is pure. What is written does not depend on the machine or on ``cache/``.
+All but ``durations``, ``cache_keys`` and ``pipelines`` is pure. The files depend neither on the machine nor
+on ``cache/``.
 """

@@ -1,7 +1,7 @@
-"""Keys as small files, for CI services whose caches are named by a file's digest.
+"""Keys as small files, for CI services that name their caches by the digest of a file.
 
-CircleCI has ``{{ checksum "FILE" }}``, GitHub Actions ``hashFiles('FILE')``. A file has a line for an image's
-node and one for its test, ``KEY NODE``: their keys stand for all that they are made of.
+CircleCI has ``{{ checksum "FILE" }}``, GitHub Actions has ``hashFiles('FILE')``. A file has one line for an
+image's node and one for its test: ``KEY NODE``. Their keys include everything that they are built from.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def contents(project: Project, keys: Mapping[str, str]) -> dict[str, str]:
-    """Text by file name: ``IMAGE-PLATFORM`` for each image whose keys are among ``keys``, and ``all``.
+    """The text of each file: ``IMAGE-PLATFORM`` for each image whose keys are in ``keys``, and ``all``.
 
-    ``keys`` are by node, ``STAGE:PLATFORM``. Nodes that are no image's and no test's stand in ``all`` only.
+    ``keys`` are by node, ``STAGE:PLATFORM``. Other nodes than those of images and tests are in ``all`` only.
     """
     files = {}
     for image in project.images.values():
@@ -34,12 +34,12 @@ def contents(project: Project, keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def write(project: Project, keys: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write the files; their paths. Those that say the same already are left alone.
+    """Write the files that have changed; return the paths of all files.
 
-    Raises ``StoreError``, and ``ProjectError`` where something else has the folder's name.
+    Raises ``StoreError``, or ``ProjectError`` if ``folder`` is something else than a folder.
     """
     if folder.exists() and not folder.is_dir():
-        raise ProjectError("command line", f"--write {folder}: it is no folder", "--write=FOLDER")
+        raise ProjectError("command line", f"--write {folder}: it is not a folder", "--write=FOLDER")
     with os_errors_on_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -5,45 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import steps
-from .steps import Checkout, ForkReadsOnly, HandOn, Receive, Restore, Run, Save
+from .steps import Checkout, DownloadWorkspace, ForkReadsOnly, Restore, Run, Save, UploadWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .model import Executor, Goals, Pipeline, Table
+    from .model import CIConfig, Executor, ImageTargets, Pipeline
     from .steps import Step
 
 FILE = ".circleci/config.yml"
 
-#: What the setup workflow writes and then goes on with.
+#: The configuration that the setup workflow writes and continues with.
 CONTINUATION = "continue.yml"
 
 _ORB = "circleci/continuation@1.0.0"
 
-# All caches of a project can be one, whoever saves them: so the key says whose a cache is. The variable is
-# set for pull requests from forks only.
+# All runs of a project share its caches, so the key tells who saved a cache. The variable is set for pull
+# requests from forks only.
 _WHOSE = f"""\
 mkdir -p {steps.KEYS}
 echo own >{steps.KEYS}/own
 echo "${{CIRCLE_PR_NUMBER:-own}}" >{steps.KEYS}/whose"""
 
 
-def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
+def static(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[str, Any]:
     """A configuration with all jobs."""
-    executors = table.services["circleci"]
+    executors = config.services["circleci"]
     jobs: dict[str, Any] = {}
     flow: list[Any] = []
-    if table.check:
-        jobs["check"] = _job(executors[0], steps.check(table), table, push="")
+    if config.check:
+        jobs["check"] = _job(executors[0], steps.check(config), config, push="")
         flow.append("check")
     for job in pipeline.jobs:
-        jobs[job.name] = _job(job.executor, steps.build(job, table), table)
-        flow.append(_entry(job.name, table, requires=list(job.needs)))
-    if table.publish:
-        one = {"serial-group": "<< pipeline.project.slug >>/publish"}  # one after the other
-        only = {"requires": list(jobs), "filters": {"branches": {"only": table.branch}}, **one}
-        jobs["publish"] = _job(executors[0], steps.publish(goals, table), table, push="built")
-        flow.append(_entry("publish", table, **only))
+        jobs[job.name] = _job(job.executor, steps.build(job, config), config)
+        flow.append(_entry(job.name, config, requires=list(job.needs)))
+    if config.publish:
+        serial = {"serial-group": "<< pipeline.project.slug >>/publish"}  # one after the other
+        only = {"requires": list(jobs), "filters": {"branches": {"only": config.branch}}, **serial}
+        jobs["publish"] = _job(executors[0], steps.publish(images, config), config, push="built")
+        flow.append(_entry("publish", config, **only))
     return {
         "version": 2.1,
         "executors": {e.name: _executor(e) for e in executors},
@@ -52,11 +52,11 @@ def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
     }
 
 
-def dynamic(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:  # noqa: ARG001
-    """A setup workflow: it asks the registry, and goes on with jobs for what is not there."""
-    ask = f"{table.ci} --continuation {CONTINUATION}"
-    first = table.services["circleci"][0]
-    job = _job(first, [*steps.start(table), Run("See what must be built", ask)], table)
+def dynamic(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[str, Any]:  # noqa: ARG001
+    """A setup workflow: it asks the registry, and continues with jobs for the nodes that it lacks."""
+    ask = f"{config.ci} --continuation {CONTINUATION}"
+    first = config.services["circleci"][0]
+    job = _job(first, [*steps.start(config), Run("See what must be built", ask)], config)
     job["steps"].append({"continuation/continue": {"configuration_path": CONTINUATION}})
     return {
         "version": 2.1,
@@ -64,15 +64,15 @@ def dynamic(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:  
         "orbs": {"continuation": _ORB},
         "executors": {first.name: _executor(first)},
         "jobs": {"plan": job},
-        "workflows": {"setup": {"jobs": [_entry("plan", table)]}},
+        "workflows": {"setup": {"jobs": [_entry("plan", config)]}},
     }
 
 
-def _entry(name: str, table: Table, **options: Any) -> str | dict[str, Any]:
-    """A job in a workflow, with the contexts that it gets variables from."""
-    said = {key: value for key, value in options.items() if value}
-    said |= {"context": list(table.contexts)} if table.contexts else {}
-    return {name: said} if said else name
+def _entry(name: str, config: CIConfig, **options: Any) -> str | dict[str, Any]:
+    """A job in a workflow, with the contexts whose variables it gets."""
+    fields = {key: value for key, value in options.items() if value}
+    fields |= {"context": list(config.contexts)} if config.contexts else {}
+    return {name: fields} if fields else name
 
 
 def _executor(executor: Executor) -> dict[str, Any]:
@@ -80,34 +80,36 @@ def _executor(executor: Executor) -> dict[str, Any]:
     return {"machine": {"image": image}, "resource_class": executor.options["resource_class"]}
 
 
-def _job(executor: Executor, todo: Iterable[Step], table: Table, *, push: str = "nodes") -> dict[str, Any]:
+def _job(
+    executor: Executor, todo: Iterable[Step], config: CIConfig, *, push: str = "nodes"
+) -> dict[str, Any]:
     return {
         "executor": executor.name,
-        **({"environment": steps.settings(table, push)} if push else {}),
-        "steps": [written for step in todo for written in _step(step, table)],
+        **({"environment": steps.settings(config, push)} if push else {}),
+        "steps": [written for step in todo for written in _step(step, config)],
     }
 
 
-def _step(step: Step, table: Table) -> list[Any]:  # noqa: PLR0911
+def _step(step: Step, config: CIConfig) -> list[Any]:  # noqa: PLR0911
     match step:
         case Checkout():
             return ["checkout"]
         case Run():
-            return [_run(step, table)]
+            return [_run(step, config)]
         case ForkReadsOnly():
             never = '[ -z "${CIRCLE_PR_NUMBER:-}" ] || echo \'export STAGEGRAPH_PUSH=never\' >>"$BASH_ENV"'
-            return [_run(Run("Forks only read", never), table)]
+            return [_run(Run("Forks only read", never), config)]
         case Restore():
             prefixes = [f"images-{step.name}-{_checksum(whose)}-" for whose in ("whose", "own")]
             keys = [key for prefix in prefixes for key in (f"{prefix}{_checksum('all')}-", prefix)]
-            return [_run(Run("Say whose cache it is", _WHOSE), table), {"restore_cache": {"keys": keys}}]
+            return [_run(Run("Say whose cache it is", _WHOSE), config), {"restore_cache": {"keys": keys}}]
         case Save():
-            # a key that is there already is not written again
+            # a cache with this key is never written again
             key = "-".join((f"images-{step.name}", *map(_checksum, ("whose", "all", "state"))))
             return [{"save_cache": {"key": key, "paths": ["cache"], "when": "always"}}]
-        case Receive():
+        case DownloadWorkspace():
             return [{"attach_workspace": {"at": steps.HANDOVER}}]
-        case HandOn():
+        case UploadWorkspace():
             return [{"persist_to_workspace": {"root": steps.HANDOVER, "paths": [step.name]}}]
 
 
@@ -115,8 +117,8 @@ def _checksum(name: str) -> str:
     return f'{{{{ checksum "{steps.KEYS}/{name}" }}}}'
 
 
-def _run(step: Run, table: Table) -> dict[str, Any]:
-    silent = {"no_output_timeout": f"{table.limit}m"} if step.silent else {}
+def _run(step: Run, config: CIConfig) -> dict[str, Any]:
+    silent = {"no_output_timeout": f"{config.limit}m"} if step.silent else {}
     always = {"when": "always"} if step.always else {}
     # "<<" begins a parameter since version 2.1 (configuration reference, "Escaping heredocs")
     command = step.command.replace("<<", r"\<<")

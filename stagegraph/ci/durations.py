@@ -1,6 +1,7 @@
-"""``stages.times``: how long nodes took to build, for planning CI jobs. Committed, so that plans repeat.
+"""``stages.times``: the recorded build times of nodes, for planning jobs. Committed, so that plans repeat.
 
-TOML: ``machine``, the OCI platform of the machine that they were recorded on, and ``[seconds]`` by node.
+The file is TOML: ``machine`` is the OCI platform of the machine that recorded the times; ``[seconds]`` are by
+node.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ FILE = "stages.times"
 
 _HEAD = "# Seconds that each node took to build. Written by `doit ci --times`; `doit ci` plans with them.\n"
 
-#: A time that differs by less than this from the one in the file is noise: the file stays as it is.
+#: A time that differs by less than this part from the one in the file is noise: the file keeps the old one.
 _NOISE = 0.25
 
-#: No node takes longer: a year.
+#: No node takes longer than a year.
 _LONGEST = 366 * 86400
 
-#: How fast QEMU is, where the file does not say it: between 1/8 and 1/12 was measured (docs/performance.md).
+#: The speed of QEMU if the file has none: measurements gave 1/8 to 1/12 (docs/performance.md).
 EMULATED = 0.1
 
 
@@ -34,7 +35,7 @@ EMULATED = 0.1
 class Times:
     """``seconds`` by node (``STAGE:PLATFORM``), recorded on a machine of the OCI platform ``machine``.
 
-    ``emulated`` is how fast it runs programs of other processors, against its own.
+    ``emulated`` is its speed for programs of other processors, relative to its own programs.
     """
 
     machine: str
@@ -43,7 +44,7 @@ class Times:
 
 
 def read(root: Path, machine: str) -> Times:
-    """What the file says; without one nothing is known, and ``machine`` is taken for the recording one.
+    """Read the file. Without a file no time is known, and ``machine`` counts as the recording machine.
 
     Raises ``ProjectError``.
     """
@@ -60,46 +61,47 @@ def read(root: Path, machine: str) -> Times:
         seconds = {str(node): _seconds(value) for node, value in data["seconds"].items()}
         return Times(str(data["machine"]), seconds, _seconds(data.get("emulated", EMULATED)))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        hint = "remove it, and make it anew: doit ci --times"
-        raise ProjectError(FILE, f"is not what doit ci --times writes: {error}", hint) from None
+        hint = "remove it, and write a new one: doit ci --times"
+        raise ProjectError(
+            FILE, f"does not have the form that doit ci --times writes: {error}", hint
+        ) from None
 
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
-        raise ValueError(f"{value} is no time")
+        raise ValueError(f"{value} is not a time in seconds")
     return float(value)
 
 
-def of_this_kind(known: Times, machine: str) -> None:
-    """Raises ``ProjectError`` where new times would stand beside those of another kind of machine."""
-    if known.seconds and known.machine != machine:
-        what = f"has times of a {known.machine} machine, and this one is {machine}"
-        raise ProjectError(
-            FILE, what, "note times on a machine of that kind, or remove the file to begin anew"
-        )
+def require_same_machine(times: Times, machine: str) -> None:
+    """Raise ``ProjectError`` if the file has times of another kind of machine."""
+    if times.seconds and times.machine != machine:
+        what = f"has times of a {times.machine} machine, and this one is {machine}"
+        hint = "record times on a machine of that kind, or remove the file to start again"
+        raise ProjectError(FILE, what, hint)
 
 
-def merged(known: Times, found: Mapping[str, float], nodes: set[str]) -> Times:
-    """Known times with those found now; those of nodes that are no more go.
+def merged(times: Times, recorded: Mapping[str, float], nodes: set[str]) -> Times:
+    """The times with newly recorded ones; without those of nodes that are not in ``nodes``.
 
-    What differs little stays as it was: two builds never take the same time.
+    A time that differs little stays the same: no two builds take equally long.
     """
-    kept = {node: value for node, value in known.seconds.items() if node in nodes}
-    for node, value in found.items():
-        before = kept.get(node)
+    seconds = {node: value for node, value in times.seconds.items() if node in nodes}
+    for node, value in recorded.items():
+        before = seconds.get(node)
         if before is None or abs(value - before) > _NOISE * max(before, 4):
-            kept[node] = rounded(value)
-    return Times(known.machine, kept, known.emulated)
+            seconds[node] = rounded(value)
+    return Times(times.machine, seconds, times.emulated)
 
 
 def rounded(seconds: float) -> int:
-    """Seconds, upwards to two digits."""
+    """Seconds, rounded up to two digits."""
     step = int(10 ** max(0, len(str(math.ceil(seconds))) - 2))
     return math.ceil(seconds / step) * step
 
 
 def write(root: Path, times: Times) -> bool:
-    """Write the file; whether it has changed. Raises ``StoreError``."""
+    """Write the file; return whether it has changed. Raises ``StoreError``."""
     lines = [f'"{node}" = {rounded(value)}\n' for node, value in sorted(times.seconds.items())]
     text = f'{_HEAD}machine = "{times.machine}"\nemulated = {times.emulated}\n\n[seconds]\n{"".join(lines)}'
     path = root / FILE

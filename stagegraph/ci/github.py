@@ -7,12 +7,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from . import steps
-from .steps import Checkout, ForkReadsOnly, HandOn, Receive, Restore, Run, Save
+from .steps import Checkout, DownloadWorkspace, ForkReadsOnly, Restore, Run, Save, UploadWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .model import Executor, Goals, Job, Pipeline, Table
+    from .model import CIConfig, Executor, ImageTargets, Job, Pipeline
     from .steps import Step
 
 FILE = ".github/workflows/images.yml"
@@ -27,58 +27,70 @@ _FOREIGN = (
 _ALL, _STATE = f"hashFiles('{steps.KEYS}/all')", f"hashFiles('{steps.STATE}')"
 
 
-def static(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
+def static(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[str, Any]:
     """A workflow with all jobs."""
     jobs: dict[str, Any] = {}
-    first = table.services["github"][0]
-    if table.check:
-        jobs["check"] = _job(first, steps.check(table), table, push="")
+    first = config.services["github"][0]
+    if config.check:
+        jobs["check"] = _job(first, steps.check(config), config, push="")
     for job in pipeline.jobs:
         needs = {"needs": list(job.needs)} if job.needs else {}
-        jobs[job.name] = {**needs, **_job(job.executor, steps.build(job, table), table)}
-    return _ended(jobs, goals, table)
+        jobs[job.name] = {**needs, **_job(job.executor, steps.build(job, config), config)}
+    return _with_end(jobs, images, config)
 
 
-def dynamic(pipeline: Pipeline, table: Table, goals: Goals) -> dict[str, Any]:
-    """A workflow whose jobs exist for what must be built only: a matrix for each level of jobs.
-
-    A matrix cannot be empty, so a level without jobs is skipped, and a level after a skipped one is not.
-    """
-    first = table.services["github"][0]
+def dynamic(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[str, Any]:
+    """A workflow with jobs only for the nodes that must be built: one matrix for each level of jobs."""
     jobs: dict[str, Any] = {}
-    if table.check:
-        jobs["check"] = _job(first, steps.check(table), table, push="")
-    ask = Run("See what must be built", f'{table.ci} --matrix >>"$GITHUB_OUTPUT"')
+    if config.check:
+        jobs["check"] = _job(config.services["github"][0], steps.check(config), config, push="")
     names = [f"level-{number + 1}" for number in range(len(levels(pipeline)))]
-    jobs["plan"] = {
+    jobs["plan"] = _plan_job(names, config)
+    for number in range(len(names)):
+        jobs[names[number]] = _level_job(names, number, config)
+    workflow = _with_end(jobs, images, config)
+    if config.publish:
+        # a skipped job was not needed; it is not a failure
+        jobs["publish"]["if"] = f"${{{{ !cancelled() && !failure() && {_on_branch(config)} }}}}"
+    return workflow
+
+
+def _plan_job(names: list[str], config: CIConfig) -> dict[str, Any]:
+    """The job that asks the registry; its outputs are the matrices of the levels."""
+    ask = Run("See what must be built", f'{config.ci} --matrix >>"$GITHUB_OUTPUT"')
+    job = {
         "outputs": {name: f"${{{{ steps.plan.outputs.{name} }}}}" for name in names},
-        **_job(first, [*steps.start(table), ask], table),
+        **_job(config.services["github"][0], [*steps.start(config), ask], config),
     }
-    jobs["plan"]["steps"][-1]["id"] = "plan"
-    matrix = {word: f"${{{{ matrix.{word} }}}}" for word in ("job", "words", "runs_on")}
-    for number, name in enumerate(names):
-        last = number == len(names) - 1
-        todo = steps.build_words(matrix["job"], [matrix["words"]], table, receives=number > 0, hands=not last)
-        jobs[name] = {
-            "name": matrix["job"],
-            "needs": ["plan", *names[:number]],
-            "if": f"${{{{ !cancelled() && !failure() && needs.plan.outputs.{name} != '[]' }}}}",
-            "strategy": {
-                "fail-fast": False,
-                "matrix": {"include": f"${{{{ fromJSON(needs.plan.outputs.{name}) }}}}"},
-            },
-            **_job(first, todo, table),
-            "runs-on": matrix["runs_on"],
-        }
-    made = _ended(jobs, goals, table)
-    if table.publish:
-        # jobs that were not needed are skipped, which is no failure
-        jobs["publish"]["if"] = f"${{{{ !cancelled() && !failure() && {_on_branch(table)} }}}}"
-    return made
+    job["steps"][-1]["id"] = "plan"
+    return job
+
+
+def _level_job(names: list[str], number: int, config: CIConfig) -> dict[str, Any]:
+    """The matrix of jobs of one level.
+
+    A matrix cannot be empty, so a level without jobs is skipped; the level after it still runs.
+    """
+    name, is_last = names[number], number == len(names) - 1
+    matrix = {key: f"${{{{ matrix.{key} }}}}" for key in ("job", "words", "runs_on")}
+    todo = steps.build_targets(
+        matrix["job"], [matrix["words"]], config, downloads=number > 0, uploads=not is_last
+    )
+    return {
+        "name": matrix["job"],
+        "needs": ["plan", *names[:number]],
+        "if": f"${{{{ !cancelled() && !failure() && needs.plan.outputs.{name} != '[]' }}}}",
+        "strategy": {
+            "fail-fast": False,
+            "matrix": {"include": f"${{{{ fromJSON(needs.plan.outputs.{name}) }}}}"},
+        },
+        **_job(config.services["github"][0], todo, config),
+        "runs-on": matrix["runs_on"],
+    }
 
 
 def levels(pipeline: Pipeline) -> list[list[Job]]:
-    """Jobs by how many others must be done before, one after the other."""
+    """Jobs by level: the number of jobs that must run before, one after the other."""
     depth: dict[str, int] = {}
     for job in pipeline.jobs:
         depth[job.name] = 1 + max((depth[need] for need in job.needs), default=-1)
@@ -86,60 +98,62 @@ def levels(pipeline: Pipeline) -> list[list[Job]]:
 
 
 def matrix(pipeline: Pipeline, count: int) -> str:
-    """Lines for GITHUB_OUTPUT: ``level-1=[...]``; ``count`` is how many levels the workflow has."""
-    found = levels(pipeline)
+    """Lines for GITHUB_OUTPUT: ``level-1=[...]``. ``count`` is the number of levels that the workflow has."""
+    own = levels(pipeline)
     rows = [
         [
             {
                 "job": job.name,
                 "runs_on": job.executor.options["runs_on"],
-                "words": " ".join(job.words),
+                "words": " ".join(job.targets),
             }
             for job in level
         ]
-        for level in (*found, *[[]] * (count - len(found)))
+        for level in (*own, *[[]] * (count - len(own)))
     ]
     return "".join(f"level-{number}={json.dumps(row)}\n" for number, row in enumerate(rows, 1))
 
 
-def _ended(jobs: dict[str, Any], goals: Goals, table: Table) -> dict[str, Any]:
-    """The workflow, with what comes last: one job that a branch's rules can require, whatever the others are
-    called this time, and one that publishes."""
+def _with_end(jobs: dict[str, Any], images: ImageTargets, config: CIConfig) -> dict[str, Any]:
+    """The workflow with its last jobs: one that publishes, and one that a branch's rules can require.
+
+    The names of the other jobs may change, so no rule can require them.
+    """
     needs = list(jobs)
-    if table.publish:
-        jobs["publish"] = _publish(needs, goals, table)
+    if config.publish:
+        jobs["publish"] = _publish(needs, images, config)
     bad = "contains(needs.*.result, 'failure') || contains(needs.*.result, 'cancelled')"
     jobs["all"] = {
         "needs": needs,
         "if": "always()",
-        "runs-on": table.services["github"][0].options["runs_on"],
+        "runs-on": config.services["github"][0].options["runs_on"],
         "timeout-minutes": 5,
         "steps": [{"name": "A job has not ended well", "if": bad, "run": "exit 1"}],
     }
-    return _workflow(jobs, table)
+    return _workflow(jobs, config)
 
 
-def _on_branch(table: Table) -> str:
-    return f"github.event_name == 'push' && github.ref_name == '{table.branch}' && !({_FOREIGN})"
+def _on_branch(config: CIConfig) -> str:
+    return f"github.event_name == 'push' && github.ref_name == '{config.branch}' && !({_FOREIGN})"
 
 
-def _publish(needs: list[str], goals: Goals, table: Table) -> dict[str, Any]:
-    """One job publishes, on one branch, one after the other."""
+def _publish(needs: list[str], images: ImageTargets, config: CIConfig) -> dict[str, Any]:
+    """The job that publishes: on one branch, and never two at once."""
     return {
         "needs": needs,
-        "if": f"${{{{ {_on_branch(table)} }}}}",
+        "if": f"${{{{ {_on_branch(config)} }}}}",
         "concurrency": {"group": "images-publish", "cancel-in-progress": False},
-        **_job(table.services["github"][0], steps.publish(goals, table), table, push="built"),
+        **_job(config.services["github"][0], steps.publish(images, config), config, push="built"),
     }
 
 
-def _workflow(jobs: dict[str, Any], table: Table) -> dict[str, Any]:
+def _workflow(jobs: dict[str, Any], config: CIConfig) -> dict[str, Any]:
     return {
         "name": "images",
-        "on": {"push": {"branches": [table.branch]}, "pull_request": {}, "workflow_dispatch": {}},
+        "on": {"push": {"branches": [config.branch]}, "pull_request": {}, "workflow_dispatch": {}},
         "permissions": {"contents": "read"},
-        # a newer commit of a pull request ends what runs for an older one; what runs for the branch goes on,
-        # and of those that wait for it GitHub keeps the newest
+        # a newer commit of a pull request cancels the run of an older one; a run for the branch continues,
+        # and GitHub keeps only the newest of those that wait for it
         "concurrency": {
             "group": "images-${{ github.ref }}",
             "cancel-in-progress": "${{ github.event_name == 'pull_request' }}",
@@ -148,23 +162,25 @@ def _workflow(jobs: dict[str, Any], table: Table) -> dict[str, Any]:
     }
 
 
-def _environment(table: Table, push: str) -> dict[str, str]:
+def _environment(config: CIConfig, push: str) -> dict[str, str]:
     own = f"${{{{ ({_FOREIGN}) && 'never' || '{push}' }}}}"
-    return steps.settings(table, own)
+    return steps.settings(config, own)
 
 
-def _job(executor: Executor, todo: Iterable[Step], table: Table, *, push: str = "nodes") -> dict[str, Any]:
+def _job(
+    executor: Executor, todo: Iterable[Step], config: CIConfig, *, push: str = "nodes"
+) -> dict[str, Any]:
     return {
         "runs-on": executor.options["runs_on"],
-        "timeout-minutes": table.limit,
-        **({"env": _environment(table, push)} if push else {}),
+        "timeout-minutes": config.limit,
+        **({"env": _environment(config, push)} if push else {}),
         "steps": [written for step in todo if (written := _step(step))],
     }
 
 
 def _variable(name: str) -> str:
-    """Where a variable comes from. GitHub takes secrets' values out of all that is printed or handed on, and
-    the name of a user may be a common word."""
+    """The source of a variable. GitHub removes the values of secrets from logs and outputs, and the name of a
+    user may be a common word."""
     return f"vars.{name} || secrets.{name}" if name == steps.USER else f"secrets.{name}"
 
 
@@ -178,7 +194,7 @@ def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
                 more["env"] = {name: f"${{{{ {_variable(name)} }}}}" for name in step.secrets}
             return {"name": step.name, **more, "run": step.command}
         case ForkReadsOnly():
-            return None  # the environment of the workflow says it
+            return None  # the environment of the workflow turns pushes off
         case Restore():
             prefix = f"images-{step.name}-"
             keys = {"key": f"{prefix}${{{{ {_ALL} }}}}-", "restore-keys": prefix}
@@ -186,21 +202,21 @@ def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
         case Save():
             key = f"format('images-{step.name}-{{0}}-{{1}}', {_ALL}, {_STATE})"
             new = f"steps.restored.outputs.cache-matched-key != {key}"
-            # a job that ended before it had its cache has nothing that another should begin with
-            begun = f"steps.restored.outcome == 'success' && {_STATE} != ''"
+            # a job that ended before it restored its cache has nothing worth saving
+            restored = f"steps.restored.outcome == 'success' && {_STATE} != ''"
             return {
-                "if": f"always() && {begun} && !({_FOREIGN}) && {new}",
+                "if": f"always() && {restored} && !({_FOREIGN}) && {new}",
                 "uses": "actions/cache/save@v4",
                 "with": {"path": "cache", "key": f"${{{{ {key} }}}}"},
             }
-        case Receive():
+        case DownloadWorkspace():
             return {
                 "uses": "actions/download-artifact@v4",
                 "with": {"pattern": "handover-*", "path": steps.HANDOVER},
             }
-        case HandOn():
+        case UploadWorkspace():
             only = {"if": "env.STAGEGRAPH_PUSH == 'never'"} if step.forks else {}
-            what = {"name": f"handover-{step.name}", "path": f"{steps.HANDOVER}/{step.name}"}
-            # a job that is run again hands on again
+            artifact = {"name": f"handover-{step.name}", "path": f"{steps.HANDOVER}/{step.name}"}
+            # a job that runs again uploads again
             again = {"overwrite": True, "include-hidden-files": True, "retention-days": 1}
-            return {**only, "uses": "actions/upload-artifact@v4", "with": {**what, **again}}
+            return {**only, "uses": "actions/upload-artifact@v4", "with": {**artifact, **again}}

@@ -1,9 +1,9 @@
-"""What a pipeline is planned from, and what it comes to. Frozen and pure.
+"""The input of a pipeline plan, and the plan. Frozen and pure.
 
-Times and costs are whole numbers of small units, so that sums and comparisons are exact: no plan depends on
-the order of a sum, or on how a version of Python adds floats (from 3.12 on ``sum`` makes up for rounding).
-Times are in milliseconds; prices are in billionths of the table's unit, for a minute. A cost is a product of
-the two.
+Times and costs are whole numbers of small units, so sums and comparisons are exact: no plan depends on the
+order of a sum, or on the way in which a version of Python adds floats (``sum`` compensates from 3.12 on).
+Times are in milliseconds. Prices are in billionths of the table's currency for a minute. A cost is a product
+of the two.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ..oci.platform import OciPlatform
     from ..project.model import Node
 
-#: Milliseconds in a minute; parts of the table's unit of price; and a cost that is one such unit.
+#: Milliseconds in a minute; billionths in the currency; and the cost that is one unit of the currency.
 MINUTE, PRICE = 60_000, 10**9
 
 COST = MINUTE * PRICE
 
-#: How much of a job's time limit is planned with, and after how much of it a build is ended, so that what is
-#: finished can still be saved; in percent.
+#: The part of a job's limit that plans use, and the part after which a build is ended so that finished nodes
+#: can still be saved; in percent.
 PLANNED, STOPPED = 85, 95
 
 
@@ -31,9 +31,9 @@ PLANNED, STOPPED = 85, 95
 class Executor:
     """A kind of machine of a CI service. ``docker`` is the OCI platform of its processor.
 
-    ``price`` is for a minute, in billionths of whatever currency. ``speed`` is how fast it is, against the
-    machine on which the times were recorded; ``emulated`` how fast programs of other processors run on it,
-    against its own; 0 where they do not. ``options`` are the service's own words for it.
+    ``price`` is for a minute, in billionths of the currency. ``speed`` is relative to the machine on which
+    the times were recorded. ``emulated`` is the speed of programs for other processors, relative to its own
+    programs; 0 if it cannot run them. ``options`` are the service's own settings for it.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Executor:
 
 
 @dataclass(frozen=True)
-class Table:
-    """``[ci]`` of ``stages.toml``. Times that it says are in minutes.
+class CIConfig:
+    """``[ci]`` of ``stages.toml``. Times are in minutes.
 
-    ``limit`` is when the service stops a job; ``setup`` what a job needs before it builds; ``unknown`` what a
-    node is taken to need of which no time is recorded; ``waiting`` the price of a minute until all is done,
-    in billionths. ``registry`` hands nodes on from job to job, and from run to run; "" for none: then the
-    service's own caches and workspaces do. ``contexts`` are CircleCI's, whose variables jobs that build get.
-    ``secrets`` are variables with build secrets. ``given``: the limit was, in the call. ``services`` are the
-    executors by service.
+    ``limit`` is the time after which the service stops a job. ``setup`` is the time before a job builds.
+    ``unknown`` is the assumed time of a node without a recorded one. ``waiting`` is the price of a minute
+    until all jobs are done, in billionths. ``registry`` passes nodes between jobs and between runs; if it is
+    "", the service's caches and workspaces do. ``contexts`` are CircleCI's: build jobs get their variables.
+    ``secrets`` are the variables of build secrets. ``limit_overridden``: the limit is that of the command
+    line. ``services`` are the executors by service.
     """
 
     command: str
@@ -71,45 +71,46 @@ class Table:
     services: Mapping[str, tuple[Executor, ...]]
     contexts: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
-    given: bool = False
+    limit_overridden: bool = False
 
     @property
     def ci(self) -> str:
-        """The call that writes these pipelines."""
-        return f"{self.command} ci" + (f" --limit {self.limit}" if self.given else "")
+        """The command that writes these pipelines."""
+        return f"{self.command} ci" + (f" --limit {self.limit}" if self.limit_overridden else "")
 
     @property
     def planned(self) -> int:
-        """Milliseconds that a job may be expected to take."""
+        """The expected time that a job may have (milliseconds), setup included."""
         return self.limit * MINUTE * PLANNED // 100
 
     @property
     def room(self) -> int:
-        """Milliseconds of them in which a job can build; below 0 where setup takes longer."""
+        """The part of ``planned`` in which a job can build (milliseconds); negative if setup takes longer."""
         return self.planned - self.setup * MINUTE
 
     @property
     def stopped(self) -> int:
-        """Minutes after which a build is ended, so that its cache can still be saved."""
+        """The minutes after which a build is ended, so that its cache can still be saved."""
         return max(1, self.limit * STOPPED // 100 - self.setup)
 
 
-class Goals(NamedTuple):
-    """Images on platforms as doit is asked for them (``stock:amd64``), and the images' names."""
+class ImageTargets(NamedTuple):
+    """The targets of images on platforms, as doit takes them (``stock:amd64``), and the images' names."""
 
-    words: tuple[str, ...]
+    targets: tuple[str, ...]
     images: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Nodes that one job must make together: one, or an image and its test with what stands between.
+class WorkUnit:
+    """Nodes that one job must build together: one node, or an image, its test, and the nodes between them.
 
-    ``words`` are what doit is asked for: more than one where images share a key. ``times`` are milliseconds
-    by the name of each executor that can make it. ``needs`` are indexes of other units. ``goal``: asked for.
+    ``targets`` are the arguments for doit: more than one if images share a key. ``times`` are milliseconds by
+    the name of each executor that can build it. ``needs`` are indexes of other units. ``goal``: the user
+    requested it.
     """
 
-    words: tuple[str, ...]
+    targets: tuple[str, ...]
     nodes: tuple[Node, ...]
     times: Mapping[str, int]
     needs: tuple[int, ...]
@@ -118,20 +119,21 @@ class Unit:
 
 @dataclass(frozen=True)
 class Job:
-    """Units made on one machine, in their order.
+    """Units that one machine builds, in this order.
 
-    ``time`` is expected, setup included; ``start`` is when all jobs that it needs are done; both are in
-    milliseconds. ``words`` are what doit is asked for; ``handed`` are those that other jobs stand on.
+    ``time`` is the expected time, setup included. ``start`` is the time when all jobs that it needs are done.
+    Both are in milliseconds. ``targets`` are the arguments for doit; ``exported`` are those that other jobs
+    need.
     """
 
     name: str
     executor: Executor
-    units: tuple[Unit, ...]
+    units: tuple[WorkUnit, ...]
     needs: tuple[str, ...]
     time: int
     start: int
-    words: tuple[str, ...]
-    handed: tuple[str, ...]
+    targets: tuple[str, ...]
+    exported: tuple[str, ...]
 
     @property
     def minutes(self) -> float:
@@ -139,7 +141,7 @@ class Job:
 
     @property
     def cost(self) -> float:
-        """In the table's unit."""
+        """In the currency of the table."""
         return self.time * self.executor.price / COST
 
 
@@ -152,15 +154,15 @@ class Pipeline:
 
     @property
     def cost(self) -> float:
-        """In the table's unit."""
+        """In the currency of the table."""
         return sum(job.time * job.executor.price for job in self.jobs) / COST
 
     @property
     def minutes(self) -> float:
-        """Until all is done, jobs running beside one another."""
+        """Minutes until all jobs are done, with parallel jobs."""
         return max((job.start + job.time for job in self.jobs), default=0) / MINUTE
 
     @property
     def spent(self) -> float:
-        """Minutes of machines, one after the other."""
+        """Minutes of all machines together."""
         return sum(job.time for job in self.jobs) / MINUTE

@@ -1,4 +1,4 @@
-"""The files of a project's CI: planned, written as YAML, compared with what is there."""
+"""The pipeline files of a project: planned, and written as YAML."""
 
 from __future__ import annotations
 
@@ -10,53 +10,54 @@ from ..graph import goals
 from ..oci.platform import host_platform
 from ..project import loader
 from . import circleci, durations, github, jobs
-from . import config as table
+from . import config as ci_config
 from . import units as work
-from .model import Goals
+from .model import ImageTargets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..graph.graph import Graph
     from ..project.model import Node
-    from .model import Pipeline, Table, Unit
+    from .model import CIConfig, Pipeline, WorkUnit
 
-#: By the names that ``table.SERVICES`` has.
+#: The writers by service (``config.SERVICES``).
 WRITERS = {"circleci": circleci, "github": github}
 
 
 class Plans:
-    """A project's pipelines. Raises ``ProjectError`` for what ``[ci]`` says wrong."""
+    """The pipelines of a project. Raises ``ProjectError`` for mistakes in ``[ci]``."""
 
     def __init__(self, graph: Graph, *, limit: str = "") -> None:
         self.graph, self.project = graph, graph.project
         tables, lines = loader.parse(loader.read(self.project.root))
-        self.table: Table = table.read(tables, lines, limit=limit)
-        where, known = lines.where("ci", "images"), goals.named(graph, tests=True)
-        words = self._words(where, known)
-        self.goals = list(dict.fromkeys(node for word in words for node in known[word]))
-        self.named = self._images(words, where)
+        self.config: CIConfig = ci_config.read(tables, lines, limit=limit)
+        where, names = lines.where("ci", "images"), goals.named(graph, tests=True)
+        words = self._image_names(where, names)
+        self.goals = list(dict.fromkeys(node for word in words for node in names[word]))
+        self.images = self._image_targets(words, where)
 
-    def _words(self, where: str, known: Mapping[str, object]) -> Sequence[str]:
-        """Images that ``[ci]`` names, or all that are made by default."""
+    def _image_names(self, where: str, names: Mapping[str, object]) -> Sequence[str]:
+        """The images that ``[ci]`` names (``IMAGE`` or ``IMAGE:PLATFORM``), or all default images."""
         images = self.project.images
-        words = self.table.images or [name for name, image in images.items() if image.default]
+        words = self.config.images or [name for name, image in images.items() if image.default]
         if not words:
             raise ProjectError(where, "the project has no image to build", "declare one under [images]")
         for word in words:
-            if word.partition(":")[0] not in images or word not in known:
-                if word in known:
+            if word.partition(":")[0] not in images or word not in names:
+                if word in names:
                     raise ProjectError(
                         where, f"{word!r} is a stage, not an image", "declare it under [images]"
                     )
-                hint = nearest(word, [w for w in known if w.partition(":")[0] in images])
+                hint = nearest(word, [w for w in names if w.partition(":")[0] in images])
                 raise ProjectError(where, f"no image {word!r}", hint)
         return words
 
-    def _images(self, words: Iterable[str], where: str) -> Goals:
+    def _image_targets(self, words: Iterable[str], where: str) -> ImageTargets:
         """Each image with its platforms.
 
-        What is published is an index over all of an image's Docker platforms. Raises ``ProjectError``.
+        Raises ``ProjectError`` for an image to be published without one of its OCI platforms: the index of
+        an image is over all of them.
         """
         rows, docker = self.project.images, {p.name: p.docker for p in self.project.platforms.values()}
         chosen: dict[str, set[str]] = {}
@@ -65,11 +66,11 @@ class Plans:
             chosen.setdefault(name, set()).update([platform] if platform else rows[name].platforms)
         for name, platforms in chosen.items():
             built = {docker[platform] for platform in platforms}
-            if self.table.publish and (lacks := {docker[p] for p in rows[name].platforms} - built):
-                what = f"image {name} is built for {', '.join(sorted(built))} only, and is to be published"
-                hint = f"an index is over all platforms of an image: add {min(lacks)}, or publish = false"
+            if self.config.publish and (lacks := {docker[p] for p in rows[name].platforms} - built):
+                what = f"image {name} is to be published, but is built only for {', '.join(sorted(built))}"
+                hint = f"an index needs all platforms of an image: add {min(lacks)}, or publish = false"
                 raise ProjectError(where, what, hint)
-        return Goals(
+        return ImageTargets(
             tuple(f"{n}:{p}" for n, on in chosen.items() for p in rows[n].platforms if p in on),
             tuple(chosen),
         )
@@ -78,47 +79,48 @@ class Plans:
     def times(self) -> durations.Times:
         return durations.read(self.project.root, host_platform())
 
-    def units(self, service: str) -> list[Unit]:
-        executors = self.table.services[service]
-        return work.units(self.graph, self.goals, executors, self.times, self.table.unknown)
+    def units(self, service: str) -> list[WorkUnit]:
+        executors = self.config.services[service]
+        return work.units(self.graph, self.goals, executors, self.times, self.config.unknown)
 
     def pipeline(self, service: str, needed: Callable[[Node], bool] | None = None) -> Pipeline:
-        """Jobs of a service; with ``needed``, for the units alone that have such a node."""
+        """The jobs of a service; with ``needed``, only for units that have such a node."""
         units = self.units(service)
         if needed:
             units = _only(units, [any(map(needed, unit.nodes)) for unit in units])
-        return jobs.plan(service, units, self.table.services[service], self.table)
+        return jobs.plan(service, units, self.config.services[service], self.config)
 
-    def guessed(self) -> list[Node]:
-        """Nodes that are planned with ``[ci] unknown``."""
-        return work.guessed(self.graph, self.goals, self.times)
+    def nodes_without_time(self) -> list[Node]:
+        """The nodes that are planned with ``[ci] unknown``."""
+        return work.nodes_without_time(self.graph, self.goals, self.times)
 
     def files(self) -> dict[str, tuple[str, Pipeline]]:
-        """Text and plan by file name."""
-        made: dict[str, tuple[str, Pipeline]] = {}
-        for service in self.table.services:
+        """The text and the plan of each file."""
+        files: dict[str, tuple[str, Pipeline]] = {}
+        for service in self.config.services:
             pipeline = self.pipeline(service)
             writer = WRITERS[service]
-            write = writer.dynamic if self.table.dynamic else writer.static
-            made[writer.FILE] = text(write(pipeline, self.table, self.named), self.table.ci), pipeline
-        return made
+            write = writer.dynamic if self.config.dynamic else writer.static
+            files[writer.FILE] = text(write(pipeline, self.config, self.images), self.config.ci), pipeline
+        return files
 
     def continuation(self, needed: Callable[[Node], bool]) -> str:
-        """CircleCI's configuration with jobs for what is needed alone."""
+        """CircleCI's configuration with jobs only for the needed nodes."""
         pipeline = self.pipeline("circleci", needed)
-        return text(circleci.static(pipeline, self.table, self.named), f"{self.table.ci} --continuation")
+        return text(circleci.static(pipeline, self.config, self.images), f"{self.config.ci} --continuation")
 
     def matrix(self, needed: Callable[[Node], bool]) -> str:
-        """GitHub's jobs for what is needed alone, in no more levels than the workflow has."""
+        """GitHub's jobs only for the needed nodes, in no more levels than the workflow has."""
         count = len(github.levels(self.pipeline("github")))
         pipeline = self.pipeline("github", needed)
-        if len(github.levels(pipeline)) > count:  # a plan for less can be deeper; the whole one is not
+        # a plan for fewer nodes can have more levels than the complete one
+        if len(github.levels(pipeline)) > count:
             pipeline = self.pipeline("github")
         return github.matrix(pipeline, count)
 
 
-def _only(units: Sequence[Unit], keep: Sequence[bool]) -> list[Unit]:
-    """Units of a choice, their needs numbered anew; those left out are there already."""
+def _only(units: Sequence[WorkUnit], keep: Sequence[bool]) -> list[WorkUnit]:
+    """The chosen units, with their needs renumbered; the registry has the others."""
     from dataclasses import replace
 
     place = {old: new for new, old in enumerate(number for number, kept in enumerate(keep) if kept)}
@@ -130,12 +132,12 @@ def _only(units: Sequence[Unit], keep: Sequence[bool]) -> list[Unit]:
 
 
 def text(tree: dict[str, Any], command: str) -> str:
-    """YAML with a first line that says where it comes from."""
+    """YAML with a first line that names its source."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
         def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-            return True  # a reader should see each job whole
+            return True  # each job should be complete where it is read
 
     def string(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
         style = "|" if "\n" in value else None
@@ -146,5 +148,5 @@ def text(tree: dict[str, Any], command: str) -> str:
     return f"{HEADER}{command}`; what it is made from is stages.toml and {durations.FILE}.\n{body}"
 
 
-#: How a generated file begins; one that does not is somebody's own and is not overwritten.
+#: The start of a generated file. A file without it is the user's own and is never overwritten.
 HEADER = "# Generated, do not edit: made by `"

@@ -1,8 +1,8 @@
-"""What a job does, step by step, for every service alike; ``circleci`` and ``github`` write it their way.
+"""The steps of a job, the same for every service; ``circleci`` and ``github`` write them in their formats.
 
-With a registry, it hands nodes on: from job to job and from run to run. Without one, the service's cache
-holds ``cache/`` between runs, and its workspace (artifacts) carries from job to job what later jobs stand on.
-A pull request from a fork writes neither to the registry nor to what others read: it gets the workspace, too.
+With a registry, it passes nodes from job to job and from run to run. Without one, the service's cache keeps
+``cache/`` between runs, and its workspace (artifacts) takes nodes to the jobs that need them. A pull request
+from a fork writes neither to the registry nor to caches that others read, so it uses the workspace, too.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .model import Goals, Job, Table
+    from .model import CIConfig, ImageTargets, Job
 
-#: Where key files are written, and where a job finds what earlier ones hand on.
+#: The folder of key files, and the folder of nodes that jobs pass on.
 KEYS, HANDOVER = "cache-keys", "handover"
 
-#: The file that says what is in ``cache/``: with the same in it, a cache needs no second saving. What was
-#: found damaged counts, since that was saved.
+#: A file that lists ``cache/``: a cache with the same list need not be saved again. Damaged blobs are listed,
+#: since they were saved, too.
 STATE = f"{KEYS}/state"
 
-#: The variable that holds the user's name at the registry.
+#: The variable with the user's name at the registry.
 USER = "REGISTRY_USER"
 
 _WIDTH = 100
@@ -30,8 +30,8 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class Run:
-    """A command for a shell. ``always``: also when an earlier step has failed. ``silent``: it may say nothing
-    for as long as a compiler does. ``secrets`` are variables that it alone should see."""
+    """A shell command. ``always``: it runs even if an earlier step failed. ``silent``: it may print nothing
+    for as long as a compiler does. ``secrets`` are variables that only this step gets."""
 
     name: str
     command: str
@@ -42,113 +42,117 @@ class Run:
 
 @dataclass(frozen=True)
 class Checkout:
-    """The project as it is at the commit."""
+    """Check out the project at the commit."""
 
 
 @dataclass(frozen=True)
 class ForkReadsOnly:
-    """From here on nothing is pushed if this run is for a pull request from a fork."""
+    """Turn off pushes from here on if this run is for a pull request from a fork."""
 
 
 @dataclass(frozen=True)
 class Restore:
-    """The newest saved ``cache/`` of a name, of these keys if there is one."""
+    """Restore the newest saved ``cache/`` of a name, preferably one with the same keys."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Save:
-    """Save ``cache/`` under a name, these keys and what is in it; also when an earlier step has failed.
+    """Save ``cache/`` under a name, its keys and its contents, even if an earlier step failed.
 
-    What is saved already is not saved again. Nobody else may get what a fork's pull request has made.
+    The same contents are not saved twice. Nobody else may get the nodes of a fork's pull request.
     """
 
     name: str
 
 
 @dataclass(frozen=True)
-class Receive:
-    """What earlier jobs have handed on, a folder each below ``handover/``."""
+class DownloadWorkspace:
+    """Get the nodes of earlier jobs, in one folder each below ``handover/``."""
 
 
 @dataclass(frozen=True)
-class HandOn:
-    """Give ``handover/NAME`` to later jobs. ``forks``: only where the run is for a fork's pull request."""
+class UploadWorkspace:
+    """Give ``handover/NAME`` to later jobs. ``forks``: only if the run is for a fork's pull request."""
 
     name: str
     forks: bool
 
 
-Step = Run | Checkout | ForkReadsOnly | Restore | Save | Receive | HandOn
+Step = Run | Checkout | ForkReadsOnly | Restore | Save | DownloadWorkspace | UploadWorkspace
 
 
-def build(job: Job, table: Table) -> list[Step]:
+def build(job: Job, config: CIConfig) -> list[Step]:
     """The steps of a job that builds."""
-    # a registry has what later jobs stand on; a workspace must be given it, also where its users were reused
-    words = job.words if table.registry else tuple(dict.fromkeys((*job.words, *job.handed)))
-    return build_words(job.name, words, table, receives=bool(job.needs), hands=bool(job.handed))
+    # a registry has the nodes that later jobs need; for a workspace this job must get them, even if it
+    # reuses the nodes that are based on them
+    targets = job.targets if config.registry else tuple(dict.fromkeys((*job.targets, *job.exported)))
+    return build_targets(job.name, targets, config, downloads=bool(job.needs), uploads=bool(job.exported))
 
 
-def build_words(name: str, asked: Iterable[str], table: Table, *, receives: bool, hands: bool) -> list[Step]:
-    """The same for words, which may be the service's own expressions."""
-    asked, command, caches = list(asked), table.command, not table.registry
-    steps: list[Step] = [*start(table)]
-    if receives:
-        steps.append(Receive())
+def build_targets(
+    name: str, targets: Iterable[str], config: CIConfig, *, downloads: bool, uploads: bool
+) -> list[Step]:
+    """The steps of a job that builds these targets, which may be expressions of the service."""
+    targets, command, caches = list(targets), config.command, not config.registry
+    steps: list[Step] = [*start(config)]
+    if downloads:
+        steps.append(DownloadWorkspace())
     if caches:
-        steps += [Run("Write the keys", wrapped(f"{command} keys --write {KEYS}", asked)), Restore(name)]
-    if receives:
+        steps += [Run("Write the keys", wrapped(f"{command} keys --write {KEYS}", targets)), Restore(name)]
+    if downloads:
         steps.append(Run("Take over what earlier jobs have made", _TAKE_OVER))
-    build = f"timeout --kill-after=60 {table.stopped}m {command}"
-    steps.append(Run("Build and test", wrapped(build, asked), silent=True, secrets=table.secrets))
+    build = f"timeout --kill-after=60 {config.stopped}m {command}"
+    steps.append(Run("Build and test", wrapped(build, targets), silent=True, secrets=config.secrets))
     if caches:
-        prune = _noting_state(wrapped(f"{command} prune --keep-current", asked))
+        prune = _with_state(wrapped(f"{command} prune --keep-current", targets))
         steps.append(Run("Leave out of cache/ what is not current", prune, always=True))
-    if hands:
-        steps += [Run("Hand on", _hand_on(name, forks=not caches)), HandOn(name, forks=not caches)]
+    if uploads:
+        export = Run("Hand on", _export(name, forks=not caches))
+        steps += [export, UploadWorkspace(name, forks=not caches)]
     if caches:
         steps.append(Save(name))
     return steps
 
 
-def settings(table: Table, push: str) -> dict[str, str]:
-    """A job's environment: nothing is pinned in passing; where the registry is, and what goes there."""
-    registry = {"STAGEGRAPH_REGISTRY": table.registry, "STAGEGRAPH_PUSH": push} if table.registry else {}
+def settings(config: CIConfig, push: str) -> dict[str, str]:
+    """The environment of a job: nothing is pinned; the registry, and what is pushed to it."""
+    registry = {"STAGEGRAPH_REGISTRY": config.registry, "STAGEGRAPH_PUSH": push} if config.registry else {}
     return {"STAGEGRAPH_LOCKED": "1", **registry}
 
 
-def start(table: Table) -> list[Step]:
-    """What every job begins with."""
+def start(config: CIConfig) -> list[Step]:
+    """The first steps of every job."""
     steps: list[Step] = [Checkout()]
-    if table.prepare:
-        steps.append(Run("Prepare the machine", table.prepare))
-    if table.registry:
+    if config.prepare:
+        steps.append(Run("Prepare the machine", config.prepare))
+    if config.registry:
         login = (
             '[ -z "${REGISTRY_PASSWORD:-}" ] ||\n'
             '  printf %s "$REGISTRY_PASSWORD" |\n'
-            f'  docker login --username "${USER}" --password-stdin {table.registry.partition("/")[0]}'
+            f'  docker login --username "${USER}" --password-stdin {config.registry.partition("/")[0]}'
         )
         steps += [ForkReadsOnly(), Run("Log in", login, secrets=(USER, "REGISTRY_PASSWORD"))]
     return steps
 
 
-def publish(goals: Goals, table: Table) -> list[Step]:
-    """The steps of the one job that publishes: images come out of the registry and get their tags."""
+def publish(images: ImageTargets, config: CIConfig) -> list[Step]:
+    """The steps of the one job that publishes: it pulls the images from the registry and sets their tags."""
     return [
-        *start(table),
-        Run("Fetch the images", wrapped(table.command, goals.words), silent=True, secrets=table.secrets),
-        Run("Publish", wrapped(f"{table.command} publish", goals.images)),
+        *start(config),
+        Run("Fetch the images", wrapped(config.command, images.targets), silent=True, secrets=config.secrets),
+        Run("Publish", wrapped(f"{config.command} publish", images.images)),
     ]
 
 
-def check(table: Table) -> list[Step]:
+def check(config: CIConfig) -> list[Step]:
     """The steps of the job that runs the project's own check."""
-    prepare = [Run("Prepare the machine", table.prepare)] if table.prepare else []
-    return [Checkout(), *prepare, Run("Check", table.check, silent=True)]
+    prepare = [Run("Prepare the machine", config.prepare)] if config.prepare else []
+    return [Checkout(), *prepare, Run("Check", config.check, silent=True)]
 
 
-def _noting_state(prune: str) -> str:
+def _with_state(prune: str) -> str:
     listed, passing = "LC_ALL=C ls -R", "2>/dev/null || :"
     return (
         f"{listed} cache/damaged >{STATE} {passing}\n{prune}\n"
@@ -163,17 +167,17 @@ for folder in {HANDOVER}/*/; do
 done"""
 
 
-def _hand_on(name: str, *, forks: bool) -> str:
+def _export(name: str, *, forks: bool) -> str:
     folder = f"{HANDOVER}/{name}"
-    hand = f"rm -rf {folder}\nmkdir -p {HANDOVER}\ncp -al cache {folder}"
+    copy = f"rm -rf {folder}\nmkdir -p {HANDOVER}\ncp -al cache {folder}"
     if not forks:
-        return hand
+        return copy
     skip = f'if [ "${{STAGEGRAPH_PUSH:-}}" != never ]; then\n  mkdir -p {folder}\n'
-    return f"{skip}  echo 'see the registry' >{folder}/where\n  exit\nfi\n{hand}"
+    return f"{skip}  echo 'see the registry' >{folder}/where\n  exit\nfi\n{copy}"
 
 
 def wrapped(command: str, words: Iterable[str]) -> str:
-    """A command and its words, in lines of some hundred characters."""
+    """A command and its arguments, in lines of some hundred characters."""
     lines = [command]
     for word in words:
         if len(lines[-1]) + 1 + len(word) > _WIDTH:

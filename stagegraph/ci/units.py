@@ -1,73 +1,73 @@
-"""Graph and times -> units of work: which nodes go together, what they need, how long they take where."""
+"""Graph and times -> work units: nodes that are built together, their needs, and their times by executor."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..graph import goals as asked
+from ..graph import goals as goal_names
 from ..graph.native import runs
 from ..project.model import Node
-from .model import MINUTE, Unit
+from .model import MINUTE, WorkUnit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..graph.graph import Graph
+    from ..oci.platform import OciPlatform
     from .durations import Times
     from .model import Executor
 
-#: Milliseconds for a node that runs nothing: files are copied.
+#: Milliseconds for a node without RUN instructions, which only copies files.
 COPYING = MINUTE // 2
 
 
 def units(
     graph: Graph, goals: Iterable[Node], executors: Sequence[Executor], times: Times, unknown: int
-) -> list[Unit]:
-    """Units for ``goals`` and all that they are made of, parents first. ``unknown`` is in minutes.
+) -> list[WorkUnit]:
+    """The units for ``goals`` and their ancestors, parents first. ``unknown`` is in minutes.
 
-    Platforms share nodes of one key: the first of them makes it. Raises ``StagegraphError``.
+    Nodes with the same key, on several platforms, are built once. Raises ``StagegraphError``.
     """
     goals = list(goals)
-    first = distinct(graph, goals)
-    nodes = list(first.values())
-    parents = {node: [first[graph.key(parent)] for parent in graph.parents(node)] for node in nodes}
+    by_key = nodes_by_key(graph, goals)
+    nodes = list(by_key.values())
+    parents = {node: [by_key[graph.key(parent)] for parent in graph.parents(node)] for node in nodes}
     images: dict[str, list[str]] = {}
-    for word, node in _images(graph, goals):
-        images.setdefault(graph.key(node), []).append(word)
+    for target, node in _image_targets(graph, goals):
+        images.setdefault(graph.key(node), []).append(target)
     groups = _groups(graph, nodes, parents)
-    index = {node: number for number, group in enumerate(groups) for node in group}
-    running = {node: runs(graph, node) for node in nodes}
-    wanted = {first[graph.key(goal)] for goal in goals}
-    made = []
+    group_of = {node: number for number, group in enumerate(groups) for node in group}
+    goal_nodes = {by_key[graph.key(goal)] for goal in goals}
+    estimate = Estimate(times, unknown, {node: runs(graph, node) for node in nodes})
+    result = []
     for number, group in enumerate(groups):
-        needs = {index[parent] for node in group for parent in parents[node]} - {number}
-        able = [e for e in executors if all(_can(e, running[node]) for node in group)]
-        known = {e.name: sum(_time(node, running[node], e, times, unknown) for node in group) for e in able}
-        words = [word for node in group for word in images.get(graph.key(node), ())]
-        words = words or [asked.alone(graph.project, group[-1])]
-        goal = bool(wanted & set(group))
-        made.append(Unit(tuple(words), tuple(group), known, tuple(sorted(needs)), goal))
-    return made
+        needs = {group_of[parent] for node in group for parent in parents[node]} - {number}
+        targets = [target for node in group for target in images.get(graph.key(node), ())]
+        targets = targets or [goal_names.task_name(graph.project, group[-1])]
+        goal = bool(goal_nodes & set(group))
+        by_executor = estimate.by_executor(group, executors)
+        result.append(WorkUnit(tuple(targets), tuple(group), by_executor, tuple(sorted(needs)), goal))
+    return result
 
 
-def distinct(graph: Graph, goals: Iterable[Node]) -> dict[str, Node]:
-    """By recipe key, parents first: of the nodes that share one, the first. It makes it for all of them."""
+def nodes_by_key(graph: Graph, goals: Iterable[Node]) -> dict[str, Node]:
+    """The nodes to build by recipe key, parents first: the first one of those with the same key."""
     first: dict[str, Node] = {}
     for node in graph.order(list(goals)):
         first.setdefault(graph.key(node), node)
     return first
 
 
-def guessed(graph: Graph, goals: Iterable[Node], times: Times) -> list[Node]:
-    """Nodes that run something and of which no time is known; of those that share a key, the first."""
-    nodes = distinct(graph, goals).values()
+def nodes_without_time(graph: Graph, goals: Iterable[Node], times: Times) -> list[Node]:
+    """The nodes that run something and have no recorded time; of those with the same key, the first one."""
+    nodes = nodes_by_key(graph, goals).values()
     return [node for node in nodes if str(node) not in times.seconds and runs(graph, node)]
 
 
-def _images(graph: Graph, goals: Iterable[Node]) -> Iterable[tuple[str, Node]]:
-    """Words of images (``stock:amd64``) whose nodes are among the goals, with these nodes."""
+def _image_targets(graph: Graph, goals: Iterable[Node]) -> Iterable[tuple[str, Node]]:
+    """The targets of images (``stock:amd64``) whose nodes are goals, with these nodes."""
     wanted = set(goals)
     for image in graph.project.images.values():
         for platform in image.platforms:
@@ -78,45 +78,59 @@ def _images(graph: Graph, goals: Iterable[Node]) -> Iterable[tuple[str, Node]]:
 def _groups(
     graph: Graph, nodes: Sequence[Node], parents: Mapping[Node, Sequence[Node]]
 ) -> list[tuple[Node, ...]]:
-    """Nodes that one job makes together: an image with its test, and what stands between the two.
+    """The nodes that one job builds together: an image, its test, and the nodes between them.
 
-    Groups that another needs come before it; those that need one another become one.
+    A group comes after the groups that it needs. Groups that need one another become one.
     """
-    together: dict[Node, list[Node]] = {node: [node] for node in nodes}
+    group_of: dict[Node, list[Node]] = {node: [node] for node in nodes}
     for test in nodes:
-        image = graph.project.tested_by(test.stage)
-        if image is None:
-            continue
-        tested = next((node for node in parents[test] if node.stage == image.stage), None)
-        if tested is not None:
-            _join(together, [tested, *_between(tested, test, nodes, parents), test])
-    place = {node: number for number, node in enumerate(nodes)}
+        if (tested := _tested_image(graph, test, parents)) is not None:
+            _join(group_of, [tested, *_between(tested, test, nodes, parents), test])
     while True:
-        # by the place of their first nodes, and in that order: the result must not depend on addresses
-        first = {node: min(map(place.__getitem__, group)) for node, group in together.items()}
-        groups = {first[node]: sorted(together[node], key=place.__getitem__) for node in nodes}
-        needs = {
-            this: sorted({first[parent] for node in group for parent in parents[node]} - {this})
-            for this, group in groups.items()
-        }
+        groups, needs = _numbered(group_of, nodes, parents)
         try:
-            return [tuple(groups[this]) for this in TopologicalSorter(needs).static_order()]
+            return [tuple(groups[number]) for number in TopologicalSorter(needs).static_order()]
         except CycleError as error:
-            _join(together, [node for this in error.args[1] for node in groups[this]])
+            cycle: list[int] = error.args[1]
+            _join(group_of, [node for number in cycle for node in groups[number]])
 
 
-def _join(together: dict[Node, list[Node]], nodes: Iterable[Node]) -> None:
-    whole: list[Node] = []
+def _tested_image(graph: Graph, test: Node, parents: Mapping[Node, Sequence[Node]]) -> Node | None:
+    """The image that a node tests; None if it is no test, or tests an image with another key."""
+    image = graph.project.tested_by(test.stage)
+    return next((node for node in parents[test] if image and node.stage == image.stage), None)
+
+
+def _join(group_of: dict[Node, list[Node]], nodes: Iterable[Node]) -> None:
+    """Join the groups of some nodes into one."""
+    joined: list[Node] = []
     for node in nodes:
-        whole += [each for each in together[node] if each not in whole]
-    for node in whole:
-        together[node] = whole
+        joined += [each for each in group_of[node] if each not in joined]
+    for node in joined:
+        group_of[node] = joined
+
+
+def _numbered(
+    group_of: Mapping[Node, list[Node]], nodes: Sequence[Node], parents: Mapping[Node, Sequence[Node]]
+) -> tuple[dict[int, list[Node]], dict[int, list[int]]]:
+    """The groups, and the groups that each needs. The number of a group is the place of its first node.
+
+    All is sorted by place: the order of a set would change from run to run.
+    """
+    place = {node: number for number, node in enumerate(nodes)}
+    number_of = {node: min(map(place.__getitem__, group)) for node, group in group_of.items()}
+    groups = {number_of[node]: sorted(group_of[node], key=place.__getitem__) for node in nodes}
+    needs = {
+        number: sorted({number_of[parent] for node in group for parent in parents[node]} - {number})
+        for number, group in groups.items()
+    }
+    return groups, needs
 
 
 def _between(
     low: Node, high: Node, nodes: Sequence[Node], parents: Mapping[Node, Sequence[Node]]
 ) -> list[Node]:
-    """Nodes that stand on ``low`` and that ``high`` stands on."""
+    """The nodes that are based on ``low`` and on which ``high`` is based."""
     above = {low}
     for node in nodes:  # parents come first
         if above & set(parents[node]):
@@ -131,25 +145,40 @@ def _between(
     return [node for node in nodes if node in above & reached and node not in (low, high)]
 
 
-def _can(executor: Executor, running: frozenset[str]) -> bool:
-    """Whether an executor runs programs of these OCI platforms."""
-    return running <= {executor.docker} or bool(executor.emulated)
+class Estimate(NamedTuple):
+    """Estimates times. ``running`` are the OCI platforms of the programs that each node runs."""
 
+    times: Times
+    unknown: int
+    running: Mapping[Node, frozenset[OciPlatform]]
 
-def _time(node: Node, running: frozenset[str], executor: Executor, times: Times, unknown: int) -> int:
-    """Expected milliseconds of a node on an executor that can make it.
+    def by_executor(self, nodes: Iterable[Node], executors: Iterable[Executor]) -> dict[str, int]:
+        """The milliseconds of some nodes on each executor that can build all of them."""
+        nodes = list(nodes)
+        return {
+            executor.name: sum(self._time(node, executor) for node in nodes)
+            for executor in executors
+            if all(self._can_build(executor, node) for node in nodes)
+        }
 
-    The time was recorded on one kind of machine, where programs of another processor were emulated. Where
-    several kinds of programs run in one node, nothing tells how its time is shared, and the slower is taken.
-    """
-    seconds = times.seconds.get(str(node))
-    if seconds is None and not running:
-        return COPYING
-    found = Fraction(unknown * 60 if seconds is None else seconds) / Fraction(executor.speed)
-    if seconds is None or not running or executor.docker == times.machine:
-        return round(found * 1000)
-    if times.machine in running:
-        found /= Fraction(executor.emulated or 1)  # what was native there is emulated here
-    elif running == {executor.docker}:
-        found *= Fraction(times.emulated)
-    return round(found * 1000)
+    def _can_build(self, executor: Executor, node: Node) -> bool:
+        return self.running[node] <= {executor.docker} or bool(executor.emulated)
+
+    def _time(self, node: Node, executor: Executor) -> int:
+        """The expected milliseconds of a node on an executor that can build it.
+
+        The time was recorded on one kind of machine, which emulated programs of other processors. If a node
+        runs several kinds of programs, nothing tells their shares of its time, so all count as the slower.
+        """
+        times, running = self.times, self.running[node]
+        recorded = times.seconds.get(str(node))
+        if recorded is None and not running:
+            return COPYING
+        seconds = Fraction(self.unknown * 60 if recorded is None else recorded) / Fraction(executor.speed)
+        if recorded is None or not running or executor.docker == times.machine:
+            return round(seconds * 1000)
+        if times.machine in running:
+            seconds /= Fraction(executor.emulated or 1)  # native there, emulated here
+        elif running == {executor.docker}:
+            seconds *= Fraction(times.emulated)
+        return round(seconds * 1000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StagegraphError
-from ..graph.goals import alone as task_name
+from ..graph.goals import task_name
 from ..project.model import BASE, Bootstrap, Node
 from . import app as apps
 from .actions import action, up_to_date_check
@@ -121,4 +121,4 @@ def _description(project: Project, node: Node) -> str:
             return f"{base.suite} from the distribution's archive"
         return "what all stages are based on"
     stage = project.stages[node.stage]
-    return stage.description or f"the stage in {stage.recipes[node.platform].context}"
+    return stage.description or f"the stage in {stage.configs[node.platform].context}"

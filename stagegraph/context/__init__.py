@@ -1,1 +1,1 @@
-"""A stage's folder -> the files that its Dockerfile reaches -> the tar that the builder reads."""
+"""Build contexts: a stage's folder -> the files that its Dockerfile reads -> the tar for the builder."""

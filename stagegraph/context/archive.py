@@ -1,4 +1,7 @@
-"""The entries of a context -> the tar that the builder reads on standard input."""
+"""The entries of a context -> the tar that the builder reads on standard input.
+
+The same entries always give the same bytes. A file that changed since it was hashed is an error.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,13 @@ if TYPE_CHECKING:
     from .entry import Entry
 
 
-# -- tar -----------------------------------------------------------------------------------------
-
-
 def write_tar(
     entries: Iterable[Entry], folder: Path, extra: Mapping[str, bytes], epoch: int, out: IO[bytes]
 ) -> None:
-    """Write the tar that is sent: sorted, owner 0, fixed time, modes 0755 or 0644.
+    """Write the tar to ``out``: owner 0, modes 0755 or 0644, and the time ``epoch`` (seconds since 1970).
 
-    ``extra`` holds files that the builder needs and no source reaches (the Dockerfile). Raises
-    ``ContextError`` when a file that was not held no longer has the digest that went into the key.
+    ``extra`` are further files by path: the Dockerfile, if no source reaches it. Raises ``ContextError`` if a
+    file that is not held in memory no longer has its digest.
     """
     with tarfile.open(
         fileobj=out, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
@@ -53,7 +53,7 @@ def _header(path: str, kind: bytes, mode: int, epoch: int, size: int = 0) -> tar
 
 
 class _Hashing:
-    """A reader that hashes what passes through it."""
+    """A reader that hashes the bytes that are read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.sha = file, hashlib.sha256()
@@ -79,7 +79,7 @@ def _add_file(tar: tarfile.TarFile, entry: Entry, folder: Path, header: tarfile.
         try:
             tar.addfile(header, reader)
         except OSError as error:
-            if error.errno is None:  # tarfile's own: the file is shorter than it was
+            if error.errno is None:  # tarfile's own error: the file is shorter than before
                 raise changed from None
             raise
     if reader.sha.hexdigest() != entry.digest:

@@ -1,4 +1,7 @@
-"""Which paths a pattern means: Go's ``filepath.Match`` for sources, ``.dockerignore`` for what is hidden."""
+"""Patterns of paths: Go's ``filepath.Match`` for sources, and ``.dockerignore``.
+
+``.dockerignore`` is read by a port of moby/patternmatcher (PyPI ``e2b-dockerfile-utils``).
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class Ignore:
-    """An ignore file in force."""
+    """The patterns of an ignore file."""
 
     def __init__(self, matcher: PatternMatcher) -> None:
         self._matcher = matcher
 
     @classmethod
     def read(cls, path: Path) -> Ignore:
-        """Raises ``ContextError`` for a file that cannot be read or a pattern that is none."""
+        """Read an ignore file. Raises ``ContextError`` if it cannot be read or has a malformed pattern."""
         from e2b_dockerfile_utils.dockerignore import PatternMatcher
 
         try:
             text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-            # Go's idea of a line: str.splitlines knows more ends of line
+            # lines as in Go: str.splitlines also divides at other characters
             return cls(PatternMatcher([line.removesuffix("\r") for line in text.split("\n")]))
         except OSError as error:
             raise ContextError(str(path), f"cannot be read: {error.strerror}") from None
@@ -34,10 +37,11 @@ class Ignore:
             raise ContextError(str(path), str(error)) from None
 
     def hides(self, path: str) -> bool:
+        """Return True if ``path`` is hidden from the build."""
         return self._matcher.matches(path)
 
     def may_show_below(self, folder: str) -> bool:
-        """Whether a ``!`` line could let something through below a hidden folder."""
+        """Return True if a ``!`` line may show something below a hidden folder."""
         return self._matcher.may_match_under(folder)
 
 
@@ -45,24 +49,24 @@ _NOTHING = re.compile(r"(?!)")
 
 
 def has_wildcard(word: str) -> bool:
-    """Whether BuildKit takes ``word`` for a pattern: a character of one that no backslash stands before."""
+    """Return True if BuildKit reads ``word`` as a pattern: ``*``, ``?`` or ``[`` without a backslash."""
     return re.search(r"[*?\[]", re.sub(r"\\.", "", word, flags=re.DOTALL)) is not None
 
 
 def path_match(pattern: str) -> re.Pattern[str]:
-    """Go's ``filepath.Match`` for a path; a malformed pattern matches nothing."""
+    """Return Go's ``filepath.Match`` of a pattern; a malformed pattern matches nothing."""
     pieces = _pieces(pattern)
     return _NOTHING if pieces is None else re.compile("".join(pieces), re.DOTALL)
 
 
 def crosses(pattern: str) -> bool:
-    """Whether a class of a pattern stands for "/" too, as ``[^a]`` does in Go's ``filepath.Match``."""
+    """Return True if a class of a pattern also matches "/", as ``[^a]`` does in Go's ``filepath.Match``."""
     pieces = _pieces(pattern) or []
     return any(piece != "/" and re.fullmatch(piece, "/", re.DOTALL) for piece in pieces)
 
 
 def _pieces(pattern: str) -> list[str] | None:
-    """A pattern as regular expressions, one for each character, class or wildcard; None if malformed."""
+    """Return a regular expression for each character, class or wildcard; None for a malformed pattern."""
     out: list[str] = []
     index = 0
     while index < len(pattern):
@@ -73,11 +77,11 @@ def _pieces(pattern: str) -> list[str] | None:
         elif char == "?":
             out.append("[^/]")
         elif char == "[":
-            found = _class(pattern, index)
-            if found is None:
+            parsed = _class(pattern, index)
+            if parsed is None:
                 return None
-            out.append(found[0])
-            index = found[1]
+            out.append(parsed[0])
+            index = parsed[1]
         elif char == "\\":
             if index == len(pattern):
                 return None
@@ -89,7 +93,10 @@ def _pieces(pattern: str) -> list[str] | None:
 
 
 def _class(pattern: str, index: int) -> tuple[str, int] | None:
-    """The rest of ``[a-z]`` or ``[^a-z]`` as a regular expression, and where it ends; None if malformed."""
+    """Return ``[a-z]`` or ``[^a-z]`` as a regular expression, and its end; None if it is malformed.
+
+    ``index`` is behind the opening bracket.
+    """
     negated = pattern[index : index + 1] == "^"
     index += negated
     ranges: list[str] = []
@@ -100,16 +107,16 @@ def _class(pattern: str, index: int) -> tuple[str, int] | None:
         if low is None or high is None:
             return None
         index = high[1]
-        # a range that runs backwards is allowed and holds nothing
+        # a range that runs backwards is allowed and matches nothing
         ranges.append(f"{re.escape(low[0])}-{re.escape(high[0])}" if low[0] <= high[0] else "")
-    held = "".join(ranges)
-    if not held:
+    characters = "".join(ranges)
+    if not characters:
         return ("." if negated else "(?!)"), index + 1
-    return f"[{'^' if negated else ''}{held}]", index + 1
+    return f"[{'^' if negated else ''}{characters}]", index + 1
 
 
 def _class_char(pattern: str, index: int) -> tuple[str, int] | None:
-    """One character of a class, maybe after a backslash, and where the next begins."""
+    """Return one character of a class, possibly after a backslash, and the index of the next one."""
     char = pattern[index : index + 1]
     if char in ("", "-", "]"):
         return None

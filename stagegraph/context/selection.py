@@ -1,11 +1,11 @@
-"""A stage's folder -> exactly the files that its Dockerfile reaches, and the tar that is sent.
+"""A stage's folder -> exactly the files that its Dockerfile reads.
 
-One list of entries serves the key and the tar, so what is hashed is what is sent; if selection left a file
-out, the build could not see it either. Rules are BuildKit's: ``.dockerignore`` by a port of
-moby/patternmatcher, sources by Go's ``filepath.Match``, links followed inside the folder only
-(https://docs.docker.com/reference/dockerfile/#copy, https://docs.docker.com/build/concepts/context/).
-Where BuildKit quietly bends a path that leaves the folder, this is an error.
-Not kept: owner, times, umask, hard links. Kept: path, kind, executable bit, content, link target.
+The key and the tar use the same list of entries, so the build sees only files that were hashed. An entry has
+path, kind, executable bit, content and link target; owner, times, umask and hard links are dropped.
+
+Rules are BuildKit's: ``.dockerignore``, Go's ``filepath.Match`` for sources, links inside the folder only
+(https://docs.docker.com/reference/dockerfile/#copy, https://docs.docker.com/build/concepts/context/). One
+differs: BuildKit silently changes a path that leaves the folder; here it is an error.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
     from .entry import Kind
 
-#: Files up to this size, and of one folder up to this sum (bytes), are held in memory between hashing and
-#: sending. Others are read again and must then have the digest that went into the key.
-HELD = 4 << 20
+#: Files up to this size are held in memory between hashing and sending, up to this sum for a folder (bytes).
+#: Others are read again for sending, and must then have the same digest.
+MAX_HELD_FILE = 4 << 20
 
-HELD_IN_ALL = 64 << 20
+MAX_HELD = 64 << 20
 
-#: More links than this in one path are a loop (as in Linux's own limit).
+#: More links than this in one path are a loop (the limit of Linux).
 MAX_LINKS = 40
 
 
 def ignore_file(folder: Path, dockerfile: str) -> Path | None:
-    """The ignore file in force: ``<Dockerfile>.dockerignore`` before ``.dockerignore``.
+    """Return the ignore file of a build: ``<Dockerfile>.dockerignore``, else ``.dockerignore``, else None.
 
-    Links are followed as BuildKit does, inside the folder (the first file's: inside that of the Dockerfile),
-    which is also what "/" means. One that leaves it is no ignore file for BuildKit, which then sends what
-    people take for hidden. Raises ``ContextError`` for such a link.
+    Links are followed inside the folder, as BuildKit does; "/" is the folder too. For the first file, that is
+    the Dockerfile's folder. BuildKit silently ignores a link that leaves the folder and sends the files that
+    it was to hide. Raises ``ContextError`` for such a link.
     """
     own = folder / f"{dockerfile}.dockerignore"
     for root, name in ((own.parent, own.name), (folder, ".dockerignore")):
@@ -53,7 +53,7 @@ def ignore_file(folder: Path, dockerfile: str) -> Path | None:
 
 
 def _followed(folder: Path, name: str) -> str | None:
-    """Where a path leads below the folder; None for a loop of links."""
+    """Return the path below the folder that ``name`` leads to; None for a loop of links."""
     done: list[str] = []
     rest = name.split("/")
     for _ in range(MAX_LINKS):
@@ -62,18 +62,18 @@ def _followed(folder: Path, name: str) -> str | None:
         if not rest:
             return "/".join(done)
         target = os.fsdecode((folder / "/".join([*done, rest.pop(0)])).readlink())
-        led = _led(done, target)
-        if led is None:
-            what = f"the link leaves the stage's folder ({target}), so BuildKit takes no notice of it"
-            raise ContextError(f"{folder.name}/{name}", what, "put a copy of the file here")
-        done, rest = [], [*led, *rest]
+        path = _link_target(done, target)
+        if path is None:
+            what = f"the link leaves the stage's folder ({target}), so BuildKit ignores it"
+            raise ContextError(f"{folder.name}/{name}", what, "put a copy of the file there")
+        done, rest = [], [*path, *rest]
     return None
 
 
-def _led(folder: Iterable[str], target: str) -> list[str] | None:
-    """Components of the path that a link in ``folder`` leads to; None where it leaves the context.
+def _link_target(folder: Iterable[str], target: str) -> list[str] | None:
+    """Return the components of the path that a link in ``folder`` leads to; None if it leaves the context.
 
-    As for BuildKit, an absolute target starts at the context.
+    An absolute target starts at the context, as for BuildKit.
     """
     path = [] if target.startswith("/") else list(folder)
     for part in target.split("/"):
@@ -86,8 +86,11 @@ def _led(folder: Iterable[str], target: str) -> list[str] | None:
     return path
 
 
-class Selection:
-    """Walks one folder once and collects what sources reach. ``name`` is the Dockerfile's, for messages."""
+class ContextSelection:
+    """Collects the files that the sources of one Dockerfile reach in ``folder``.
+
+    ``name`` is the Dockerfile's path, for messages; ``ignore`` its ignore file.
+    """
 
     def __init__(self, folder: Path, name: str, ignore: Path | None = None) -> None:
         self.folder, self.name = folder, name
@@ -95,23 +98,26 @@ class Selection:
         self._entries: dict[str, Entry] = {}
         self._reached: set[str] = set()
         self._held = 0
-        self._moded = False
+        self._sets_mode = False
         self._masked: set[str] = set()
         self._ignore = Ignore.read(ignore) if ignore else None
 
     def select(
-        self, sources: Iterable[tuple[str, int]] | None, moded: Iterable[tuple[str, int]] = ()
+        self, sources: Iterable[tuple[str, int]] | None, chmod_sources: Iterable[tuple[str, int]] = ()
     ) -> tuple[Entry, ...]:
-        """Entries for ``(path or pattern, Dockerfile line)`` pairs, or for everything; sorted by path.
+        """Return the entries for pairs of a path or pattern and its Dockerfile line, sorted by path.
 
-        A file that ``moded`` alone reach has no executable bit, whatever its mode: their instructions give it
-        one (``--chmod=644``, which BuildKit takes for all nine bits: ``copyFileInfo`` of tonistiigi/fsutil).
-        Raises ``ContextError`` for a literal source that is missing or hidden, for one that leaves the
-        folder, for sockets, devices and FIFOs, and for what cannot be read or vanishes meanwhile.
+        ``sources`` is None for the whole folder. The instructions of ``chmod_sources`` set the mode
+        (``--chmod=644`` sets all nine bits: ``copyFileInfo`` of tonistiigi/fsutil). A file that only these
+        reach has no executable bit here, whatever its mode.
+
+        Raises ``ContextError`` for a source without wildcards that is missing or hidden, for a source that
+        leaves the folder, for sockets, devices and FIFOs, and for files that cannot be read or vanish.
         """
         others = [(".", 0)] if sources is None else sources
-        for source, line, is_moded in [*((*x, True) for x in moded), *((*x, False) for x in others)]:
-            self._moded = is_moded
+        marked = [*((*pair, True) for pair in chmod_sources), *((*pair, False) for pair in others)]
+        for source, line, sets_mode in marked:
+            self._sets_mode = sets_mode
             where = f"{self.name}:{line}" if line else self.name
             try:
                 self._source(source, where)
@@ -119,42 +125,44 @@ class Selection:
                 raise ContextError(where, f"{_shown(error)} vanished while it was read", RUN_AGAIN) from None
             except PermissionError as error:
                 hint = "change its permissions, or hide it in .dockerignore"
-                raise ContextError(where, f"{_shown(error)} may not be read", hint) from None
+                raise ContextError(
+                    where, f"{_shown(error)} cannot be read: permission denied", hint
+                ) from None
             except OSError as error:
                 raise ContextError(where, f"{_shown(error)} cannot be read: {error.strerror}") from None
         return tuple(self._entries[path] for path in sorted(self._entries, key=encode))
 
     def reaches(self, path: str) -> bool:
-        """Whether a source that was selected stands for ``path`` or a folder around it, hidden or not."""
+        """Return True if a selected source means ``path`` or a folder around it, hidden or not."""
         return any(not root or path == root or path.startswith(f"{root}/") for root in self._reached)
 
     # -- sources ---------------------------------------------------------------------------------
 
     def _source(self, source: str, where: str) -> None:
-        found = shown = False
+        exists = shown = False
         parts = _components(source, where)
         if parts and parts[0].startswith("!"):
-            # buildx sends what sources name as patterns, of which this one hides
-            raise ContextError(where, f"{source}: BuildKit does not find what begins with !", "rename it")
-        for path in self._meant(parts, where):
-            found = True
+            # buildx sends the sources as patterns, and a pattern with ! hides files
+            raise ContextError(
+                where, f"{source}: BuildKit does not find names that begin with !", "rename it"
+            )
+        for path in self._paths(parts, where):
+            exists = True
             self._reached.add(path)
             shown |= self._tree(path, where)
         if shown or has_wildcard(source):
             return
-        if found:
-            raise ContextError(
-                where, f"{source} is hidden by .dockerignore", "let it through with a line !PATH"
-            )
+        if exists:
+            raise ContextError(where, f"{source} is hidden by .dockerignore", "allow it with a line !PATH")
         hint = "sources are relative to the stage's folder"
         raise ContextError(where, f"{source}: no such file in {self.folder.name}/", hint)
 
-    def _meant(self, parts: list[str], where: str) -> Iterator[str]:
-        """Paths that a source means, links resolved.
+    def _paths(self, parts: list[str], where: str) -> Iterator[str]:
+        """The paths that a source means, with links resolved.
 
-        As in BuildKit (tonistiigi/fsutil, ``copy.ResolveWildcards``): links are followed in what stands
-        before the first pattern; from there on the folder is walked, which enters no link, and a path that
-        matches is not entered; then what matches is followed to its end.
+        As in BuildKit (tonistiigi/fsutil, ``copy.ResolveWildcards``): first the components before the first
+        pattern are resolved, links included. From there the folder is searched, without entering links or a
+        path that matches. Then each match is resolved.
         """
         first = next((place for place, part in enumerate(parts) if has_wildcard(part)), len(parts))
         for base in self._resolve((), parts[:first], where):
@@ -168,7 +176,7 @@ class Selection:
                 yield from self._resolve(folder, path.split("/"), where)
 
     def _matches(self, base: str, below: str, pattern: re.Pattern[str], depth: int) -> Iterator[str]:
-        """Paths relative to ``base`` that match, at most ``depth`` folders down; 0 for any depth."""
+        """The paths relative to ``base`` that match, at most ``depth`` folders down; 0 for any depth."""
         for name in self._names("/".join(filter(None, (base, below)))):
             path = f"{below}/{name}" if below else name
             full = f"{base}/{path}" if base else path
@@ -178,7 +186,7 @@ class Selection:
                 yield from self._matches(base, path, pattern, depth and depth - 1)
 
     def _resolve(self, done: tuple[str, ...], rest: list[str], where: str, links: int = 0) -> Iterator[str]:
-        """The path that ``rest`` means below ``done``, each link on the way recorded and followed."""
+        """The path of ``rest`` below ``done``; each link on the way is recorded and followed."""
         if not rest:
             yield "/".join(done)
             return
@@ -196,16 +204,16 @@ class Selection:
             return
         self._add(path, where)
         target = self._entries[path].link
-        led = _led(done, target)
-        if led is None:
+        linked = _link_target(done, target)
+        if linked is None:
             what = f"{path} -> {target}: the link leaves the stage's folder"
             raise ContextError(where, what, "copy the file into the folder")
-        yield from self._resolve((), [*led, *rest[1:]], where, links + 1)
+        yield from self._resolve((), [*linked, *rest[1:]], where, links + 1)
 
     # -- files -----------------------------------------------------------------------------------
 
     def _tree(self, path: str, where: str) -> bool:
-        """Add what is not ignored of ``path`` and all below; whether ``path`` or any of it is to be seen."""
+        """Add ``path`` and everything below it that is not hidden. Return True if any of it is visible."""
         hidden = bool(path) and self._hidden(path)
         if not stat.S_ISDIR(os.lstat(self._full(path)).st_mode):
             if not hidden:
@@ -220,7 +228,7 @@ class Selection:
 
     def _add(self, path: str, where: str) -> None:
         if path in self._entries:
-            if path in self._masked and not self._moded:
+            if path in self._masked and not self._sets_mode:
                 self._masked.discard(path)
                 self._entries[path] = replace(self._entries[path], kind="exec")
             return
@@ -244,10 +252,10 @@ class Selection:
             if not stat.S_ISREG(info.st_mode):
                 raise ContextError(where, f"{path} was replaced while it was read", RUN_AGAIN)
             kind: Kind = "exec" if info.st_mode & stat.S_IXUSR else "file"
-            if kind == "exec" and self._moded:
+            if kind == "exec" and self._sets_mode:
                 kind = "file"
                 self._masked.add(path)
-            if info.st_size <= HELD and self._held + info.st_size <= HELD_IN_ALL:
+            if info.st_size <= MAX_HELD_FILE and self._held + info.st_size <= MAX_HELD:
                 data = file.read()
                 self._held += len(data)
                 return Entry(path, kind, hashlib.sha256(data).hexdigest(), len(data), data)
@@ -258,7 +266,7 @@ class Selection:
         return self._ignore is not None and self._ignore.hides(path)
 
     def _may_show(self, folder: str) -> bool:
-        """Whether anything in a folder may be seen."""
+        """Return True if anything in a folder may be visible."""
         return self._ignore is None or not self._hidden(folder) or self._ignore.may_show_below(folder)
 
     def _is_folder(self, path: str) -> bool:
@@ -278,7 +286,10 @@ class Selection:
 
 
 def _components(source: str, where: str) -> list[str]:
-    """Components of a source below the folder; leading '/' means the folder, as for BuildKit."""
+    """Return the components of a source below the folder; a leading '/' is the folder, as for BuildKit.
+
+    Raises ``ContextError`` if it leaves the folder.
+    """
     parts: list[str] = []
     for part in source.split("/"):
         if part == "..":
@@ -292,6 +303,6 @@ def _components(source: str, where: str) -> list[str]:
 
 
 def _shown(error: OSError) -> str:
-    """The file that an error of the system is about, for a message."""
+    """Return the file that a system error is about, for a message."""
     name = error.filename
     return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name or "a file")

@@ -1,1 +1,1 @@
-"""All that talks to Docker: the engine, containers, registry look-ups by buildx, progress."""
+"""Everything that talks to Docker: the engine, its containers, and buildx with its builders and progress."""

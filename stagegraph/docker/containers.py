@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..oci.platform import OciPlatform
-
 import contextlib
 import uuid
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EmulationError, EngineError, StagegraphError, ToolError
 from .engine import connect
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..oci.platform import OciPlatform
+
 
 def remove_container(name: str) -> None:
-    """End a container and take it away. Harmless where there is none. Raises ``EngineError``."""
+    """Kill and remove a container; harmless if there is none. Raises ``EngineError``."""
     with connect() as client:
         _remove(client, name)
 
@@ -29,65 +29,81 @@ def _remove(client: Any, container: str) -> None:
         client.api.remove_container(container, force=True, v=True)
 
 
-class Answer(NamedTuple):
-    """What a shell script in a container printed, and its exit status."""
+class ContainerResult(NamedTuple):
+    """The exit status and the output of a shell script in a container."""
 
     status: int
     output: str
     errors: str
 
 
-def ask(reference: str, docker: OciPlatform, script: str, timeout: float) -> Answer:
-    """Run a shell script as root in a throw-away container of an image, with network.
+def run_in_container(reference: str, docker: OciPlatform, script: str, timeout: float) -> ContainerResult:
+    """Run a shell script as root in a temporary container of an image, with network.
 
-    The container goes whatever happens: it has a name of its own before it is made, so that even one whose
-    making was interrupted is found. Raises ``EngineError`` where the engine has no such image or the script
-    does not end within ``timeout`` seconds, ``ToolError`` where the image has no shell, ``EmulationError``.
+    The container is removed in any case. It has a name before it is created, so that it is found even if its
+    creation was interrupted.
+
+    Raises ``EngineError`` if the engine has no such image or the script runs longer than ``timeout`` seconds,
+    ``ToolError`` if the image has no shell, and ``EmulationError``.
     """
-    import requests.exceptions
-    from docker import errors
-
     name = f"stagegraph-ask-{uuid.uuid4().hex}"
     with connect() as client:
         try:
-            container = client.containers.create(
-                reference,
-                [script],
-                entrypoint=["/bin/sh", "-c"],
-                name=name,
-                platform=docker,
-                user="0",
-                use_config_proxy=True,
-            )
-            container.start()
-            status = int(container.wait(timeout=timeout)["StatusCode"])
-            output, said = (
-                container.logs(stdout=out, stderr=not out).decode(errors="replace") for out in (True, False)
-            )
-        except errors.ImageNotFound:
-            hint = "doit IMAGE:PLATFORM makes it and loads it"
-            raise EngineError(reference, "the engine has no such image", hint) from None
-        except errors.APIError as error:
-            raise _not_started(reference, docker, str(error)) from None
-        except requests.exceptions.RequestException as error:
-            # the SDK gives a time limit that was reached either of two names
-            if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower():
-                what = f"its container did not end within {timeout:.0f} s and was removed"
-                raise EngineError(reference, what, "--timeout=SECONDS gives it more") from None
-            raise EngineError(
-                reference, f"the engine went away: {error}", "run again when it is up"
-            ) from None
+            with _engine_errors(reference, docker, timeout):
+                result = _run(client, name, reference, docker, script, timeout)
         finally:
             _remove(client, name)
-    if status and "exec format error" in said:
-        raise _not_started(reference, docker, said)
-    return Answer(status, output, said)
+    if result.status and "exec format error" in result.errors:
+        raise _not_started(reference, docker, result.errors)
+    return result
+
+
+def _run(
+    client: Any, name: str, reference: str, docker: OciPlatform, script: str, timeout: float
+) -> ContainerResult:
+    container = client.containers.create(
+        reference,
+        [script],
+        entrypoint=["/bin/sh", "-c"],
+        name=name,
+        platform=docker,
+        user="0",
+        use_config_proxy=True,
+    )
+    container.start()
+    status = int(container.wait(timeout=timeout)["StatusCode"])
+    output, errors = (
+        container.logs(stdout=out, stderr=not out).decode(errors="replace") for out in (True, False)
+    )
+    return ContainerResult(status, output, errors)
+
+
+@contextlib.contextmanager
+def _engine_errors(reference: str, docker: OciPlatform, timeout: float) -> Iterator[None]:
+    """Turn the errors of the SDK into errors of this program."""
+    import requests.exceptions
+    from docker import errors
+
+    try:
+        yield
+    except errors.ImageNotFound:
+        hint = "build it and load it: doit IMAGE:PLATFORM"
+        raise EngineError(reference, "the engine has no such image", hint) from None
+    except errors.APIError as error:
+        raise _not_started(reference, docker, str(error)) from None
+    except requests.exceptions.RequestException as error:
+        # the SDK reports a time limit by either of two errors
+        if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower():
+            what = f"its container did not end within {timeout:.0f} s and was removed"
+            raise EngineError(reference, what, "allow more time: --timeout=SECONDS") from None
+        what = f"the engine went away: {error}"
+        raise EngineError(reference, what, "run again when it is up") from None
 
 
 def _not_started(reference: str, docker: OciPlatform, message: str) -> StagegraphError:
     if "exec format error" in message:
         what = f"this engine does not run programs for {docker}"
-        return EmulationError(reference, what, "./run doctor has the command that registers QEMU")
+        return EmulationError(reference, what, "doit doctor has the command that registers QEMU")
     if "/bin/sh" in message:
         return ToolError(reference, "the image has no shell, /bin/sh")
     return EngineError(reference, f"its container could not be run: {message}")

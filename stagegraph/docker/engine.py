@@ -1,8 +1,8 @@
-"""The engine: where final images land, tagged, for ``docker run``.
+"""The engine: the place of final images, tagged for ``docker run``.
 
-Whether an image is there is asked at every start of ``doit``; importing the docker SDK takes longer than all
-else together, so that one question goes to the engine's socket directly (Docker Engine API,
-``GET /images/{name}/json``). Everything else goes through the SDK.
+Every start of ``doit`` asks whether the engine has an image. To import the docker SDK takes longer than the
+rest of that start, so this question goes directly to the engine's socket (Docker Engine API,
+``GET /images/{name}/json``). Everything else uses the SDK.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TIMEOUT = 10.0
 
 
 def image_id(reference: str) -> str | None:
-    """The engine's id of a tagged image, or None where it has none. Raises ``EngineError`` if it is down."""
+    """The engine's id of a tagged image, None if it has no such image. Raises ``EngineError``."""
     address = host()
     if not address.startswith("unix://"):
         return _sdk_image_id(reference)
@@ -31,8 +31,8 @@ def image_id(reference: str) -> str | None:
     if status == 404:
         return None
     try:
-        found: dict[str, Any] = json.loads(body)
-        return str(found["Id"])
+        image: dict[str, Any] = json.loads(body)
+        return str(image["Id"])
     except (ValueError, KeyError):
         raise EngineError(
             "docker", f"the engine answered {status}: {body[:200].decode(errors='replace')}"
@@ -40,7 +40,7 @@ def image_id(reference: str) -> str | None:
 
 
 def _get(path: str, url: str) -> tuple[int, bytes]:
-    """Status and body of a GET over a Unix socket (HTTP/1.0: the body ends with the connection)."""
+    """The status and body of a GET over a Unix socket (HTTP/1.0: the body ends with the connection)."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_TIMEOUT)
@@ -53,7 +53,7 @@ def _get(path: str, url: str) -> tuple[int, bytes]:
         raise EngineError(
             f"unix://{path}",
             f"no Docker engine answers: {error}",
-            "start Docker, or let ./run start one (./run doctor says what is there)",
+            "start Docker; doit doctor says how",
         ) from None
 
 
@@ -74,9 +74,9 @@ def connect() -> Any:
 
     try:
         client = docker.DockerClient(base_url=host(), timeout=600, use_ssh_client=True)
-    except (docker.errors.DockerException, ValueError) as error:  # an address that is none
+    except (docker.errors.DockerException, ValueError) as error:  # ValueError for a malformed address
         raise EngineError(
-            host(), f"no Docker engine answers: {error}", "start Docker, or let ./run start one"
+            host(), f"no Docker engine answers: {error}", "start Docker; doit doctor says how"
         ) from None
     return contextlib.closing(client)
 
@@ -84,8 +84,8 @@ def connect() -> Any:
 def has(reference: str, ids: Collection[str]) -> bool:
     """Return whether ``reference`` in the engine is the image with one of these ids.
 
-    With the containerd image store an id is the digest of the manifest, with the older image store it is the
-    digest of the configuration. Raises ``EngineError``.
+    An id is the digest of the manifest with the containerd image store, and the digest of the configuration
+    with the older image store. Raises ``EngineError``.
     """
     return image_id(reference) in ids
 
@@ -101,9 +101,9 @@ class _Chunks:
 
 
 def load(image: Iterator[bytes], ids: Collection[str], reference: str) -> None:
-    """Load the tar of an image and tag it; the engine must then have it under one of ``ids`` (see ``has``).
+    """Load the tar of an image with its tag, and check that its id is one of ``ids`` (see ``has``).
 
-    The engine sets the tag when all of the image has arrived, never before. Raises ``EngineError``,
+    The engine sets the tag only after the whole image has arrived. Raises ``EngineError`` or
     ``DiskFullError``.
     """
     import docker.errors
@@ -127,12 +127,12 @@ def load(image: Iterator[bytes], ids: Collection[str], reference: str) -> None:
         loaded = image_id(reference)
         if loaded not in ids:
             raise EngineError(
-                "docker", f"{reference} was loaded, but the engine has {loaded} under that name", "run again"
+                "docker", f"{reference} was loaded, but the engine now has {loaded} under it", "run again"
             )
 
 
 def untag(reference: str) -> None:
-    """Take a tag away; the image goes with its last one. Harmless where there is none."""
+    """Remove a tag; with its last tag the image is deleted. Harmless if there is no such tag."""
     import docker.errors
 
     with connect() as client, contextlib.suppress(docker.errors.APIError):

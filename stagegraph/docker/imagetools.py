@@ -1,40 +1,40 @@
-"""What an image reference names now: asked of its registry through buildx, else of the engine."""
+"""The digests that an image reference names now: asked of its registry through buildx, else of the engine."""
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from ..dockerfile.instructions import is_remote, mounts, parse, pinned
-from ..dockerfile.variables import Scope, expand
-from ..errors import DockerfileError, LoginError, RegistryError, ResolveError, StagegraphError
+from ..dockerfile.triggers import takes_from_elsewhere
+from ..errors import LoginError, RegistryError, ResolveError, StagegraphError
 from ..oci.digest import Digest, sha256
-from ..oci.platform import OciPlatform, as_indexed
 from ..oci.reference import ResolvedReference, host, split
 from ..system.messages import UNAUTHORIZED
 from ..system.processes import run
+from .image_document import ImageDocument
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_Kind = TypeVar("_Kind")
+    from ..oci.platform import OciPlatform
 
+#: Seconds for one question.
 _TIMEOUT = 60
 
-#: Questions at once, of an index for many platforms.
-_AT_ONCE = 8
+#: Questions at once about the images of one index.
+_PARALLEL = 8
 
 
 def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
-    """Digests by OCI platform; triggers of ``platforms`` alone, those of others are not looked at.
+    """Resolve a reference to digests by OCI platform, and look at the triggers of ``platforms``.
 
-    Docker Hub counts each manifest that is read, and a mirror may hold an index without the images of all
-    its platforms: one of ``platforms`` that cannot be read is no error for the others
-    (``ResolvedReference.unread``).
-    Raises ``ResolveError``, ``LoginError`` where the registry wants one, or ``RegistryError`` where its
-    answer cannot be used.
+    The images of other platforms are not read, since Docker Hub counts each manifest that is read. A mirror
+    may hold an index without the images of all platforms. So an image that cannot be read is no error for
+    the others (``ResolvedReference.unread``).
+
+    Raises ``LoginError`` if the registry wants a login, ``RegistryError`` if its answer is malformed, or else
+    ``ResolveError``.
     """
     done = run(["docker", "buildx", "imagetools", "inspect", "--raw", reference], timeout=_TIMEOUT)
     if done.returncode == 0:
@@ -48,34 +48,37 @@ def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedRefer
 
 def _error(reference: str, message: str) -> StagegraphError:
     if re.search(UNAUTHORIZED, message, re.IGNORECASE) and "not found" not in message:
-        return LoginError(
-            reference,
-            "the registry wants a login, or has no such image",
-            f"docker login {host(reference)}\n  it said: {message}",
-        )
+        what = "the registry wants a login, or has no such image"
+        return LoginError(reference, what, f"docker login {host(reference)}\n  it said: {message}")
     if not re.search(r"not found|manifest unknown", message):
-        return ResolveError(
-            reference, "cannot be resolved to a digest", f"is the registry reachable? it said: {message}"
-        )
-    return ResolveError(
-        reference, "no such image, in its registry or in the engine", f"check the name; it said: {message}"
-    )
+        hint = f"is the registry reachable? it said: {message}"
+        return ResolveError(reference, "cannot be resolved to a digest", hint)
+    what = "no such image, in its registry or in the engine"
+    return ResolveError(reference, what, f"check the name; it said: {message}")
+
+
+# -- the registry's answer -------------------------------------------------------------------------
 
 
 def _from_registry(reference: str, raw: bytes, platforms: Collection[OciPlatform]) -> ResolvedReference:
-    found = _parsed(reference, raw)
-    digest = sha256(raw)
-    if "manifests" not in found:
-        config = _config(reference, found)
-        if not config:
-            raise RegistryError(reference, "the registry's answer is the manifest of no image")
-        return _resolved(digest, {_platform(reference, config): digest}, _triggers(reference, config))
+    document, digest = ImageDocument.parse(reference, raw), sha256(raw)
+    if "manifests" in document:
+        return _from_index(document, digest, platforms)
+    config = _config(document)
+    if not config:
+        raise RegistryError(reference, "the registry's answer is not the manifest of an image")
+    return _resolved(digest, {config.platform(): digest}, config.triggers())
+
+
+def _from_index(
+    index: ImageDocument, digest: Digest, platforms: Collection[OciPlatform]
+) -> ResolvedReference:
     from concurrent.futures import ThreadPoolExecutor
 
-    manifests = _manifests(reference, found)
+    manifests = _manifests(index)
     wanted = sorted(manifests.keys() & set(platforms))
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        images = list(pool.map(lambda docker: _image(reference, manifests[docker]), wanted))
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        images = list(pool.map(lambda docker: _image_triggers(index.reference, manifests[docker]), wanted))
     triggers: list[str] = []
     unread: dict[OciPlatform, StagegraphError] = {}
     for docker, image in zip(wanted, images, strict=True):
@@ -86,83 +89,62 @@ def _from_registry(reference: str, raw: bytes, platforms: Collection[OciPlatform
     return _resolved(digest, manifests, triggers, unread)
 
 
-def _image(reference: str, digest: str) -> list[str] | RegistryError:
-    """Triggers of one image of an index, or why it cannot be read."""
+def _image_triggers(reference: str, digest: Digest) -> list[str] | RegistryError:
+    """The triggers of one image of an index, or the error why it cannot be read."""
     try:
-        return _triggers(reference, _config(reference, _document(reference, digest)))
+        return _config(_read(reference, digest)).triggers()
     except RegistryError as error:
         return error
 
 
-def _manifests(reference: str, index: Mapping[str, Any]) -> dict[OciPlatform, Digest]:
-    """Digests by OCI platform, out of an index; what is of no platform (attestations) is left out."""
-    found: dict[OciPlatform, Digest] = {}
-    for item in _part(reference, index, "manifests", list):
-        if not isinstance(item, dict):
-            raise _malformed(reference, "an entry of manifests", item)
-        platform = _part(reference, item, "platform", dict) if "platform" in item else {}
-        if _part(reference, platform, "os", str, "") not in ("", "unknown"):
-            found[_platform(reference, platform)] = Digest(_part(reference, item, "digest", str))
-    return found
+def _manifests(index: ImageDocument) -> dict[OciPlatform, Digest]:
+    """The digests in an index by OCI platform; entries without a platform (attestations) are left out."""
+    manifests: dict[OciPlatform, Digest] = {}
+    for fields in index.items("manifests", dict):
+        item = ImageDocument(index.reference, fields)
+        platform = item.child("platform") if "platform" in item else ImageDocument(index.reference, {})
+        if platform.get("os", str, "") not in ("", "unknown"):
+            manifests[platform.platform()] = Digest(item.get("digest", str))
+    return manifests
 
 
-def _config(reference: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of an image as it is stored; empty where the manifest names none.
+def _config(manifest: ImageDocument) -> ImageDocument:
+    """The configuration of an image as it is stored; empty if the manifest names none.
 
-    ``imagetools inspect --format`` would leave out ``OnBuild``, which OCI's specification does not have.
+    ``imagetools inspect --format`` would leave out ``OnBuild``, which is not in OCI's specification.
     """
-    digest = _part(reference, _part(reference, manifest, "config", dict, {}), "digest", str, "")
-    return _document(reference, digest) if digest else {}
+    digest = manifest.child("config", {}).get("digest", str, "")
+    return _read(manifest.reference, digest) if digest else ImageDocument(manifest.reference, {})
 
 
-def _document(reference: str, digest: str) -> dict[str, Any]:
-    """A manifest or a configuration of the image's repository: where there is no such manifest, containerd's
-    resolver, which buildx uses, asks for the blob (core/remotes/docker/resolver.go)."""
+def _read(reference: str, digest: str) -> ImageDocument:
+    """Read a manifest or a configuration of the image's repository.
+
+    If there is no such manifest, containerd's resolver, which buildx uses, asks for the blob
+    (core/remotes/docker/resolver.go).
+    """
     name = f"{split(reference).repository}@{digest}"
     done = run(["docker", "buildx", "imagetools", "inspect", "--raw", name], timeout=_TIMEOUT)
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()[-300:]
-        raise RegistryError(
-            reference, f"{digest} of it could not be read", f"copy it there, or run again; it said: {said}"
-        )
-    return _parsed(reference, done.stdout)
+        message = done.stderr.decode(errors="replace").strip()[-300:]
+        hint = f"copy it there, or run again; it said: {message}"
+        raise RegistryError(reference, f"its part {digest} could not be read", hint)
+    return ImageDocument.parse(reference, done.stdout)
 
 
-def _parsed(reference: str, raw: bytes) -> dict[str, Any]:
+# -- the engine's answer ---------------------------------------------------------------------------
+
+
+def _from_engine(reference: str) -> ResolvedReference | None:
+    """Resolve an image that only the engine has: the engine's own builder can use it, by its digest."""
+    done = run(["docker", "image", "inspect", reference], timeout=_TIMEOUT)
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise RegistryError(reference, "the registry's answer is not a manifest")
-    return value
-
-
-def _part(
-    reference: str, found: Mapping[str, Any], name: str, kind: type[_Kind], default: _Kind | None = None
-) -> _Kind:
-    """A field of an answer. ``default`` is for null, too, as in Go. Raises ``RegistryError`` for others."""
-    value = found.get(name)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, kind):
-        raise _malformed(reference, name, value)
-    return value
-
-
-def _malformed(reference: str, name: str, value: object) -> RegistryError:
-    what = f"its manifest or configuration is malformed: {name} is {json.dumps(value)[:80]}"
-    return RegistryError(reference, what, "repair it in its registry, or take another image")
-
-
-def _triggers(reference: str, image: Mapping[str, Any]) -> list[str]:
-    """Triggers of an image's configuration, in the registry's form or the engine's."""
-    config = _part(reference, image, "config" if "config" in image else "Config", dict, {})
-    triggers = _part(reference, config, "OnBuild", list, [])
-    for trigger in triggers:
-        if not isinstance(trigger, str):
-            raise _malformed(reference, "an entry of OnBuild", trigger)
-    return triggers
+        (image,) = json.loads(done.stdout)
+        fields = {"os": image["Os"], "architecture": image["Architecture"], "variant": image.get("Variant")}
+        platform, digest = ImageDocument(reference, fields).platform(), Digest(image["Id"])
+        return _resolved(digest, {platform: digest}, ImageDocument(reference, image).triggers())
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _resolved(
@@ -171,48 +153,5 @@ def _resolved(
     triggers: Collection[str],
     unread: Mapping[OciPlatform, StagegraphError] | None = None,
 ) -> ResolvedReference:
-    return ResolvedReference(
-        index, manifests, bool(triggers), any(map(_takes_from_elsewhere, triggers)), unread or {}
-    )
-
-
-def _takes_from_elsewhere(text: str) -> bool:
-    """Whether a trigger takes from another image (newer front ends resolve its name, unpinned), or by an ADD
-    that is not pinned from the network.
-
-    The rule is that for an ONBUILD of a Dockerfile here: the child's variables are not known. A trigger that
-    does not parse counts as one that does.
-    """
-    try:
-        (trigger,) = parse(text, "ONBUILD")[0]
-        if trigger.cmd in ("COPY", "ADD") and trigger.flag("from"):
-            return True
-        if any(mount.get("from") for mount in mounts(trigger)):
-            return True
-        if trigger.cmd != "ADD":
-            return False
-        checksum = expand(trigger.flag("checksum") or "", Scope(), "\\") or ""
-        sources = [(raw, expand(raw, Scope(), "\\")) for raw in trigger.sources]
-    except (DockerfileError, ValueError, csv.Error):
-        return True
-    return any(
-        (source is None or is_remote(source)) and not pinned(source or raw, checksum)
-        for raw, source in sources
-    )
-
-
-def _platform(reference: str, item: Mapping[str, Any]) -> OciPlatform:
-    return as_indexed(*(_part(reference, item, name, str, "") for name in ("os", "architecture", "variant")))
-
-
-def _from_engine(reference: str) -> ResolvedReference | None:
-    """An image that only the engine has: usable by the engine's own builder, by its digest."""
-    done = run(["docker", "image", "inspect", reference], timeout=_TIMEOUT)
-    try:
-        (image,) = json.loads(done.stdout)
-        item = {"os": image["Os"], "architecture": image["Architecture"], "variant": image.get("Variant")}
-        docker = _platform(reference, item)
-        digest = Digest(image["Id"])
-        return _resolved(digest, {docker: digest}, _triggers(reference, image))
-    except (ValueError, KeyError, TypeError):
-        return None
+    from_elsewhere = any(map(takes_from_elsewhere, triggers))
+    return ResolvedReference(index, manifests, bool(triggers), from_elsewhere, unread or {})

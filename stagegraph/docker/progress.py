@@ -1,9 +1,9 @@
-"""buildx's progress -> a log for people, which step the builder is at, and what the failing step printed.
+"""The progress of buildx -> a log for people, the step that runs, and the output of a failed step.
 
-``--progress=rawjson``, which buildx has since 0.13, prints BuildKit's own events as JSON (``SolveStatus`` in
-https://github.com/moby/buildkit/blob/master/client/graph.go): each on one line, before 0.15 indented over
-many. Plain text comes between them: the error at the end, with the line of the Dockerfile before it, docker's
-warnings, and whatever a script around docker prints. Fields that are not known are passed over.
+``--progress=rawjson``, which buildx has since 0.13, prints BuildKit's events as JSON (``SolveStatus`` in
+https://github.com/moby/buildkit/blob/master/client/graph.go). Each is on one line; before buildx 0.15 it is
+indented over several lines. Plain text comes between the events: the error at the end with the line of the
+Dockerfile before it, docker's warnings, and what a script around docker prints. Unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -21,28 +21,31 @@ from ..system.text import human_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    _Say = Callable[["_Step", dict[str, Any]], None]
+    _Handler = Callable[["_Step", dict[str, Any]], None]
 
-# BuildKit since 0.17 says of what a trigger runs that it does
+# since 0.17 BuildKit marks the instructions of triggers
 _STEP = re.compile(r"\[(?!internal|context )[^\]]*\] ?(?:ONBUILD )?(.*)", re.DOTALL)
 
 _DOCKERFILE = re.compile(r"^\S*:(\d+)$")
 
-_KINDS = ("vertexes", "statuses", "warnings", "logs")
+_EVENTS = ("vertexes", "statuses", "warnings", "logs")
 
 
 class _Documents:
-    """Lines -> JSON documents, and lines that are part of none."""
+    """Lines -> JSON documents, and the lines that are not part of a document."""
 
     def __init__(self) -> None:
         self._open: list[bytes] = []
 
     def feed(self, line: bytes) -> Iterator[dict[str, Any] | bytes]:
-        """What is whole with this line. A document over several lines has all but the first indented."""
+        """The documents and lines that are complete with this line.
+
+        In a document of several lines, all lines but the first and the last are indented.
+        """
         if self._open and line[:1] in b" }":
             self._open.append(line)
             if line[:1] == b"}":
-                yield from self._closed()
+                yield from self._close()
         elif line.strip() == b"{":
             yield from self.rest()
             self._open = [line]
@@ -52,7 +55,7 @@ class _Documents:
         else:
             yield line
 
-    def _closed(self) -> Iterator[dict[str, Any] | bytes]:
+    def _close(self) -> Iterator[dict[str, Any] | bytes]:
         document = _document(b"".join(self._open))
         if document is None:
             yield from self.rest()
@@ -61,88 +64,95 @@ class _Documents:
             yield document
 
     def rest(self) -> Iterator[bytes]:
-        """Lines of a document that has no end."""
+        """The lines of a document whose end is missing."""
         yield from self._open
         self._open = []
 
 
 def _document(data: bytes) -> dict[str, Any] | None:
-    """A status of BuildKit's; None for anything else."""
+    """An event of BuildKit; None for anything else."""
     try:
-        found = json.loads(data)
+        value = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    known = isinstance(found, dict) and (not found or any(kind in found for kind in _KINDS))
-    return found if known else None
+    is_event = isinstance(value, dict) and (not value or any(name in value for name in _EVENTS))
+    return value if is_event else None
 
 
 @dataclass
 class _Step:
-    """A vertex of the build's graph, or a group of them that BuildKit wants to be shown as one."""
+    """A vertex of BuildKit's graph, or a group of vertexes that BuildKit shows as one.
+
+    Times are in seconds. ``durations`` are by start, since a vertex may run more than once.
+    """
 
     name: str
     number: int = 0
     start: float = 0.0
-    took: dict[float, float] = field(default_factory=dict)
+    durations: dict[float, float] = field(default_factory=dict)
     running: bool = False
     cached: bool = False
     error: str = ""
-    rest: bytes = b""  # of a line that has no end yet
-    heard: float = 0.0
+    partial: bytes = b""  # the start of a line whose end is still to come
+    printed_at: float = 0.0
     output: deque[str] = field(default_factory=lambda: deque(maxlen=200))
 
     @property
     def instruction(self) -> str:
-        """``RUN make`` of ``[part 2/3] RUN make``; "" for what no Dockerfile asked for."""
+        """``RUN make`` of ``[stage 2/3] RUN make``; "" for a step that is no instruction of a Dockerfile."""
         match = _STEP.match(self.name)
         return match[1] if match else ""
 
 
 class Tracker:
-    """Fed line by line; calls ``on_step`` when a new instruction starts."""
+    """Reads progress line by line; calls ``on_step`` when a new instruction starts.
+
+    ``line`` is the line of the Dockerfile that buildx names for the error, 0 if it names none. ``messages``
+    are the last lines that no instruction printed.
+    """
 
     def __init__(self, on_step: Callable[[str], None]) -> None:
         self._on_step = on_step
         self._documents = _Documents()
         self._steps: dict[str, _Step] = {}
-        self._of: dict[str, str] = {}  # a vertex's place in ``_steps``
+        self._step_of: dict[str, str] = {}  # the name in ``_steps`` of each vertex
         self._failures: list[_Step] = []
-        self._last = ""
+        self._last_started = ""
         self._log: list[bytes] = []
-        self._ended = ""
+        self._final_error = ""
         self.line = 0
-        self.all: deque[str] = deque(maxlen=400)
-        self.said: deque[str] = deque(maxlen=400)  # what no instruction printed
+        self.all_lines: deque[str] = deque(maxlen=400)
+        self.messages: deque[str] = deque(maxlen=400)
 
     def feed(self, line: bytes) -> bytes:
-        """Take what buildx printed; lines for the log, of the form that ``--progress=plain`` has."""
+        """Read a line of buildx; return new lines for the log, in the form of ``--progress=plain``."""
         for piece in self._documents.feed(line):
             if isinstance(piece, bytes):
                 self._text(piece)
             else:
-                self._status(piece)
-        return self._taken()
+                self._event(piece)
+        return self._take_log()
 
     def end(self) -> bytes:
-        """There is no more; the last lines for the log."""
+        """Read the end of the output; return the last lines for the log."""
         for step in self._steps.values():
             self._flush(step)
         for line in self._documents.rest():
             self._text(line)
-        return self._taken()
+        return self._take_log()
 
-    # -- what came of it -------------------------------------------------------------------------
+    # -- results ------------------------------------------------------------------------------
 
     @property
     def cached(self) -> bool:
-        """Whether a RUN was not run, since the builder knew what comes of it."""
+        """True if the builder took the result of a RUN instruction from its cache."""
         return any(step.cached and step.instruction.startswith("RUN ") for step in self._steps.values())
 
     @property
     def current(self) -> str:
-        """The instruction that the builder is at: the last to start of those that run, else of all."""
+        """The instruction that started last among those that run; if none runs, among all."""
         running = [step.name for step in self._steps.values() if step.running and step.instruction]
-        return running[-1] if running else self._last
+        return running[-1] if running else self._last_started
 
     @property
     def failed(self) -> bool:
@@ -150,12 +160,12 @@ class Tracker:
 
     @property
     def message(self) -> str:
-        """The error as buildx says it at the end, or else as the failing step does."""
-        return self._ended or (self._failure.error if self._failure else "")
+        """The error that buildx prints at the end, or else that of the failing step."""
+        return self._final_error or (self._failure.error if self._failure else "")
 
     @property
     def step(self) -> str:
-        """The instruction that failed, as buildx names it; "" if none did."""
+        """The instruction that failed, as buildx names it; "" if none failed."""
         return self._failure.name if self._failure else ""
 
     @property
@@ -165,8 +175,8 @@ class Tracker:
 
     @property
     def _failure(self) -> _Step | None:
-        """Of several that failed side by side, the one that buildx names."""
-        named = (step for step in self._failures if step.error in self._ended)
+        """The step that failed; if several did in parallel, the one that buildx names."""
+        named = (step for step in self._failures if step.error in self._final_error)
         return next(named, self._failures[0] if self._failures else None)
 
     # -- text ------------------------------------------------------------------------------------
@@ -175,64 +185,68 @@ class Tracker:
         line = line.rstrip(b"\r\n")
         text = self._write(line)
         if text.startswith("ERROR: "):
-            self._ended = text.removeprefix("ERROR: ")
+            self._final_error = text.removeprefix("ERROR: ")
             for wrapped in ("failed to build: ", "failed to solve: "):
-                self._ended = self._ended.removeprefix(wrapped)
-        elif text.startswith("\t* ") and self._ended and text not in self._ended:
-            self._ended += f"\n{text}"  # an error that has several causes (Go's multierror)
+                self._final_error = self._final_error.removeprefix(wrapped)
+        elif text.startswith("\t* ") and self._final_error and text not in self._final_error:
+            self._final_error += f"\n{text}"  # an error with several causes (Go's multierror)
         elif not self.line and self.failed and (where := _DOCKERFILE.match(text)):
             self.line = int(where[1])
 
     def _write(self, line: bytes, *, printed: bool = False) -> str:
-        """A line for the log, and what it is as text."""
+        """Add a line to the log; return it as text."""
         self._log.append(line + b"\n")
         text = line.decode(errors="replace")
-        self.all.append(text)
+        self.all_lines.append(text)
         if not printed:
-            self.said.append(text)
+            self.messages.append(text)
         return text
 
-    def _taken(self) -> bytes:
-        taken = b"".join(self._log)
+    def _take_log(self) -> bytes:
+        log = b"".join(self._log)
         self._log.clear()
-        return taken
+        return log
 
-    # -- BuildKit's status -----------------------------------------------------------------------
+    # -- BuildKit's events -----------------------------------------------------------------------
 
-    def _status(self, status: dict[str, Any]) -> None:
+    def _event(self, event: dict[str, Any]) -> None:
         try:
-            # the last word of each counts: one starts again when it is run after it was looked up
-            vertexes = {vertex["digest"]: vertex for vertex in status.get("vertexes") or ()}
-            about: dict[str, list[tuple[_Say, dict[str, Any]]]] = {}
-            says: dict[str, _Say] = {"statuses": self._progress, "warnings": self._warn, "logs": self._print}
-            for kind, say in says.items():
-                for one in status.get(kind) or ():
-                    about.setdefault(one["vertex"], []).append((say, one))
-            for digest in {**vertexes, **about}:
+            # the last state of a vertex counts: a vertex that was looked up may start again
+            vertexes = {vertex["digest"]: vertex for vertex in event.get("vertexes") or ()}
+            reports: dict[str, list[tuple[_Handler, dict[str, Any]]]] = {}
+            handlers: dict[str, _Handler] = {
+                "statuses": self._progress,
+                "warnings": self._warn,
+                "logs": self._print,
+            }
+            for name, handle in handlers.items():
+                for report in event.get(name) or ():
+                    reports.setdefault(report["vertex"], []).append((handle, report))
+            for digest in {**vertexes, **reports}:
                 step = self._step(digest, vertexes.get(digest, {}))
-                for say, one in about.get(digest, ()):
-                    say(step, one)
+                for handle, report in reports.get(digest, ()):
+                    handle(step, report)
                 self._end(step, vertexes.get(digest, {}))
         except (KeyError, TypeError, ValueError, AttributeError):
-            self._write(json.dumps(status).encode())  # of a form that is not known: people may read it
+            self._write(json.dumps(event).encode())  # its form is unknown, but people may read it
 
     def _step(self, digest: str, vertex: dict[str, Any]) -> _Step:
-        """The step of a vertex, with a name and a number if it has begun."""
+        """The step of a vertex; it gets a name and a number when it starts."""
         group = vertex.get("progressGroup") or {}
-        known = self._of.setdefault(digest, str(group.get("id") or digest))
-        step = self._steps.setdefault(known, _Step(""))
+        name = self._step_of.setdefault(digest, str(group.get("id") or digest))
+        step = self._steps.setdefault(name, _Step(""))
         step.name = step.name or str(group.get("name") or vertex.get("name", ""))
         if vertex.get("started"):
             step.start, step.running = _moment(vertex["started"]), True
         if not step.number and (vertex.get("started") or vertex.get("error")):
-            del self._steps[known]  # in the order in which they start
-            self._steps[known] = step
+            del self._steps[name]  # to sort steps by their start
+            self._steps[name] = step
             step.number = 1 + max(other.number for other in self._steps.values())
-            if self.all:
+            if self.all_lines:
                 self._write(b"")
             self._say(step, step.name)
             if step.instruction:
-                self._last = step.name
+                self._last_started = step.name
                 self._on_step(step.name)
         return step
 
@@ -243,7 +257,7 @@ class Tracker:
         self._flush(step)
         step.running, step.cached = False, bool(vertex.get("cached"))
         if vertex.get("completed"):
-            step.took[step.start] = max(_moment(vertex["completed"]) - step.start, 0)
+            step.durations[step.start] = max(_moment(vertex["completed"]) - step.start, 0)
         if error.endswith("context canceled"):
             self._say(step, "CANCELED")
         elif error:
@@ -252,10 +266,10 @@ class Tracker:
             step.error = error
             self._say(step, f"ERROR: {error}")
         else:
-            self._say(step, "CACHED" if step.cached else f"DONE {sum(step.took.values()):.1f}s")
+            self._say(step, "CACHED" if step.cached else f"DONE {sum(step.durations.values()):.1f}s")
 
     def _progress(self, step: _Step, status: dict[str, Any]) -> None:
-        """What is sent, fetched or unpacked, once it is done."""
+        """Log what was sent, fetched or unpacked, once that is complete."""
         if status.get("completed"):
             size = f" {human_size(status['current'])}" if status.get("current") else ""
             self._say(step, f"{status['id']}{size} done")
@@ -267,25 +281,27 @@ class Tracker:
         for line in text.splitlines():
             self._write(f"#{step.number} {line}".encode(errors="replace"))
 
-    # -- what instructions print -----------------------------------------------------------------
+    # -- output of instructions ------------------------------------------------------------------
 
     def _print(self, step: _Step, log: dict[str, Any]) -> None:
-        """A piece of what a step printed: it may end anywhere in a line."""
-        step.heard = _moment(log["timestamp"])
-        *whole, step.rest = (step.rest + base64.b64decode(log["data"] or "")).split(b"\n")
+        """Log a piece of a step's output; the piece may end anywhere in a line."""
+        step.printed_at = _moment(log["timestamp"])
+        *whole, step.partial = (step.partial + base64.b64decode(log["data"] or "")).split(b"\n")
         for line in whole:
             self._printed(step, line)
 
     def _flush(self, step: _Step) -> None:
-        if step.rest:
-            self._printed(step, step.rest)
-            step.rest = b""
+        if step.partial:
+            self._printed(step, step.partial)
+            step.partial = b""
 
     def _printed(self, step: _Step, line: bytes) -> None:
-        line = line.rstrip(b"\r").rpartition(b"\r")[2]  # as a terminal would show it
+        line = line.rstrip(b"\r").rpartition(b"\r")[2]  # as a terminal shows it
         if line:
             step.output.append(line.decode(errors="replace"))
-        self._write(f"#{step.number} {max(step.heard - step.start, 0):.3f} ".encode() + line, printed=True)
+        self._write(
+            f"#{step.number} {max(step.printed_at - step.start, 0):.3f} ".encode() + line, printed=True
+        )
 
 
 def _moment(text: str) -> float:

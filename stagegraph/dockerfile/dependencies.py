@@ -1,6 +1,6 @@
-"""What one build of a Dockerfile depends on: ``dockerfile`` finds it, others key, select and explain by it.
+"""The dependencies of one build of a Dockerfile, as values.
 
-Pure data.
+``analysis`` finds them; other rooms compute keys, select files and explain changes with them. Pure data.
 """
 
 from __future__ import annotations
@@ -16,40 +16,48 @@ if TYPE_CHECKING:
 
 
 class Edge(NamedTuple):
-    """A name that a Dockerfile takes files or its start from: a stage's, or an image's.
+    """A name of a stage or image that a Dockerfile starts from or copies from.
 
-    ``name`` is as BuildKit compares names: without ``docker.io/library/`` and ``:latest``. ``platform`` is
-    the OCI platform asked for with ``--platform``, or "" for the build's own. ``whole`` says that the image's
-    configuration counts too (``FROM``), not only its files (``COPY --from``). ``bare``: the Dockerfile writes
-    one word, with neither path nor tag.
+    ``name`` is in the form in which BuildKit compares names: without ``docker.io/library/`` and ``:latest``.
+    ``platform`` is the OCI platform of ``--platform``, or "" for the build's own. ``is_from``: FROM names it,
+    so the image's configuration counts too; otherwise only its files do (``COPY --from``, mounts). ``bare``:
+    the Dockerfile writes one word, without path and tag.
     """
 
     name: str
     platform: OciPlatform
     line: int
-    whole: bool
+    is_from: bool
     bare: bool = False
 
 
-class Part(NamedTuple):
-    """What one FROM starts: the name at the bottom, the OCI platform asked for ("" for the build's own), and
-    whether it has a RUN. The last part is the result."""
+class BuildStageSummary(NamedTuple):
+    """One build stage of a Dockerfile.
+
+    ``name`` is the image that it starts from, directly or through other build stages. ``platform`` is the OCI
+    platform of that FROM, or "" for the build's own. ``has_run``: a RUN is among its steps.
+    """
 
     name: str
     platform: OciPlatform
-    runs: bool
+    has_run: bool
 
 
 @dataclass(frozen=True)
 class DockerfileAnalysis:
-    """What one build of a Dockerfile depends on.
+    """The dependencies of one build of a Dockerfile.
 
-    ``args`` are the build arguments to send; ``apart`` those arguments that FROM alone sees, so that all they
-    do is in ``edges``. ``sources`` are context paths or patterns as BuildKit would look
-    them up, with their lines, or ``None`` for all of the context; ``moded`` those of them whose mode the
-    instruction says. ``runs``: a step runs a program. ``target`` is the name of the part that is built, as a
-    step may see it (``sees_target``). ``installs_packages``: a step runs the package
-    manager. ``secrets`` are the ids of secrets that steps mount. ``parts`` are those that the result needs.
+    - ``instructions``: those that count, in order.
+    - ``edges``: stages and images that it takes from.
+    - ``args``: build arguments to send, by name. ``from_only_args``: arguments that only FROM sees; their
+      whole effect is in ``edges``.
+    - ``sources``: context paths or patterns, as BuildKit looks them up, with their lines; None for the whole
+      context. ``chmod_sources``: further ones whose instructions set the mode (``--chmod=644``).
+    - ``directives``: the parser directives ``syntax`` and ``escape``.
+    - ``installs_packages``: a step runs a package manager.
+    - ``secrets``: ids of the secrets that steps mount.
+    - ``build_stages``: those that the target needs; the last one is the target. ``has_run``: one has a RUN.
+    - ``target``: the target's name, as a step can see it if ``uses_target_name``.
     """
 
     instructions: tuple[Instruction, ...]
@@ -59,9 +67,9 @@ class DockerfileAnalysis:
     directives: Mapping[str, str] = field(default_factory=dict)
     installs_packages: bool = False
     secrets: frozenset[str] = frozenset()
-    parts: tuple[Part, ...] = ()
-    apart: frozenset[str] = frozenset()
-    moded: tuple[tuple[str, int], ...] = ()
-    runs: bool = False
+    build_stages: tuple[BuildStageSummary, ...] = ()
+    from_only_args: frozenset[str] = frozenset()
+    chmod_sources: tuple[tuple[str, int], ...] = ()
+    has_run: bool = False
     target: str = ""
-    sees_target: bool = False
+    uses_target_name: bool = False

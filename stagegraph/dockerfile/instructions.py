@@ -1,7 +1,7 @@
-"""The text of a Dockerfile -> its instructions, as BuildKit's parser sees them. What single words mean.
+"""The text of a Dockerfile -> its instructions, as BuildKit's parser reads them.
 
-The parser is a port of BuildKit's (PyPI ``e2b-dockerfile-utils``).
-Pure. Knows nothing of stages or arguments; ``dockerfile`` does.
+Pure. The parser is a port of BuildKit's (PyPI ``e2b-dockerfile-utils``); this module adds what the port
+lacks. Knows nothing of build stages or of the values of arguments.
 """
 
 from __future__ import annotations
@@ -14,30 +14,20 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DockerfileError, nearest
+from . import directives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from e2b_dockerfile_utils import DockerfileInstruction, DockerfileSyntaxError
 
-#: Every instruction that there is (Dockerfile reference, "Overview").
+#: All instructions (Dockerfile reference, "Overview").
 KNOWN = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
     "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 )  # fmt: skip
 
-_DIRECTIVE = re.compile(r"#[ \t\f\r]*([a-zA-Z][a-zA-Z0-9]*)[ \t\f\r]*=[ \t\f\r]*(.+?)[ \t\f\r]*$")
-
-_ARG_TRIGGER = re.compile(r"\s*ONBUILD\s+ARG\s", re.IGNORECASE)
-
-_HTTP = re.compile(r"https?://")
-
-# BuildKit's gitutil.ParseGitRef; a plain github.com/... is a path of the context to ADD
-_GIT = re.compile(r"git://|ssh://|[\w.-]+@[\w.-]+:|https?://[^#?]*\.git([#?]|$)")
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-_SAID_BEFORE = re.compile(r"Dockerfile parse error( on line \d+)?: ")
+_PARSER_PREFIX = re.compile(r"Dockerfile parse error( on line \d+)?: ")
 
 _UNKNOWN = re.compile(r"unknown instruction: (.*)")
 
@@ -60,11 +50,12 @@ _MOUNT_KEYS = {"src": "source", "dst": "target", "destination": "target"}
 
 
 class Instruction(NamedTuple):
-    """One instruction as BuildKit parses it. ``line`` is 1-based and for people only.
+    """One instruction as BuildKit parses it.
 
-    ``canonical`` is what counts of it as it is written; ``placed`` the same where it names images or parts,
-    with their places in place of the names, else (). ``original`` is its logical line, without comments and
-    continuations.
+    ``canonical`` is the part of it that counts, as it is written. ``placed`` is the same with places instead
+    of the names of images and build stages; () where there are no such names. ``original`` is its logical
+    line, without comments and continuations. ``file`` (the Dockerfile's path) and ``line`` (from 1) are for
+    messages only.
     """
 
     line: int
@@ -75,28 +66,33 @@ class Instruction(NamedTuple):
     original: str
     has_heredoc: bool
     placed: tuple[object, ...] = ()
+    file: str = ""
 
     def flag(self, name: str) -> str | None:
-        """The value of ``--name=value``; the last counts; None where it is not given."""
+        """Return the value of the last ``--name=value``; None if there is none."""
         prefix = f"--{name}="
-        found = [flag.removeprefix(prefix) for flag in self.flags if flag.startswith(prefix)]
-        return found[-1] if found else None
+        values = [flag.removeprefix(prefix) for flag in self.flags if flag.startswith(prefix)]
+        return values[-1] if values else None
+
+    def error(self, what: str, hint: str = "") -> DockerfileError:
+        """Return an error that names the file and line of this instruction."""
+        return DockerfileError(f"{self.file}:{self.line}", what, hint)
 
     @property
     def logical_line(self) -> str:
-        """Without inline files, which the parser may put behind it."""
+        """The line without its inline files, which the parser may append."""
         return self.original.partition("\n")[0]
 
     @property
     def heredocs(self) -> tuple[tuple[str, int, str], ...]:
-        """Inline files: name, file descriptor, content."""
-        found = self.canonical[5]
-        assert isinstance(found, tuple)
-        return found
+        """The inline files: name, file descriptor, content."""
+        heredocs = self.canonical[5]
+        assert isinstance(heredocs, tuple)
+        return heredocs
 
     @property
     def open_heredocs(self) -> list[str]:
-        """Contents of inline files of COPY and ADD in which variables count: their names have no quotes."""
+        """The contents of inline files of COPY and ADD whose variables are expanded: names without quotes."""
         if self.cmd not in ("COPY", "ADD"):
             return []
         plain = {word.lstrip("0123456789").removeprefix("<<").removeprefix("-") for word in self.value}
@@ -104,10 +100,10 @@ class Instruction(NamedTuple):
 
     @property
     def expanded(self) -> Iterable[str]:
-        """What BuildKit expands, inline files and the text of RUN apart.
+        """The words that BuildKit expands, without inline files and the text of RUN.
 
-        Each ``Expand`` of frontend/dockerfile/instructions/commands.go; of COPY, ADD and WORKDIR the whole
-        line as well, for the step's name (``processCmdEnv``).
+        They are those of each ``Expand`` in frontend/dockerfile/instructions/commands.go. Of COPY, ADD and
+        WORKDIR, BuildKit also expands the whole line, for the step's name (``processCmdEnv``).
         """
         match self.cmd:
             case "COPY" | "ADD" | "WORKDIR":
@@ -123,76 +119,52 @@ class Instruction(NamedTuple):
 
     @property
     def sources(self) -> list[str]:
-        """What COPY and ADD take, inline files apart; not expanded."""
+        """The sources of COPY and ADD, not expanded, without inline files."""
         return [word for word in self.value[:-1] if not (self.has_heredoc and word.startswith("<<"))]
 
     def __str__(self) -> str:
         return " ".join([self.cmd, *self.flags, *self.value])
 
 
-@cache  # the platforms of a stage, and stages of one folder, ask for the same
+@cache  # the platforms of a stage, and stages of one folder, have the same text
 def parse(text: str, name: str) -> tuple[tuple[Instruction, ...], Mapping[str, str]]:
-    """Text -> instructions and the parser directives ``syntax`` and ``escape``.
+    """Return the instructions of a text, and its parser directives ``syntax`` and ``escape``.
 
-    ``name`` is the Dockerfile's path. Raises ``DockerfileError`` with file and, if known, line.
+    ``name`` is the Dockerfile's path. Raises ``DockerfileError`` with the file and, if known, the line.
     """
     from e2b_dockerfile_utils import DockerfileSyntaxError
 
     if "\0" in text:  # no program and no file can have one in its name or its words
         raise DockerfileError(f"{name}:{text[: text.index(chr(0))].count(chr(10)) + 1}", "has a zero byte")
     try:
-        instructions = tuple(_instructions(text))
+        instructions = tuple(i._replace(file=name) for i in _instructions(text))
     except DockerfileSyntaxError as error:
         raise _syntax_error(error, name) from None
     except RecursionError:  # of Python's JSON parser
         raise DockerfileError(name, "does not parse: JSON is nested too deeply") from None
     if not instructions:
         raise DockerfileError(name, "does not parse: file with no instructions", _REFERENCE)
-    return instructions, _directives(text, name)
+    return instructions, directives.read(text, name)
 
 
 def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
-    """The parser's error with the file's name and, where it is known, the line."""
+    """Return the parser's error with the file's name and, if known, the line."""
     where = name if error.line is None else f"{name}:{error.line}"
-    what = _SAID_BEFORE.sub("", str(error))
+    what = _PARSER_PREFIX.sub("", str(error))
     if unknown := _UNKNOWN.fullmatch(what):
         if not (cmd := unknown[1].upper()):
-            return DockerfileError(where, "nothing follows a line that is continued")
+            return DockerfileError(where, "a continued line is followed by nothing")
         return DockerfileError(where, f"unknown instruction {cmd}", nearest(cmd, KNOWN))
     return DockerfileError(where, f"does not parse: {what}", _REFERENCE)
 
 
-def declared_args(instructions: Iterable[Instruction], name: str) -> set[str] | None:
-    """Names of arguments that ARG declares, here or in a trigger; None where one is made of other values."""
-    own = [triggered(i, name) if _ARG_TRIGGER.match(i.logical_line) else i for i in instructions]
-    names = {word.partition("=")[0] for i in own if i.cmd == "ARG" for word in i.value}
-    return None if any(set(name) & set("$\\\"'") for name in names) else names
-
-
-def triggered(instruction: Instruction, name: str) -> Instruction:
-    """What an ONBUILD makes of its child: the instruction behind it, at the line of the ONBUILD.
-
-    As BuildKit keeps and reads it (``parseOnBuild``): the logical line, then the contents of inline files.
-    """
-    text = re.sub(r"^\s*ONBUILD\s*", "", instruction.logical_line, flags=re.IGNORECASE)
-    text += "".join(f"\n{content}{word}" for word, _, content in instruction.heredocs)
-    where = f"{name}:{instruction.line}"
-    try:
-        (trigger,) = parse(text, name)[0]
-    except ValueError:
-        raise DockerfileError(where, "ONBUILD takes one instruction") from None
-    except DockerfileError as error:
-        raise DockerfileError(where, f"ONBUILD: {error.what}", error.hint) from None
-    return trigger._replace(line=instruction.line)
-
-
 def _instructions(text: str) -> Iterator[Instruction]:
-    """Instructions as the parser gives them, triggers of ONBUILD apart.
+    """The instructions of a text, with the triggers of ONBUILD parsed.
 
-    The parser takes an ONBUILD for one line without meaning. BuildKit parses the trigger, its inline files
-    included (``parseSubCommand``, ``heredocCompoundDirectives`` in frontend/dockerfile/parser). So the word
-    ONBUILD is taken off, the parser reads the trigger, and the word is put back. A line that begins like a
-    trigger and is part of an inline file or of a continued instruction stays as it is.
+    The parser reads an ONBUILD as one line of text. BuildKit parses the trigger and its inline files
+    (``parseSubCommand``, ``heredocCompoundDirectives`` in frontend/dockerfile/parser). So the word ONBUILD is
+    removed, the parser reads the trigger, and the word is put back. A line that begins like a trigger, but is
+    part of an inline file or a continued instruction, stays as it is.
     """
     from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
 
@@ -213,30 +185,30 @@ def _instructions(text: str) -> Iterator[Instruction]:
 
 
 def _trigger(onbuild: DockerfileInstruction, escape: str) -> tuple[str, DockerfileInstruction]:
-    """The word ONBUILD and its trigger, where the word itself is continued on another line.
+    """Return the word ONBUILD and its trigger, if the trigger is on the next, continued line.
 
-    Raises the parser's own error where no known instruction follows.
+    Raises the parser's own error if no known instruction follows.
     """
     from e2b_dockerfile_utils import DockerfileSyntaxError, parse_dockerfile_ast
 
     word = _FIRST_WORD.match(onbuild.original)
     line = onbuild.original.removeprefix(word[0]) if word else ""
     try:
-        found = parse_dockerfile_ast(f"# escape={escape}\n{line}").instructions
+        parsed = parse_dockerfile_ast(f"# escape={escape}\n{line}").instructions
     except DockerfileSyntaxError as error:
         raise DockerfileSyntaxError(str(error), onbuild.start_line) from None
-    if not word or not found:  # nothing, or a comment
+    if not word or not parsed:  # nothing, or a comment
         raise DockerfileSyntaxError("ONBUILD without an instruction", onbuild.start_line)
-    return word[0], replace(found[0], start_line=onbuild.start_line)
+    return word[0], replace(parsed[0], start_line=onbuild.start_line)
 
 
 def _without(lines: Sequence[str], starts: Mapping[int, str]) -> str:
-    """The lines as one text; some without what they start with."""
+    """Return the lines as one text. ``starts``, by line number, is removed from the start of these lines."""
     return "\n".join(line.removeprefix(starts.get(number, "")) for number, line in enumerate(lines, 1))
 
 
 def _instruction(parsed: DockerfileInstruction, onbuild: str, escape: str) -> Instruction:
-    """``onbuild`` is what stands before the instruction where it is a trigger, "" elsewhere."""
+    """Return an instruction. ``onbuild`` is the text before it if it is a trigger, else ""."""
     _check_array(parsed)
     cmd, value = parsed.name, _value(parsed, escape)
     heredocs = tuple((h.name, h.file_descriptor, h.content) for h in parsed.heredocs)
@@ -254,15 +226,15 @@ def _instruction(parsed: DockerfileInstruction, onbuild: str, escape: str) -> In
 
 
 def _value(parsed: DockerfileInstruction, escape: str) -> tuple[str, ...]:
-    """The words of an instruction as BuildKit divides them."""
+    """Return the words of an instruction as BuildKit divides them."""
     if parsed.json:
         return tuple(_HALF.sub("\ufffd", word) for word in parsed.args)
-    if parsed.name in ("ENV", "LABEL"):  # the port adds what stands between a name and its value
+    if parsed.name in ("ENV", "LABEL"):  # the port adds the text between a name and its value
         return tuple(word for place, word in enumerate(parsed.args) if place % 3 != 2)
     if parsed.name not in ("ADD", "COPY") or not _QUOTING.search(parsed.original):
         return tuple(parsed.args)
-    # The port keeps words together that are quoted; BuildKit's parseStringsWhitespaceDelimited does not.
-    # CMD without JSON is divided into flags and the rest of the line.
+    # The port keeps quoted words together; BuildKit's parseStringsWhitespaceDelimited does not. So parse the
+    # line as a CMD without JSON, which the parser divides only into flags and the rest.
     from e2b_dockerfile_utils import parse_dockerfile_ast
 
     line = parsed.original.strip()[len(parsed.name) :]
@@ -271,9 +243,10 @@ def _value(parsed: DockerfileInstruction, escape: str) -> tuple[str, ...]:
 
 
 def _check_array(parsed: DockerfileInstruction) -> None:
-    """Text behind a JSON array: before 0.15 BuildKit drops it, since then all is words of a shell.
+    """Raise the parser's own error for text behind a JSON array.
 
-    https://github.com/moby/buildkit/pull/5107. Raises the parser's own error.
+    BuildKit before 0.15 drops it; later versions read the whole line as words of a shell
+    (https://github.com/moby/buildkit/pull/5107).
     """
     from e2b_dockerfile_utils import DockerfileSyntaxError
 
@@ -284,63 +257,19 @@ def _check_array(parsed: DockerfileInstruction) -> None:
         json.JSONDecoder().raw_decode(rest)
     except ValueError:
         return
-    what = "text behind a JSON array, which versions of BuildKit read differently (for [ write test)"
+    what = "text after a JSON array, which versions of BuildKit read differently (for [ write test)"
     raise DockerfileSyntaxError(what, parsed.start_line)
 
 
-def _directives(text: str, name: str) -> dict[str, str]:
-    """The parser directives ``syntax`` and ``escape``.
-
-    BuildKit searches twice (frontend/dockerfile/parser/directives.go). Its parser takes ``escape`` from the
-    comments that begin the file; whatever is no directive that it knows ends them, a ``#!`` line included.
-    Its search for ``syntax`` passes over a ``#!`` line first.
-    """
-    lines = text.removeprefix("\ufeff").split("\n")
-    own = list(_leading(line.lstrip() for line in lines))
-    names = [key for key, _ in own]
-    if "escape" in names and "check" in names[: names.index("escape")]:
-        what = "# escape= behind # check= is a directive for some versions of BuildKit, a comment for others"
-        raise DockerfileError(f"{name}:1", what, "write # escape= first")
-    others = _leading(lines[1:] if lines[0].startswith("#!") else lines)
-    return {
-        **{key: value for key, value in others if key == "syntax"},
-        **{key: value for key, value in own if key == "escape"},
-    }
-
-
-def _leading(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        match = _DIRECTIVE.match(line.rstrip("\r"))
-        if not match or match[1].lower() not in ("syntax", "escape", "check"):
-            return
-        yield match[1].lower(), match[2]
-
-
-def without_syntax(text: str) -> str:
-    """The text without its directive ``syntax``; instructions keep the numbers of their lines.
-
-    An empty comment stands behind the other directives instead: a comment before them would end them
-    (BuildKit, frontend/dockerfile/parser/directives.go).
-    """
-    lines = text.removeprefix("\ufeff").split("\n")
-    first = end = int(lines[0].startswith("#!"))
-    while end < len(lines) and _DIRECTIVE.match(lines[end]):
-        end += 1
-    others = [line for line in lines[first:end] if not re.match(r"\s*#\s*syntax\s*=", line, re.IGNORECASE)]
-    if len(others) == end - first:
-        return text
-    return "\n".join([*lines[:first], *others, *["#"] * (end - first - len(others)), *lines[end:]])
-
-
 def mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
-    """The fields of each ``RUN --mount``."""
+    """The fields of each ``--mount`` of a RUN."""
     for flag in instruction.flags if instruction.cmd == "RUN" else ():
         if flag.startswith("--mount="):
             yield mount_fields(flag.removeprefix("--mount="))
 
 
 def mount_fields(text: str) -> dict[str, str]:
-    """``type=bind,from=x`` as a mapping; bare words (``readonly``) map to ""."""
+    """Return ``type=bind,from=x`` as a mapping; a word without a value (``readonly``) maps to ""."""
     fields: dict[str, str] = {}
     for part in next(csv.reader([text]), []):
         key, _, value = part.partition("=")
@@ -349,13 +278,10 @@ def mount_fields(text: str) -> dict[str, str]:
     return fields
 
 
-def is_remote(source: str) -> bool:
-    """Whether ``ADD`` fetches this instead of looking it up in the context."""
-    return bool(_HTTP.match(source) or _GIT.match(source))
-
-
-def pinned(source: str, checksum: str) -> bool:
-    """Whether what ``ADD`` fetches is fixed by a checksum or, for git, a commit."""
-    if checksum:
-        return True
-    return bool(_GIT.match(source) and _COMMIT.fullmatch(source.partition("#")[2].partition(":")[0]))
+def from_names(instruction: Instruction) -> Iterator[str]:
+    """The names in ``--from`` of COPY and ADD, and in ``from`` of the mounts of a RUN."""
+    if instruction.cmd in ("COPY", "ADD") and (name := instruction.flag("from")):
+        yield name
+    for mount in mounts(instruction):
+        if name := mount.get("from"):
+            yield name

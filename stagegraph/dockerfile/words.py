@@ -1,11 +1,11 @@
-"""Words of a Dockerfile -> what BuildKit's lexer makes of them (frontend/dockerfile/shell/lex.go).
+"""Words of a Dockerfile -> their values, as BuildKit's lexer expands them (frontend/dockerfile/shell/lex.go).
 
-Pure. A lexer of our own since it answers two questions that no library does: is the result known although
-some variables are not, and would this word end the builder? BuildKit 0.13 (Docker 26) panics at
-``${V#PATTERN}`` and ``${V%PATTERN}`` where the pattern expands to nothing (``word[0]`` of an empty string);
-BuildKit is part of Docker's engine, so that ends the builds of everybody. Where the pattern has variables
-that are not known, it may be empty, and is refused as well: ``##`` and ``%%`` are never empty. The text of a
-RUN is refused only where it is sure, as its variables are the shell's.
+Pure. This is a lexer of our own because it answers two questions that no library answers. Is the result
+known although some variables are not? Would this word end the builder? BuildKit 0.13 (Docker 26) panics at
+``${V#PATTERN}`` and ``${V%PATTERN}`` if the pattern expands to nothing (``word[0]`` of an empty string).
+BuildKit is part of Docker's engine, so the panic ends the builds of all users. A pattern with unknown
+variables may be empty and is refused as well; ``##`` and ``%%`` are never empty. The text of a RUN is refused
+only if the panic is certain, since most of its variables are the shell's.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _SPECIAL = "@*#?-$!0"
 
 
 class EndsBuilderError(ValueError):
-    """A word at which the builder of Docker 26 ends."""
+    """A word that ends the builder of Docker 26."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Text, and whether all of it is known; ``text`` holds what is known."""
+    """A value. ``known``: all of it is known; otherwise ``text`` has only the known parts."""
 
     text: str = ""
     known: bool = True
@@ -37,21 +37,21 @@ class Piece:
 
 
 def process(word: str, lookup: Callable[[str], Piece | None], escape: str, *, quotes: bool = True) -> Piece:
-    """``word`` with variables and quotes resolved, as COPY, ENV and most others have it.
+    """Return ``word`` with variables and quotes resolved, as in COPY, ENV and most other instructions.
 
-    ``lookup`` gives what a name stands for: a value, None where it is not set, an unknown piece where only
-    the build can tell. ``quotes``: they are removed; without, they are characters like others. Raises
-    ``ValueError`` for a word that the lexer refuses, ``EndsBuilderError`` for one that may end the builder.
+    ``lookup`` returns the value of a name: None if it is not set, an unknown piece if only the build knows.
+    ``quotes``: remove quotes; otherwise they are ordinary characters. Raises ``ValueError`` for a word that
+    BuildKit refuses, ``EndsBuilderError`` for one that may end the builder.
     """
     return _Lexer(word, lookup, escape, quotes).run()
 
 
 def check_shell(text: str, lookup: Callable[[str], Piece | None], escape: str) -> None:
-    """Raise ``EndsBuilderError`` for the text of a RUN that is sure to end the builder.
+    """Raise ``EndsBuilderError`` for the text of a RUN that is certain to end the builder.
 
-    BuildKit expands it for the name of the step alone (``processCmdEnv``): what is not set stays as it is,
-    quotes are kept, and what the lexer refuses is taken as it is. Since most of its variables are the
-    shell's, only what is sure counts: the variable is set, and the pattern empty.
+    BuildKit expands the text only for the step's name (``processCmdEnv``). It keeps quotes and variables that
+    are not set, and accepts words that its lexer refuses elsewhere. Most variables are the shell's, so it is
+    certain only if the variable is set and the pattern is empty.
     """
     try:
         _Lexer(text, lookup, escape, quotes=True, for_run=True).run()
@@ -62,7 +62,7 @@ def check_shell(text: str, lookup: Callable[[str], Piece | None], escape: str) -
 
 
 class _Lexer:
-    """One pass over one word. ``for_run``: as for the text of a RUN."""
+    """One pass over one word. ``for_run``: by the rules for the text of a RUN."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class _Lexer:
         return char
 
     def _until(self, stop: str, *, raw: bool) -> Piece:
-        """Up to ``stop``, which is taken too; "" for the end. ``raw``: escapes stay, for a pattern."""
+        """Read up to ``stop`` and past it; "" for the end. ``raw``: keep escapes, for a pattern."""
         out = Piece()
         while char := self._peek():
             if char == stop:
@@ -168,7 +168,7 @@ class _Lexer:
             return Piece(f"${{{name}{self.word[start : self.at]}")
         if operator in tuple("#%"):
             trimmed = self._trimmed(name, operator, word, value)
-            if not empty_is_unset:  # which BuildKit 0.13 passes over, and later ones refuse
+            if not empty_is_unset:  # a colon here: BuildKit 0.13 ignores it, later ones refuse it
                 return trimmed
         if operator not in tuple("+-?"):
             raise ValueError(f"unsupported modifier (:{operator}) in substitution")
@@ -200,13 +200,13 @@ class _Lexer:
         if value is None and self.for_run:
             return Piece(f"${{{name}/{self.word[start : self.at]}")
         value = value or Piece()
-        # Go takes a "$" of what is put in for all matches as a group's name: left to the build
+        # in a replacement for all matches, Go reads "$" as the name of a group: only the build knows
         if not (pattern.known and by.known and value.known) or (every and "$" in by.text):
             return Piece(known=False)
         return Piece(_replace(_regex(pattern.text, greedy=True), by.text, value.text, every))
 
     def _name(self) -> str:
-        """Letters, digits and ``_``; digits alone where it begins with one; or one special character."""
+        """Read a name: letters, digits and ``_``; only digits after a first digit; or a special character."""
         start, char = self.at, self._peek()
         if char and _is_digit(char):
             while _is_digit(self._peek()):
@@ -220,7 +220,10 @@ class _Lexer:
 
 
 def _chosen(name: str, operator: str, word: Piece, value: Piece | None, empty_is_unset: bool) -> Piece:
-    """``${NAME-WORD}``, ``${NAME+WORD}``, ``${NAME?WORD}``, and the same with a colon."""
+    """Return ``${NAME-WORD}``, ``${NAME+WORD}`` or ``${NAME?WORD}``, also with a colon.
+
+    Raises ``ValueError`` where ``?`` refuses a variable that is not set.
+    """
     if value is not None and not value.known and not (empty_is_unset and value.text):
         return Piece(known=False)
     unset = value is None or (empty_is_unset and not value.text)
@@ -239,7 +242,7 @@ def _is_digit(char: str) -> bool:
 
 
 def _regex(pattern: str, *, greedy: bool) -> re.Pattern[str]:
-    """A shell's pattern (``*``, ``?``, no brackets) as a regular expression. Raises ``ValueError``."""
+    """Return a shell pattern (``*``, ``?``, no brackets) as a regular expression. Raises ``ValueError``."""
     out, index = "", 0
     while index < len(pattern):
         char = pattern[index]
@@ -251,7 +254,7 @@ def _regex(pattern: str, *, greedy: bool) -> re.Pattern[str]:
         elif char == "\\":
             char = pattern[index : index + 1]
             if char and char in "}/":
-                continue  # escaped for the sake of ${}, not of the pattern
+                continue  # the escape is for ${}, not for the pattern
             if not char or char not in "*?\\":
                 raise ValueError(f"invalid pattern ({pattern}) in substitution: invalid escape '\\{char}'")
             index += 1
@@ -262,24 +265,24 @@ def _regex(pattern: str, *, greedy: bool) -> re.Pattern[str]:
 
 
 def _trim(pattern: str, value: str, greedy: bool) -> str:
-    found = _regex(pattern, greedy=greedy).match(value)
-    return value[found.end() :] if found else value
+    match = _regex(pattern, greedy=greedy).match(value)
+    return value[match.end() :] if match else value
 
 
 def _reversed(pattern: str) -> str:
-    """Reversed, but for escapes: ``a\\*c`` becomes ``c\\*a``."""
+    """Return a pattern reversed, with its escapes kept: ``a\\*c`` becomes ``c\\*a``."""
     return "".join(reversed(re.findall(r"\\.|.", pattern, re.DOTALL)))
 
 
 def _replace(pattern: re.Pattern[str], by: str, value: str, every: bool) -> str:
-    """As Go's ``ReplaceAllString``: no empty match right behind another match."""
+    """Replace matches as Go's ``ReplaceAllString`` does: no empty match right behind another match."""
     out, end = "", 0
     last = -1
-    for found in pattern.finditer(value):
-        if found.start() == found.end() == last:
+    for match in pattern.finditer(value):
+        if match.start() == match.end() == last:
             continue
-        out += value[end : found.start()] + by
-        end = last = found.end()
+        out += value[end : match.start()] + by
+        end = last = match.end()
         if not every:
             break
     return out + value[end:]

@@ -176,7 +176,7 @@ def content_seen_by(parent: Parent, record: Record) -> Digest:
 
     All of it for ``FROM``, its files for ``COPY --from``.
     """
-    return record.image if parent.edge.whole else record.files
+    return record.image if parent.edge.is_from else record.files
 
 
 def content_key(graph: Graph, node: Node, records: Callable[[Node], Record]) -> tuple[Key, list[keys.Input]]:

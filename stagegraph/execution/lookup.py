@@ -122,16 +122,16 @@ def nodes_with_same_key(graph: Graph, node: Node) -> Iterator[Node]:
     itself does not need.
     """
     yield node
-    if mine := graph.project.recipe(node):
+    if mine := graph.project.config(node):
         for stage in graph.project.stages.values():
-            recipe = stage.recipes.get(node.platform)
-            if recipe and stage.name != node.stage and _key_parts(recipe) == _key_parts(mine):
+            config = stage.configs.get(node.platform)
+            if config and stage.name != node.stage and _key_parts(config) == _key_parts(mine):
                 with suppress(StagegraphError):
                     if graph.key(other := Node(stage.name, node.platform)) == graph.key(node):
                         yield other
 
 
-def _key_parts(recipe: StageConfig) -> tuple[object, ...]:
+def _key_parts(config: StageConfig) -> tuple[object, ...]:
     """Return what of a stage's configuration is part of its key."""
-    files = recipe.context, recipe.dockerfile, recipe.target, recipe.own_frontend
-    return *files, recipe.network, recipe.args, recipe.contexts, recipe.archive
+    files = config.context, config.dockerfile, config.target, config.own_frontend
+    return *files, config.network, config.args, config.contexts, config.installs_packages

@@ -168,7 +168,7 @@ class NodeRunner:
         """Build, and record the image under the recipe key."""
         start = time.monotonic()
         try:
-            result = self.builder().build(self.graph.spec(node), parents, afresh=no_cache)
+            result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
         except BuildError as error:
             raise self._test_error(node, error) or error from None
         materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
@@ -206,7 +206,7 @@ def _package_changes(latest: Record | None, record: Record) -> str:
     """Describe which packages have other versions than in the last build; "" if one of the lists is empty."""
     if not (latest and latest.packages and record.packages):
         return ""
-    changes = dpkg.moved(latest.packages, record.packages)
+    changes = dpkg.package_changes(latest.packages, record.packages)
     return f"; packages: {listed(changes, 3)}" if changes else ""
 
 

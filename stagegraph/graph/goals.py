@@ -1,4 +1,7 @@
-"""What a run is asked for, so that tasks are made for that alone: a project may have hundreds of nodes."""
+"""The nodes that a command or run is about, from the names that the user wrote.
+
+Knows nothing of doit: it returns nodes, or which of them have no key and why.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,16 @@ if TYPE_CHECKING:
     from ..project.model import Project
     from .graph import Graph
 
-#: Words of the command line as ``doit run`` was given them; None for other commands, which look at all tasks.
-words: list[str] | None = None
-
-
-#: Nodes that a warning lists; JSON has all.
+#: The most nodes that a warning lists; JSON has all.
 _LISTED = 12
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Nodes that have no key now, for one cause. ``first`` is the node whose own files or images are it."""
+    """Nodes without a key, all for one cause.
+
+    ``first`` is the node whose own files or images are the cause.
+    """
 
     error: StagegraphError
     first: str
@@ -38,18 +40,18 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Goals:
-    """Nodes that a command looks at, and those that it cannot look at.
+    """The nodes that a command is about, and those that it leaves out.
 
-    ``status`` is 0, or the exit status of the cause where the command cannot stand for what was asked for:
-    a node was asked for by name, something is broken, or all nodes are left out.
+    ``status`` is 0, or the exit status of a cause if the command's answer is incomplete: the user named a
+    node that is left out, something is broken, or all nodes are left out.
     """
 
     nodes: list[Node]
     left_out: list[LeftOut]
     status: int
 
-    def facts(self) -> list[dict[str, object]]:
-        """The nodes that are left out, for JSON."""
+    def to_json(self) -> list[dict[str, object]]:
+        """Return the nodes that are left out, for JSON."""
         return [
             {"node": str(node), "cause": out.first, "error": str(out.error), "status": out.error.exit_status}
             for out in self.left_out
@@ -58,58 +60,58 @@ class Goals:
 
 
 def keyed(graph: Graph, nodes: Iterable[Node], *, by_name: bool, keep_going: bool) -> Goals:
-    """Those of ``nodes`` that have a key, and the others by cause.
+    """Return those of ``nodes`` that have a key, and the others by cause.
 
-    Without ``keep_going`` only an image from outside that cannot be asked for is a reason to leave out a
-    node, and only where no node was asked for by name (``by_name``). Raises ``StagegraphError`` otherwise.
+    Without ``keep_going``, a node is left out only if an external image cannot be resolved, and only if the
+    user named no node (``by_name``). Raises ``StagegraphError`` in other cases.
     """
-    good, causes = list[Node](), dict[tuple[str, str], tuple[StagegraphError, list[Node]]]()
+    with_key, causes = list[Node](), dict[tuple[str, str], tuple[StagegraphError, list[Node]]]()
     for node in nodes:
         try:
             graph.key(node)
         except StagegraphError as error:
             if not keep_going and (by_name or not isinstance(error, UNRESOLVED)):
                 raise
-            # one image that cannot be asked for is one cause in all Dockerfiles; the same slip in two is two
+            # one unresolved image is one cause in all Dockerfiles; the same mistake in two files is two
             where = "" if isinstance(error, UNRESOLVED) else error.where
             causes.setdefault((where, error.what), (error, []))[1].append(node)
         else:
-            good.append(node)
+            with_key.append(node)
     left_out = [LeftOut(error, error.node or str(out[0]), tuple(out)) for error, out in causes.values()]
-    lasting = [out for out in left_out if by_name or not good or not isinstance(out.error, UNRESOLVED)]
-    return Goals(good, left_out, lasting[0].error.exit_status if lasting else 0)
+    lasting = [out for out in left_out if by_name or not with_key or not isinstance(out.error, UNRESOLVED)]
+    return Goals(with_key, left_out, lasting[0].error.exit_status if lasting else 0)
 
 
 def named(graph: Graph, *, tests: bool) -> dict[str, list[Node]]:
-    """Nodes by the words that name them: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, a stage or image alone.
+    """Return nodes by name: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, a stage or an image.
 
-    ``tests``: an image's test comes with it; ``alone`` has the word for such a node without it.
+    ``tests``: the name of an image stands for its test too; ``task_name`` names the node without it.
     """
-    known = {str(node): [node] for node in graph.nodes}
+    by_name = {str(node): [node] for node in graph.nodes}
     for image in graph.project.images.values():
         for platform in image.platforms:
             test = graph.project.test(image.name, platform) if tests else None
-            known[f"{image.name}:{platform}"] = [Node(image.stage, platform), *([test] if test else [])]
+            by_name[f"{image.name}:{platform}"] = [Node(image.stage, platform), *([test] if test else [])]
     groups: dict[str, list[Node]] = {}
-    for word, nodes in known.items():
-        groups.setdefault(word.partition(":")[0], []).extend(nodes)
-    return {alone(graph.project, node): [node] for node in graph.nodes} | known | groups
+    for name, nodes in by_name.items():
+        groups.setdefault(name.partition(":")[0], []).extend(nodes)
+    return {task_name(graph.project, node): [node] for node in graph.nodes} | by_name | groups
 
 
-def alone(project: Project, node: Node) -> str:
-    """The word for a node by itself: a hidden one where the stage's own name is an image's."""
+def task_name(project: Project, node: Node) -> str:
+    """Return the name of one node; a hidden one (``_STAGE:PLATFORM``) if its stage shares an image's name."""
     return f"_{node}" if node.stage in project.images else str(node)
 
 
 def closure(graph: Graph, names: Iterable[str]) -> set[Node] | None:
-    """Nodes that the tasks of these names come to, with their ancestors and with the tests of images.
+    """Return the nodes of these names, their ancestors, and the tests of images.
 
-    None where a word names no node, image or group: all tasks are made then, so that doit can tell. Raises
-    ``StagegraphError`` for a Dockerfile of those nodes that cannot be read, and for a cycle among them.
+    Returns None for a name of no node, image or stage. Raises ``StagegraphError`` for a Dockerfile of these
+    nodes that cannot be read, and for a cycle among them.
     """
-    known, goals = named(graph, tests=True), list[Node]()
+    by_name, goals = named(graph, tests=True), list[Node]()
     for name in names:
-        if name not in known:
+        if name not in by_name:
             return None
-        goals += known[name]
+        goals += by_name[name]
     return set(graph.order(goals))

@@ -1,17 +1,14 @@
-"""``stages.lock``: external images pinned by digest, and the stamp of the package archive.
+"""Pins of external images and the package date, kept in ``stages.lock``.
 
-Behaves as cargo's lock: written when something is missing, changed by ``doit lock`` alone; ``locked`` refuses
-to write. What is pinned per platform is the digest of that platform's manifest, so that an index that changes
-for another platform moves no key. All platforms of a reference are pinned out of one index.
+Like a lock file of a package manager: an entry is written when it is missing, and only ``doit lock`` changes
+one. With ``locked`` a missing entry is an error. What is pinned is the digest of each platform's manifest, so
+that an index that changes for another platform changes no key. All platforms of a reference are pinned from
+one index.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import fcntl
-import os
-import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -20,37 +17,29 @@ from ..errors import UNRESOLVED, LockError, ResolveError, StagegraphError, neare
 from ..oci.digest import Digest, is_digest
 from ..oci.platform import NO_PLATFORM, OciPlatform
 from ..oci.reference import familiar, split
-from ..system.files import write_atomically
+from . import lockfile
+from .lockfile import FILE, FLAGS, platforms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from ..oci.reference import ResolvedReference
 
-FILE = "stages.lock"
-
-_HEADER = "# Written when something is missing, kept as it is otherwise; commit it.\n"
-
-_ANEW = "restore it from version control, or delete it to pin anew"
-
-_TRUTHS = ("onbuild", "onbuild_from")
-
-_NO_PLATFORM = ("index", *_TRUTHS)  # what an entry has besides platforms
-
-_STAMP = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}T\d{6}Z")
-
 
 @dataclass(frozen=True)
 class Pin:
-    """``digest`` of the platform's manifest, ``index`` of what the reference named when it was pinned."""
+    """A pinned image: the ``digest`` of its manifest for a platform.
+
+    ``index`` is the digest of what the reference named when it was pinned: an index, or that manifest.
+    """
 
     digest: Digest
     index: Digest
 
 
 class Renewal(NamedTuple):
-    """An entry before and after its reference was resolved again: digests by platform, and ``index``."""
+    """An entry of the file before and after its reference was resolved again."""
 
     reference: str
     old: dict[str, Any]
@@ -62,16 +51,16 @@ class Renewal(NamedTuple):
 
 
 class Resolver(Protocol):
-    """Asks registry or engine what a reference names. Raises one of ``UNRESOLVED``.
+    """Resolves a reference by the registry or the engine. Raises one of ``UNRESOLVED``.
 
-    All platforms come back; triggers are those of ``platforms``, as far as there are images for them.
+    The result has all platforms of the image. Triggers are looked up for ``platforms`` only.
     """
 
     def __call__(self, reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference: ...
 
 
 class Lock:
-    """The lock of one project. Writes at once when an entry is added. Safe for threads and processes."""
+    """The lock of the project in ``root``. Writes each new entry at once. Safe for threads and processes."""
 
     def __init__(
         self,
@@ -81,73 +70,79 @@ class Lock:
         locked: bool = False,
         say: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """``say`` is told of each entry that is added."""
+        """``say`` is called with a message for each entry that is added."""
         self.path, self._resolve, self._locked, self._say = root / FILE, resolve, locked, say
         self._guard = threading.RLock()
-        self._unresolved: dict[str, StagegraphError] = {}  # one question a run
-        self._unread: dict[tuple[str, frozenset[OciPlatform]], ResolvedReference] = {}  # the same
-        self._data = self._read()
+        # each reference is resolved once a run, also if that fails, wholly or for some platforms
+        self._unresolved: dict[str, StagegraphError] = {}
+        self._unread: dict[tuple[str, frozenset[OciPlatform]], ResolvedReference] = {}
+        self._data = lockfile.read(self.path)
 
-    def archive(self) -> str:
-        """The archive stamp, a date; today's is taken when there is none yet."""
+    def package_date(self) -> str:
+        """Return the package date; today's date is recorded if there is none yet.
+
+        Raises ``LockError`` with ``locked``.
+        """
         with self._guard:
             if "archive" not in self._data:
                 today = _today()
-                self._refuse("the archive stamp", FILE)
-                self._add(lambda data: data.setdefault("archive", today))
-                self._say(f"{FILE}: the archive's date is {today} from now on; commit it")
+                self._refuse_missing("the package date", FILE)
+                self._change(lambda data: data.setdefault("archive", today))
+                self._say(f"{FILE}: recorded package date {today}; commit this file")
             return str(self._data["archive"])
 
     def image(self, reference: str, docker: OciPlatform, where: str) -> Pin:
-        """The pin of ``reference`` for an OCI platform; resolved and written when missing.
+        """Return the pin of ``reference`` for an OCI platform; it is resolved and written if it is missing.
 
-        A reference that has a digest already is resolved like any other, since it may name an index.
-        ``where`` is for the message of the error, one of ``UNRESOLVED``.
+        A reference by digest is resolved too, since it may name an index. ``where`` is the line that names
+        it, for messages. Raises one of ``UNRESOLVED``.
         """
         with self._guard:
             reference = self._name(reference)
             entry = self._images().get(reference, {})
             if docker not in entry:
-                self._refuse(f"{reference} for {docker}", where)
-                found = self._look_up(reference, docker, where, entry)
+                self._refuse_missing(f"{reference} for {docker}", where)
+                new = self._look_up(reference, docker, where, entry)
 
                 def add(data: dict[str, Any]) -> None:
-                    # what another process has pinned meanwhile stays
+                    # keep what another process has pinned meanwhile
                     images = data.setdefault("images", {})
-                    other = images.get(reference, {})
-                    if docker in other:
+                    current = images.get(reference, {})
+                    if docker in current:
                         return
-                    if other.get("index", found["index"]) != found["index"]:
+                    if current.get("index", new["index"]) != new["index"]:
                         what = f"{reference} moved while another process pinned it"
-                        raise LockError(where, what, "run again; what that process pinned is taken")
-                    images[reference] = other | found
+                        raise LockError(where, what, "run again to use what that process pinned")
+                    images[reference] = current | new
 
-                self._add(add)
+                self._change(add)
                 entry = self._images()[reference]
-                self._say(f"{FILE}: {reference} is {entry[docker][:19]} for {docker} from now on; commit it")
+                self._say(
+                    f"{FILE}: pinned {reference} for {docker} to {entry[docker][:19]}; commit this file"
+                )
             return Pin(Digest(entry[docker]), Digest(entry.get("index", entry[docker])))
 
     def index(self, reference: str, docker: OciPlatform, where: str) -> Digest:
-        """What ``reference`` named when it was pinned, for whichever platform.
+        """Return the digest of what ``reference`` named when it was pinned for any platform.
 
-        Where it is not, it is pinned for ``docker``. Raises as ``image`` does.
+        If it is not pinned, it is pinned for ``docker``. Raises one of ``UNRESOLVED``.
         """
         with self._guard:
-            known = self._images().get(self._name(reference), {}).get("index")
-            return Digest(known) if known else self.image(reference, docker, where).index
+            index = self._images().get(self._name(reference), {}).get("index")
+            return Digest(index) if index else self.image(reference, docker, where).index
 
     def has_onbuild(self, reference: str) -> bool:
-        """Whether the image, once it is pinned, leaves triggers for those that start from it."""
+        """Return True if the pinned image leaves triggers (ONBUILD) for images that start from it."""
         return bool(self._images().get(self._name(reference), {}).get("onbuild", False))
 
     def has_onbuild_from(self, reference: str) -> bool:
-        """Whether triggers of the image, once it is pinned, take what no key can know."""
+        """Return True if triggers of the pinned image take from elsewhere, which no key can hold."""
         return bool(self._images().get(self._name(reference), {}).get("onbuild_from", False))
 
-    # -- renewing, when it is asked for ------------------------------------------------------------
+    # -- renewing --------------------------------------------------------------------------------
 
-    def renew_archive(self) -> tuple[str, str]:
-        """Take today as the archive's stamp; the old one ("" if there was none) and the new.
+    def renew_package_date(self) -> tuple[str, str]:
+        """Set the package date to today. Return the old date, "" if there was none, and the new one.
 
         Raises ``LockError`` with ``locked``.
         """
@@ -155,46 +150,46 @@ class Lock:
             self._refuse_renewal()
             old, new = str(self._data.get("archive", "")), _today()
             if old != new:
-                self._add(lambda data: data.update(archive=new))
+                self._change(lambda data: data.update(archive=new))
             return old, new
 
     def renew_images(self, references: Iterable[str] = ()) -> list[Renewal]:
-        """Resolve pinned references again, all of them by default, and pin what they name now.
+        """Resolve pinned references again, by default all, and pin what they name now.
 
         All are resolved before anything is written. An entry keeps its platforms. A reference by digest
-        cannot move, but triggers that an earlier version did not look for can become known. Raises
-        ``LockError`` with ``locked`` or for a reference that is not pinned; one of ``UNRESOLVED`` for one
-        that cannot be resolved for each of its platforms.
+        cannot move, but an earlier version may not have looked for its triggers. Raises ``LockError`` with
+        ``locked`` or for a reference that is not pinned, and one of ``UNRESOLVED`` for one that cannot be
+        resolved for each of its platforms.
         """
         with self._guard:
             self._refuse_renewal()
-            known = self._images()
-            wanted = list(dict.fromkeys(map(self._name, references))) or sorted(known)
+            images = self._images()
+            wanted = list(dict.fromkeys(map(self._name, references))) or sorted(images)
             for reference in wanted:
-                if reference not in known:
-                    raise LockError(FILE, f"no image {reference!r} is pinned", nearest(reference, known))
-            renewals = [Renewal(name, known[name], self._again(name, known[name])) for name in wanted]
+                if reference not in images:
+                    raise LockError(FILE, f"no image {reference!r} is pinned", nearest(reference, images))
+            renewals = [Renewal(name, images[name], self._renewed(name, images[name])) for name in wanted]
             moved = {item.reference: item.new for item in renewals if item.moved}
             if moved:
-                self._add(lambda data: data.setdefault("images", {}).update(moved))
+                self._change(lambda data: data.setdefault("images", {}).update(moved))
             return renewals
 
-    def _again(self, reference: str, old: dict[str, Any]) -> dict[str, Any]:
-        """What an entry says when its reference is resolved now."""
-        platforms = _platforms(old)
-        if not platforms:
+    def _renewed(self, reference: str, old: dict[str, Any]) -> dict[str, Any]:
+        """Return the entry of a reference as it resolves now."""
+        pinned = platforms(old)
+        if not pinned:
             return old
-        found, new = self._ask(reference, FILE, platforms), dict[str, Any]()
-        for docker in platforms:
-            new |= _entry(found, reference, docker, FILE)
+        resolved, new = self._resolve_once(reference, FILE, pinned), dict[str, Any]()
+        for docker in pinned:
+            new |= _entry(resolved, reference, docker, FILE)
         return new
 
     def _refuse_renewal(self) -> None:
         if self._locked:
-            raise LockError(FILE, "locked=1 forbids to write it", "run it without locked=1")
+            raise LockError(FILE, "locked=1 does not allow writing it", "run it without locked=1")
 
     def _name(self, reference: str) -> str:
-        """What the file calls a reference: as it is there already, in whichever way it was written."""
+        """Return a reference as the file already has it, in whichever form, else as it is."""
         if reference in self._images():
             return reference
         short = familiar(reference)
@@ -204,120 +199,61 @@ class Lock:
         images: dict[str, dict[str, Any]] = self._data.get("images", {})
         return images
 
-    # -- asking ----------------------------------------------------------------------------------
+    # -- resolving -------------------------------------------------------------------------------
 
     def _look_up(
         self, reference: str, docker: OciPlatform, where: str, entry: dict[str, Any]
     ) -> dict[str, Any]:
-        """The entry's new values, out of its index if other platforms are pinned already."""
-        platforms, index = [docker, *_platforms(entry)], entry.get("index")
-        found = self._ask(reference, where, platforms)
-        if index and found.index != index:
+        """Return new values for an entry, from its own index if other platforms are pinned already."""
+        wanted, index = [docker, *platforms(entry)], entry.get("index")
+        resolved = self._resolve_once(reference, where, wanted)
+        if index and resolved.index != index:
             try:
-                found = self._ask(f"{split(reference).repository}@{index}", where, platforms)
+                resolved = self._resolve_once(f"{split(reference).repository}@{index}", where, wanted)
             except ResolveError as error:
-                what = (
-                    f"{reference} has moved since it was pinned for other platforms, and what it was is gone"
-                )
-                raise LockError(
-                    where, what, f"to pin it anew: doit lock images {reference}\n  {error.what}"
-                ) from None
-        return _entry(found, reference, docker, where)
+                what = f"{reference} has moved since it was pinned for other platforms, and its index is gone"
+                hint = f"to pin it again: doit lock images {reference}\n  {error.what}"
+                raise LockError(where, what, hint) from None
+        return _entry(resolved, reference, docker, where)
 
-    def _ask(self, reference: str, where: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
-        question = reference, frozenset(platforms)
+    def _resolve_once(self, reference: str, where: str, wanted: Collection[OciPlatform]) -> ResolvedReference:
+        question = reference, frozenset(wanted)
         try:
             if reference in self._unresolved:
                 raise self._unresolved[reference]
-            found = self._unread.get(question) or self._resolve(reference, platforms)
+            resolved = self._unread.get(question) or self._resolve(reference, wanted)
         except UNRESOLVED as error:
             self._unresolved[reference] = error
             raise type(error)(where, f"{reference}: {error.what}", error.hint) from None
-        if found.unread:
-            self._unread[question] = found
-        return found
+        if resolved.unread:
+            self._unread[question] = resolved
+        return resolved
 
-    # -- file ------------------------------------------------------------------------------------
+    # -- writing ---------------------------------------------------------------------------------
 
-    def _read(self) -> dict[str, Any]:
-        import tomllib
-
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return {}
-        except (OSError, UnicodeDecodeError) as error:
-            raise LockError(FILE, f"cannot be read: {error}") from None
-        try:
-            data = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise LockError(FILE, f"not valid TOML: {error}", _ANEW) from None
-        _check(data)
-        return data
-
-    def _refuse(self, what: str, where: str) -> None:
+    def _refuse_missing(self, what: str, where: str) -> None:
         if self._locked:
-            what = f"{FILE} has no entry for {what}, and locked=1 forbids to write one"
+            what = f"{FILE} has no entry for {what}, and locked=1 does not allow adding one"
             raise LockError(where, what, f"run once without locked=1 and commit {FILE}")
 
-    def _add(self, change: Callable[[dict[str, Any]], object]) -> None:
-        """Apply ``change`` to what the file holds now and write it."""
-        import toml
-
-        with _folder_locked(self.path.parent):
-            data = self._read()
-            change(data)
-            write_atomically(self.path, (_HEADER + toml.dumps(data)).encode())
-        self._data = data
+    def _change(self, apply: Callable[[dict[str, Any]], object]) -> None:
+        self._data = lockfile.change(self.path, apply)
 
 
-def _platforms(entry: dict[str, Any]) -> list[OciPlatform]:
-    return [OciPlatform(name) for name in entry if name not in _NO_PLATFORM]
-
-
-def _entry(found: ResolvedReference, reference: str, docker: OciPlatform, where: str) -> dict[str, Any]:
-    """What the file says of a reference for one platform. Raises one of ``UNRESOLVED``."""
-    if error := found.unread.get(docker):
+def _entry(resolved: ResolvedReference, reference: str, docker: OciPlatform, where: str) -> dict[str, Any]:
+    """Return the entry of a reference for one platform. Raises one of ``UNRESOLVED``."""
+    if error := resolved.unread.get(docker):
         raise type(error)(where, f"{reference}: {error.what}", error.hint)
-    digest = found.manifests.get(docker) or found.manifests.get(NO_PLATFORM)
+    digest = resolved.manifests.get(docker) or resolved.manifests.get(NO_PLATFORM)
     if not digest:
-        have = ", ".join(sorted(found.manifests)) or "none"
+        have = ", ".join(sorted(resolved.manifests)) or "none"
         raise ResolveError(where, f"{reference} has no image for {docker}", f"it has {have}")
-    if not is_digest(digest) or not is_digest(found.index):
-        raise ResolveError(where, f"{reference}: not a digest: {digest!r}, {found.index!r}")
-    return {"index": found.index, docker: digest} | {name: True for name in _TRUTHS if getattr(found, name)}
+    if not is_digest(digest) or not is_digest(resolved.index):
+        raise ResolveError(where, f"{reference}: not a digest: {digest!r}, {resolved.index!r}")
+    return {"index": resolved.index, docker: digest} | {
+        name: True for name in FLAGS if getattr(resolved, name)
+    }
 
 
 def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
-
-
-def _is_date(text: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return bool(_STAMP.fullmatch(text)) and bool(datetime.datetime.fromisoformat(text))
-    return False
-
-
-def _check(data: dict[str, Any]) -> None:
-    if "archive" in data and not _is_date(str(data["archive"])):
-        raise LockError(FILE, f"archive is not a date: {data['archive']!r}", 'write it as "2025-01-31"')
-    images = data.get("images", {})
-    if not isinstance(images, dict) or not all(isinstance(entry, dict) for entry in images.values()):
-        raise LockError(FILE, "images must be tables", _ANEW)
-    for reference, entry in images.items():
-        for key, value in entry.items():
-            if not (isinstance(value, bool) if key in _TRUTHS else is_digest(value)):
-                kind = "true or false" if key in _TRUTHS else "a digest"
-                raise LockError(FILE, f"{reference}: {key} is not {kind}: {value!r}", _ANEW)
-
-
-@contextlib.contextmanager
-def _folder_locked(folder: Path) -> Iterator[None]:
-    """One process at a time. A lock on the folder itself leaves no lock file behind."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -1,4 +1,7 @@
-"""Whose programs a node runs: what a machine must be to build it fast. Pure; no key has it."""
+"""The platforms whose programs a node runs, so that a builder can run them natively.
+
+Pure. This chooses the builder and is not part of any key.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,28 @@ if TYPE_CHECKING:
 
 
 def runs(graph: Graph, node: Node) -> frozenset[OciPlatform]:
-    """OCI platforms at whose speed a node's RUN instructions run; empty where it has none."""
+    """Return the OCI platforms whose programs the RUN instructions of a node run; empty without a RUN."""
     spec = graph.spec(node)
     if spec.bootstrap is not None:
         return frozenset({spec.platform.docker})
-    return frozenset(_speed(graph, node, number) for number, part in enumerate(spec.facts.parts) if part.runs)
+    stages = enumerate(spec.analysis.build_stages)
+    return frozenset(_programs(graph, node, number) for number, stage in stages if stage.has_run)
 
 
-def _speed(graph: Graph, node: Node, number: int = -1) -> OciPlatform:
-    """The platform at whose speed a part of a node runs, by default that of its result.
+def _programs(graph: Graph, node: Node, number: int = -1) -> OciPlatform:
+    """Return the platform whose programs a build stage of a node runs, by default its last one.
 
-    A part has the speed of what it starts from; ``native`` of a stage in ``stages.toml`` says another.
+    A build stage runs the programs of what it starts from, unless ``native`` of the stage in ``stages.toml``
+    names another platform.
     """
     spec = graph.spec(node)
-    if spec.recipe.native and number == -1:
-        return spec.recipe.native
-    if not spec.facts.parts:
+    if spec.config.native and number == -1:
+        return spec.config.native
+    if not spec.analysis.build_stages:
         return spec.platform.docker
-    part = spec.facts.parts[number]
-    asked = NO_PLATFORM if part.platform == spec.platform.docker else part.platform
+    stage = spec.analysis.build_stages[number]
+    platform = NO_PLATFORM if stage.platform == spec.platform.docker else stage.platform
     for parent in spec.parents:
-        if parent.edge.whole and (parent.edge.name, parent.edge.platform) == (part.name, asked):
-            return _speed(graph, parent.node)
-    return part.platform or spec.platform.docker
+        if parent.edge.is_from and (parent.edge.name, parent.edge.platform) == (stage.name, platform):
+            return _programs(graph, parent.node)
+    return stage.platform or spec.platform.docker

@@ -1,6 +1,6 @@
-"""How two images differ: layer by layer, file by file, and in their configuration.
+"""The differences between two images: layer by layer, file by file, and in their configuration.
 
-Comparing is pure; only ``compare`` and ``members`` read blobs.
+Only ``compare`` and ``read_entries`` read blobs; the rest is pure.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _KINDS = {
 }
 
 
-class Member(NamedTuple):
-    """What a layer says of one path. ``content`` is the digest of a file's bytes, "" of anything else."""
+class LayerEntry(NamedTuple):
+    """The entry of a layer for one path. ``content`` is the sha256 of a file's bytes, "" for other kinds."""
 
     kind: str
     content: str
@@ -48,11 +48,11 @@ class Member(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One thing that differs. ``layer`` counts from 1, and is None for what stands in no layer.
+    """One difference. ``layer`` counts from 1; it is None for a difference outside the layers.
 
-    ``where`` is the layer's instruction, ``configuration`` or ``manifest``; ``name`` a path or a key in
-    there; ``change`` one of added, removed, kind, content, mode, owner, link target, time, device,
-    attributes, order, compression, value; ``detail`` is for people.
+    ``where`` is the instruction of the layer, ``configuration`` or ``manifest``. ``name`` is a path or a key
+    there. ``change`` is one of added, removed, kind, content, mode, owner, link target, time, device,
+    attributes, order, compression, value. ``detail`` is for people.
     """
 
     layer: int | None
@@ -65,21 +65,21 @@ class Difference(NamedTuple):
 # -- files -----------------------------------------------------------------------------------------
 
 
-def diff_members(old: Mapping[str, Member], new: Mapping[str, Member]) -> list[tuple[str, str, str]]:
-    """Path, change and detail of every difference between two layers, sorted by path."""
-    found: list[tuple[str, str, str]] = []
+def diff_entries(old: Mapping[str, LayerEntry], new: Mapping[str, LayerEntry]) -> list[tuple[str, str, str]]:
+    """The path, change and detail of every difference between two layers, sorted by path."""
+    differences: list[tuple[str, str, str]] = []
     for path in sorted({*old, *new}):
         was, now = old.get(path), new.get(path)
         if was is None or now is None:
-            member = was or now
-            assert member is not None
-            found.append((path, "removed" if now is None else "added", member.kind))
+            entry = was or now
+            assert entry is not None
+            differences.append((path, "removed" if now is None else "added", entry.kind))
         elif was != now:
-            found += [(path, change, detail) for change, detail in _changes(was, now)]
-    return found
+            differences += [(path, change, detail) for change, detail in _changes(was, now)]
+    return differences
 
 
-def _changes(was: Member, now: Member) -> Iterator[tuple[str, str]]:
+def _changes(was: LayerEntry, now: LayerEntry) -> Iterator[tuple[str, str]]:
     if was.kind != now.kind:
         yield "kind", f"{was.kind} -> {now.kind}"
     elif was.content != now.content:
@@ -107,18 +107,18 @@ def _moment(seconds: float) -> str:
         return str(seconds)
 
 
-def members(path: Path) -> dict[str, Member]:
-    """What a layer's blob holds, by absolute path. Raises ``StoreError`` if it is no layer."""
+def read_entries(path: Path) -> dict[str, LayerEntry]:
+    """The entries of a layer's blob by absolute path. Raises ``StoreError`` if it is not a layer."""
     with layer.opened(path) as archive:
-        # of a path that stands there twice the last counts, as when it is unpacked
-        return {layer.path_in(item): _member(archive, item) for item in archive}
+        # if a path occurs twice, the last entry counts, as when the layer is unpacked
+        return {layer.path_in(item): _entry(archive, item) for item in archive}
 
 
-def _member(archive: tarfile.TarFile, item: tarfile.TarInfo) -> Member:
+def _entry(archive: tarfile.TarFile, item: tarfile.TarInfo) -> LayerEntry:
     file = archive.extractfile(item) if item.isreg() else None
     attributes = [(k, v) for k, v in item.pax_headers.items() if k.startswith("SCHILY.xattr.")]
     device = (item.devmajor, item.devminor) if item.isdev() else (0, 0)
-    return Member(
+    return LayerEntry(
         kind=_KINDS.get(item.type, repr(item.type)),
         content=_hash(file) if file else "",
         size=item.size,
@@ -142,7 +142,7 @@ def _hash(file: IO[bytes]) -> str:
 
 
 def flatten(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values of all leaves of a JSON value: ``config.Env[2]``, ``'PATH=/bin'``."""
+    """The names and values of all leaves of a JSON value: ``config.Env[2]``, ``'PATH=/bin'``."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from flatten(inner, f"{name}.{key}" if name else str(key))
@@ -154,61 +154,63 @@ def flatten(value: object, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def diff_values(old: object, new: object) -> list[tuple[str, str, str]]:
-    """Name, change and detail of every leaf that differs between two JSON values."""
+    """The name, change and detail of every leaf that differs between two JSON values."""
     before, after = dict(flatten(old)), dict(flatten(new))
-    found = []
+    differences = []
     for name in {**before, **after}:
         was, now = before.get(name), after.get(name)
         if was is None or now is None:
-            found.append((name, "removed" if now is None else "added", was or now or ""))
+            differences.append((name, "removed" if now is None else "added", was or now or ""))
         elif was != now:
-            found.append((name, "value", f"{was} -> {now}"))
-    return found
+            differences.append((name, "value", f"{was} -> {now}"))
+    return differences
 
 
 # -- images ----------------------------------------------------------------------------------------
 
 
 def compare(old_in: LayoutStore, old: Digest, new_in: LayoutStore, new: Digest) -> list[Difference]:
-    """How the image ``new`` differs from ``old``, by their digests. Raises ``StoreError``."""
+    """The differences of the image ``new`` to the image ``old``, both by digest. Raises ``StoreError``."""
     manifests = old_in.blobs.json(old), new_in.blobs.json(new)
     configs = (
         old_in.blobs.json(manifests[0]["config"]["digest"]),
         new_in.blobs.json(manifests[1]["config"]["digest"]),
     )
     layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs, strict=True)]
-    found: list[Difference] = []
-    made_by = _instructions(configs[1])
+    differences: list[Difference] = []
+    instructions = _instructions(configs[1])
     for number, (was, now) in enumerate(zip_longest(*layers), 1):
-        where = made_by[number - 1] if number <= len(made_by) else ""
+        where = instructions[number - 1] if number <= len(instructions) else ""
         if was is None or now is None:
             change = "removed" if now is None else "added"
-            found.append(Difference(number, where, "", change, "the whole layer"))
+            differences.append(Difference(number, where, "", change, "the whole layer"))
         elif was != now:
             paths = old_in.blobs.path(was[0]), new_in.blobs.path(now[0])
-            found += [Difference(number, where, *rest) for rest in _layer_changes(was[1] == now[1], *paths)]
-    # layers stand above, file by file
+            changes = _layer_changes(was[1] == now[1], *paths)
+            differences += [Difference(number, where, *rest) for rest in changes]
+    # the layers were compared above, file by file
     values = [_without(config, "rootfs") for config in configs]
-    found += [Difference(None, "configuration", *rest) for rest in diff_values(*values)]
+    differences += [Difference(None, "configuration", *rest) for rest in diff_values(*values)]
     values = [_without(manifest, "layers", "config") for manifest in manifests]
-    found += [Difference(None, "manifest", *rest) for rest in diff_values(*values)]
-    return [d._replace(name=printable(d.name), detail=printable(d.detail)) for d in found]
+    differences += [Difference(None, "manifest", *rest) for rest in diff_values(*values)]
+    return [d._replace(name=printable(d.name), detail=printable(d.detail)) for d in differences]
 
 
 def _layers(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> list[tuple[Digest, Digest]]:
-    """Digest of each layer as stored, and of its content without compression."""
+    """The digests of each layer: as stored, and of its uncompressed content."""
     blobs = [layer["digest"] for layer in manifest["layers"] or ()]
     return list(zip(blobs, config["rootfs"]["diff_ids"] or (), strict=False))
 
 
 def _layer_changes(same_content: bool, old: Path, new: Path) -> list[tuple[str, str, str]]:
     if same_content:
-        return [("", "compression", "the same files, compressed otherwise")]
-    return diff_members(members(old), members(new)) or [("", "order", "the same files, stored otherwise")]
+        return [("", "compression", "the same files, compressed differently")]
+    differences = diff_entries(read_entries(old), read_entries(new))
+    return differences or [("", "order", "the same files, stored differently")]
 
 
 def _instructions(config: Mapping[str, Any]) -> list[str]:
-    """The instruction that made each layer, as far as the configuration's history tells."""
+    """The instruction of each layer, as far as the configuration's history tells."""
     history = config.get("history") or ()
     return [
         printable(shortened(str(h.get("created_by", "")), 100)) for h in history if not h.get("empty_layer")

@@ -1,4 +1,4 @@
-"""Which Debian packages an image has, read from its layers: nothing is run, no engine is asked."""
+"""The Debian packages of an image, read from its layers: nothing is run, no engine is asked."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from ..store.layout import LayoutStore
 
-#: dpkg's database, which every installation rewrites as a whole (dpkg(1), "FILES").
+#: The database of dpkg, which every installation rewrites completely (dpkg(1), "FILES").
 STATUS = "/var/lib/dpkg/status"
 
 
 def installed(layout: LayoutStore, manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """``NAME:ARCHITECTURE=VERSION`` of every installed package, sorted; nothing where dpkg is not used.
+    """``NAME:ARCHITECTURE=VERSION`` of every installed package, sorted; nothing if dpkg is not used.
 
-    The versions explain, nothing is decided by them: a database that is a link is left alone. Raises
+    The versions only explain builds; they decide nothing, so a database that is a link is ignored. Raises
     ``StoreError`` for a layer that cannot be read.
     """
     for blob in reversed(manifest["layers"] or ()):
@@ -27,25 +27,25 @@ def installed(layout: LayoutStore, manifest: Mapping[str, Any]) -> tuple[str, ..
             for item in archive:
                 if layer.path_in(item) == STATUS:
                     file = archive.extractfile(item) if item.isreg() else None
-                    return parse(file.read().decode(errors="replace")) if file else ()
+                    return parse_status(file.read().decode(errors="replace")) if file else ()
     return ()
 
 
-def parse(status: str, *, installed_only: bool = True) -> tuple[str, ...]:
-    """Packages of the text of dpkg's database: those wholly installed, or all that have a version."""
-    found = []
+def parse_status(status: str, *, installed_only: bool = True) -> tuple[str, ...]:
+    """The packages in the text of dpkg's database: those completely installed, or all with a version."""
+    packages = []
     for stanza in status.split("\n\n"):
-        # continuation lines start with a space and hold none of these fields
+        # continuation lines start with a space and have none of these fields
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line[1:])
         name, arch, version = (fields.get(field, "") for field in ("Package", "Architecture", "Version"))
-        wanted = not installed_only or fields.get("Status", "").endswith(" installed")
-        if wanted and name and arch and version:
-            found.append(f"{name}:{arch}={version}")
-    return tuple(sorted(found))
+        counts = not installed_only or fields.get("Status", "").endswith(" installed")
+        if counts and name and arch and version:
+            packages.append(f"{name}:{arch}={version}")
+    return tuple(sorted(packages))
 
 
-def moved(old: Iterable[str], new: Iterable[str]) -> list[str]:
-    """What differs between two lists: ``libc6:arm64 2.41-12 -> 2.41-13``, ``bash:arm64 5.2 removed``."""
+def package_changes(old: Iterable[str], new: Iterable[str]) -> list[str]:
+    """The differences between two lists: ``libc6:arm64 2.41-12 -> 2.41-13``, ``bash:arm64 5.2 removed``."""
     before, after = (dict(package.split("=", 1) for package in packages) for packages in (old, new))
     changes = []
     for name in sorted({*before, *after}):

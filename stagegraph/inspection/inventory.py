@@ -1,7 +1,7 @@
-"""What a finished image holds, read from its layers and the Dockerfiles it came from: nothing is run.
+"""The contents of a finished image, read from its layers and from the Dockerfiles that it was built from.
 
-Three sources: the distribution's package database, the metadata of Python's packages, and the source archives
-that Dockerfiles pin. They are what a bill of materials lists.
+Nothing is run. The sources are the distribution's package database, the metadata of Python packages, and the
+archives that Dockerfiles pin by checksum. A bill of materials lists them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..dockerfile.instructions import Instruction
     from ..store.layout import LayoutStore
 
-#: dpkg's database, and the folder that images without dpkg have in its place, a file a package.
+#: The database of dpkg; and the folder that images without dpkg have instead, with one file per package.
 _STATUS, _STATUS_FOLDER = dpkg.STATUS, "/var/lib/dpkg/status.d"
 
 #: Core metadata of an installed distribution (packaging.python.org, "Recording installed projects").
@@ -40,7 +40,7 @@ _PINNED = (
 )
 
 
-class Debian(NamedTuple):
+class DebianPackage(NamedTuple):
     name: str
     arch: str
     version: str
@@ -51,8 +51,8 @@ class PythonPackage(NamedTuple):
     version: str
 
 
-class Source(NamedTuple):
-    """An archive that a Dockerfile takes by name and sha256; ``version`` is "" where the name tells none."""
+class PinnedArchive(NamedTuple):
+    """An archive that a Dockerfile names with its sha256. ``version`` is "" if the name has none."""
 
     name: str
     version: str
@@ -60,58 +60,59 @@ class Source(NamedTuple):
     sha256: str
 
 
-class Contents(NamedTuple):
-    """``distribution`` and ``release`` are ID and VERSION_ID of os-release(5), ``debian`` and ``13`` for
-    example, "" where there are none."""
+class Inventory(NamedTuple):
+    """The packages of an image. ``distribution`` and ``release`` are ID and VERSION_ID of os-release(5):
+    ``debian`` and ``13``, for example; "" if the image has none."""
 
     distribution: str
     release: str
-    debian: tuple[Debian, ...]
+    debian: tuple[DebianPackage, ...]
     python: tuple[PythonPackage, ...]
 
 
-def read(layout: LayoutStore, manifest: Mapping[str, Any]) -> Contents:
-    """Packages in the layers of an image, upper layers before lower. Raises ``StoreError``."""
-    found = _files(layout, manifest)
-    status = found.pop(_STATUS, "")
+def read_inventory(layout: LayoutStore, manifest: Mapping[str, Any]) -> Inventory:
+    """The packages in the layers of an image; upper layers hide lower ones. Raises ``StoreError``."""
+    files = _files(layout, manifest)
+    status = files.pop(_STATUS, "")
     distribution = release = ""
-    debian: set[Debian] = {*_debian(status, installed_only=True)}
+    debian: set[DebianPackage] = {*_debian(status, installed_only=True)}
     python: set[PythonPackage] = set()
-    for path, text in found.items():
+    for path, text in files.items():
         if path in _OS_RELEASE:
-            said = dict(re.findall(r"""^(ID|VERSION_ID)=["']?([^"'\n]*)""", text, re.MULTILINE))
-            distribution, release = said.get("ID", distribution), said.get("VERSION_ID", release)
+            release_fields = dict(re.findall(r"""^(ID|VERSION_ID)=["']?([^"'\n]*)""", text, re.MULTILINE))
+            distribution = release_fields.get("ID", distribution)
+            release = release_fields.get("VERSION_ID", release)
         elif path.startswith(f"{_STATUS_FOLDER}/"):
             debian.update(_debian(text, installed_only=False))
         else:
             metadata = email.message_from_string(text)
             if metadata["Name"] and metadata["Version"]:
                 python.add(PythonPackage(metadata["Name"], metadata["Version"]))
-    return Contents(distribution, release, tuple(sorted(debian)), tuple(sorted(python)))
+    return Inventory(distribution, release, tuple(sorted(debian)), tuple(sorted(python)))
 
 
 def _files(layout: LayoutStore, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """The files that are looked at, as the topmost layer that has them or has deleted them says."""
-    found: dict[str, str] = {}
+    """The texts of the needed files by path, from the topmost layer that has or deletes each."""
+    files: dict[str, str] = {}
     hidden: set[str] = set()
     for blob in reversed(manifest["layers"] or ()):
-        here: set[str] = set()
+        deleted: set[str] = set()
         with layer.opened(layout.blobs.path(blob["digest"])) as archive:
             for item in archive:
                 path = layer.path_in(item)
                 folder, name = posixpath.split(path)
                 if name == _OPAQUE:
-                    here.add(folder)
+                    deleted.add(folder)
                 elif name.startswith(_GONE):
-                    here.add(posixpath.join(folder, name.removeprefix(_GONE)))
-                elif item.isreg() and _wanted(path) and path not in found and not _below(path, hidden):
+                    deleted.add(posixpath.join(folder, name.removeprefix(_GONE)))
+                elif item.isreg() and _is_needed(path) and path not in files and not _is_below(path, hidden):
                     file = archive.extractfile(item)
-                    found[path] = file.read().decode(errors="replace") if file else ""
-        hidden |= here
-    return found
+                    files[path] = file.read().decode(errors="replace") if file else ""
+        hidden |= deleted
+    return files
 
 
-def _wanted(path: str) -> bool:
+def _is_needed(path: str) -> bool:
     return (
         path in (_STATUS, *_OS_RELEASE)
         or posixpath.dirname(path) == _STATUS_FOLDER
@@ -119,29 +120,29 @@ def _wanted(path: str) -> bool:
     )
 
 
-def _below(path: str, hidden: set[str]) -> bool:
+def _is_below(path: str, folders: set[str]) -> bool:
     while path != "/":
-        if path in hidden:
+        if path in folders:
             return True
         path = posixpath.dirname(path)
     return False
 
 
-def _debian(status: str, *, installed_only: bool) -> Iterable[Debian]:
-    for line in dpkg.parse(status, installed_only=installed_only):
+def _debian(status: str, *, installed_only: bool) -> Iterable[DebianPackage]:
+    for line in dpkg.parse_status(status, installed_only=installed_only):
         package, version = line.split("=", 1)
         name, arch = package.rsplit(":", 1)
-        yield Debian(name, arch, version)
+        yield DebianPackage(name, arch, version)
 
 
-def sources(instructions: Iterable[Instruction]) -> list[Source]:
-    """Archives that instructions name together with their sha256, sorted."""
-    found = set()
+def pinned_archives(instructions: Iterable[Instruction]) -> list[PinnedArchive]:
+    """The archives that instructions name together with their sha256, sorted."""
+    archives = set()
     for instruction in instructions:
         for pattern in _PINNED:
             for match in pattern.finditer(instruction.original):
                 file = match["file"]
                 name, _, rest = file.partition("_")  # as Debian names sources
                 version = re.split(r"\.(?:orig|debian)\b|\.(?:tar|tgz|zip|whl|deb)\b", rest)[0]
-                found.add(Source(name if version else file, version, file, match["sha256"]))
-    return sorted(found)
+                archives.add(PinnedArchive(name if version else file, version, file, match["sha256"]))
+    return sorted(archives)

@@ -1,4 +1,4 @@
-"""A layer's blob as a tar, whatever its compression (image-spec, "Image Layer Filesystem Changeset")."""
+"""The blob of a layer as a tar, with any compression (image-spec, "Image Layer Filesystem Changeset")."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ZSTD, _GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 
 @contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """The layer, to be read once from its start to its end. Raises ``StoreError`` if it is no layer."""
+    """The layer, to be read once from start to end. Raises ``StoreError`` if the file is not a layer."""
     try:
         with _plain(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             yield archive
@@ -28,12 +28,12 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def path_in(item: tarfile.TarInfo) -> str:
-    """Where an entry of a layer lies: ``/etc/passwd``."""
+    """The absolute path of an entry of a layer: ``/etc/passwd``."""
     return "/" + item.name.strip("/").removeprefix("./")
 
 
 def _unreadable(path: Path, error: Exception) -> StoreError:
-    return StoreError(str(path), f"cannot be read as a layer: {error}", "doit verify checks cache/")
+    return StoreError(str(path), f"cannot be read as a layer: {error}", "check cache/: doit verify")
 
 
 @contextmanager

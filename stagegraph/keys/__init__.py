@@ -1,1 +1,1 @@
-"""Everything that determines a node, its digest, and the difference between two of them. Pure."""
+"""Keys: everything that determines a node, the hash over it, and the difference between two. Pure."""

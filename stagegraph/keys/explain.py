@@ -1,4 +1,7 @@
-"""The difference between two lists of key inputs, in words that name the line that changed. Pure."""
+"""The difference between two lists of key inputs, as messages that name the changed line.
+
+Pure. Inputs of records that other versions wrote are read as well.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from .inputs import Input
 
-#: What an explanation tells first.
+#: Roles of inputs, in the order in which changes are reported.
 _ROLES = (
     "schema",
     "platform",
@@ -32,18 +35,15 @@ _ROLES = (
 _KINDS = {"file": "a file", "exec": "an executable file", "dir": "a folder", "link": "a link"}
 
 
-# -- explanation ---------------------------------------------------------------------------------
-
-
 class Change(NamedTuple):
-    """One difference between two lists of inputs; ``old`` or ``new`` is None where there is none."""
+    """One difference between two lists of inputs. ``old`` is None for a new input, ``new`` for a lost one."""
 
     old: Input | None
     new: Input | None
 
     @property
     def role(self) -> str:
-        """What kind of input it is about."""
+        """The role of the input that changed."""
         return self._now.role
 
     @property
@@ -64,7 +64,7 @@ class Change(NamedTuple):
         else:
             old, new = _both(self.old, self.new)
             what = f"{subject} changed: {old} -> {new}"
-        # the line of something that is gone would be looked for in vain
+        # an input that is gone has no line any more
         where = f"{now.where}: " if now.where and self.new is not None else ""
         return printable(where + what)
 
@@ -81,35 +81,32 @@ def _shown(item: Input, before: str, after: str = "") -> str:
 
 
 def _both(old: Input, new: Input) -> tuple[str, str]:
-    """Two values for people. Of long instructions that part which differs, with a word before and after."""
+    """Return two values for a message; of long instructions the words that differ, and their neighbours."""
     if new.role != "instruction":
         return _readable(old), _readable(new)
-    words = [_instruction(item.written).split() for item in (old, new)]
-    if max(len(" ".join(part)) for part in words) <= LIMIT:
-        return " ".join(words[0]), " ".join(words[1])
-    start = _common(*words)
-    end = min(_common(words[0][::-1], words[1][::-1]), *(len(part) - start for part in words))
+    before, after = _instruction(old.written).split(), _instruction(new.written).split()
+    if max(len(" ".join(before)), len(" ".join(after))) <= LIMIT:
+        return " ".join(before), " ".join(after)
+    start = _common(before, after)
+    end = min(_common(before[::-1], after[::-1]), len(before) - start, len(after) - start)
     first, last = max(start - 1, 0), max(end - 1, 0)
-    before, after = (
-        " ".join(
-            [
-                *([part[0], "…"] if first > 1 else part[:first]),
-                shortened(" ".join(part[first : len(part) - last])),
-                *(["…"] if last else []),
-            ]
-        )
-        for part in words
-    )
-    return before, after
+    return _excerpt(before, first, last), _excerpt(after, first, last)
+
+
+def _excerpt(words: Sequence[str], first: int, last: int) -> str:
+    """Return words without the first and last ones of these numbers, but with the name of the instruction."""
+    head = [words[0], "…"] if first > 1 else words[:first]
+    differing = shortened(" ".join(words[first : len(words) - last]))
+    return " ".join([*head, differing, *(["…"] if last else [])])
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many words two sequences share at their beginning."""
+    """Return the number of words that two sequences share at their beginning."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _readable(item: Input) -> str:
-    """A value for people: an instruction as it is written, a digest short, nothing as such."""
+    """Return a value for a message: an instruction as it is written, a digest shortened, "" in quotes."""
     if item.role == "instruction":
         return shortened(_instruction(item.written))
     if is_digest(item.value):
@@ -120,20 +117,19 @@ def _readable(item: Input) -> str:
 def _instruction(value: str) -> str:
     try:
         cmd, sub, as_json, flags, words, heredocs, original = json.loads(value)
-        told = [json.dumps(words, ensure_ascii=False)] if as_json else words
-        text = original or " ".join(filter(None, [cmd, sub, *flags, *told]))
+        arguments = [json.dumps(words, ensure_ascii=False)] if as_json else words
+        text = original or " ".join(filter(None, [cmd, sub, *flags, *arguments]))
         return text + "".join(f" <<{name} {content!r}" for name, _, content in heredocs)
     except (ValueError, TypeError):  # of a record that another version wrote
         return value
 
 
 def diff(old: Sequence[Input], new: Sequence[Input]) -> list[Change]:
-    """What changed from ``old`` to ``new``, in the order of the recipe.
+    """Return the changes from ``old`` to ``new``, ordered by role.
 
-    Instructions are aligned as a sequence, everything else by role and name. Names of parents and parts may
-    be compared as people wrote them, or by their places, as the key has them. A name more moves the places
-    of those behind it, so names explain more; but where all that is taken from elsewhere is the same, another
-    name for it is no reason.
+    Instructions are aligned as a sequence, other inputs by role and name. Names of parents and build stages
+    are compared as they are written, since a new one moves the places of all that follow. They are compared
+    by place, as the key holds them, if all parents and images are the same: then a new name is no cause.
     """
     written = _changes(old, new, lambda item: item.subject, lambda item: item.written)
     placed = _changes(old, new, lambda item: item.name, lambda item: item.value)
@@ -149,7 +145,9 @@ def _changes(
     name: Callable[[Input], str],
     text: Callable[[Input], str],
 ) -> list[Change]:
-    """``name`` tells inputs of one role apart, ``text`` is what of an instruction counts."""
+    """Return the changes. ``name`` identifies an input among those of its role; ``text`` is compared for
+    instructions.
+    """
     return [*_named_changes(old, new, name), *_instruction_changes(old, new, text)]
 
 

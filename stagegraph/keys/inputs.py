@@ -1,7 +1,8 @@
-"""The recipe of a node: an ordered list of inputs. One consumer hashes it, another explains it.
+"""The inputs of a node's key: an ordered list of everything that determines the node.
 
-Pure. The recipe key takes parents by their recipe keys, the content key by the content they produced
-("deep constructive" and "constructive" traces of *Build Systems a la Carte*, Mokhov et al. 2018).
+Pure. ``digest`` hashes the list, ``explain`` compares two lists. The recipe key holds the recipe keys of the
+parents; the content key holds digests of their content ("deep constructive" and "constructive" traces of
+*Build Systems a la Carte*, Mokhov et al. 2018).
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
     from ..project.model import Bootstrap
     from .spec import NodeSpec
 
-#: Part of every key. A change of the recipe's meaning changes it, and with it every key.
+#: The version of these rules. It is part of every key: a change of the rules changes every key.
 SCHEMA = "2"
 
 
 class Input(NamedTuple):
-    """One thing that determines a node. ``where`` and ``shown`` are for people and are not hashed.
+    """One thing that determines a node.
 
-    What leads to another image is hashed by its place in the Dockerfile, so that another name makes no other
-    key. ``shown`` is what stands there: the name of an image, the ``value`` of an instruction as it is
-    written; "" where that is what is hashed.
+    ``role``, ``name`` and ``value`` are hashed. ``where`` and ``shown`` are for messages. The name of an
+    image or build stage is hashed as its place in the Dockerfile, so that renaming does not change the key.
+    ``shown`` is then what the Dockerfile says: the image's name, or the instruction as it is written.
     """
 
     role: str
@@ -42,19 +43,19 @@ class Input(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """What people know it by."""
+        """The name for messages."""
         return self.name if self.role == "instruction" else self.shown or self.name
 
     @property
     def written(self) -> str:
-        """The value as people wrote it."""
+        """The value as it is written."""
         return self.shown or self.value if self.role == "instruction" else self.value
 
 
 class Ancestor(NamedTuple):
-    """What a parent or external image contributes to a key: its place in the Dockerfile and a digest.
+    """A parent or external image in a key: its place in the Dockerfile (``name``) and a digest.
 
-    ``shown`` is its name there.
+    ``shown`` is its name in the Dockerfile.
     """
 
     role: str
@@ -65,16 +66,19 @@ class Ancestor(NamedTuple):
 
 
 def digest(inputs: Iterable[Input]) -> Key:
-    """The key: a hash of role, name and value of each input, as canonical JSON, so no two lists collide."""
+    """Return the key: a hash over role, name and value of each input.
+
+    They are written as canonical JSON, so that two different lists never give the same bytes.
+    """
     canonical = [[i.role, i.name, i.value] for i in inputs]
     return Key(sha256(json.dumps(canonical, separators=(",", ":")).encode()))
 
 
 def inputs(spec: NodeSpec, ancestors: Iterable[Ancestor], *, content: bool = False) -> list[Input]:
-    """Everything that determines a node, in a fixed order.
+    """Return everything that determines a node, in a fixed order.
 
-    ``ancestors`` are parents and external images with the digest that counts: recipe keys of parents, or,
-    with ``content``, digests of what they produced.
+    ``ancestors`` are parents and external images. Parents come with their recipe keys, or, with ``content``,
+    with the digest of their content that the node can see.
     """
     return [
         Input("schema", "", f"{SCHEMA} content" if content else SCHEMA),
@@ -82,45 +86,45 @@ def inputs(spec: NodeSpec, ancestors: Iterable[Ancestor], *, content: bool = Fal
         Input("option", "epoch", str(spec.epoch)),
         *(_stage(spec) if spec.bootstrap is None else _bootstrapped(spec.bootstrap, spec.platform.docker)),
         *(Input(*a) for a in sorted(ancestors)),
-        *([Input("archive", "", spec.archive, "stages.lock")] if spec.archive else []),
+        *([Input("archive", "", spec.package_date, "stages.lock")] if spec.package_date else []),
     ]
 
 
 def _bootstrapped(boot: Bootstrap, docker: OciPlatform) -> Iterator[Input]:
-    yield Input("option", "bootstrap", boot.suite, boot.source)
+    yield Input("option", "bootstrap", boot.suite, boot.declared_at)
     for package in sorted(boot.include):
-        yield Input("package", package, "", boot.source)
-    # packages and suite stand above, each by itself
+        yield Input("package", package, "", boot.declared_at)
+    # suite and packages are inputs of their own, above
     plain = replace(boot, suite="", include=())
     yield Input("option", "mmdebstrap", _json(bootstrap.arguments(plain, docker)))
     yield Input("option", "dockerfile", bootstrap.DOCKERFILE)
 
 
 def _stage(spec: NodeSpec) -> Iterator[Input]:
-    recipe, facts = spec.recipe, spec.facts
-    if facts.sees_target:
-        yield Input("option", "target", facts.target, recipe.source)
-    if facts.runs and recipe.network != "default":
-        yield Input("option", "network", recipe.network, recipe.source)
-    for name, value in sorted(facts.directives.items()):
+    config, analysis = spec.config, spec.analysis
+    if analysis.uses_target_name:
+        yield Input("option", "target", analysis.target, config.declared_at)
+    if analysis.has_run and config.network != "default":
+        yield Input("option", "network", config.network, config.declared_at)
+    for name, value in sorted(analysis.directives.items()):
         if name != "syntax":
             yield Input("option", name, value, spec.dockerfile)
     if spec.frontend:
         pinned = f"{spec.frontend.digest} {spec.frontend.options}".rstrip()
         yield Input("option", "syntax", pinned, f"{spec.dockerfile}:1")
     head = True
-    for step in facts.instructions:
+    for step in analysis.instructions:
         head = head and step.cmd == "ARG"
-        if head and {word.partition("=")[0] for word in step.value} <= facts.apart:
+        if head and {word.partition("=")[0] for word in step.value} <= analysis.from_only_args:
             continue
         value, written = _json(step.placed or step.canonical), _json(step.canonical)
         shown = written if step.placed else ""
         yield Input("instruction", "", value, f"{spec.dockerfile}:{step.line}", shown)
-    for name, value in sorted(facts.args.items()):
-        if name not in facts.apart:
-            yield Input("argument", name, value, recipe.source)
+    for name, value in sorted(analysis.args.items()):
+        if name not in analysis.from_only_args:
+            yield Input("argument", name, value, config.declared_at)
     for entry in spec.entries:
-        yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{recipe.context}/{entry.path}")
+        yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{config.context}/{entry.path}")
 
 
 def _json(value: object) -> str:

@@ -17,15 +17,15 @@ _PREFIX = "sha256:"
 
 
 def is_key(text: object) -> TypeGuard[Key]:
-    """Return whether ``text`` has the form of a key."""
+    """Return True if ``text`` has the form of a key."""
     return is_digest(text)
 
 
 def digits(key: Key) -> str:
-    """The 64 hexadecimal digits of a key, which name files and end tags."""
+    """Return the 64 hexadecimal digits of a key, as in names of files and at the end of tags."""
     return key.removeprefix(_PREFIX)
 
 
 def from_digits(text: str) -> Key:
-    """The key with these hexadecimal digits; the reverse of ``digits``. Checks nothing."""
+    """Return the key with these hexadecimal digits: the reverse of ``digits``. Checks nothing."""
     return Key(_PREFIX + text)

@@ -1,4 +1,7 @@
-"""A node with everything that determines it. Pure values; ``graph`` fills them, ``inputs`` hashes them."""
+"""A node with everything that determines it.
+
+Pure values: ``graph`` fills them from files and pins, ``inputs`` turns them into the inputs of a key.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..context.entry import Entry
 from ..dockerfile.dependencies import DockerfileAnalysis, Edge
-from ..dockerfile.instructions import without_syntax
+from ..dockerfile.directives import without_syntax
 from ..oci.digest import Digest
 from ..oci.reference import split
 from ..project.model import Bootstrap, Node, Platform, StageConfig
@@ -22,8 +25,11 @@ class Parent:
 
 @dataclass(frozen=True)
 class ExternalImage:
-    """An edge to an image from outside. ``digest`` is of the manifest for the edge's platform; ``index`` of
-    what the reference names (an index, or the same manifest)."""
+    """An edge to an external image, pinned.
+
+    ``digest`` is the digest of the manifest for the edge's platform. ``index`` is the digest of what the
+    reference names: an index or that manifest.
+    """
 
     edge: Edge
     reference: str
@@ -33,7 +39,7 @@ class ExternalImage:
 
 @dataclass(frozen=True)
 class Frontend:
-    """An image that reads the Dockerfile (``# syntax=REFERENCE OPTIONS``), and what it is pinned to."""
+    """An image that reads the Dockerfile (``# syntax=REFERENCE OPTIONS``), pinned to ``digest``."""
 
     reference: str
     digest: Digest
@@ -41,43 +47,47 @@ class Frontend:
 
     @property
     def pinned(self) -> str:
-        """The value of BUILDKIT_SYNTAX, which comes before the Dockerfile's own line."""
+        """The value for BUILDKIT_SYNTAX, which takes precedence over the Dockerfile's own line."""
         return f"{split(self.reference).repository}@{self.digest} {self.options}".rstrip()
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node with everything that determines it, parents apart. ``dockerfile`` is relative to the project.
+    """A node with everything that determines it, except its parents' keys.
 
-    ``exposed``: a source reaches the Dockerfile, but it is not among the entries as the file to build from
-    (it is hidden, or a link). It must then lie outside of the context that is sent, or COPY would see it.
+    - ``analysis`` is of its Dockerfile, ``text`` the Dockerfile as it is. ``entries`` are the context files.
+    - ``bootstrap`` is set for a base that mmdebstrap builds; there is no Dockerfile then.
+    - ``package_date`` is the date of ``stages.lock`` if the node installs packages, else "".
+    - ``exposed``: a source matches the Dockerfile, but ``entries`` does not have it as a file (it is hidden,
+      or a link). It must then be sent outside of the context, or COPY would see it.
     """
 
     node: Node
     platform: Platform
-    recipe: StageConfig
+    config: StageConfig
     epoch: int
-    facts: DockerfileAnalysis = field(default_factory=lambda: DockerfileAnalysis((), (), {}, ()))
+    analysis: DockerfileAnalysis = field(default_factory=lambda: DockerfileAnalysis((), (), {}, ()))
     entries: tuple[Entry, ...] = ()
     parents: tuple[Parent, ...] = ()
     images: tuple[ExternalImage, ...] = ()
     frontend: Frontend | None = None
     bootstrap: Bootstrap | None = None
-    archive: str = ""
+    package_date: str = ""
     text: str = ""
     exposed: bool = False
 
     @property
     def dockerfile(self) -> str:
-        return f"{self.recipe.context}/{self.recipe.dockerfile}"
+        """The Dockerfile's path, relative to the project."""
+        return f"{self.config.context}/{self.config.dockerfile}"
 
     @property
     def sent_text(self) -> str:
-        """The Dockerfile as it is sent: the builder's own front end must not see ``# syntax=``."""
-        return without_syntax(self.text) if self.recipe.own_frontend else self.text
+        """The Dockerfile as it is sent: without ``# syntax=`` for the builder's own front end."""
+        return without_syntax(self.text) if self.config.own_frontend else self.text
 
     @property
     def history_name(self) -> str:
-        """The name of what is kept of the node's last build; each alternative has its own."""
-        alternative = f"--{self.recipe.alternative}" if self.recipe.alternative else ""
+        """The name under which records and logs of the node are kept; each alternative has its own."""
+        alternative = f"--{self.config.alternative}" if self.config.alternative else ""
         return f"{self.node}{alternative}"

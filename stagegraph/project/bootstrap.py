@@ -1,8 +1,7 @@
-"""A base image from the distribution's archive: what mmdebstrap is told, and how its result becomes an image.
+"""A base image from the distribution's packages: the arguments for mmdebstrap, and the image's Dockerfile.
 
-A stage like any other: all that is said here is part of its key, and so is the archive's stamp. Pure;
-``build`` runs it. The root file system is made on this machine; foreign platforms run their package scripts
-under QEMU.
+Pure; ``build`` runs it. Everything here is part of the base's key, and so is the package date. mmdebstrap
+runs on this machine; package scripts of foreign platforms run under QEMU.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from ..oci.platform import OciPlatform
     from .model import Bootstrap
 
-#: Turns the root file system into an image.
+#: The Dockerfile that makes an image of the root file system.
 DOCKERFILE = 'FROM scratch\nADD rootfs.tar /\nCMD ["bash"]\n'
 
 _DEBIAN = {
@@ -28,10 +27,10 @@ _DEBIAN = {
     "linux/s390x": "s390x",
 }
 
-#: Left out, now and when packages are installed later: what nobody reads in a container.
+#: Folders below /usr/share that dpkg leaves out, now and in later installations: documentation.
 _EXCLUDE = ("doc", "info", "lintian", "locale", "man")
 
-#: What differs from one run to the next, and what Docker supplies itself.
+#: Files that differ between runs, and files that Docker supplies itself.
 _VOLATILE = (
     "var/log/apt var/log/dpkg.log var/log/alternatives.log var/log/bootstrap.log "
     "var/cache/ldconfig/aux-cache var/cache/debconf/*-old var/lib/dpkg/*-old "
@@ -42,12 +41,14 @@ _DPKG = "etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 
 
 def arguments(boot: Bootstrap, docker: OciPlatform) -> list[str]:
-    """mmdebstrap's arguments, but for the name of the tar that it writes.
+    """Return the arguments for mmdebstrap, without the name of the tar to write.
 
-    Raises ``ProjectError`` for an OCI platform that Debian has no architecture for.
+    Raises ``ProjectError`` for an OCI platform without a Debian architecture.
     """
     if docker not in _DEBIAN:
-        raise ProjectError(boot.source, f"no base can be bootstrapped for {docker}", nearest(docker, _DEBIAN))
+        raise ProjectError(
+            boot.declared_at, f"no base can be bootstrapped for {docker}", nearest(docker, _DEBIAN)
+        )
     return [
         "--variant=minbase",
         "--format=tar",
@@ -55,7 +56,7 @@ def arguments(boot: Bootstrap, docker: OciPlatform) -> list[str]:
         *([f"--include={','.join(sorted(boot.include))}"] if boot.include else []),
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _EXCLUDE),
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-        # only while it is made: the file system is thrown away if the machine stops
+        # only while mmdebstrap runs: the file system is discarded if the machine stops
         "--dpkgopt=force-unsafe-io",
         f'--customize-hook=sed -i /force-unsafe-io/d "$1/{_DPKG}"',
         f'--customize-hook=cd "$1" && rm -rf {_VOLATILE}',

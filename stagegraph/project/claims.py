@@ -1,6 +1,6 @@
-"""Names that ``stages.toml`` gives to its stages, and stand-ins for images: each must mean one thing only.
+"""Checks that each further name of a stage, and each stand-in for an image, has one meaning.
 
-Called once, when all stages and images are known.
+Runs once all stages and images are known. Knows nothing of Dockerfiles.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from .model import Project
-    from .positions import Lines
-    from .tables import At
+    from .positions import SourceMap
+    from .tables import KeyPath
 
-_STACKED = "name what it comes to in a Dockerfile: FROM STAGE--OTHER"
+_STACKED = "write the name of the stacked stage in Dockerfiles: FROM STAGE--OTHER"
 
 
-def check(project: Project, tables: Mapping[str, Any], lines: Lines) -> None:
-    """Raises ``ProjectError`` with the line of a name that two stages claim, or that is taken already."""
+def check(project: Project, tables: Mapping[str, Any], lines: SourceMap) -> None:
+    """Raise ``ProjectError`` with the line of a name that has two meanings, or of an unknown stage."""
     claimed: dict[str, str] = {}
     declared = tables.get("stages", {})
     for stage, table in declared.items():
         for written in table.get("names", ()):
             name, where = familiar(written), lines.where("stages", stage, "names")
             if stage not in project.stages:
-                what = f"stage {stage} is part of a stack, and cannot have names of its own"
+                what = f"stage {stage} is only part of stacks, and cannot have names of its own"
                 raise ProjectError(where, what, _STACKED)
             if what := _taken(project, declared, name) or claimed.get(name, ""):
                 what = f"stage {stage}: {written} is {what} already"
@@ -39,20 +39,20 @@ def check(project: Project, tables: Mapping[str, Any], lines: Lines) -> None:
         for written, value in contexts.items():
             where = lines.where(*path, written)
             if what := _taken(project, declared, familiar(written)) or claimed.get(familiar(written), ""):
-                hint = "a stand-in takes the place of an image from outside"
+                hint = "a stand-in can replace only an external image"
                 raise ProjectError(where, f"{written} is {what}", hint)
             if is_bare(value) and value not in project.stages:
-                hint = f"{nearest(value, project.stages)}\n  an image from outside has a tag: {value}:TAG"
+                hint = f"{nearest(value, project.stages)}\n  an external image has a tag: {value}:TAG"
                 raise ProjectError(where, f"no stage is called {value!r}", hint)
 
 
 def _taken(project: Project, declared: Container[str], name: str) -> str:
-    """What a name means without being one of ``names`` or a stand-in; "" for nothing.
+    """Return the meaning of a name that is neither one of ``names`` nor a stand-in; "" if it has none.
 
-    ``declared`` are the stages of the file; those that are stacked are not among the project's.
+    ``declared`` are the stages of the file. The project does not have those that are only part of stacks.
     """
     if name in (BASE, "scratch"):
-        return "a word of its own"
+        return "a reserved word"
     if name in project.stages or name in declared:
         return f"the name of stage {name}"
     reference = split(name)
@@ -63,15 +63,15 @@ def _taken(project: Project, declared: Container[str], name: str) -> str:
     return ""
 
 
-def _contexts(tables: Mapping[str, Any]) -> Iterator[tuple[At, Mapping[str, str]]]:
-    """All tables of stand-ins, with their places."""
+def _contexts(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, str]]]:
+    """The tables of stand-ins, with their paths."""
     yield ("contexts",), tables.get("contexts", {})
-    recipes: list[tuple[At, Mapping[str, Any]]] = [
+    layers: list[tuple[KeyPath, Mapping[str, Any]]] = [
         (("base", "platforms", key), table) for key, table in tables["base"].get("platforms", {}).items()
     ]
     for stage, table in tables.get("stages", {}).items():
-        recipes.append((("stages", stage), table))
+        layers.append((("stages", stage), table))
         for kind in ("platforms", "alternatives"):
-            recipes += [(("stages", stage, kind, key), t) for key, t in table.get(kind, {}).items()]
-    for path, table in recipes:
+            layers += [(("stages", stage, kind, key), t) for key, t in table.get(kind, {}).items()]
+    for path, table in layers:
         yield (*path, "contexts"), table.get("contexts", {})

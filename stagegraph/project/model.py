@@ -1,6 +1,6 @@
-"""The project as declared: platforms, stages, images. Frozen and pure.
+"""The project as declared in ``stages.toml``: platforms, stages, images.
 
-Knows nothing of files, Dockerfiles or builds; ``config`` makes it, ``graph`` resolves it.
+Frozen values. Knows nothing of files, Dockerfiles or builds: ``loader`` builds it, ``graph`` resolves it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from ..oci.platform import OciPlatform
 
-#: The name by which Dockerfiles refer to what everything stands on.
+#: The name of the base image in Dockerfiles.
 BASE = "base"
 
-#: Seconds since 1970 given to builds as SOURCE_DATE_EPOCH unless the project says otherwise
-#: (2025-01-01). A constant, so that no result depends on the day it was made.
+#: The default SOURCE_DATE_EPOCH, in seconds since 1970: 2025-01-01. A constant, so that no result depends on
+#: the day of the build.
 DEFAULT_EPOCH = 1735689600
 
 
@@ -38,7 +38,8 @@ class Node(NamedTuple):
 class Platform:
     """A named target. ``docker`` is its OCI platform (``linux/arm64``, ``linux/arm/v7``).
 
-    ``builders`` are buildx builders, the preferred first, none for buildx's current one; no key has them.
+    ``builders`` are buildx builders, the preferred one first; () for buildx's current one. They are not part
+    of any key.
     """
 
     name: str
@@ -48,22 +49,25 @@ class Platform:
 
     @property
     def arch(self) -> str:
-        """The OCI platform without its system, fit for a tag: ``arm64``, ``arm-v7``."""
+        """The OCI platform without its system, for a tag: ``arm64``, ``arm-v7``."""
         return tag_part(self.docker)
 
 
 @dataclass(frozen=True)
 class StageConfig:
-    """How one stage is built on one platform, all layers of settings merged.
+    """How one stage is built on one platform: all layers of settings, merged.
 
-    ``context`` is the stage's folder relative to the project; ``args`` are candidates: only those that
-    the Dockerfile declares are sent. ``own_args`` names those given for this stage itself, which must be
-    declared. ``timeout`` is how many seconds a build may take, 0 for as long as it likes. ``native`` is the
-    OCI platform at whose speed its programs run, "" for its own. Neither is part of the key. ``contexts`` are
-    stand-ins: what takes the place of a reference from outside, by the reference in its short form.
-    ``own_frontend``: the builder's own front end reads the Dockerfile, whatever its ``# syntax=`` line names.
-    ``alternative`` is the name of the one in force. ``source`` is where in ``stages.toml`` the stage is
-    written (``stages.toml:7``).
+    - ``context``: the stage's folder, relative to the project. ``dockerfile``: relative to that folder.
+    - ``args``: values of arguments; only those that the Dockerfile declares are sent. ``own_args``: names of
+      those that the stage itself sets; the Dockerfile must declare them.
+    - ``unpinned``: ADD may fetch a URL without a checksum.
+    - ``installs_packages``: the stage says so, so the package date is part of its key.
+    - ``timeout``: seconds that a build may take, 0 for no limit; not part of the key.
+    - ``native``: OCI platform whose programs it runs, "" for its own; not part of the key.
+    - ``contexts``: stand-ins for external references, by the reference in its short form.
+    - ``own_frontend``: the builder's own front end reads the Dockerfile and ignores its ``# syntax=`` line.
+    - ``alternative``: name of the alternative in force, "" for none.
+    - ``declared_at``: line of the stage (``stages.toml:7``).
     """
 
     context: str
@@ -73,62 +77,68 @@ class StageConfig:
     args: Mapping[str, str] = field(default_factory=dict)
     own_args: frozenset[str] = frozenset()
     unpinned: bool = False
-    archive: bool = False
+    installs_packages: bool = False
     timeout: int = 0
     native: OciPlatform = NO_PLATFORM
     contexts: Mapping[str, str] = field(default_factory=dict)
     own_frontend: bool = False
     alternative: str = ""
-    source: str = ""
+    declared_at: str = ""
+
+    @property
+    def dockerfile_path(self) -> str:
+        """The Dockerfile's path, relative to the project."""
+        return f"{self.context}/{self.dockerfile}"
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """A base built from the distribution's archive by mmdebstrap."""
+    """A base that mmdebstrap builds from the distribution's packages.
+
+    ``include`` are packages besides the smallest set.
+    """
 
     suite: str
     include: tuple[str, ...] = ()
-    source: str = ""
+    declared_at: str = ""
 
 
 @dataclass(frozen=True)
 class ExternalBase:
-    """A base given as an image reference."""
+    """A base that is an external image."""
 
     image: str
-    source: str = ""
+    declared_at: str = ""
 
 
-#: A base may also be a stage: a folder with a Dockerfile, which may stand on the base of another platform.
+#: A base may also be a stage: a folder with a Dockerfile, which may start from the base of another platform.
 Base = Bootstrap | ExternalBase | StageConfig
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A folder with a Dockerfile, and what the project says of it.
+    """A folder with a Dockerfile, and its settings.
 
-    ``recipes`` is by platform name: all of the project's, or those of the images that a stacked stage or a
-    test is for.
-
-    ``below`` is the stage that it stands on in a stack, "" where it is part of none. ``names`` are further
-    references that mean it, as they are written.
+    ``configs`` is by platform name: for all platforms, or for those of the images that need a stacked stage
+    or test. ``stacked_on`` is the stage below it in a stack, "" without a stack. ``names`` are further
+    references that mean this stage, as they are written.
     """
 
     name: str
     description: str
-    recipes: Mapping[str, StageConfig]
-    source: str = ""
-    below: str = ""
+    configs: Mapping[str, StageConfig]
+    declared_at: str = ""
+    stacked_on: str = ""
     names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Image:
-    """A stage that users ask for by name and that gets a final tag.
+    """A stage that users name and that gets a final tag.
 
-    ``test`` is the stage that must build before the tag is set, "" for none: a test is a stage that stands
-    on the image, so that its pass is recorded, found again and explained like any other node. ``default``:
-    whether it is made when nothing is asked for.
+    ``test`` is the stage that must build before the tag is set, "" for none. A test is a stage that starts
+    from the image, so its success is recorded, found again and explained like any other node. ``default``:
+    it is built when the user names nothing.
     """
 
     name: str
@@ -136,7 +146,7 @@ class Image:
     description: str
     platforms: tuple[str, ...]
     test: str = ""
-    source: str = ""
+    declared_at: str = ""
     default: bool = True
 
 
@@ -150,10 +160,10 @@ class Secret:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line and the environment can set.
+    """The settings of a call, from the command line, the environment or ``[project]``.
 
-    ``push`` is what goes to the registry: "never" anything, the "nodes" that this run built, what it "built"
-    and final images, or "all" nodes that it looked at as well.
+    ``push`` says what to push to the registry: "never" anything; the "nodes" that this run builds; "built",
+    these and final images; or "all", other nodes of the run as well.
     """
 
     repo: str
@@ -165,9 +175,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Project:
-    """All that ``stages.toml`` and the command line say. ``bases`` is by platform name.
+    """Everything that ``stages.toml`` and the settings of a call declare. ``bases`` is by platform name.
 
-    ``repositories`` are the names of the repository that final images get, with and without the registry, as
+    ``repositories`` are the names of the repository of final images, with and without the registry, as
     ``[project]`` declares them and as the call sets them.
     """
 
@@ -186,40 +196,40 @@ class Project:
         return self.root / "cache"
 
     def nodes(self) -> list[Node]:
-        """Every node, base first, then in the order of ``stages.toml``."""
+        """Return every node, by platform: the base first, then in the order of ``stages.toml``."""
         return [
             Node(stage, platform)
             for platform in self.platforms
             for stage in (BASE, *self.stages)
-            if (self.makes_base(platform) if stage == BASE else platform in self.stages[stage].recipes)
+            if (self.builds_base(platform) if stage == BASE else platform in self.stages[stage].configs)
         ]
 
-    def makes_base(self, platform: str) -> bool:
-        """Whether the platform's base is a node of this project rather than an image from outside."""
+    def builds_base(self, platform: str) -> bool:
+        """Return True if the platform's base is a node of this project, not an external image."""
         return not isinstance(self.bases[platform], ExternalBase)
 
-    def recipe(self, node: Node) -> StageConfig | None:
-        """How a node is built from its folder; None for a base that is bootstrapped or from outside."""
+    def config(self, node: Node) -> StageConfig | None:
+        """Return the config of a node; None for a base that is bootstrapped or an external image."""
         if node.stage != BASE:
-            return self.stages[node.stage].recipes[node.platform]
+            return self.stages[node.stage].configs[node.platform]
         base = self.bases[node.platform]
         return base if isinstance(base, StageConfig) else None
 
     def test(self, image: str, platform: str) -> Node | None:
-        """The node that tests an image on a platform, None where it has no test."""
+        """Return the node that tests an image on a platform; None if the image has no test."""
         stage = self.images[image].test
         return Node(stage, platform) if stage else None
 
     def tested_by(self, stage: str) -> Image | None:
-        """The image that a stage is the test of, None where it is no test."""
+        """Return the image that a stage tests; None if the stage is not a test."""
         return next((image for image in self.images.values() if image.test == stage), None)
 
     def tag(self, image: str, platform: str) -> str:
-        """The final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""
+        """Return the final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""
         return f"{self.settings.repo}:{self.settings.tag or f'{image}-{platform}'}"
 
 
 def final_tags(images: Mapping[str, Image]) -> dict[str, tuple[Image, str]]:
-    """Tags that images get by default, with the platform: ``IMAGE-PLATFORM``; ``IMAGE`` for all platforms."""
+    """Return image and platform by default tag: ``IMAGE-PLATFORM``; ``IMAGE`` with platform "" for all."""
     tags = {f"{i.name}-{platform}": (i, platform) for i in images.values() for platform in i.platforms}
     return {i.name: (i, "") for i in images.values()} | tags

@@ -1,4 +1,7 @@
-"""Where each key of a TOML text is written, since ``toml`` keeps no positions. Knows nothing of projects."""
+"""The line of each key in a TOML text, for error messages.
+
+Python's ``tomllib`` keeps no positions. Knows nothing of projects and does not check the TOML syntax.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,11 @@ _KEY = re.compile(rf"{_DOTTED}=")
 _TOKEN = re.compile(r'"""|\'\'\'|"(?:[^"\\]|\\.)*"|\'[^\']*\'|#.*')
 
 
-class Lines:
-    """``("stages", "blas", "path") -> 7``. Keys of an inline table have the line of the table.
+class SourceMap:
+    """The lines of keys and tables: ``("stages", "blas", "path") -> 7``.
 
-    Raises ``ProjectError`` for a key or table that is written twice.
+    A key of an inline table has the line of the table. Raises ``ProjectError`` for a key or table that is
+    written twice.
     """
 
     def __init__(self, text: str, name: str) -> None:
@@ -32,7 +36,7 @@ class Lines:
         self._within: dict[tuple[str, ...], int] = {}  # the first line of anything in it
         table: tuple[str, ...] = ()
         lists = 0
-        quote = ""  # of the string of several lines that this line begins in
+        quote = ""  # opened by a string of several lines in an earlier line
         for number, line in enumerate(text.split("\n"), 1):
             inside, quote = quote, _open_quote(line.rstrip("\r"), quote)
             if inside:
@@ -58,7 +62,10 @@ class Lines:
             self._within.setdefault(path[:end], number)
 
     def where(self, *path: str) -> str:
-        """``FILE:LINE`` of the key, else of the first thing in it, else of what is nearest around it."""
+        """Return ``FILE:LINE`` of a key.
+
+        Without a line of its own, it has that of the first key in it, else that of the nearest table around.
+        """
         for end in range(len(path), 0, -1):
             if line := self._lines.get(path[:end]) or self._within.get(path[:end]):
                 return f"{self.name}:{line}"
@@ -70,7 +77,7 @@ def _split(dotted: str) -> tuple[str, ...]:
 
 
 def _open_quote(line: str, quote: str) -> str:
-    """The quotes of a string that ``line`` leaves open, given those it begins in."""
+    """Return the quotes of a string that is open at the end of a line; ``quote`` is open at its start."""
     position = 0
     while True:
         if quote:

@@ -1,4 +1,7 @@
-"""What may stand in ``stages.toml`` and among the settings: tables, keys, types and the forms of words."""
+"""The schema of ``stages.toml`` and of the settings: tables, keys, types, and the form of values.
+
+Data only; ``tables`` and the readers of each table check against it.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,23 @@ if TYPE_CHECKING:
 
 SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
-#: Settings that only the environment has, read by other parts and by ``./run``.
-ELSEWHERE = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
+#: Settings that only the environment can set; other rooms and ``./run`` read them.
+ENV_ONLY_SETTINGS = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
 
-#: What the OCI image specification's platforms come down to for Linux.
+#: Platforms for Linux, as the OCI image specification writes them.
 DOCKER_PLATFORMS = (
     "linux/amd64", "linux/amd64/v2", "linux/amd64/v3", "linux/arm64", "linux/arm/v5", "linux/arm/v6",
     "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/s390x", "linux/riscv64", "linux/mips64le",
 )  # fmt: skip
 
-#: Words that doit, with this project's commands, takes for a command.
+#: The commands of doit and of this program.
 COMMANDS = (
-    "ci", "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
-    "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+    "ci", "clean", "doctor", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated",
+    "plan", "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 
-#: Names that a stage or image cannot have: Dockerfiles, settings or commands mean something else by them.
-RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ELSEWHERE, *COMMANDS))
+#: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.
+RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ENV_ONLY_SETTINGS, *COMMANDS))
 
 # A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
@@ -42,7 +45,7 @@ REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 _HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
 
-_REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
+REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
 
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
@@ -54,14 +57,31 @@ SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
+BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
+
+#: The name of an executor. Jobs are named after it; GitHub has the strictest rule for names of jobs.
+EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+#: The longest time limit, in seconds: a year.
+LONGEST_TIMEOUT = 366 * 86400
+
+#: The highest numbers of minutes, and of a price or speed, that make sense in ``[ci]``.
+MOST_MINUTES, MOST_PRICE = 999_999, 10**9
+
+#: The numbers of minutes in ``[ci]``, and the least value of each.
+LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
+
+#: The service's own settings for a machine; the first one is required.
+SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
+
 
 def is_registry(text: str) -> bool:
-    """Whether this is ``HOST``, ``HOST:PORT`` or one of these with a path."""
-    match = _REGISTRY.fullmatch(text)
+    """Return True for ``HOST`` or ``HOST:PORT``, with or without a path."""
+    match = REGISTRY.fullmatch(text)
     return match is not None and 0 < int(match["port"] or 443) < 65536
 
 
-_RECIPE: dict[str, type] = {
+_LAYER: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
     "archive": bool, "timeout": int, "native": str, "contexts": dict, "frontend": str,
 }  # fmt: skip
@@ -82,12 +102,12 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "defaults": {"args": dict, "network": str, "frontend": str},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
     "base": {**_BASE, "platforms": dict},
-    "base on a platform": {**_BASE, **_RECIPE},
+    "base on a platform": {**_BASE, **_LAYER},
     "stage": {
-        **_RECIPE, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
+        **_LAYER, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
     },
-    "stage on a platform": {**_RECIPE, "alternative": str},
-    "alternative": _RECIPE,
+    "stage on a platform": {**_LAYER, "alternative": str},
+    "alternative": _LAYER,
     "image": {
         "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
         "default": bool,
@@ -101,6 +121,23 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
     "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
+#: The meaning of each setting.
+SETTING_MEANINGS = {
+    "repo": "The repository of all images. Default: `repo` of `[project]`.",
+    "tag": "The tag of the result. Default: `IMAGE-PLATFORM`.",
+    "base": "An image to use in place of `[base]`; or `bootstrap:SUITE` for another Debian suite.",
+    "registry": "The registry to pull from and to push to: `HOST`, `HOST:PORT` or `HOST/PATH`. It needs "
+    "skopeo.",
+    "builder": "A buildx builder for all platforms, or `PLATFORM:NAME` for one. Separate several by commas, "
+    "the preferred one first.",
+    "locked": "`1`, `true` or `yes`: the command fails where it would have to write `stages.lock`.",
+    "push": "What a run pushes to the registry: `built`, `nodes`, `all` or `never`. Default: `built`.",
+    "jobs": "How many nodes are built at the same time. `doit -n` overrides it. Default: `2`.",
+    "no-engine": "`1`: `./run` sets up the virtual environment only, and no engine.",
+    "engine-dir": "A folder in which `./run` runs an engine of its own.",
+    "differential-cases": "How many random edits the differential test tries.",
+    "differential-seed": "The seed of the differential test.",
+}
 
 TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "secrets", "ci")
 
@@ -114,9 +151,9 @@ TYPE_NAMES: dict[Kind, str] = {
     _STRING_OR_LIST: "a string or a list",
 }
 
-#: Who reads a Dockerfile: the image that its ``# syntax=`` line names, or the builder's own front end.
+#: The reader of a Dockerfile: the image of its ``# syntax=`` line, or the builder's own front end.
 FRONTENDS = ("syntax", "builder")
 
 PUSH = ("never", "nodes", "built", "all")
 
-TRUTH = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
+BOOLEANS = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}

@@ -1,4 +1,7 @@
-"""Settings: command line, then environment, then ``[project]``, each checked where it was said."""
+"""Settings of a call: from the command line, then the environment, then ``[project]``.
+
+Each is checked, and an error names its source.
+"""
 
 from __future__ import annotations
 
@@ -13,54 +16,53 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .model import Platform
-    from .positions import Lines
+    from .positions import SourceMap
 
 ENV_PREFIX = "STAGEGRAPH_"
 
 
-class Said(NamedTuple):
-    """What a call says: ``NAME=VALUE`` words of its command line, and its environment."""
+class SettingSources(NamedTuple):
+    """The sources of settings outside the project: ``NAME=VALUE`` words (``cli``) and the environment."""
 
     cli: Mapping[str, str]
     env: Mapping[str, str]
 
     def check(self, stages: Iterable[str]) -> None:
-        """Raises ``ProjectError`` for a word of the command line that is neither a setting nor a stage.
+        """Raise ``ProjectError`` for a word of the command line that is neither a setting nor a stage.
 
-        In the environment only what looks like a slip is one.
+        A variable of the environment is an error only if it is similar to one: it may be another program's.
         """
         known = [*schema.SETTINGS, *stages]
         for name, value in self.cli.items():
             if name not in known:
                 raise ProjectError("command line", f"unknown setting {name}={value}", nearest(name, known))
-        variables = {_variable(name): name for name in (*known, *schema.ELSEWHERE)}
+        variables = {_variable(name): name for name in (*known, *schema.ENV_ONLY_SETTINGS)}
         for variable in self.env:
             if not variable.startswith(ENV_PREFIX) or variable in variables:
                 continue
             name = variable.removeprefix(ENV_PREFIX).lower().replace("_", "-")
             if (hint := nearest(name, variables.values())).startswith("did you mean"):
-                raise ProjectError(variable, "is no setting", hint)
-            # else it may be for another program
+                raise ProjectError(variable, "is not a setting", hint)
 
     def setting(self, name: str) -> tuple[str | None, str]:
-        """Command line, then environment, with where it was said; None where neither says.
+        """Return a setting from the command line or the environment, and its source; None if it is not set.
 
-        On the command line an empty value counts, in the environment it does not.
+        An empty value counts on the command line, but not in the environment.
         """
         if name in self.cli:
             return self.cli[name], "command line"
         variable = _variable(name)
         return self.env.get(variable) or None, variable
 
-    def settings(self, head: Mapping[str, Any], lines: Lines) -> Settings:
-        """What is set, checked. ``head`` is the table ``[project]``. Raises ``ProjectError``."""
+    def settings(self, head: Mapping[str, Any], lines: SourceMap) -> Settings:
+        """Return all settings, checked. ``head`` is the table ``[project]``. Raises ``ProjectError``."""
 
         def chosen(name: str) -> tuple[str, str]:
             return self._chosen(name, head, lines)
 
         repo, where = chosen("repo")
         if not repo:
-            hint = 'write repo = "example/atom" under [project], or give repo=...'
+            hint = 'write repo = "example/atom" under [project], or pass repo=...'
             raise ProjectError(where, "no repository for images", hint)
         if not schema.REPO.fullmatch(repo):
             hint = "lower case, without a tag: elementaryrobotics/atom"
@@ -75,58 +77,59 @@ class Said(NamedTuple):
             hint = "HOST, HOST:PORT or HOST/PATH, without https://"
             raise ProjectError(where, f"{registry!r} is not a registry", hint)
         if registry and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) and "/" in repo:
-            what = f"repo names a host already ({repo}), and registry={registry} another"
+            what = f"repo has a host ({repo}), and registry={registry} is another"
             raise ProjectError(where, what, "write the repository without its host")
         locked, where = chosen("locked")
-        if locked.lower() not in schema.TRUTH:
+        if locked.lower() not in schema.BOOLEANS:
             raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
         push, where = chosen("push")
         if push not in ("", *schema.PUSH):
-            raise ProjectError(where, f"push={push} is no such setting", nearest(push, schema.PUSH))
-        truth = schema.TRUTH[locked.lower()]
-        return Settings(repo, tag, registry.removesuffix("/"), truth, push or "built")
+            raise ProjectError(where, f"invalid value push={push}", nearest(push, schema.PUSH))
+        is_locked = schema.BOOLEANS[locked.lower()]
+        return Settings(repo, tag, registry.removesuffix("/"), is_locked, push or "built")
 
     def builders(self, platforms: Iterable[Platform]) -> dict[str, tuple[str, ...]]:
-        """Builders by platform as the call names them, the first preferred; without those it says nothing of.
+        """Return the builders that the call names, by platform; the preferred one comes first.
 
-        ``NAME,NAME`` is for all platforms, ``PLATFORM:NAME`` for one, by its name or its OCI platform, and
-        comes before what is for all. Nothing at all is buildx's current builder. Raises ``ProjectError``.
+        ``NAME,NAME`` is for all platforms. ``PLATFORM:NAME`` is for one, named here or by its OCI platform,
+        and replaces those for all. An empty value means buildx's current builder. A platform without any is
+        left out. Raises ``ProjectError``.
         """
         value, where = self.setting("builder")
         if value is None:
             return {}
-        said: dict[str, list[str]] = {}
+        named: dict[str, list[str]] = {}
         for word in value.split(",") if value else ():
             platform, colon, name = word.strip().rpartition(":")
             if colon and not platform:
                 what = f"builder={value}: no platform before the colon"
-                raise ProjectError(where, what, "builder=PLATFORM:NAME, or builder=NAME")
-            said.setdefault(platform, []).append(check_builder(name, where))
+                raise ProjectError(where, what, "write builder=PLATFORM:NAME or builder=NAME")
+            named.setdefault(platform, []).append(check_builder(name, where))
         platforms = list(platforms)
         known = [name for p in platforms for name in (p.name, p.docker)]
-        for platform in said:
+        for platform in named:
             if platform and platform not in known:
                 what, hint = f"builder={value}: unknown platform {platform!r}", nearest(platform, known)
                 raise ProjectError(where, what, hint)
         if not value:
-            said[""] = []
-        chosen = {p.name: said.get(p.name, said.get(p.docker, said.get(""))) for p in platforms}
+            named[""] = []
+        chosen = {p.name: named.get(p.name, named.get(p.docker, named.get(""))) for p in platforms}
         return {name: tuple(names) for name, names in chosen.items() if names is not None}
 
-    def _chosen(self, name: str, head: Mapping[str, Any], lines: Lines) -> tuple[str, str]:
-        """A setting's value and where it was said, ``[project]`` included."""
+    def _chosen(self, name: str, head: Mapping[str, Any], lines: SourceMap) -> tuple[str, str]:
+        """Return a setting's value, ``[project]`` included, and its source."""
         value, where = self.setting(name)
         return (head.get(name, ""), lines.where("project", name)) if value is None else (value, where)
 
 
 def check_builder(name: object, where: str) -> str:
-    """The name of a buildx builder. Raises ``ProjectError`` for what can be none."""
+    """Return the name of a buildx builder. Raises ``ProjectError`` for a value that cannot be one."""
     if not isinstance(name, str) or not schema.BUILDER.fullmatch(name):
-        hint = "the name of a builder (docker buildx ls); NAME, or PLATFORM:NAME on the command line"
+        hint = "write the name of a builder (docker buildx ls); on the command line NAME or PLATFORM:NAME"
         raise ProjectError(where, f"{name!r} is not a builder", hint)
     return name
 
 
 def _variable(name: str) -> str:
-    """The environment's name of a setting or stage: ``blas-api`` -> ``STAGEGRAPH_BLAS_API``."""
+    """Return the variable for a setting or stage: ``blas-api`` -> ``STAGEGRAPH_BLAS_API``."""
     return ENV_PREFIX + name.upper().replace("-", "_").replace(".", "_")

@@ -1,7 +1,7 @@
-"""Stacks: an image as a list of stages, each of which starts ``FROM ${BASE_IMAGE}`` on the one before.
+"""Stacks: an image as a list of stages, each of which is ``FROM ${BASE_IMAGE}``, the stage before.
 
-A stage on a parent is a stage of its own: the same on two parents is two, on one parent it is one, whatever
-images it is part of. Pure.
+Pure. A stage on each parent becomes a stage of its own (``stock--opengl``): on two parents it becomes two.
+Images that share a beginning share these stages.
 """
 
 from __future__ import annotations
@@ -15,54 +15,54 @@ from .model import Stage
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-#: The argument that tells a stacked stage what it stands on.
+#: The argument that gives a stacked stage its parent.
 ARGUMENT = "BASE_IMAGE"
 
 
 def name(stack: Sequence[str]) -> str:
-    """The stage that a stack comes to: ``stock--opengl--vnc``."""
+    """Return the name of the stage that a stack becomes: ``stock--opengl--vnc``."""
     return "--".join(stack)
 
 
 def prefixes(stack: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The stacks that one is built through, from two stages on."""
-    return (part for part in accumulate((stage,) for stage in stack) if len(part) > 1)
+    """The beginnings of a stack that are stacks themselves: of two stages or more, the stack included."""
+    return (prefix for prefix in accumulate((stage,) for stage in stack) if len(prefix) > 1)
 
 
 def expand(
     stages: Mapping[str, Stage], stacks: Iterable[tuple[Sequence[str], Iterable[str]]]
 ) -> dict[str, Stage]:
-    """``stages`` with those that the stacks come to in place of those that are stacked.
+    """Return ``stages`` with the stages that stacks become, instead of those that are stacked.
 
-    A stack comes with the platforms of its image; a stage of it is on those of all images that go through it.
+    A stack comes with the platforms of its image. A stage of it has the platforms of all images that need it.
     """
     platforms: dict[tuple[str, ...], set[str]] = {}
     stacked: set[str] = set()
     for stack, names in stacks:
         stacked |= {*stack[1:]}
-        for part in prefixes(stack):
-            platforms.setdefault(part, set()).update(names)
-    made = {stage.name: stage for stage in stages.values() if stage.name not in stacked}
-    for part, wanted in platforms.items():
-        made[name(part)] = _on(stages[part[-1]], part, wanted)
-    return made
+        for prefix in prefixes(stack):
+            platforms.setdefault(prefix, set()).update(names)
+    expanded = {stage.name: stage for stage in stages.values() if stage.name not in stacked}
+    for prefix, wanted in platforms.items():
+        expanded[name(prefix)] = _stacked(stages[prefix[-1]], prefix, wanted)
+    return expanded
 
 
 def standing(stages: Iterable[Stage], stage: str) -> list[str]:
-    """What a stacked stage comes to, on each of its parents."""
-    return [made.name for made in stages if made.below and made.name == name((made.below, stage))]
+    """Return the names of the stages that ``stage`` becomes on its parents."""
+    return [each.name for each in stages if each.stacked_on and each.name == name((each.stacked_on, stage))]
 
 
-def _on(stage: Stage, stack: Sequence[str], platforms: Container[str]) -> Stage:
-    """A stage at the top of a stack."""
+def _stacked(stage: Stage, stack: Sequence[str], platforms: Container[str]) -> Stage:
+    """Return the stage at the top of a stack, on these platforms."""
     parent = name(stack[:-1])
-    recipes = {
+    configs = {
         platform: replace(
-            recipe, args={**recipe.args, ARGUMENT: parent}, own_args=recipe.own_args | {ARGUMENT}
+            config, args={**config.args, ARGUMENT: parent}, own_args=config.own_args | {ARGUMENT}
         )
-        for platform, recipe in stage.recipes.items()
+        for platform, config in stage.configs.items()
         if platform in platforms
     }
     return Stage(
-        name(stack), f"{stage.description or stage.name}, on {parent}", recipes, stage.source, parent
+        name(stack), f"{stage.description or stage.name}, on {parent}", configs, stage.declared_at, parent
     )

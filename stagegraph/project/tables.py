@@ -1,4 +1,7 @@
-"""Tables of ``stages.toml``, each looked at with its keys and types checked; errors name the line."""
+"""Read tables of ``stages.toml``: check keys and types, and name the line in errors.
+
+Knows nothing of what a table means. ``schema`` says which keys each kind of table has.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +15,28 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterator, Mapping
 
-    from .positions import Lines
+    from .positions import SourceMap
 
-#: Seconds that a time limit may have: a year.
-_LONGEST = 366 * 86400
-
-#: Where a table or key stands: ``("stages", "blas", "args")``.
-At = tuple[str, ...]
+#: The path of a table or key: ``("stages", "blas", "args")``.
+KeyPath = tuple[str, ...]
 
 
-class Tables:
-    """The parsed file and where its keys are written."""
+class TableReader:
+    """Reads the tables of a parsed file; ``lines`` has the line of each key."""
 
-    def __init__(self, tables: dict[str, Any], lines: Lines) -> None:
+    def __init__(self, tables: dict[str, Any], lines: SourceMap) -> None:
         self.tables, self.lines = tables, lines
 
-    def error(self, path: At, what: str, hint: str = "") -> ProjectError:
+    def error(self, path: KeyPath, what: str, hint: str = "") -> ProjectError:
+        """Return an error that names the line of the key at ``path``."""
         return ProjectError(self.lines.where(*path), what, hint)
 
-    def table(self, path: At, kind: str) -> dict[str, Any]:
-        """The table at ``path``, its keys and their types checked against the kind's."""
-        value: Any = self.tables
-        for part in path:
-            value = value.get(part, {})
-        if not isinstance(value, dict):
-            raise self.error(path, f"{'.'.join(path)} must be a table")
+    def table(self, path: KeyPath, kind: str) -> dict[str, Any]:
+        """Return the table at ``path``, {} if there is none.
+
+        Raises ``ProjectError`` if a key or the type of a value is not in the schema of this kind.
+        """
+        value = self._value(path)
         known = schema.TABLES[kind]
         for key, item in value.items():
             if key not in known:
@@ -46,14 +46,12 @@ class Tables:
                 raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}")
         return value
 
-    def named(self, path: At, allowed: re.Pattern[str] = schema.NAME, hint: str = "") -> Iterator[str]:
-        """Names of the tables below ``path``, each checked; ``hint`` tells what is allowed."""
-        value = self.tables.get(path[0], {})
-        for part in path[1:]:
-            value = value.get(part, {})
-        if not isinstance(value, dict):
-            raise self.error(path, f"{'.'.join(path)} must be a table")
-        for name in value:
+    def named(self, path: KeyPath, allowed: re.Pattern[str] = schema.NAME, hint: str = "") -> Iterator[str]:
+        """The names of the tables below ``path``.
+
+        Raises ``ProjectError`` for a name that does not match ``allowed``; ``hint`` describes what does.
+        """
+        for name in self._value(path):
             if not allowed.fullmatch(name):
                 hint = hint or (
                     "use lower-case letters and digits, with single '-', '_' or '.' between them; 54 at most"
@@ -61,19 +59,21 @@ class Tables:
                 raise self.error((*path, name), f"{name!r} is not a name", hint)
             yield name
 
-    def args(self, table: Mapping[str, Any], path: At) -> dict[str, str]:
-        """Build arguments as strings."""
+    def args(self, table: Mapping[str, Any], path: KeyPath) -> dict[str, str]:
+        """Return the build arguments of a table as strings. Raises ``ProjectError`` for other types."""
         result = {}
         for name, value in table.get("args", {}).items():
             where = (*path, "args", name)
             if name in AUTOMATIC_ARGS:
-                raise self.error(where, f"argument {name} is set for each build and cannot be given")
+                raise self.error(
+                    where, f"argument {name} is set by BuildKit for each build and cannot be set here"
+                )
             if isinstance(value, bool):
                 result[name] = "true" if value else "false"
             elif isinstance(value, (str, int)):
                 result[name] = str(value)
                 if "\0" in result[name]:
-                    raise self.error(where, f"argument {name} has a zero byte, which no program can be given")
+                    raise self.error(where, f"argument {name} has a zero byte, which no argument can have")
             else:
                 # a float is refused too: 3.10 would become 3.1
                 raise self.error(
@@ -81,12 +81,21 @@ class Tables:
                 )
         return result
 
-    def check_timeout(self, table: Mapping[str, Any], path: At, key: str) -> None:
-        if not 1 <= table.get(key, 1) <= _LONGEST:
-            raise self.error((*path, key), f"{key} is in seconds, 1 at least and a year at most")
+    def check_timeout(self, table: Mapping[str, Any], path: KeyPath, key: str) -> None:
+        """Raise ``ProjectError`` for a time limit below a second or above a year."""
+        if not 1 <= table.get(key, 1) <= schema.LONGEST_TIMEOUT:
+            raise self.error((*path, key), f"{key} is in seconds: at least 1, at most a year")
+
+    def _value(self, path: KeyPath) -> dict[str, Any]:
+        value: Any = self.tables
+        for key in path:
+            value = value.get(key, {})
+        if not isinstance(value, dict):
+            raise self.error(path, f"{'.'.join(path)} must be a table")
+        return value
 
 
 def _fits(item: object, kind: schema.Kind) -> bool:
-    """Whether a value has the type that its key wants: a whole number is a number, true is none."""
+    """Return True if a value has this type. A whole number is a number; true and false are not."""
     wanted = (int, float) if kind is float else kind
     return isinstance(item, wanted) and (kind is bool or not isinstance(item, bool))

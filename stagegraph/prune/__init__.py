@@ -1,1 +1,1 @@
-"""What ``cache/`` and a registry no longer need."""
+"""Removal of what ``cache/`` and a registry no longer need."""

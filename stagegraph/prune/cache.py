@@ -1,8 +1,8 @@
-"""What of ``cache/`` is still needed, and the removal of the rest.
+"""The part of ``cache/`` that is still needed, and the removal of the rest.
 
-Needed are the records of current keys, those that find the same images by their content (early cutoff), and
-the blobs of these images. Of older builds the records alone stay, where they are a node's newest: they
-explain the next build.
+Needed are the records of current keys, the records that find the same images by content (early cutoff), and
+the blobs of these images. Of older builds only the record is kept, and only if it is its node's newest: it
+explains the next build.
 """
 
 from __future__ import annotations
@@ -25,65 +25,63 @@ if TYPE_CHECKING:
     from ..store.folder import Folder
     from ..store.layout import LayoutStore
 
-#: Damaged blobs and logs are for whoever looks into a failure, the rest was left by who was killed.
+#: Damaged blobs and logs help to look into a failure; the rest was left by killed processes.
 _FOLDERS = ("damaged", "logs", "tmp")
 
 
 @dataclass(frozen=True)
-class Selection:
-    """What stays and what goes. ``kept`` are records with whole images, ``noted`` those that only explain.
+class CacheSelection:
+    """The records to keep and the files to remove; sizes are in bytes.
 
-    ``doomed`` are files and folders to remove, each as a folder of the store and a name in it; sizes are in
-    bytes.
+    ``kept`` are records with their images. ``explaining`` are records that only explain later builds.
+    ``to_remove`` are files and folders, each as a folder of the store and a name in it.
     """
 
     kept: tuple[Record, ...]
-    noted: tuple[Record, ...]
-    doomed: tuple[tuple[Folder, str], ...]
+    explaining: tuple[Record, ...]
+    to_remove: tuple[tuple[Folder, str], ...]
     kept_bytes: int
     freed_bytes: int
 
 
-def select(layout: LayoutStore, keys: Iterable[Key], unkeyed: Iterable[str] = ()) -> Selection:
-    """What to keep for these recipe keys. Reads records and manifests, changes nothing.
+def select(layout: LayoutStore, keys: Iterable[Key], unkeyed: Iterable[str] = ()) -> CacheSelection:
+    """Select what to keep for these recipe keys. Reads records and manifests, changes nothing.
 
-    ``unkeyed`` are nodes (``STAGE:PLATFORM``) whose keys cannot be known now: all there is of them stays.
+    ``unkeyed`` are nodes (``STAGE:PLATFORM``) whose keys cannot be computed now: everything of them is kept.
     """
     with os_errors_on_read(layout.root):
         return _select(layout, set(keys), set(unkeyed))
 
 
-def _select(layout: LayoutStore, wanted: set[Key], unkeyed: set[str]) -> Selection:
+def _select(layout: LayoutStore, keys: set[Key], unkeyed: set[str]) -> CacheSelection:
     records = list(layout.list())
-    digests = {record.digest for record in records if record.key in wanted or record.node in unkeyed}
-    kept, blobs = list[Record](), set[Digest]()
+    digests = {record.digest for record in records if record.key in keys or record.node in unkeyed}
+    folder, kept, blobs = layout.blobs.folder, list[Record](), set[Digest]()
     for record in records:
-        with contextlib.suppress(StoreError):  # one whose manifest is bad has nothing to keep
+        with contextlib.suppress(StoreError):  # a record with a bad manifest has no image to keep
             if record.digest in digests:
                 blobs.update(blob.digest for blob in images.image_blobs(layout.blobs, record))
                 kept.append(record)
-    newest, whole = layout.newest(), {record.digest for record in kept}
-    noted = [record for record in records if record.key in newest and record.digest not in whole]
-    names = {record.key for record in (*kept, *noted)}
-    doomed = [(layout.records, name) for name in layout.records.entries() if from_digits(name) not in names]
-    # of a key that is no more; other locks have names that are no digests
-    locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
-    doomed += [(layout.locks.folder, name) for name in locks if from_digits(name) not in names]
-    doomed += [
-        (layout.blobs.folder, name)
-        for name in layout.blobs.folder.entries()
-        if from_encoded(name) not in blobs
+    newest, kept_images = layout.newest(), {record.digest for record in kept}
+    explaining = [record for record in records if record.key in newest and record.digest not in kept_images]
+    kept_keys = {record.key for record in (*kept, *explaining)}
+    to_remove = [
+        (layout.records, name) for name in layout.records.entries() if from_digits(name) not in kept_keys
     ]
-    doomed += [(layout.folder, name) for name in _FOLDERS if layout.folder.status(name) is not None]
-    kept_bytes = sum(layout.blobs.folder.size(encoded(digest)) for digest in blobs)
-    freed_bytes = sum(folder.size(name) for folder, name in doomed)
-    return Selection(tuple(kept), tuple(noted), tuple(doomed), kept_bytes, freed_bytes)
+    # locks of keys that are gone; other locks have other names
+    locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
+    to_remove += [(layout.locks.folder, name) for name in locks if from_digits(name) not in kept_keys]
+    to_remove += [(folder, name) for name in folder.entries() if from_encoded(name) not in blobs]
+    to_remove += [(layout.folder, name) for name in _FOLDERS if layout.folder.status(name) is not None]
+    kept_bytes = sum(folder.size(encoded(digest)) for digest in blobs)
+    freed_bytes = sum(place.size(name) for place, name in to_remove)
+    return CacheSelection(tuple(kept), tuple(explaining), tuple(to_remove), kept_bytes, freed_bytes)
 
 
-def remove(layout: LayoutStore, selection: Selection) -> None:
-    """Remove what is doomed. To be called while nobody else uses the store: ``layout.locks.exclusive()``."""
-    # records first: one without its blobs is no harm, but one is not to be believed that had them just now
-    for folder, name in selection.doomed:
+def remove(layout: LayoutStore, selection: CacheSelection) -> None:
+    """Remove the selected files. The caller must hold ``layout.locks.exclusive()``."""
+    # records first: no record may name blobs that are already gone
+    for folder, name in selection.to_remove:
         with os_errors_on_write(folder.path / name):
             folder.remove(name)
     layout.rebuild_index()

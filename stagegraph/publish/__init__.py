@@ -1,1 +1,1 @@
-"""Final tags in a registry, with bill of materials and provenance."""
+"""Final tags in a registry: an index over an image's platforms, bills of materials and provenance."""

@@ -1,44 +1,32 @@
-"""What is said of a published image: its bill of materials, and how it was made. Pure; the same every time.
+"""The provenance of an image: the record of how it was built.
 
-The bill of materials is CycloneDX (https://cyclonedx.org/specification/overview/), by its own library. The
-provenance is an in-toto statement (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md)
-with SLSA's predicate (https://slsa.dev/spec/v1.0/provenance). Neither is signed.
+It is an in-toto statement (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md) with the
+predicate of SLSA (https://slsa.dev/spec/v1.0/provenance). Pure; the same image always gives the same
+statement. It is not signed.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..inspection.inventory import Contents
     from ..store.record import Record
+    from .revision import Revision
 
 IN_TOTO = "application/vnd.in-toto+json"
 
-#: What the fields of the provenance mean is described in docs/reference.md under this name.
+#: docs/reference.md describes the fields of the provenance under this name.
 BUILD_TYPE = "urn:stagegraph:build:v1"
 
 
-class Revision(NamedTuple):
-    """Where the project's files come from; "" where that is not known."""
-
-    source: str
-    commit: str
-
-
-#: For a record that does not say its time: what is made twice from it must be the same.
+#: The time of an image whose record has none: the same record must always give the same documents.
 NEVER = datetime.datetime.fromtimestamp(0, datetime.UTC)
-
-
-def where(held: Contents, arch: str) -> dict[str, str]:
-    release = {"distro": f"{held.distribution}-{held.release}"} if held.release else {}
-    return {"arch": arch, **release}
 
 
 def provenance(
@@ -48,13 +36,13 @@ def provenance(
     dependencies: Sequence[Mapping[str, Any]],
     revision: Revision,
 ) -> bytes:
-    """An in-toto statement as JSON. ``dependencies`` are resource descriptors (``dependency``)."""
+    """The statement as JSON. ``dependencies`` are resource descriptors (``dependency``)."""
     resolved = list(dependencies)
     if revision.commit:
-        named = {"uri": f"git+{revision.source}"} if revision.source else {"name": "project"}
-        commit = revision.commit.removesuffix("-dirty")
+        source = {"uri": f"git+{revision.repository}"} if revision.repository else {"name": "project"}
+        commit = revision.clean_commit
         changed = {"annotations": {"dirty": True}} if commit != revision.commit else {}
-        resolved.insert(0, {**named, "digest": {"gitCommit": commit}, **changed})
+        resolved.insert(0, {**source, "digest": {"gitCommit": commit}, **changed})
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": name, "digest": _digest(record.digest)}],
@@ -78,13 +66,13 @@ def provenance(
 
 
 def _versions(record: Record) -> dict[str, str]:
-    """Of what built the image; records of before have no ``builder``."""
-    who, _, version = record.builder.partition(" ")
-    return {**({who: version} if version else {}), "stagegraph": __version__}
+    """The versions of the programs that built the image; old records have no ``builder``."""
+    program, _, version = record.builder.partition(" ")
+    return {**({program: version} if version else {}), "stagegraph": __version__}
 
 
 def dependency(name: str, digest: str, uri: str = "") -> dict[str, Any]:
-    """A resource descriptor of in-toto's."""
+    """A resource descriptor of in-toto."""
     return {"name": name, **({"uri": uri} if uri else {}), "digest": _digest(digest)}
 
 

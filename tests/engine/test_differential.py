@@ -400,7 +400,7 @@ def _compare(counts: Counter[str], data: st.DataObject) -> None:
 def test_no_edit_is_missed(
     counts: Counter[str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stagegraph.build.builder.COMPRESSION", "gzip")  # which this Python reads
+    monkeypatch.setattr("stagegraph.build.command.COMPRESSION", "gzip")  # which this Python reads
     lines = request.config.stash.setdefault(SUMMARY, [])
     try:
         _compare(counts)

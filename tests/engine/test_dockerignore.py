@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plain import build
 
-from stagegraph.context.selection import Selection, ignore_file
+from stagegraph.context.selection import ContextSelection, ignore_file
 from stagegraph.errors import ContextError
 
 pytestmark = pytest.mark.engine
@@ -84,7 +84,7 @@ def tree(tmp_path: Path) -> Path:
 
 def selected(folder: Path, source: str) -> set[str] | None:
     try:
-        selection = Selection(folder, "Dockerfile", ignore_file(folder, "Dockerfile"))
+        selection = ContextSelection(folder, "Dockerfile", ignore_file(folder, "Dockerfile"))
         return {entry.path for entry in selection.select([(source, 1)])}
     except ContextError:
         return None

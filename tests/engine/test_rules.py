@@ -8,8 +8,8 @@ import pytest
 from kit import NATIVE
 from plain import Content, build, digest
 
-from stagegraph.context.selection import Selection, ignore_file
-from stagegraph.dockerfile.analysis import analyse
+from stagegraph.context.selection import ContextSelection, ignore_file
+from stagegraph.dockerfile.analysis import BuildOptions, analyse
 from stagegraph.errors import StagegraphError
 from stagegraph.oci.platform import OciPlatform
 
@@ -67,10 +67,9 @@ def tree(tmp_path: Path) -> Path:
 
 def without_the_rest(tree: Path, text: str) -> bool:
     """Leave what the program selects; whether it selects anything but everything."""
-    facts = analyse(
-        text, "Dockerfile", args={}, docker=OciPlatform(NATIVE), build_platform=OciPlatform(NATIVE)
-    )
-    selection = Selection(tree, "Dockerfile", ignore_file(tree, "Dockerfile"))
+    native = OciPlatform(NATIVE)
+    facts = analyse(text, "Dockerfile", BuildOptions(native, native))
+    selection = ContextSelection(tree, "Dockerfile", ignore_file(tree, "Dockerfile"))
     chosen = {entry.path for entry in selection.select(facts.sources)}
     for path in sorted((p for p in tree.rglob("*") if p.name != "Dockerfile"), reverse=True):
         if path.relative_to(tree).as_posix() not in chosen:

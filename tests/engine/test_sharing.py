@@ -100,7 +100,7 @@ def here(*stages: str) -> set[str]:
 
 def pushed(registry: Registry) -> set[str]:
     """Stages whose nodes are in the registry."""
-    return {tag.rsplit("-", 2)[0] for tag in filter(retention.is_node, registry.tags(REPO))}
+    return {tag.rsplit("-", 2)[0] for tag in filter(retention.is_node_tag, registry.tags(REPO))}
 
 
 def planned(project: Project) -> dict[str, set[str]]:

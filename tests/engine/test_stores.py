@@ -169,7 +169,7 @@ ZSTD = {"annotations": {"io.github.containers.compression.zstd": "true"}}
 def entries(registry: Registry, repo: str) -> dict[str, list[dict[str, object]]]:
     """What the records of a registry say of each node's image beside its descriptor and platform."""
     found: dict[str, list[dict[str, object]]] = {}
-    for tag in filter(retention.is_node, registry.tags(repo)):
+    for tag in filter(retention.is_node_tag, registry.tags(repo)):
         index = registry.index(f"{repo}:{tag}")
         (entry,) = index["manifests"]
         for name in ("mediaType", "digest", "size", "platform"):
@@ -248,7 +248,7 @@ def test_records_that_were_pushed_before_skopeo_wanted_more(
     """They are found and pulled, and written as they are now where the image is pushed again."""
     setting = f"registry={registry.host}"
     first = chain.built(setting, "light:here")
-    for tag in filter(retention.is_node, registry.tags(repo)):
+    for tag in filter(retention.is_node_tag, registry.tags(repo)):
         index = registry.index(f"{repo}:{tag}")
         assert index["manifests"][0].pop("annotations") == ZSTD["annotations"]
         registry.put_index(f"{repo}:{tag}", index)

@@ -14,7 +14,7 @@ from typing import Any
 
 import zstandard
 
-from stagegraph.dockerfile.analysis import analyse
+from stagegraph.dockerfile.analysis import BuildOptions, analyse
 from stagegraph.dockerfile.dependencies import DockerfileAnalysis
 from stagegraph.errors import ResolveError, StagegraphError
 from stagegraph.graph.graph import Graph
@@ -122,15 +122,9 @@ def facts(
     unpinned: bool = False,
 ) -> DockerfileAnalysis:
     """What a Dockerfile called ``x/Dockerfile`` says, built on amd64."""
-    return analyse(
-        textwrap.dedent(text),
-        "x/Dockerfile",
-        args=args or {},
-        docker=docker,
-        build_platform=AMD64,
-        target=target,
-        unpinned=unpinned,
-    )
+    given = tuple((args or {}).items())
+    options = BuildOptions(docker, AMD64, given, target, unpinned)
+    return analyse(textwrap.dedent(text), "x/Dockerfile", options)
 
 
 def layer(layout: LayoutStore, files: dict[str, str]) -> dict[str, str]:

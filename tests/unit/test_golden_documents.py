@@ -6,19 +6,16 @@ import json
 import tarfile
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from helpers import AMD64, ARM_V7, image
 
-from stagegraph.build.builder import NodeBuilder
+from stagegraph.build import command
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
 from stagegraph.oci.digest import Digest
 from stagegraph.project.model import Node
-from stagegraph.publish import publisher
-from stagegraph.publish.provenance import Revision
+from stagegraph.publish import publication, referrers
 from stagegraph.store import export
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
@@ -82,8 +79,7 @@ def test_the_index_of_the_store(store: LayoutStore) -> None:
 
 def test_a_parent_for_two_platforms(store: LayoutStore) -> None:
     record = image(store)
-    builder: Any = SimpleNamespace(layout=store)
-    digest = NodeBuilder._index(builder, {ARM_V7: record, AMD64: record})
+    digest = command._add_index(store, {ARM_V7: record, AMD64: record})
     assert blob_text(store, digest) == PARENT_INDEX
 
 
@@ -99,17 +95,15 @@ def test_the_tar_for_an_engine(store: LayoutStore) -> None:
 
 def test_the_index_of_what_is_published(store: LayoutStore) -> None:
     record = image(store)
-    member = publisher.Member(Node("blas", "amd64"), record, "blas-amd64", listed=True)
+    member = publication.PlatformImage(Node("blas", "amd64"), record, "blas-amd64", listed=True)
     notes = {"org.opencontainers.image.title": "blas", "org.opencontainers.image.created": "2025"}
-    publication = publisher.Publication("blas", "blas", (member,), notes)
-    assert publisher._index(store, publication).decode() == PUBLISHED_INDEX
+    published = publication.Publication("blas", "blas", (member,), notes)
+    assert publication.index_document(store, published).decode() == PUBLISHED_INDEX
 
 
 def test_an_artifact_about_an_image(store: LayoutStore) -> None:
-    settings = SimpleNamespace(repo="example/atom")
-    session: Any = SimpleNamespace(project=SimpleNamespace(settings=settings))
-    statements = publisher.Publisher(session, None, Revision("", "c0ffee"))
-    entry = statements._artifact(store, full_record(), "sbom", "application/x", b"{}")
+    statement = referrers.Statement("sbom", "application/x", b"{}")
+    entry = referrers.artifact(store, full_record(), statement, "c0ffee")
     assert json.dumps(entry) == ARTIFACT_ENTRY
     assert blob_text(store, entry["digest"]) == ARTIFACT
 

@@ -30,10 +30,10 @@ _LISTED = 6
 
 @dataclass(frozen=True)
 class Options(JsonOption):
-    check: bool = flag("write nothing; exit status 1 if a file is not as it would be written")
-    times: bool = flag("first note in stages.times how long builds took here")
+    check: bool = flag("write nothing; exit status 1 if a file is not up to date")
+    times: bool = flag("first note in stages.times how long the recorded builds took")
     limit: str = option("minutes after which the service stops a job; [ci] limit by default")
-    continuation: str = option("write CircleCI's jobs for what must be built into this file")
+    continuation: str = option("write CircleCI's jobs for what must be built to this file")
     matrix: bool = flag("print GitHub's jobs for what must be built, for GITHUB_OUTPUT")
 
 
@@ -42,15 +42,15 @@ class CI(Command[Options]):
     doc_purpose = "write pipelines for CI services, and print what they cost"
     doc_usage = "[--check] [--times] [--limit MINUTES]"
     doc_description = (
-        "Writes .circleci/config.yml and .github/workflows/images.yml, for the services that have executors "
-        "under [ci] in stages.toml. Nodes are put together in jobs so that none is expected to take longer "
-        "than the limit allows, at the lowest cost; the table of costs is under [ci], too. How long nodes "
-        "take stands in stages.times: --times notes there what is recorded in cache/. What has no time there "
-        "is taken to need [ci] unknown.\n\n"
-        "What is written depends on these two files and on the Dockerfiles alone. --check says whether it is "
-        "up to date and writes nothing.\n\n"
-        "With [ci] dynamic = true the pipelines ask the registry first, and have jobs only for what must be "
-        "built: for this they call --continuation (CircleCI) and --matrix (GitHub)."
+        "Writes .circleci/config.yml and .github/workflows/images.yml, for the services that have "
+        "executors under [ci] in stages.toml. It groups nodes into jobs at the lowest cost, so that no "
+        "job is expected to exceed the time limit. Costs are under [ci], too. stages.times holds how "
+        "long nodes take; --times notes there the times recorded in cache/. A node without a time "
+        "counts as [ci] unknown minutes.\n\n"
+        "The files depend only on stages.toml, stages.times and the Dockerfiles. --check tells whether "
+        "they are up to date, and writes nothing.\n\n"
+        "With [ci] dynamic = true the pipelines ask the registry first. They have jobs only for what "
+        "must be built. For this they call --continuation (CircleCI) and --matrix (GitHub)."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
@@ -79,15 +79,17 @@ def _write_files(workspace: Workspace, plans: Plans, options: Options) -> int:
     pipelines = {name: pipeline for name, (_, pipeline) in files.items()}
     if options.json:
         found = [to_json(name, pipeline) for name, pipeline in pipelines.items()]
-        print_json({"schema": 1, "pipelines": found, "guessed": [str(node) for node in plans.guessed()]})
+        print_json(
+            {"schema": 1, "pipelines": found, "guessed": [str(node) for node in plans.nodes_without_time()]}
+        )
     else:
         _tell(plans, pipelines)
-    if not plans.table.prepare and "/" not in plans.table.command:
+    if not plans.config.prepare and "/" not in plans.config.command:
         hint = "[ci] prepare is a command that sets it up (docs/reference.md, CI)"
-        print(f"warning: a service's machine has no {plans.table.command!r}; {hint}", file=sys.stderr)
+        print(f"warning: a service's machine has no {plans.config.command!r}; {hint}", file=sys.stderr)
     texts = {name: text for name, (text, _) in files.items()}
     if options.check:
-        return _check(workspace.project.root, texts, plans.table.ci)
+        return _check(workspace.project.root, texts, plans.config.ci)
     _write(workspace.project.root, texts)
     return 0
 
@@ -104,7 +106,7 @@ def _write_needed_jobs(workspace: Workspace, plans: Plans, path: str) -> None:
     from ...system.files import write_atomically
 
     service = "circleci" if path else "github"
-    if service not in plans.table.services:
+    if service not in plans.config.services:
         raise ProjectError("doit ci", f"no executor of {service} is declared", f"write [ci.{service}.NAME]")
     needed = _needed(workspace, plans)
     if path:
@@ -119,8 +121,8 @@ def _tell(plans: Plans, pipelines: Mapping[str, Pipeline]) -> None:
 
     for name, pipeline in pipelines.items():
         print(f"{name}\n{table(pipeline)}")
-    if guessed := [str(node) for node in plans.guessed()]:
-        print(f"taken to need {plans.table.unknown} minutes, as {FILE} has no time: {few(guessed)}")
+    if guessed := [str(node) for node in plans.nodes_without_time()]:
+        print(f"taken to need {plans.config.unknown} minutes, as {FILE} has no time: {few(guessed)}")
 
 
 def _done_with(root: Path, files: Mapping[str, str]) -> list[str]:
@@ -165,7 +167,7 @@ def _note_times(workspace: Workspace, goals: list[Node]) -> None:
 
     root, found = workspace.project.root, dict[str, float]()
     known = durations.read(root, host_platform())
-    durations.of_this_kind(known, host_platform())
+    durations.require_same_machine(known, host_platform())
     if not known.seconds:
         known = replace(known, machine=host_platform())
     others = 0
@@ -230,7 +232,7 @@ def table(pipeline: Pipeline) -> str:
     width = max((len(job.name) for job in pipeline.jobs), default=0)
     lines = [
         f"  {job.name:<{width}}  {human_time(job.minutes * 60):>13}  {job.cost:7.3f}  "
-        f"{'after ' + ', '.join(job.needs) + ': ' if job.needs else ''}{few(job.words)}"
+        f"{'after ' + ', '.join(job.needs) + ': ' if job.needs else ''}{few(job.targets)}"
         for job in pipeline.jobs
     ]
     count = len(pipeline.jobs)
@@ -258,7 +260,7 @@ def to_json(name: str, pipeline: Pipeline) -> dict[str, object]:
                 "minutes": round(job.minutes, 2),
                 "cost": round(job.cost, 5),
                 "needs": list(job.needs),
-                "goals": list(job.words),
+                "goals": list(job.targets),
                 "nodes": [str(node) for unit in job.units for node in unit.nodes],
             }
             for job in pipeline.jobs

@@ -26,13 +26,15 @@ class Options(KeepGoing):
 
 class Plan(Command[Options]):
     options_type = Options
-    doc_purpose = "show what would be reused, pulled and built, and why"
+    doc_purpose = "show what a run would reuse, pull and build, and why"
     doc_description = (
-        "For every node in the order of work: reuse, pull or build, and the first input that differs "
-        "from the node's last known build. Without arguments: for every node. Needs no engine.\n\n"
-        "--keep-going leaves out nodes whose Dockerfile or files are broken; without it these end it.\n\n"
-        "--sizes adds how large each known image is, compressed as it is stored: its own layers, and all "
-        "with those that it has from its FROM."
+        "Shows each node in the order of work: reuse, pull or build. For a build it names the first "
+        "input that differs from the node's last known build. Without arguments: every node. Needs no "
+        "engine.\n\n"
+        "--keep-going leaves out nodes with a broken Dockerfile or broken files. Without it, such a "
+        "node ends the command.\n\n"
+        "--sizes adds the compressed size of each known image: of its own layers, and of all layers "
+        "with those that its FROM brings."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
@@ -43,10 +45,10 @@ class Plan(Command[Options]):
         if options.sizes:
             from ...audit.sizes import sizes as measured
 
-            sizes = measured(workspace, steps)
+            sizes = measured(workspace.graph, steps, workspace.lookup)
         if options.json:
             nodes = [_to_json(step, sizes) for step in steps]
-            print_json({"schema": 1, "nodes": nodes, "left_out": goals.facts()})
+            print_json({"schema": 1, "nodes": nodes, "left_out": goals.to_json()})
             return goals.status
         width = max((len(str(step.node)) for step in steps), default=0)
         for step in steps:
@@ -54,7 +56,7 @@ class Plan(Command[Options]):
             print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
             for change in step.changes[1:]:
                 print(f"{'':<{width + 9}}also {change}")
-        print(total(steps, len(goals.facts())))
+        print(total(steps, len(goals.to_json())))
         return goals.status
 
 

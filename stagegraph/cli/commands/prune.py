@@ -1,4 +1,4 @@
-"""``doit prune``: remove from ``cache/``, or from the registry, what no current key needs."""
+"""``doit prune``: delete from ``cache/``, or from the registry, what no current key needs."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from .base import Command, JsonOption, flag, option, print_json
 if TYPE_CHECKING:
     from ...execution.workspace import Workspace
     from ...keys.key import Key
-    from ...prune.cache import Selection
-    from ...prune.registry import Choice
+    from ...prune.cache import CacheSelection
+    from ...prune.registry import RetentionPlan
     from ...store.repository import RemoteRepository
     from ..app import App
 
-#: Days in which nothing is removed from a registry unless it is said otherwise.
+#: The default of ``--days``: younger tags stay in a registry.
 DAYS = 30
 
 
 @dataclass(frozen=True)
 class Options(JsonOption):
-    keep_current: bool = flag("keep in cache/ what current keys need, free the rest")
-    registry: bool = flag("remove from the registry what no kept revision needs")
-    days: str = option(f"with --registry: keep what was made in the last days, {DAYS} by default")
-    revisions: str = option("with --registry: revisions to keep instead of all, with spaces between them")
-    dry_run: bool = flag("say what would be removed, and remove nothing")
+    keep_current: bool = flag("keep in cache/ what current keys need, delete the rest")
+    registry: bool = flag("delete from the registry what no kept revision needs")
+    days: str = option(f"with --registry: keep tags of the last days, {DAYS} by default")
+    revisions: str = option("with --registry: the revisions to keep, separated by spaces; all by default")
+    dry_run: bool = flag("show what would be deleted, and delete nothing")
 
 
 class Prune(Command[Options]):
     options_type = Options
-    doc_purpose = "remove from cache/, or from the registry, what no current key needs"
+    doc_purpose = "delete from cache/, or from the registry, what no current key needs"
     doc_usage = "--keep-current [STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...] | --registry"
     doc_description = (
-        "--keep-current keeps in cache/ the images of all nodes that are asked for and of all that they are "
-        "made of, as stages.toml and the Dockerfiles are now, and frees the rest: images of earlier keys, "
-        "damaged blobs, logs. Without names: of every node. A cache that is pruned before it is saved does "
-        "not grow. It is refused while a run uses cache/.\n\n"
-        "--registry removes tags of nodes (STAGE-ARCH-KEY) from the registry that no kept revision needs: by "
-        "default the tips of all branches and tags that this clone knows, and where it stands. What was made "
-        "in the last days stays whatever it is, and what another tag names too. The registry must allow "
-        "deletion, and frees the space when it collects its garbage.\n\n"
-        "Images in the engine are Docker's: see docker image prune."
+        "--keep-current keeps in cache/ the images of the nodes you name and of all their ancestors, "
+        "for stages.toml and the Dockerfiles as they are now. It deletes the rest: images of earlier "
+        "keys, damaged blobs, logs. Without names: it keeps all nodes. It is refused while a run uses "
+        "cache/.\n\n"
+        "--registry deletes tags of nodes (STAGE-ARCH-KEY) from the registry that no kept revision "
+        "needs. Kept revisions are by default the tips of all branches and tags of this clone, and the "
+        "current commit. Tags younger than --days stay, and manifests that have another tag. The "
+        "registry must allow deletion. It frees the space when it collects garbage.\n\n"
+        "Images in the engine belong to Docker: see docker image prune."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
@@ -68,7 +68,7 @@ class Prune(Command[Options]):
         return 0
 
 
-def _prune_cache(workspace: Workspace, words: list[str], *, dry: bool) -> Selection:
+def _prune_cache(workspace: Workspace, words: list[str], *, dry: bool) -> CacheSelection:
     from ...prune import cache
 
     graph, layout = workspace.graph, workspace.layout
@@ -92,19 +92,19 @@ def _prune_registry(app: App, words: list[str], options: Options) -> None:
     keys, commits = _kept_keys(app, options.revisions.split())
     since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
     print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
-    choice = registry.choose(registry.survey(remote), keys, since)
+    plan = registry.plan_retention(registry.list_tags(remote), keys, since)
     deleted = set[Digest]()
     try:
-        for digest in dict.fromkeys(tag.digest for tag in choice.doomed):
+        for digest in dict.fromkeys(tag.digest for tag in plan.to_delete):
             if not options.dry_run:
                 remote.delete(digest)
             deleted.add(digest)
     finally:  # after an error, report what was deleted before it
-        choice = replace(choice, doomed=tuple(tag for tag in choice.doomed if tag.digest in deleted))
+        plan = replace(plan, to_delete=tuple(tag for tag in plan.to_delete if tag.digest in deleted))
         if options.json:
-            print_json(registry_to_json(choice, dry=options.dry_run))
+            print_json(registry_to_json(plan, dry=options.dry_run))
         else:
-            print(registry_text(choice, list(commits), dry=options.dry_run))
+            print(registry_text(plan, list(commits), dry=options.dry_run))
 
 
 def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[RemoteRepository, int]:
@@ -123,23 +123,23 @@ def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[
     return workspace.registry.remote, int(days)
 
 
-def _kept_keys(app: App, revisions: list[str]) -> tuple[set[Key], dict[str, str]]:
+def _kept_keys(app: App, names: list[str]) -> tuple[set[Key], dict[str, str]]:
     """Return the keys that the project needs now or at a kept revision, and these revisions with commits."""
-    from ...prune import registry
+    from ...prune import revisions
 
     workspace = app.workspace
     root, graph = workspace.project.root, workspace.graph
     keys = {graph.key(node) for node in resolve_goals(graph, []).nodes}
-    keys |= registry.declared(root)
-    commits = registry.revisions(root, revisions)
+    keys |= revisions.declared_keys(root)
+    commits = revisions.revisions(root, names)
     distinct = dict.fromkeys(commits.values())
     for number, commit in enumerate(distinct, 1):
         print(f"   keys of {commit[:12]}, {number} of {len(distinct)}", file=sys.stderr)
-        keys |= registry.keys_at(root, commit, command_line_settings(), workspace.report.warn)
+        keys |= revisions.keys_at(root, commit, command_line_settings(), workspace.report.warn)
     return keys, commits
 
 
-def render_text(selection: Selection, *, dry: bool) -> str:
+def render_text(selection: CacheSelection, *, dry: bool) -> str:
     from ...system.text import human_size
 
     images = {record.digest: record.node for record in selection.kept}
@@ -147,39 +147,39 @@ def render_text(selection: Selection, *, dry: bool) -> str:
     would = "would be freed" if dry else "freed"
     lines.append(
         f"kept: {len(images)} images, {human_size(selection.kept_bytes)}; "
-        f"{would}: {len(selection.doomed)} files, {human_size(selection.freed_bytes)}"
+        f"{would}: {len(selection.to_remove)} files, {human_size(selection.freed_bytes)}"
     )
     return "\n".join(lines)
 
 
-def to_json(selection: Selection, *, dry: bool) -> dict[str, object]:
+def to_json(selection: CacheSelection, *, dry: bool) -> dict[str, object]:
     return {
         "schema": 1,
         "dry_run": dry,
         "kept": sorted({record.node for record in selection.kept}),
         "kept_bytes": selection.kept_bytes,
-        "freed_files": len(selection.doomed),
+        "freed_files": len(selection.to_remove),
         "freed_bytes": selection.freed_bytes,
     }
 
 
-def registry_text(choice: Choice, revisions: list[str], *, dry: bool) -> str:
-    dates = {tag.name: tag.record.recorded_or_created for tag in choice.doomed}
+def registry_text(plan: RetentionPlan, revisions: list[str], *, dry: bool) -> str:
+    dates = {tag.name: tag.record.recorded_or_created for tag in plan.to_delete}
     lines = [f"remove {n}  made {d.isoformat() if d else 'at no known time'}" for n, d in dates.items()]
     would = "would be removed" if dry else "removed"
     named = listed([*revisions], 5)
     lines.append(
-        f"kept: {len(choice.needed)} tags that {named} need, {len(choice.recent)} made lately; "
-        f"{would}: {len(choice.doomed)} tags"
+        f"kept: {len(plan.needed)} tags that {named} need, {len(plan.recent)} made lately; "
+        f"{would}: {len(plan.to_delete)} tags"
     )
     return "\n".join(lines)
 
 
-def registry_to_json(choice: Choice, *, dry: bool) -> dict[str, object]:
+def registry_to_json(plan: RetentionPlan, *, dry: bool) -> dict[str, object]:
     return {
         "schema": 1,
         "dry_run": dry,
-        "needed": sorted(tag.name for tag in choice.needed),
-        "recent": sorted(tag.name for tag in choice.recent),
-        "removed": sorted(tag.name for tag in choice.doomed),
+        "needed": sorted(tag.name for tag in plan.needed),
+        "recent": sorted(tag.name for tag in plan.recent),
+        "removed": sorted(tag.name for tag in plan.to_delete),
     }

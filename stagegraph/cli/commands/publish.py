@@ -11,7 +11,8 @@ from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
     from ...project.model import Project
-    from ...publish.publisher import Publication, Pushed
+    from ...publish.publication import Publication
+    from ...publish.push import PushedTag
     from ..app import App
 
 
@@ -23,21 +24,24 @@ class Options(JsonOption):
 
 class Publish(Command[Options]):
     options_type = Options
-    doc_purpose = "push images with an index over their platforms, bills of materials and provenance"
+    doc_purpose = "push images with an index, bills of materials and provenance"
     doc_usage = "IMAGE [IMAGE ...] [registry=HOST] [tag=TAG]"
     doc_description = (
-        "For each image: REPO:IMAGE-PLATFORM for every platform that is built, and REPO:IMAGE, an index with "
-        "one image for each Docker platform; with tag=TAG these are TAG-PLATFORM and TAG. All of the index's "
-        "platforms must be built and have passed their test. Boards that are not built are left out.\n\n"
-        "The index says source, revision (from git), version and time in annotations. "
-        "To each image belong a bill of materials (CycloneDX) and provenance (in-toto, SLSA), attached as "
-        "OCI referrers: 'oras discover' lists them. They are not signed.\n\n"
-        "The index is pushed last, so it never names what is not there. Publishing again pushes what has "
-        "changed, which is nothing if nothing has. --dry-run reads from the registry and pushes nothing."
+        "Pushes, for each image, REPO:IMAGE-PLATFORM for every platform that is built, and REPO:IMAGE, "
+        "an index with one image for each Docker platform. With tag=TAG these are TAG-PLATFORM and TAG. "
+        "All platforms of the index must be built and have passed their test. Boards that are not built "
+        "are left out.\n\n"
+        "Annotations of the index name source, revision (from git), version and time. Each image gets a "
+        "bill of materials (CycloneDX) and provenance (in-toto, SLSA) as OCI referrers: 'oras discover' "
+        "lists them. They are not signed.\n\n"
+        "The index is pushed last, so it never names a missing image. Publishing again pushes only what "
+        "changed. --dry-run reads from the registry and pushes nothing."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
-        from ...publish.publisher import Publisher, prepare, revision
+        from ...publish.publication import Release, RunState, prepare
+        from ...publish.publisher import Publisher
+        from ...publish.revision import read_revision
         from ...store.repository import keeps_types
 
         workspace, dry = app.workspace, options.dry_run
@@ -48,19 +52,23 @@ class Publish(Command[Options]):
         if workspace.project.settings.push == "never" and not dry:
             what = "push=never says that nothing is written to a registry"
             raise ProjectError("doit publish", what, "push=built here, or --dry-run")
-        origin = revision(workspace.project, workspace.report.warn)
-        publications = [
-            prepare(workspace, image, origin, options.version) for image in images
-        ]  # all, or none
-        remote = workspace.registry.remote if workspace.registry else None
-        publisher = Publisher(workspace, remote, origin, dry=dry)
-        told: list[tuple[Publication, Pushed]] = []
+        graph, layout, registry = workspace.graph, workspace.layout, workspace.registry
+        revision = read_revision(workspace.project.root, workspace.report.warn)
+        release = Release(revision, options.version)
+        state = RunState(
+            workspace.nodes.test_passed, lambda: registry.availability.read_error if registry else None
+        )
+        # all, or none
+        publications = [prepare(graph, layout, state, image, release) for image in images]
+        remote = registry.remote if registry else None
+        publisher = Publisher(graph, layout, workspace.lookup, remote, revision, dry=dry)
+        told: list[tuple[Publication, PushedTag]] = []
         for publication in publications:
             for platform, why in publication.absent:
                 print(f"   {publication.image}:{platform} {why} and is left out", file=sys.stderr)
             print(f"   {publication.image}: comparing and pushing", file=sys.stderr, flush=True)
             try:
-                for pushed in publisher.push(publication):
+                for pushed in publisher.publish(publication):
                     told.append((publication, pushed))
                     if not options.json:
                         print(render_text(pushed, dry=dry and pushed.state != "same"), flush=True)
@@ -73,7 +81,7 @@ class Publish(Command[Options]):
         return 0
 
 
-def _print_json(told: list[tuple[Publication, Pushed]], options: Options) -> None:
+def _print_json(told: list[tuple[Publication, PushedTag]], options: Options) -> None:
     if options.json:
         done = [to_json(publication, pushed) for publication, pushed in told]
         print_json({"schema": 1, "dry_run": options.dry_run, "pushed": done})
@@ -99,7 +107,7 @@ def wanted(project: Project, words: list[str]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def render_text(pushed: Pushed, *, dry: bool) -> str:
+def render_text(pushed: PushedTag, *, dry: bool) -> str:
     """One line for the name, and what there is to say of it below."""
     state = f"would be {pushed.state}" if dry else pushed.state
     return "\n".join(
@@ -107,7 +115,7 @@ def render_text(pushed: Pushed, *, dry: bool) -> str:
     )
 
 
-def to_json(publication: Publication, pushed: Pushed) -> dict[str, object]:
+def to_json(publication: Publication, pushed: PushedTag) -> dict[str, object]:
     return {
         "image": publication.image,
         "reference": pushed.reference,

@@ -23,11 +23,11 @@ class Options:
 
 class Shell(Command[Options]):
     options_type = Options
-    doc_purpose = "enter the image of a node, as it is in cache/"
+    doc_purpose = "open a shell in the image of a node"
     doc_usage = "STAGE:PLATFORM"
     doc_description = (
-        "Starts sh in a container of the node's image, which need not have a final tag: that of a stage, or "
-        "one whose test failed. The container is removed afterwards."
+        "Starts sh in a container of the node's image in cache/. The image needs no final tag: it may "
+        "be that of a stage, or one whose test failed. The container is removed afterwards."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002 - it has none
@@ -41,7 +41,7 @@ class Shell(Command[Options]):
         docker = workspace.project.platforms[nodes[0].platform].docker
         if config.host() == config.DEFAULT and unregistered([docker]):
             what = f"this machine does not run programs for {docker}, wherever they were built"
-            raise EmulationError(str(nodes[0]), what, "./run doctor has the command that registers QEMU")
+            raise EmulationError(str(nodes[0]), what, "doit doctor has the command that registers QEMU")
         with workspace.delivery.temporarily_loaded(nodes[0]) as (tag, record):
             container = [f"--platform={record.docker}", "--entrypoint=sh", tag]
             name = tag.rpartition(":")[2]

@@ -10,7 +10,7 @@ from helpers import HEAD, stages
 
 from stagegraph.audit.outdated import NO_APT, NO_LISTS, NO_SOURCES, SCRIPT, Package, ordered, parse, read
 from stagegraph.cli.commands.outdated import Found, render_text, to_json, wanted
-from stagegraph.docker.containers import Answer
+from stagegraph.docker.containers import ContainerResult
 from stagegraph.errors import NetworkError, ProjectError, StagegraphError, ToolError
 from stagegraph.project import loader
 
@@ -34,32 +34,32 @@ def test_listed_packages() -> None:
     assert packages[1].suites == ("stable-updates",)
     assert packages[2].installed == "1:1.3.1-1" and packages[2].security
     assert [p.name for p in ordered(packages)] == ["libc6", "zlib1g", "bash", "tzdata"]
-    assert read("i", Answer(0, LISTED, "Hit:1 http://archive")) == ordered(packages)
-    assert read("i", Answer(0, "Listing...\n", "")) == []
+    assert read("i", ContainerResult(0, LISTED, "Hit:1 http://archive")) == ordered(packages)
+    assert read("i", ContainerResult(0, "Listing...\n", "")) == []
 
 
 @pytest.mark.parametrize(
     ("answer", "kind", "message"),
     [
-        (Answer(NO_APT, "", ""), ToolError, "no apt"),
-        (Answer(NO_SOURCES, "", ""), ToolError, "knows no package archives"),
+        (ContainerResult(NO_APT, "", ""), ToolError, "no apt"),
+        (ContainerResult(NO_SOURCES, "", ""), ToolError, "has no package archives"),
         (
-            Answer(NO_LISTS, "", "Ign\nE: Failed to fetch http://x  404"),
+            ContainerResult(NO_LISTS, "", "Ign\nE: Failed to fetch http://x  404"),
             NetworkError,
             "Failed to fetch http://x",
         ),
-        (Answer(NO_LISTS, "", "what else"), NetworkError, "what else"),
+        (ContainerResult(NO_LISTS, "", "what else"), NetworkError, "what else"),
         # apt before 2.1 ends well
-        (Answer(0, "Listing...", "W: Failed to fetch http://x  No name"), NetworkError, "No name"),
+        (ContainerResult(0, "Listing...", "W: Failed to fetch http://x  No name"), NetworkError, "No name"),
         (
-            Answer(0, "", "W: Some index files failed to download. They have been"),
+            ContainerResult(0, "", "W: Some index files failed to download. They have been"),
             NetworkError,
             "index files",
         ),
-        (Answer(100, "", "E: locked"), StagegraphError, "status 100"),
+        (ContainerResult(100, "", "E: locked"), StagegraphError, "status 100"),
     ],
 )
-def test_failures(answer: Answer, kind: type[StagegraphError], message: str) -> None:
+def test_failures(answer: ContainerResult, kind: type[StagegraphError], message: str) -> None:
     with pytest.raises(kind) as error:
         read("repo:tag", answer)
     assert message in str(error.value) and error.value.where == "repo:tag"

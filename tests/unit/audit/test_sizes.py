@@ -28,7 +28,7 @@ A, B, C = ("a", 1), ("b", 20), ("c", 300)
 
 
 @pytest.mark.parametrize(
-    ("layers", "parents", "outside", "own"),
+    ("layers", "parents", "external", "own"),
     [
         ([A, B, C], [], False, 321),  # FROM scratch
         ([A, B, C], [[A, B]], False, 300),
@@ -42,9 +42,9 @@ A, B, C = ("a", 1), ("b", 20), ("c", 300)
     ],
 )
 def test_own_layers(
-    layers: list[sizes.Layer], parents: list[list[sizes.Layer]], outside: bool, own: int | None
+    layers: list[sizes.Layer], parents: list[list[sizes.Layer]], external: bool, own: int | None
 ) -> None:
-    assert own_size(layers, parents, outside=outside) == own
+    assert own_size(layers, parents, external=external) == own
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_nodes_of_a_plan(tmp_path: Path) -> None:
         for name, digest in digests.items()
     ]
     steps.append(Step(Node("low", "aarch64"), key_of("x"), "build", ""))
-    assert sizes.sizes(session, steps) == {
+    assert sizes.sizes(session.graph, steps, session.lookup) == {
         nodes["low"]: Size(1, 1),
         nodes["high"]: Size(20, 21),
         nodes["tool"]: Size(None, 300),
     }
     # a parent whose image is not known: neither is what is the child's own
-    assert sizes.sizes(session, steps[1:2]) == {nodes["high"]: Size(None, 21)}
+    assert sizes.sizes(session.graph, steps[1:2], session.lookup) == {nodes["high"]: Size(None, 21)}
 
 
 def test_summary_says_the_size_and_the_file_for_machines_stays_as_it_is(tmp_path: Path) -> None:

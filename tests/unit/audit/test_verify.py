@@ -16,7 +16,7 @@ from helpers import AMD64, key_of, sha, stages
 
 from stagegraph.audit import verify
 from stagegraph.audit.verify import Finding
-from stagegraph.build.builder import Result
+from stagegraph.build.builder import BuildResult
 from stagegraph.cli.commands.verify import render_text, to_json
 from stagegraph.errors import BuildError
 from stagegraph.execution.decide import content_key
@@ -81,8 +81,15 @@ def keep(session: Workspace, node: Node, layer: bytes = b"layer") -> Record:
     return made
 
 
+def rebuilt(session: Workspace, goals: list[Node]) -> list[Finding]:
+    rebuilder = verify.Rebuilder(session.graph, session.layout, session.builder_into, session.report)
+    return list(rebuilder.rebuild(goals))
+
+
 def results(session: Workspace) -> list[tuple[str, str]]:
-    return [(str(finding.node), finding.result) for finding in verify.check(session, [HIGH])]
+    return [
+        (str(finding.node), finding.result) for finding in verify.check(session.graph, session.layout, [HIGH])
+    ]
 
 
 def test_all_good_and_nothing_changed(session: Workspace) -> None:
@@ -106,7 +113,7 @@ def test_rot_that_times_do_not_show(session: Workspace) -> None:
     assert images.is_intact(session.layout.blobs, made)
     blob.write_bytes(b"Another layer")
     os.utime(blob, ns=(info.st_atime_ns, info.st_mtime_ns))
-    low, high = verify.check(session, [HIGH])
+    low, high = verify.check(session.graph, session.layout, [HIGH])
     assert (low.result, high.result) == ("good", "bad")
     assert blob.name in high.notes[0] and len(high.notes) == 1
     assert not blob.exists() and (session.layout.root / "damaged" / blob.name).exists()
@@ -119,7 +126,7 @@ def test_a_blob_that_is_gone(session: Workspace, which: str) -> None:
     config_blob = images.config_digest(session.layout.blobs, made)
     gone = {"manifest": made.digest, "config": config_blob, "layer": sha(b"layer")}[which]
     session.layout.blobs.path(gone).unlink()
-    (found,) = verify.check(session, [LOW])
+    (found,) = verify.check(session.graph, session.layout, [LOW])
     if which == "manifest":  # as pruning leaves a record that explains the next build
         assert found.result == "unchecked" and found.notes == ("only its record is in cache/, no image",)
     else:
@@ -131,7 +138,7 @@ def test_what_was_set_aside_stays_bad(session: Workspace) -> None:
     path = session.layout.blobs.path(made.digest)
     path.write_bytes(path.read_bytes()[:-1])
     for _ in range(2):
-        (found,) = verify.check(session, [LOW])
+        (found,) = verify.check(session.graph, session.layout, [LOW])
         assert found.result == "bad"
 
 
@@ -141,7 +148,7 @@ def test_record_whose_inputs_are_not_those_of_its_key(session: Workspace, conten
     key = content_key(session.graph, LOW, lambda _: made)[0] if content else made.key
     path = session.layout.root / "records" / key.removeprefix("sha256:")
     path.write_bytes(path.read_bytes().replace(b"1735689600", b"1735689601"))
-    (found,) = verify.check(session, [LOW])
+    (found,) = verify.check(session.graph, session.layout, [LOW])
     assert found.result == "bad" and key in found.notes[0]
 
 
@@ -149,7 +156,7 @@ def test_record_that_claims_other_files(session: Workspace) -> None:
     made = keep(session, LOW)
     path = session.layout.root / "records" / made.key.removeprefix("sha256:")
     path.write_bytes(path.read_bytes().replace(made.files.encode(), sha("other").encode()))
-    (found,) = verify.check(session, [LOW])
+    (found,) = verify.check(session.graph, session.layout, [LOW])
     assert found.result == "bad" and "does not match the image" in found.notes[0]
 
 
@@ -166,7 +173,7 @@ def test_scratch_leaves_nothing_and_marks_hold(session: Workspace) -> None:
 
 def test_rebuild_without_records_builds_nothing(session: Workspace) -> None:
     keep(session, HIGH)  # its parent is not there
-    low, high = verify.rebuild(session, [HIGH])
+    low, high = rebuilt(session, [HIGH])
     assert (low.result, high.result) == ("unchecked", "unchecked")
     assert "low:amd64" in high.notes[0]
 
@@ -184,7 +191,7 @@ def test_rebuild_without_records_builds_nothing(session: Workspace) -> None:
         (("unchecked", "unchecked"), (), False),
     ],
 )
-def test_passed(found: tuple[verify.Result, verify.Result], named: tuple[Node, ...], passed: bool) -> None:
+def test_passed(found: tuple[verify.Outcome, verify.Outcome], named: tuple[Node, ...], passed: bool) -> None:
     findings = [Finding(LOW, KEY, found[0]), Finding(HIGH, KEY, found[1])]
     assert verify.passed(findings, set(named)) is passed
 
@@ -216,13 +223,13 @@ class Builder:
     def __init__(self, store: LayoutStore, layer: bytes | None) -> None:
         self.store, self.layer = store, layer
 
-    def build(self, spec: NodeSpec, parents: Mapping[Node, Record], *, afresh: bool) -> Result:
-        assert afresh
+    def build(self, spec: NodeSpec, parents: Mapping[Node, Record], *, no_cache: bool) -> BuildResult:
+        assert no_cache
         assert all(images.is_intact(self.store.blobs, parent) for parent in parents.values())
         if self.layer is None:
             raise BuildError(str(spec.node), "exit code 7", "the log is there")
         digest, size, details = image(self.store, self.layer)
-        return Result(
+        return BuildResult(
             digest, size, *record.content_digests(details), ("libc6:amd64=2",), builder="buildkit v2"
         )
 
@@ -231,20 +238,20 @@ class Builder:
     ("layer", "result"), [(b"layer", "same"), (None, "failed"), (layer_of(b"now"), "differs")]
 )
 def test_rebuild(
-    session: Workspace, monkeypatch: pytest.MonkeyPatch, layer: bytes | None, result: verify.Result
+    session: Workspace, monkeypatch: pytest.MonkeyPatch, layer: bytes | None, result: verify.Outcome
 ) -> None:
     recorded = layer_of(b"was") if result == "differs" else b"layer"
     keep(session, LOW, recorded)
     keep(session, HIGH, recorded)
     monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer))
     before = kept(session.layout.root)
-    *_, high = verify.rebuild(session, [HIGH])
+    *_, high = rebuilt(session, [HIGH])
     assert high.result == result
     if result == "failed":
         assert high.notes == ("high:amd64: exit code 7\n  the log is there",)
     if result == "differs":
         assert [(d.name, d.change) for d in high.differences] == [("/file", "content")]
-        assert high.notes == ("the archive has moved on: libc6:amd64 1 -> 2",)
+        assert high.notes == ("the package archive has changed: libc6:amd64 1 -> 2",)
     assert kept(session.layout.root) == before and not list((session.layout.root / "tmp").iterdir())
 
 
@@ -261,8 +268,9 @@ def test_rebuild_by_another_version(
     made = keep(session, LOW, layer_of(b"was"))
     session.layout.commit(dataclasses.replace(made, builder=builder))
     monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer_of(b"now")))
-    (found,) = verify.rebuild(session, [LOW])
+    (found,) = rebuilt(session, [LOW])
     note = (
-        "built by docker 1, rebuilt by buildkit v2: two versions may compress the same files to other bytes"
+        "built by docker 1, rebuilt by buildkit v2: "
+        "two versions may compress the same files to different bytes"
     )
     assert (note in found.notes) == told

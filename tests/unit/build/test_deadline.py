@@ -22,16 +22,16 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_it_is_told_and_then_made_to_end(script: str, over: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadline, "GRACE", 0.5)
+    monkeypatch.setattr(deadline, "TERMINATE_GRACE", 0.5)
     start = time.monotonic()
     with (
         managed_process(["sh", "-c", script], stdout=subprocess.PIPE) as process,
         deadline.time_limit(process, 1) as late,
     ):
-        assert list(read_lines(process, late.is_over)) == [b"a\n", b"b\n"]
+        assert list(read_lines(process, late.is_killed)) == [b"a\n", b"b\n"]
         process.wait()
     assert time.monotonic() - start < 10
-    assert (late.begun, late.over) == (True, over)
+    assert (late.expired, late.killed) == (True, over)
 
 
 def test_what_is_done_in_time_is_left_alone() -> None:
@@ -39,5 +39,5 @@ def test_what_is_done_in_time_is_left_alone() -> None:
         managed_process(["printf", "a\\nb"], stdout=subprocess.PIPE) as process,
         deadline.time_limit(process, 5) as late,
     ):
-        assert list(read_lines(process, late.is_over)) == [b"a\n", b"b"]
-    assert not late.begun
+        assert list(read_lines(process, late.is_killed)) == [b"a\n", b"b"]
+    assert not late.expired

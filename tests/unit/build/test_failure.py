@@ -34,7 +34,7 @@ SPEC = NodeSpec(
     Platform("amd64", AMD64),
     StageConfig("x"),
     0,
-    facts=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
+    analysis=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
 )
 CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
 
@@ -57,7 +57,7 @@ def test_step_that_fails() -> None:
         "x:amd64: x/Dockerfile:4: exit code 2 from: RUN make all   install\n"
         "    x.c:1: error\n"
         "    make: *** [x.o] Error 1\n"
-        "  fix the step and run again: what is finished is kept\n"
+        "  fix the step and run again: finished nodes are kept\n"
         "  full log: cache/logs/x.log"
     )
 

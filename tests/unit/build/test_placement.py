@@ -11,10 +11,13 @@ import pytest
 from helpers import AMD64, ARM64, ARM_V7, facts, graph, stages
 
 from stagegraph.build import placement
-from stagegraph.build.placement import BuilderSelector, Placement, parse
+from stagegraph.build.placement import BuilderSelector, Placement
+from stagegraph.docker import buildx as buildx_module
+from stagegraph.docker.buildx import parse
 from stagegraph.errors import BuilderError, EmulationError
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.native import runs
+from stagegraph.host import emulation
 from stagegraph.keys.spec import NodeSpec
 from stagegraph.oci.platform import OciPlatform
 from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
@@ -72,8 +75,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An amd64 machine with QEMU for arm64, on its own engine; its folder of interpreters."""
     binfmt = tmp_path / "binfmt"
     binfmt.mkdir()
-    (binfmt / "qemu-aarch64").write_text("")
-    monkeypatch.setattr(placement, "_BINFMT", binfmt)
+    (binfmt / "qemu-aarch64").write_text("enabled\ninterpreter /usr/bin/qemu-aarch64\nflags: POCF\n")
+    monkeypatch.setattr(emulation, "BINFMT", binfmt)
     monkeypatch.setattr(placement, "host_platform", lambda: "linux/amd64")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
@@ -96,25 +99,25 @@ def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
         pod=answer(node("p", "linux/arm64*", "inactive"), driver="kubernetes"),
     )
     buildx.answers["--bootstrap pod"] = answer(node("p", f"linux/arm64*, {ON_ARM64}"), driver="kubernetes")
-    monkeypatch.setattr(placement, "run", buildx)
+    monkeypatch.setattr(buildx_module, "run", buildx)
     return buildx
 
 
 def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: OciPlatform = ARM64) -> NodeSpec:
     platform = Platform("there", docker, {}, names)
-    return NodeSpec(Node("x", "there"), platform, StageConfig("x"), 0, facts=facts(text, docker=docker))
+    return NodeSpec(Node("x", "there"), platform, StageConfig("x"), 0, analysis=facts(text, docker=docker))
 
 
 def of(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
     """Builders for a node whose Dockerfile says all that is known of what it runs."""
     own = spec.platform.docker
-    programs = frozenset(part.platform or own for part in spec.facts.parts if part.runs)
+    programs = frozenset(part.platform or own for part in spec.analysis.build_stages if part.has_run)
     return BuilderSelector(lambda _: programs, say, lambda text: say(f"warning: {text}"))
 
 
 def chosen(spec: NodeSpec) -> tuple[Placement, list[str]]:
     said: list[str] = []
-    return of(spec, said.append).choose(spec), said
+    return of(spec, said.append).place(spec), said
 
 
 TOOLS = "FROM --platform=linux/amd64 base AS t\nRUN x\nFROM scratch\nCOPY --from=t /a /\n"
@@ -150,7 +153,7 @@ def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> 
     def place(made: Graph, platform: str) -> str:
         return (
             BuilderSelector(lambda node: runs(made, node), print, print)
-            .choose(made.spec(Node("x", platform)))
+            .place(made.spec(Node("x", platform)))
             .name
         )
 
@@ -169,26 +172,26 @@ def test_32_bit_programs_of_the_same_kind(buildx: Buildx) -> None:
 def test_each_is_asked_once_and_none_without_need(buildx: Buildx) -> None:
     found = of(spec())
     for _ in range(3):
-        found.choose(spec("arm", "amd"))
-        found.choose(spec("amd", "arm"))
+        found.place(spec("arm", "amd"))
+        found.place(spec("amd", "arm"))
     assert buildx.asked == ["arm", "amd"]
     found.forget()
-    found.choose(spec("arm", "amd"))
+    found.place(spec("arm", "amd"))
     assert buildx.asked == ["arm", "amd", "arm"]
 
 
 def test_a_context_is_entered(buildx: Buildx) -> None:
     place, _ = chosen(spec("context"))
     assert place.command() == ["docker", "--context=context", "buildx", "build", "--builder=context"]
-    assert not place.own
-    assert chosen(spec("default"))[0].own
+    assert not place.is_own
+    assert chosen(spec("default"))[0].is_own
 
 
 def test_the_current_context_is_this_engine(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONTEXT", "context")
-    assert chosen(spec("context"))[0].own and not chosen(spec("default"))[0].own
+    assert chosen(spec("context"))[0].is_own and not chosen(spec("default"))[0].is_own
     monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")  # comes first, as with docker
-    assert chosen(spec("default"))[0].own and not chosen(spec("context"))[0].own
+    assert chosen(spec("default"))[0].is_own and not chosen(spec("context"))[0].is_own
 
 
 def test_one_that_a_build_starts(buildx: Buildx) -> None:
@@ -223,7 +226,7 @@ def test_none_runs_it(buildx: Buildx) -> None:
     with pytest.raises(EmulationError) as caught:
         chosen(spec("down", "alone"))
     assert str(caught.value).startswith(
-        "x:there: builder alone does not run programs for linux/arm64; it has linux/amd64, linux/amd64/v2\n"
+        "x:there: builder alone does not run programs for linux/arm64, only for linux/amd64, linux/amd64/v2\n"
     )
     assert caught.value.exit_status == 21 and "builder=there:NAME" in str(caught.value)
 
@@ -231,7 +234,7 @@ def test_none_runs_it(buildx: Buildx) -> None:
 def test_nobody_is_asked_where_none_is_named(buildx: Buildx) -> None:
     place, said = chosen(spec())
     assert (place, said, buildx.asked) == (HERE, [], [])
-    assert place.command() == ["docker", "buildx", "build"] and place.own
+    assert place.command() == ["docker", "buildx", "build"] and place.is_own
 
 
 def test_this_machine_without_qemu(buildx: Buildx, machine: Path, tmp_path: Path) -> None:
@@ -259,7 +262,7 @@ def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
     buildx.listed += '{"Name": "arm", "Driver": "remote", %s}\n' % machines  # noqa: UP031
     said: list[str] = []
     found = of(spec(), said.append)
-    assert [found.choose(spec()) for _ in range(2)] == [HERE, HERE]
+    assert [found.place(spec()) for _ in range(2)] == [HERE, HERE]
     assert said == ["linux/arm64 is emulated here; builder arm is native for it: builder=there:arm"]
     assert buildx.asked == ["", "--format=json"]
     assert chosen(spec(text=TOOLS)) == (HERE, []) and "--format=json" not in buildx.asked[2:]
@@ -267,31 +270,31 @@ def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
 
 def test_elsewhere(buildx: Buildx) -> None:
     found = of(spec())
-    assert found.elsewhere(found.choose(spec("arm"))) and found.elsewhere(found.choose(spec("context")))
-    assert not found.elsewhere(found.choose(spec("default")))
+    assert found.is_remote(found.place(spec("arm"))) and found.is_remote(found.place(spec("context")))
+    assert not found.is_remote(found.place(spec("default")))
     buildx.answers[""] = answer(node("default", ON_AMD64), driver="docker")
-    assert not found.elsewhere(Placement())
+    assert not found.is_remote(Placement())
     found.forget()
     buildx.answers[""] = answer(node("b", ON_ARM64))
-    assert found.elsewhere(Placement())
+    assert found.is_remote(Placement())
 
 
 def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands in records, so that times of other machines are not taken for this one's."""
     found = of(spec())
-    assert found.choose(spec("arm")).machine == "linux/arm64"
+    assert found.place(spec("arm")).machine == "linux/arm64"
     second = spec("amd", docker=OciPlatform("linux/amd64/v2"))
-    assert of(second).choose(second).machine == "linux/amd64"
-    assert found.choose(spec("default")).machine == "linux/amd64"
+    assert of(second).place(second).machine == "linux/amd64"
+    assert found.place(spec("default")).machine == "linux/amd64"
     buildx.answers[""] = answer(node("default", ALONE), driver="docker")
     monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:2376")
-    assert found.choose(spec(text=TOOLS)).machine == "linux/amd64"
+    assert found.place(spec(text=TOOLS)).machine == "linux/amd64"
     found.forget()
     buildx.answers[""] = answer(node("b", ON_ARM64))
-    assert found.choose(spec()).machine == "linux/arm64"
+    assert found.place(spec()).machine == "linux/arm64"
     found.forget()
     buildx.answers[""] = answer(driver="", error="no such host")
-    assert found.choose(spec()).machine == ""
+    assert found.place(spec()).machine == ""
 
 
 VERSION = "version --format={{.Server.Version}}"
@@ -313,7 +316,7 @@ def test_who_built_it(buildx: Buildx, named: str, who: str, asked: list[str]) ->
     arm = node("b", ON_ARM64).replace("BuildKit version: v0.13.0", "Buildkit: v0.29.0")
     buildx.answers["two"] = answer(node("a", ON_AMD64), arm)
     found = of(spec(named) if named else spec())
-    place = found.choose(spec(named) if named else spec())
+    place = found.place(spec(named) if named else spec())
     assert VERSION not in " ".join(buildx.asked)
     assert [found.version(place) for _ in range(2)] == [who, who]
     assert buildx.asked == asked
@@ -326,8 +329,8 @@ def test_an_engine_that_does_not_say_its_version(buildx: Buildx) -> None:
 
 def test_what_buildx_prints() -> None:
     found = parse("x", answer(node("a", f"linux/arm64*, {ALONE}"), node("b", error="no such host")))
-    assert found.driver == "remote" and found.running and not found.error
-    first, second = found.machines
+    assert found.driver == "remote" and found.is_running and not found.error
+    first, second = found.nodes
     assert first.declared == ("linux/arm64",) and first.platforms == ("linux/amd64", "linux/amd64/v2")
     assert (second.error, second.platforms, second.status) == ("no such host", (), "")
     assert parse("x", "") == parse("x", "gibberish: x\n")

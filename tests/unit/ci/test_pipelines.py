@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from stagegraph.ci import config, durations, github, jobs
 from stagegraph.ci import units as work
 from stagegraph.ci.durations import Times
-from stagegraph.ci.model import COST, MINUTE, PRICE, Executor, Job, Pipeline, Table, Unit
+from stagegraph.ci.model import COST, MINUTE, PRICE, CIConfig, Executor, Job, Pipeline, WorkUnit
 from stagegraph.ci.pipelines import HEADER, WRITERS, Plans
+from stagegraph.ci.problem import STEP, Problem
 from stagegraph.errors import ProjectError
 from stagegraph.execution.lookup import nodes_with_same_key
 from stagegraph.graph import goals as asked
@@ -40,21 +41,21 @@ pytestmark = pytest.mark.unit
 
 AMD = Executor("amd", AMD64, 6 * PRICE // 1000, 1.0, 0.1, {"runs_on": "a", "resource_class": "a"})
 ARM = Executor("arm", ARM64, 5 * PRICE // 1000, 1.0, 0.0, {"runs_on": "b", "resource_class": "b"})
-TABLE = Table("doit", "", "", (), "main", 100, 5, 60, 0, False, False, "", {"github": (AMD, ARM)})
+TABLE = CIConfig("doit", "", "", (), "main", 100, 5, 60, 0, False, False, "", {"github": (AMD, ARM)})
 
 
-def unit(name: str, minutes: dict[str, float], *needs: int) -> Unit:
+def unit(name: str, minutes: dict[str, float], *needs: int) -> WorkUnit:
     able = {executor: round(value * MINUTE) for executor, value in minutes.items() if value < math.inf}
-    return Unit((name,), (Node(name, "amd64"),), able, needs)
+    return WorkUnit((name,), (Node(name, "amd64"),), able, needs)
 
 
-def problem(*times_and_needs: tuple[float, float, tuple[int, ...]]) -> list[Unit]:
+def problem(*times_and_needs: tuple[float, float, tuple[int, ...]]) -> list[WorkUnit]:
     rows = enumerate(times_and_needs)
     return [unit(f"u{number}", {"amd": amd, "arm": arm}, *needs) for number, (amd, arm, needs) in rows]
 
 
 @st.composite
-def problems(draw: st.DrawFn, most: int = 12) -> list[Unit]:
+def problems(draw: st.DrawFn, most: int = 12) -> list[WorkUnit]:
     rows = []
     for number in range(draw(st.integers(1, most))):
         amd = draw(st.sampled_from([1.0, 5.0, 20.0, 60.0]))
@@ -70,11 +71,11 @@ def problems(draw: st.DrawFn, most: int = 12) -> list[Unit]:
 @settings(max_examples=30, deadline=None)
 @given(problems(), st.sampled_from([0, PRICE // 20]))
 def test_each_unit_is_in_one_job_that_is_not_too_long_and_comes_after_what_it_needs(
-    units: list[Unit], waiting: int
+    units: list[WorkUnit], waiting: int
 ) -> None:
     pipeline = jobs.plan("github", units, (AMD, ARM), replace(TABLE, waiting=waiting))
-    made = [each.words[0] for job in pipeline.jobs for each in job.units]
-    assert sorted(made) == sorted(each.words[0] for each in units)
+    made = [each.targets[0] for job in pipeline.jobs for each in job.units]
+    assert sorted(made) == sorted(each.targets[0] for each in units)
     ends: dict[str, int] = {}
     for job in pipeline.jobs:
         assert job.time <= TABLE.planned
@@ -82,9 +83,9 @@ def test_each_unit_is_in_one_job_that_is_not_too_long_and_comes_after_what_it_ne
         assert set(job.needs) <= set(ends)  # they come in the order of work
         assert job.start == max((ends[need] for need in job.needs), default=0)
         ends[job.name] = job.start + job.time
-        before = {each.words[0] for need in job.needs for each in _job(pipeline, need).units}
-        here = {each.words[0] for each in job.units}
-        assert {units[need].words[0] for each in job.units for need in each.needs} <= before | here
+        before = {each.targets[0] for need in job.needs for each in _job(pipeline, need).units}
+        here = {each.targets[0] for each in job.units}
+        assert {units[need].targets[0] for each in job.units for need in each.needs} <= before | here
     assert pipeline.minutes == max(ends.values()) / MINUTE
 
 
@@ -94,26 +95,26 @@ def _job(pipeline: Pipeline, name: str) -> Job:
 
 @given(problems())
 @settings(max_examples=15, deadline=None)
-def test_the_same_comes_out_each_time(units: list[Unit]) -> None:
+def test_the_same_comes_out_each_time(units: list[WorkUnit]) -> None:
     assert jobs.plan("github", units, (AMD, ARM), TABLE) == jobs.plan("github", units, (AMD, ARM), TABLE)
 
 
 @given(problems(most=5))
 @settings(max_examples=20, deadline=None)
-def test_small_plans_cost_hardly_more_than_the_best(units: list[Unit]) -> None:
+def test_small_plans_cost_hardly_more_than_the_best(units: list[WorkUnit]) -> None:
     made = jobs.plan("github", units, (AMD, ARM), TABLE)
     assert made.cost <= 1.1 * best_cost(units) + 1e-6
 
 
-def best_cost(units: list[Unit]) -> float:
+def best_cost(units: list[WorkUnit]) -> float:
     """By trying every way to put units in jobs and jobs on executors."""
-    tried = jobs._Problem(tuple(units), (AMD, ARM), TABLE)
+    tried = Problem(tuple(units), (AMD, ARM), TABLE)
     steps = min(
         tried.score(tuple(tried.bin(e, part) for e, part in zip(chosen, parts, strict=True)))[0]
         for parts in partitions(list(range(len(units))))
         for chosen in itertools.product((0, 1), repeat=len(parts))
     )
-    return steps * jobs._STEP / COST
+    return steps * STEP / COST
 
 
 def partitions(items: list[int]) -> Iterator[list[list[int]]]:
@@ -154,7 +155,7 @@ def test_a_node_over_the_limit_by_itself_is_named() -> None:
 def test_what_later_jobs_stand_on_is_handed_on() -> None:
     made = jobs.plan("github", problem((60, math.inf, ()), (5, 5, (0,)), (60, 60, (0,))), (AMD,), TABLE)
     first = next(job for job in made.jobs if not job.needs)
-    assert first.handed == ("u0",)
+    assert first.exported == ("u0",)
 
 
 # -- work ----------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ def test_an_image_and_its_test_go_together(tmp_path: Path) -> None:
     made = declared(tmp_path)
     goals = [Node("app", "amd64"), Node("app-test", "amd64"), Node("over", "amd64")]
     units = work.units(made, goals, (AMD,), Times("linux/amd64", {}), 60)
-    together = next(each for each in units if "app:amd64" in each.words)
+    together = next(each for each in units if "app:amd64" in each.targets)
     assert [str(node) for node in together.nodes] == ["app:amd64", "app-test:amd64"]
     for number, each in enumerate(units):
         assert all(need < number for need in each.needs)
@@ -213,7 +214,7 @@ def test_a_node_that_is_an_image_too_is_asked_for_alone(tmp_path: Path) -> None:
     """Where the image is no goal its test is not planned, so it must not run."""
     made = declared(tmp_path)
     units = work.units(made, [Node("over", "amd64")], (AMD,), Times("linux/amd64", {}), 60)
-    assert [each.words for each in units][-2:] == [("_app:amd64",), ("over:amd64",)]
+    assert [each.targets for each in units][-2:] == [("_app:amd64",), ("over:amd64",)]
     assert asked.named(made, tests=True)["_app:amd64"] == [Node("app", "amd64")]
 
 
@@ -232,7 +233,7 @@ def test_platforms_that_share_a_key_share_a_unit(tmp_path: Path) -> None:
     made = declared(tmp_path, head + NATIVE)
     goals = [Node("app", "aarch64"), Node("app", "board")]
     units = work.units(made, goals, (AMD,), Times("linux/amd64", {}), 60)
-    assert [each.words for each in units if each.goal] == [("app:aarch64", "app:board")]
+    assert [each.targets for each in units if each.goal] == [("app:aarch64", "app:board")]
 
 
 @pytest.mark.parametrize(
@@ -249,10 +250,10 @@ def test_platforms_that_share_a_key_share_a_unit(tmp_path: Path) -> None:
     ],
 )
 def test_times_on_another_machine(running: set[str], executor: Executor, minutes: int | None) -> None:
-    known, kinds = Times("linux/amd64", {"made:aarch64": 600}), frozenset(running)
-    assert work._can(executor, kinds) == (minutes is not None)
-    if minutes is not None:
-        assert work._time(Node("made", "aarch64"), kinds, executor, known, 60) == minutes * MINUTE
+    node, times = Node("made", "aarch64"), Times("linux/amd64", {"made:aarch64": 600})
+    estimate = work.Estimate(times, 60, {node: frozenset(map(OciPlatform, running))})
+    expected = {} if minutes is None else {executor.name: minutes * MINUTE}
+    assert estimate.by_executor([node], [executor]) == expected
 
 
 # -- times ---------------------------------------------------------------------------------------
@@ -301,7 +302,7 @@ CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice
     [
         ("", "no executor"),
         ("[ci]\nlimt = 3\n", "did you mean 'limit'"),
-        ("[ci]\nlimit = 0\n" + GITHUB, "stages.toml:2: limit must be 1"),
+        ("[ci]\nlimit = 0\n" + GITHUB, "stages.toml:2: limit must be from 1"),
         ('[ci.github.amd]\ndocker = "linux/amd"\n', "not an OCI platform"),
         ('[ci.github.amd]\ndocker = "linux/amd64"\nprice = 1\n', "executor amd has no runs_on"),
         ('[ci.github.amd]\ndocker = "linux/amd64"\nruns_on = "a"\n', "executor amd has no price"),
@@ -309,7 +310,7 @@ CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice
         (GITHUB.replace("price = 1", "price = -1"), "price must be"),
         (GITHUB.replace("price = 1", 'price = "1"'), "price must be a number"),
         (GITHUB.replace("price = 1", f"price = 1{'0' * 400}"), "price must be a number"),
-        (f"[ci]\nlimit = 1{'0' * 400}\n" + GITHUB, "limit must be 1 at least, and 999999 at most"),
+        (f"[ci]\nlimit = 1{'0' * 400}\n" + GITHUB, "limit must be from 1 to 999999"),
         ("[ci]\ndynamic = true\n" + GITHUB, "dynamic needs a registry"),
         ('[ci]\ndynamic = true\nregistry = "h"\n' + GITHUB, "dynamic needs publish"),
         ("[ci]\nwaiting = nan\n" + GITHUB, "waiting must be"),
@@ -317,7 +318,7 @@ CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice
         ('[ci]\nbranch = "a\'b"\n' + GITHUB, "is not a branch"),
         ('[ci]\nregistry = "a b"\n' + GITHUB, "is not a registry"),
         ('[project]\nregistry = "h"\n[ci]\nregistry = ""\n' + GITHUB, "stages.toml:4: jobs would still use"),
-        ("[ci]\nimages = []\n" + GITHUB, "stages.toml:2: images names none"),
+        ("[ci]\nimages = []\n" + GITHUB, "stages.toml:2: images is empty"),
         ("[ci]\nlimit = 10\nsetup = 9\n" + GITHUB, "setup of 9 minutes leaves no time"),
     ],
 )
@@ -329,7 +330,7 @@ def test_a_table_that_is_wrong(text: str, message: str) -> None:
 def test_a_limit_on_the_command_line() -> None:
     assert config.read(*parse(GITHUB), limit="7").limit == 7
     for text in ("long", "0", "1" * 9, "\u00b2"):
-        with pytest.raises(ProjectError, match="no number of minutes"):
+        with pytest.raises(ProjectError, match="not a number of minutes"):
             config.read(*parse(GITHUB), limit=text)
     with pytest.raises(ProjectError, match="leaves no time"):
         config.read(*parse(GITHUB), limit="3")
@@ -404,8 +405,8 @@ def test_defaults_and_forms_of_the_table(tmp_path: Path) -> None:
     toml = (folder / "stages.toml").read_text()
     write(folder, {"stages.toml": toml.replace('runs_on = "a"', 'runs_on = ["self-hosted", "linux"]')})
     plans = Plans(graph(folder))
-    prices = [each.price for found in plans.table.services.values() for each in found]
-    assert plans.table.waiting == min(prices) > 0  # a minute of waiting is worth one of a machine
+    prices = [each.price for found in plans.config.services.values() for each in found]
+    assert plans.config.waiting == min(prices) > 0  # a minute of waiting is worth one of a machine
     files = {name: yaml.safe_load(text) for name, (text, _) in plans.files().items()}
     for name, text in plans.files().items():
         validate(tmp_path, name, text[0])
@@ -512,12 +513,15 @@ def test_an_image_that_another_stands_on_is_asked_for() -> None:
     below, above = problem((5, 5, ()), (5, 5, (0,)))
     for goal, words in ((True, ("u0", "u1")), (False, ("u1",))):
         (job,) = jobs.plan("github", [replace(below, goal=goal), above], (AMD,), TABLE).jobs
-        assert job.words == words
+        assert job.targets == words
 
 
 def test_an_image_on_some_platforms_only_is_not_published(tmp_path: Path) -> None:
     folder = project(tmp_path, MODES["registry"] + 'images = ["app:amd64"]\n')
-    with pytest.raises(ProjectError, match=r"stages.toml:\d+: image app is built for linux/amd64 only"):
+    with pytest.raises(
+        ProjectError,
+        match=r"stages.toml:\d+: image app is to be published, but is built only for linux/amd64",
+    ):
         Plans(graph(folder))
 
 

@@ -38,7 +38,7 @@ def doit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     ("words", "said"),
     [
         (["plan", "--help"], "the first input that differs"),
-        (["lock", "-h"], "renew stages.lock"),
+        (["lock", "-h"], "renew stages.lock: the package date"),
         (["list", "--help"], "list images"),
         (["-h"], "STAGE=ALTERNATIVE"),
         (["a:amd64", "--help"], "STAGE=ALTERNATIVE"),
@@ -61,7 +61,7 @@ def test_help_says_what_it_does_before_its_options(project: Path) -> None:
         (["plan", "--jsno"], "option --jsno not recognized\n  did you mean '--json'? doit plan --help"),
         (["prune", "--zzz"], "option --zzz not recognized\n  doit prune --help"),
         (["keys", "--write"], "option --write requires argument\n  doit keys --help"),
-        (["keys", "--write=stages.toml"], "--write stages.toml: it is no folder\n  --write=FOLDER"),
+        (["keys", "--write=stages.toml"], "--write stages.toml: it is not a folder\n  --write=FOLDER"),
         (["list", "aa"], "no stage or image 'aa'\n  did you mean 'a'?"),
         (["plan", "ignor"], "no stage or image 'ignor'\n  known here: a"),
         (["-n", "-1", "a:amd64"], "-n -1 is not a positive integer\n  -n 2"),

@@ -66,7 +66,7 @@ def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
 
 def test_an_unknown_platform_is_told_by_its_name_here() -> None:
     platforms = {"amd64": Platform("amd64", AMD64), "aarch64": Platform("aarch64", ARM64)}
-    top = Stage("low--top", "", {}, below="low")
+    top = Stage("low--top", "", {}, stacked_on="low")
     bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
     project: Any = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)
     words = ["stock", "stock:amd64", "stock:aarch64"]
@@ -117,7 +117,7 @@ def goals(root: Path, dockerfiles: dict[str, str], *names: str, **options: bool)
 def test_all_left_out_is_no_success(tmp_path: Path) -> None:
     found, result = goals(tmp_path, {"far": "FROM far:1\n", "above": "FROM far\n"})
     assert (found, result.status) == ([], ResolveError.exit_status)
-    assert [(fact["node"], fact["cause"], fact["status"]) for fact in result.facts()] == [
+    assert [(fact["node"], fact["cause"], fact["status"]) for fact in result.to_json()] == [
         (f"{stage}:{platform}", "far:amd64", 14)
         for platform in ("amd64", "aarch64")
         for stage in ("far", "above")

@@ -15,7 +15,7 @@ from helpers import sha, write
 from stagegraph.context import selection as context
 from stagegraph.context.archive import write_tar
 from stagegraph.context.entry import Entry
-from stagegraph.context.selection import Selection, ignore_file
+from stagegraph.context.selection import ContextSelection, ignore_file
 from stagegraph.errors import ContextError
 
 pytestmark = pytest.mark.unit
@@ -34,7 +34,7 @@ def select(root: Path, *sources: str, ignore: str = "") -> tuple[Entry, ...]:
     if ignore:
         write(root, {".dockerignore": ignore})
     pairs = [(source, line) for line, source in enumerate(sources, 2)]
-    return Selection(root, "x/Dockerfile", ignore_file(root, "Dockerfile")).select(pairs or None)
+    return ContextSelection(root, "x/Dockerfile", ignore_file(root, "Dockerfile")).select(pairs or None)
 
 
 def paths(root: Path, *sources: str, ignore: str = "") -> list[str]:
@@ -139,7 +139,7 @@ def test_source_that_cannot_be(root: Path, source: str, said: str) -> None:
 @pytest.mark.parametrize("source", ["!a", "./!a*", "/!dir/b"])
 def test_source_that_buildx_takes_for_an_exception(root: Path, source: str) -> None:
     write(root, {"!a": "", "dir/!a": ""})
-    said = f"x/Dockerfile:2: {source}: BuildKit does not find what begins with !\n  rename it"
+    said = f"x/Dockerfile:2: {source}: BuildKit does not find names that begin with !\n  rename it"
     assert fault(root, source) == said
     assert paths(root, "dir/!a") == ["dir", "dir/!a"]
     assert "!a" in paths(root, ".")
@@ -173,7 +173,7 @@ def test_ignored(root: Path, ignore: str, sources: list[str], chosen: list[str])
     ("ignore", "source"), [("a\n", "a"), ("dir\n", "dir"), ("dir\n", "dir/b"), ("*\n", "a")]
 )
 def test_source_that_is_hidden(root: Path, ignore: str, source: str) -> None:
-    said = f"x/Dockerfile:2: {source} is hidden by .dockerignore\n  let it through with a line !PATH"
+    said = f"x/Dockerfile:2: {source} is hidden by .dockerignore\n  allow it with a line !PATH"
     assert fault(root, source, ignore=ignore) == said
 
 
@@ -227,8 +227,8 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, tar
     with pytest.raises(ContextError) as error:
         ignore_file(root, "Dockerfile")
     assert str(error.value) == (
-        f"x/{name}: the link leaves the stage's folder ({target}), so BuildKit takes no notice of it\n"
-        "  put a copy of the file here"
+        f"x/{name}: the link leaves the stage's folder ({target}), so BuildKit ignores it\n"
+        "  put a copy of the file there"
     )
 
 
@@ -244,13 +244,13 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, tar
 )
 def test_reaches_what_is_hidden(root: Path, ignore: str, sources: list[str], reached: bool) -> None:
     write(root, {".dockerignore": ignore})
-    selection = Selection(root, "x/Dockerfile", ignore_file(root, "Dockerfile"))
+    selection = ContextSelection(root, "x/Dockerfile", ignore_file(root, "Dockerfile"))
     selection.select([(source, 1) for source in sources])
     assert selection.reaches("Dockerfile") is reached
 
 
 def test_reaches_through_a_folder(root: Path) -> None:
-    selection = Selection(root, "x/Dockerfile")
+    selection = ContextSelection(root, "x/Dockerfile")
     selection.select([("dir", 1)])
     assert selection.reaches("dir/sub/Dockerfile")
     assert not selection.reaches("directory/Dockerfile")
@@ -270,7 +270,7 @@ def test_executable_bit_where_the_instruction_says_the_mode(
 ) -> None:
     for name in ("dir/b", "dir/sub/c.txt"):
         (root / name).chmod(0o755)
-    selection = Selection(root, "x/Dockerfile")
+    selection = ContextSelection(root, "x/Dockerfile")
     entries = selection.select([(source, 1) for source in sources], [(source, 2) for source in moded])
     assert [entry.path for entry in entries if entry.kind == "exec"] == executable
 
@@ -429,9 +429,12 @@ def test_hard_links_are_files(root: Path) -> None:
 
 def test_sparse_file(root: Path) -> None:
     with (root / "sparse").open("wb") as file:
-        file.truncate(context.HELD + 1)
+        file.truncate(context.MAX_HELD_FILE + 1)
     (entry,) = select(root, "sparse")
-    assert (entry.size, entry.digest) == (context.HELD + 1, sha(b"\0" * (context.HELD + 1))[7:])
+    assert (entry.size, entry.digest) == (
+        context.MAX_HELD_FILE + 1,
+        sha(b"\0" * (context.MAX_HELD_FILE + 1))[7:],
+    )
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
@@ -493,7 +496,8 @@ def test_unreadable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "open", refuse)
-    said = f"x/Dockerfile:2: {root}/a may not be read\n  change its permissions, or hide it in .dockerignore"
+    what = f"x/Dockerfile:2: {root}/a cannot be read: permission denied"
+    said = f"{what}\n  change its permissions, or hide it in .dockerignore"
     assert fault(root, "a") == said
 
 
@@ -504,7 +508,7 @@ def test_vanishes(root: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> Non
 
     monkeypatch.setattr(os, call, vanish)
     assert fault(root, "dir").endswith(
-        "vanished while it was read\n  run again when nothing changes the folder"
+        "vanished while it was read\n  run again while nothing changes the folder"
     )
 
 
@@ -549,7 +553,7 @@ def test_edit_between_hashing_and_sending_is_not_sent(root: Path) -> None:
     assert sent(entries, root) == before
 
 
-LARGE = context.HELD + 1
+LARGE = context.MAX_HELD_FILE + 1
 
 
 @pytest.fixture
@@ -587,7 +591,7 @@ def test_large_file_changed_before_it_is_sent(root: Path, large: Path, change: s
         sent(entries, root)
     assert (
         str(error.value)
-        == "x/large: changed while it was being sent\n  run again when nothing changes the folder"
+        == "x/large: changed while it was being sent\n  run again while nothing changes the folder"
     )
 
 
@@ -600,7 +604,7 @@ def test_large_file_that_only_grew_is_sent_as_it_was(root: Path, large: Path) ->
 
 
 def test_no_more_is_held_than_the_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "HELD_IN_ALL", 3)
+    monkeypatch.setattr(context, "MAX_HELD", 3)
     held = [entry.path for entry in select(root, "a", "dir/b") if entry.data is not None]
     assert held == ["a"]
     assert sent(select(root, "a", "dir/b"), root)

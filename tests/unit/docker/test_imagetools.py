@@ -92,7 +92,7 @@ def test_index_of_which_a_mirror_has_one_image(buildx: Buildx) -> None:
     assert not found.unread
     found = resolve(NAME, [LINUX, ARM])
     assert (found.onbuild, list(found.unread)) == (True, [ARM])
-    assert found.unread[ARM].what == f"{sha('other')} of it could not be read"
+    assert found.unread[ARM].what == f"its part {sha('other')} could not be read"
 
 
 def test_image_without_an_index(buildx: Buildx) -> None:
@@ -163,7 +163,7 @@ ENTRY = {"digest": sha("x"), "platform": {"os": "linux", "architecture": "amd64"
         (b"<html>", "the registry's answer is not a manifest"),
         (b"[" * 100_000, "the registry's answer is not a manifest"),
         ([], "the registry's answer is not a manifest"),
-        ({}, "the registry's answer is the manifest of no image"),
+        ({}, "the registry's answer is not the manifest of an image"),
         ({"manifests": None}, "manifests is null"),
         ({"manifests": {}}, "manifests is {}"),
         ({"manifests": [5]}, "an entry of manifests is 5"),

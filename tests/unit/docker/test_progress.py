@@ -83,7 +83,7 @@ def test_failure(old: bool) -> None:
     assert tracker.message == CODE
     assert steps == ["[base 1/1] FROM docker.io/library/base", MAKE, "[other 2/2] RUN sleep 100"]
     assert log == LOG
-    assert list(tracker.all) == log.splitlines()
+    assert list(tracker.all_lines) == log.splitlines()
 
 
 def test_success_has_no_step_and_no_output() -> None:
@@ -123,7 +123,7 @@ def test_only_the_last_lines_are_kept() -> None:
 def test_said_leaves_out_what_steps_print() -> None:
     begun, output, end = ran("[2/2] RUN x", "printed")
     tracker, *_ = fed([begun, output, b"said\n", end])
-    assert list(tracker.said) == ["#1 [2/2] RUN x", "said", "#1 DONE 2.0s"]
+    assert list(tracker.messages) == ["#1 [2/2] RUN x", "said", "#1 DONE 2.0s"]
 
 
 @pytest.mark.parametrize(

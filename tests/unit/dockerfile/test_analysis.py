@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from helpers import ARM64, facts, sha
 
-from stagegraph.dockerfile.analysis import triggers
 from stagegraph.dockerfile.dependencies import Edge
-from stagegraph.dockerfile.instructions import without_syntax
+from stagegraph.dockerfile.directives import without_syntax
+from stagegraph.dockerfile.triggers import triggers
 from stagegraph.errors import DockerfileError
 from stagegraph.oci.platform import NO_PLATFORM
 
@@ -24,7 +24,7 @@ def fault(text: str, **given: object) -> str:
 
 def names(text: str, **given: object) -> list[tuple[str, str, bool]]:
     found = facts(text, **given)  # type: ignore[arg-type]
-    return [(edge.name, edge.platform, edge.whole) for edge in found.edges]
+    return [(edge.name, edge.platform, edge.is_from) for edge in found.edges]
 
 
 def sources(text: str, **given: object) -> list[str] | None:
@@ -120,7 +120,7 @@ def test_platform_of_from(platform: str, asked: str) -> None:
     assert names(f"FROM --platform={platform} base") == [("base", asked, True)]
 
 
-def test_copy_from_outside_is_for_the_target_whatever_the_part_runs_on() -> None:
+def test_copy_from_an_image_is_for_the_target_whatever_the_build_stage_runs_on() -> None:
     text = "FROM --platform=linux/arm64 base\nCOPY --from=blas / /"
     assert names(text) == [("base", "linux/arm64", True), ("blas", "", False)]
 
@@ -161,7 +161,7 @@ def test_argument_in_from(text: str, args: dict[str, str], name: str) -> None:
 def test_names_that_are_not_known(text: str, said: str) -> None:
     line = text.count("\n") + 1
     assert fault(text) == (
-        f"x/Dockerfile:{line}: {said}: the name is empty or not known before the build\n"
+        f"x/Dockerfile:{line}: {said}: the name is empty, or only known during the build\n"
         "  give the argument a value in stages.toml, or a default before the first FROM"
     )
 
@@ -172,24 +172,29 @@ def test_names_that_are_not_known(text: str, said: str) -> None:
         (
             "ARG N=x\nFROM scratch\nCOPY --from=$N / /",
             "x/Dockerfile:3: from=$N: BuildKit does not expand variables here\n"
-            "  give it a name of its own first: FROM $NAME AS part, then from=part",
+            "  name it first: FROM $NAME AS alias, then from=alias",
         ),
         (
             "FROM scratch\nFROM scratch\nRUN --mount=from=0,target=/x x",
-            "x/Dockerfile:3: from=0: a mount takes no number\n  name the part with FROM ... AS NAME",
+            "x/Dockerfile:3: from=0: a mount cannot use a number\n"
+            "  name the build stage with FROM ... AS NAME",
         ),
-        ("FROM scratch\nCOPY --from=0 / /", "x/Dockerfile:2: from=0: no earlier part has this number"),
+        ("FROM scratch\nCOPY --from=0 / /", "x/Dockerfile:2: from=0: no earlier build stage has this number"),
+        (
+            "FROM scratch\nCOPY --from=a --from=b / /",
+            "x/Dockerfile:2: --from is written twice\n  remove one of the two",
+        ),
         (
             "FROM scratch\nFROM scratch\nCOPY --from=+0 / /",
-            "x/Dockerfile:3: from=+0: a number with a sign\n  write the number alone",
+            "x/Dockerfile:3: from=+0: the number has a sign\n  write only the digits",
         ),
         (
             "FROM scratch\nCOPY --from=later / /\nFROM scratch AS later\nFROM scratch\nCOPY --from=0 / /",
-            "x/Dockerfile:2: from=later: the part is defined later or here\n  move it up",
+            "x/Dockerfile:2: from=later: the build stage is defined here or later\n  move it up",
         ),
         (
             "FROM scratch AS own\nCOPY --from=own / /",
-            "x/Dockerfile:2: from=own: the part is defined later or here\n  move it up",
+            "x/Dockerfile:2: from=own: the build stage is defined here or later\n  move it up",
         ),
     ],
 )
@@ -200,28 +205,28 @@ def test_from_that_cannot_be(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        # BuildKit would take the context called base in place of the part, whose COPY would be lost
-        ("FROM base AS base\nCOPY a /a\nFROM base\n", "1: AS base hides what line 1"),
-        ("FROM base AS x\nFROM x AS BASE\n", "2: AS base hides what line 1"),
-        ("FROM docker.io/library/base:latest AS base\n", "1: AS base hides what line 1"),
+        # BuildKit would take the context called base in place of the build stage, whose COPY would be lost
+        ("FROM base AS base\nCOPY a /a\nFROM base\n", "1"),
+        ("FROM base AS x\nFROM x AS BASE\n", "2"),
+        ("FROM docker.io/library/base:latest AS base\n", "1"),
         ("FROM scratch AS x\nCOPY --from=y / /\nFROM x AS y\n", ""),
     ],
 )
-def test_part_named_as_what_it_takes_from_outside(text: str, where: str) -> None:
+def test_build_stage_named_like_an_external_image(text: str, where: str) -> None:
     said = fault(text)
     assert said.startswith("x/Dockerfile:")
     if where:
-        assert (
-            said
-            == f"x/Dockerfile:{where} takes from outside by the same name\n  call this part something else"
+        assert said == (
+            f"x/Dockerfile:{where}: AS base hides the external image of the same name in line 1\n"
+            "  rename this build stage"
         )
 
 
-def test_part_of_that_name_that_is_not_reached_does_no_harm() -> None:
+def test_unreached_build_stage_may_have_such_a_name() -> None:
     assert names("FROM other AS base\nFROM scratch AS last\nFROM last") == []
 
 
-# -- parts -------------------------------------------------------------------------------------------
+# -- build stages ------------------------------------------------------------------------------------
 
 
 THREE = "FROM a AS one\nRUN 1\nFROM b AS two\nCOPY f /\nFROM c AS three\nRUN 3\n"
@@ -237,7 +242,7 @@ def test_only_what_is_reached_counts(target: str, edges: list[str], steps: list[
     assert [step.cmd for step in found.instructions] == steps
 
 
-def test_unreached_part_needs_no_argument_file_or_archive() -> None:
+def test_unreached_build_stage_needs_no_argument_file_or_archive() -> None:
     found = facts(
         "ARG G=1\nFROM a\nARG A\nCOPY x /\nRUN apt-get update\nFROM b\nARG B\n", args={"A": "1", "B": "2"}
     )
@@ -251,18 +256,18 @@ def test_patterns_of_parents_are_others(flag: str) -> None:
     assert facts(f"FROM base\nCOPY {flag} **/*.txt /o/").sources is None
 
 
-def test_a_number_means_a_part_wherever_it_stands() -> None:
+def test_a_number_is_keyed_as_the_build_stage_it_means() -> None:
     """Parts that do not count move numbers, and nothing else of what counts."""
-    parts = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
+    stages = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
 
     def found(text: str) -> list[tuple[object, ...]]:
         return [step.placed or step.canonical for step in facts(text).instructions]
 
-    whole = found(f"{parts}COPY --from=1 /f /h")
+    whole = found(f"{stages}COPY --from=1 /f /h")
     unused = "FROM scratch AS u\nCOPY u /u\n"
-    assert found(f"{unused}{parts}COPY --from=1 /f /h") != whole
-    assert found(f"{unused}{parts}COPY --from=2 /f /h") == whole
-    assert found(f"{parts}COPY --from=0 /f /h") == found(f"{unused}{parts}COPY --from=1 /f /h")
+    assert found(f"{unused}{stages}COPY --from=1 /f /h") != whole
+    assert found(f"{unused}{stages}COPY --from=2 /f /h") == whole
+    assert found(f"{stages}COPY --from=0 /f /h") == found(f"{unused}{stages}COPY --from=1 /f /h")
 
 
 def test_unknown_target() -> None:
@@ -297,7 +302,7 @@ def test_only_declared_arguments_count(text: str, args: dict[str, str]) -> None:
         ("FROM base\nARG BUILDARCH", {"BUILDARCH": "amd64"}),
         ("ARG P=$BUILDPLATFORM\nFROM --platform=$P base", {"BUILDPLATFORM": "linux/amd64"}),
         ("ARG BUILDPLATFORM\nFROM --platform=$BUILDPLATFORM base", {"BUILDPLATFORM": "linux/amd64"}),
-        # a default of its own, and use in a part that is not reached, do not depend on the machine
+        # a default of its own, and use in a build stage that is not reached, do not depend on the machine
         ("ARG BUILDPLATFORM=linux/arm64\nFROM --platform=$BUILDPLATFORM base", {}),
         ("FROM --platform=$BUILDPLATFORM base\nFROM base", {}),
         ("FROM base\nARG BUILDARCH=x", {}),
@@ -310,7 +315,7 @@ def test_machine_that_builds_counts_where_it_is_used(text: str, args: dict[str, 
 
 
 def test_a_default_for_what_is_sent() -> None:
-    """It would be overridden, though BuildKit takes a part's own default."""
+    """It would be overridden, though BuildKit takes a stage's own default."""
     said = fault("FROM --platform=$BUILDPLATFORM base\nARG BUILDPLATFORM=x")
     assert said.startswith("x/Dockerfile:2: ARG BUILDPLATFORM has a default here")
     assert "ARG BUILDARCH has a default" in fault(
@@ -334,8 +339,8 @@ def test_a_global_argument_that_is_declared_again(head: str) -> None:
     """Versions of BuildKit differ in what it then is: empty, or what it was."""
     name = "A" if "A=" in head else head.rpartition(" ")[2]
     said = fault(f"{head}\nFROM base-${{{name}:-bar}}")
-    assert "the name is empty or not known before the build" in said
-    assert (f"take out ARG {name}" in said) == (name != "A")
+    assert "the name is empty, or only known during the build" in said
+    assert (f"remove ARG {name}" in said) == (name != "A")
     assert facts(f"{head}\nFROM base-${{{name}:-bar}}", args={"A": "x", name: "x"}).edges
 
 
@@ -390,7 +395,7 @@ def test_paths(text: str, paths: list[str] | None) -> None:
     assert sources(f"FROM base\n{text}\n") == paths
 
 
-def test_argument_given_from_outside_in_a_path() -> None:
+def test_argument_of_the_project_in_a_path() -> None:
     assert sources("FROM base\nARG A=f\nCOPY $A /", args={"A": "g"}) == ["g"]
 
 
@@ -400,7 +405,7 @@ def test_argument_of_the_head_in_a_path() -> None:
 
 
 SCOPES = [
-    # what a part FROM another sees: its arguments, but its ENV wins, whichever came last
+    # what a build stage FROM another sees: its arguments, but its ENV wins, whichever came last
     ("FROM scratch AS x\nARG A=f\nFROM x\nCOPY $A /", ["f"]),
     ("FROM base AS x\nENV A=f\nFROM x\nCOPY $A /", ["f"]),
     ("FROM scratch AS x\nENV A=f\nARG A=g\nCOPY $A /\nFROM x\nCOPY $A /", ["g", "f"]),
@@ -428,7 +433,7 @@ SCOPES = [
 
 
 @pytest.mark.parametrize(("text", "paths"), SCOPES)
-def test_variables_from_part_to_part(text: str, paths: list[str] | None) -> None:
+def test_variables_from_stage_to_stage(text: str, paths: list[str] | None) -> None:
     assert sources(text) == paths
 
 
@@ -449,12 +454,12 @@ TRIGGERS = [
 
 
 @pytest.mark.parametrize(("text", "paths"), TRIGGERS)
-def test_triggers_of_a_part(text: str, paths: list[str] | None) -> None:
+def test_triggers_of_a_build_stage(text: str, paths: list[str] | None) -> None:
     """They run first in what starts from it, with its variables, and go no further."""
     assert sources(text) == paths
 
 
-def test_arguments_of_a_trigger_of_a_part() -> None:
+def test_arguments_of_a_trigger_of_a_build_stage() -> None:
     text = "FROM base AS x\nONBUILD ARG V\nONBUILD ARG BUILDARCH\n"
     assert dict(facts(f"{text}FROM x", args={"V": "1"}).args) == {"V": "1", "BUILDARCH": "amd64"}
     assert not facts(text, args={"V": "1"}).args
@@ -497,7 +502,7 @@ def test_trigger_that_is_none(line: str, said: str) -> None:
 )
 def test_paths_whose_mode_is_said(line: str, moded: list[str]) -> None:
     found = facts(f"FROM base AS x\nFROM base\n{line}\nCOPY c /")
-    assert [source for source, _ in found.moded] == moded
+    assert [source for source, _ in found.chmod_sources] == moded
     assert found.sources is None or [s for s, _ in found.sources if s in moded] == []
 
 
@@ -547,7 +552,7 @@ def test_pinned(line: str) -> None:
 )
 def test_unpinned(source: str) -> None:
     text = f"FROM base\n\nADD {source} /\n"
-    hint = "add --checksum=sha256:... (for git: a full commit after #), use COPY for a file here, or set "
+    hint = "add --checksum=sha256:... (for git: a full commit after #), use COPY for a local file, or set "
     assert (
         fault(text) == f'x/Dockerfile:3: ADD {source} is not pinned\n  {hint}unpinned = "allow" for the stage'
     )
@@ -567,7 +572,7 @@ def test_a_trigger_s_words_are_looked_at_as_the_child_sees_them(word: str) -> No
 def test_a_checksum_that_is_empty_or_not_known_is_none(before: str) -> None:
     """BuildKit takes an empty one for none."""
     text = f"FROM base\n{before}\nADD --checksum=$S https://example.org/a /"
-    assert "is not pinned: --checksum=$S has no value that is known" in fault(text)
+    assert "is not pinned: --checksum=$S has no known value" in fault(text)
     assert facts(text, unpinned=True).edges
     if before.startswith("ARG"):
         assert facts(text, args={"S": sha("x")}).edges
@@ -626,7 +631,7 @@ def test_the_search_for_a_front_end_passes_over_an_interpreter() -> None:
 
 def test_directive_behind_one_that_only_some_versions_know() -> None:
     said = fault("# check=skip=all\n# escape=`\nFROM a")
-    assert said.startswith("x/Dockerfile:1: # escape= behind # check= is a directive for some versions")
+    assert said.startswith("x/Dockerfile:1: # escape= after # check= is a directive only for some versions")
     assert facts("# escape=`\n# check=skip=all\nFROM a").directives == {"escape": "`"}
 
 
@@ -682,7 +687,8 @@ def test_secrets() -> None:
 )
 def test_trigger_that_takes_from_another_image(line: str) -> None:
     assert fault(f"FROM a\n{line}") == (
-        "x/Dockerfile:2: ONBUILD that takes from another image cannot be keyed\n  move it into the child"
+        "x/Dockerfile:2: ONBUILD takes from another image, which no key can hold\n"
+        "  move it into the Dockerfiles of the children"
     )
 
 
@@ -770,8 +776,8 @@ def test_all_else_does(one: str, other: str) -> None:
     ("text", "said"),
     [
         ("", "x/Dockerfile: does not parse: file with no instructions"),
-        ("RUN x", "x/Dockerfile:1: RUN before the first FROM\n  only ARG may stand there"),
-        ("ARG A", "x/Dockerfile: has no FROM\n  a stage starts with FROM NAME, or FROM scratch"),
+        ("RUN x", "x/Dockerfile:1: RUN before the first FROM\n  only ARG is allowed there"),
+        ("ARG A", "x/Dockerfile: has no FROM\n  start with FROM NAME or FROM scratch"),
         ("FROM", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
         ("FROM a b", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
         ("FROM a TO b", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
@@ -801,7 +807,7 @@ def test_kind_of_a_mount_in_other_spellings(kind: str) -> None:
 
 def test_kind_of_a_mount_that_only_the_build_knows() -> None:
     text = 'FROM base\nRUN --mount=type=$T,target=/c ["x"]\n'
-    assert "a kind that only the build knows cannot be keyed" in fault(text)
+    assert "only the build knows this type, so no key can hold it" in fault(text)
     assert facts('FROM base\nRUN --mount=type=SECRET,id=token ["x"]\n').secrets == {"token"}
 
 

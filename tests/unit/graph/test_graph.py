@@ -11,7 +11,7 @@ from helpers import HEAD, Registry, graph, resolved, sha, stages, write
 
 from stagegraph.dockerfile import analysis
 from stagegraph.errors import ContextError, DockerfileError, ProjectError, StagegraphError
-from stagegraph.graph import graph as graphs
+from stagegraph.graph import dockerfiles, reader
 from stagegraph.keys import spec as keys_spec
 from stagegraph.project.model import Node
 
@@ -87,7 +87,7 @@ def test_parent_on_another_platform(tmp_path: Path) -> None:
 def test_platform_that_the_project_lacks(tmp_path: Path) -> None:
     root = stages(tmp_path, {"a": "FROM scratch\n", "b": "FROM --platform=linux/riscv64 a\n"})
     assert fault(root, DockerfileError, "b") == (
-        "b/Dockerfile:1: a is wanted for linux/riscv64, which is no platform of this project\n"
+        "b/Dockerfile:1: a is needed for linux/riscv64, which is not a platform of this project\n"
         "  declare a platform with that docker value in stages.toml"
     )
 
@@ -116,7 +116,7 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
             {"a": "FROM docker.io/library/a\n"},
             "a",
             "stages.toml: a cycle: a -> a\n  a/Dockerfile:1 uses a\n"
-            "  for an image from outside, write a tag other than latest: a:TAG",
+            "  for an external image, write a tag other than latest: a:TAG",
         ),
         (
             {"top": "FROM a\n", "a": "FROM b\n", "b": "FROM a\n"},
@@ -127,7 +127,7 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
             {"a": "FROM b\n", "b": "FROM b\nONBUILD COPY x /\n"},
             "a",
             "stages.toml: a cycle: b -> b\n  b/Dockerfile:1 uses b\n"
-            "  for an image from outside, write a tag other than latest: b:TAG",
+            "  for an external image, write a tag other than latest: b:TAG",
         ),
     ],
 )
@@ -202,7 +202,7 @@ def test_one_change_moves_these_keys_and_no_others(
     } == moved
 
 
-def test_image_from_outside_counts_by_its_platforms_manifest(tmp_path: Path) -> None:
+def test_external_image_counts_by_its_platforms_manifest(tmp_path: Path) -> None:
     root = stages(tmp_path, {"a": "FROM debian:12\n"})
     registry = Registry({"debian:12": resolved("one")})
     before = keys(root, registry)
@@ -215,7 +215,7 @@ def test_image_from_outside_counts_by_its_platforms_manifest(tmp_path: Path) -> 
     assert before["a:aarch64"] != after["a:aarch64"]
 
 
-def test_base_from_outside(tmp_path: Path) -> None:
+def test_external_base(tmp_path: Path) -> None:
     nodes = graph(stages(tmp_path, {"a": "FROM base\n"}))
     assert [str(node) for node in nodes.nodes] == ["a:amd64", "a:aarch64"]
     (image,) = nodes.spec(Node("a", "aarch64")).images
@@ -297,7 +297,7 @@ DIFFERENT = [
     ("FROM scratch\nCOPY --from=p1 / /", "FROM scratch\nCOPY --from=scratch / /"),
     ("FROM scratch AS x\nFROM scratch\nCOPY --from=x / /", "FROM scratch\nCOPY --from=scratch / /"),
     ("FROM p1 AS x\nFROM x", "FROM p1 AS x\nFROM p1"),
-    # an argument of the head that a part declares, too
+    # an argument of the head that a build stage declares, too
     ("ARG B=p1\nFROM ${B}\nARG B", "ARG B=p2\nFROM ${B}\nARG B"),
     ("ARG A=1\nARG B=$A\nFROM p1\nARG B", "ARG A=2\nARG B=$A\nFROM p1\nARG B"),
     ("ARG B=1\nFROM p1 AS x\nONBUILD ARG B\nFROM x", "ARG B=2\nFROM p1 AS x\nONBUILD ARG B\nFROM x"),
@@ -333,7 +333,7 @@ def test_argument_that_names_a_parent_is_sent_and_not_keyed(tmp_path: Path) -> N
     write(tmp_path, {"c/Dockerfile": "ARG B\nFROM ${B}\n"})
     nodes = graph(tmp_path)
     assert nodes.key(Node("c1", "amd64")) == nodes.key(Node("c2", "amd64"))
-    assert dict(nodes.spec(Node("c2", "amd64")).facts.args) == {"B": "p2"}
+    assert dict(nodes.spec(Node("c2", "amd64")).analysis.args) == {"B": "p2"}
     (shown,) = [i.shown for i in nodes.inputs(Node("c2", "amd64")) if i.role == "parent"]
     assert shown == "p2"
 
@@ -377,11 +377,11 @@ def test_trigger_of_a_parent_takes_the_whole_context(tmp_path: Path) -> None:
     b, c = nodes.spec(Node("b", "amd64")), nodes.spec(Node("c", "amd64"))
     assert [entry.path for entry in b.entries] == ["Dockerfile", "f"]
     # a trigger may run the package manager
-    assert b.archive == "2025-01-31"
-    assert (c.entries, c.archive) == ((), "")
+    assert b.package_date == "2025-01-31"
+    assert (c.entries, c.package_date) == ((), "")
 
 
-def test_triggers_of_a_part_that_is_not_the_parent_s_last(tmp_path: Path) -> None:
+def test_triggers_of_a_build_stage_that_is_not_the_parent_s_last(tmp_path: Path) -> None:
     two = "FROM scratch AS x\nONBUILD COPY . /\nFROM scratch\nONBUILD COPY . /\nFROM scratch\n"
     root = write(stages(tmp_path, {"a": two, "b": "FROM a\n"}), {"b/f": "x"})
     assert not graph(root).spec(Node("b", "amd64")).entries
@@ -404,23 +404,23 @@ def test_a_trigger_that_depends_on_the_machine_that_builds(
         file.write('[stages.p]\npath = "p"\n[stages.q]\npath = "q"\n')
     write(root, {"stages.lock": 'archive = "2025-01-31"\n'})
     registry = Registry({"n:1": resolved("n", onbuild=True)})
-    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/amd64")
+    monkeypatch.setattr(reader, "host_platform", lambda: "linux/amd64")
     one = keys(root, registry)
-    assert dict(graph(root, registry).spec(Node("b", "amd64")).facts.args) == {"BUILDARCH": "amd64"}
-    monkeypatch.setattr(graphs, "host_platform", lambda: "linux/arm64")
+    assert dict(graph(root, registry).spec(Node("b", "amd64")).analysis.args) == {"BUILDARCH": "amd64"}
+    monkeypatch.setattr(reader, "host_platform", lambda: "linux/arm64")
     other = keys(root, registry)
     assert {node[0] for node in one if one[node] != other[node]} == {"b", "c"}
     write(root, {"b/Dockerfile": "FROM a\nARG BUILDARCH=x\n"})
     assert "ARG BUILDARCH has a default here" in fault(root, DockerfileError, "b", registry=registry)
 
 
-def test_trigger_of_an_image_from_outside(tmp_path: Path) -> None:
+def test_trigger_of_an_external_image(tmp_path: Path) -> None:
     root = write(stages(tmp_path, {"a": "FROM node:onbuild\n"}), {"a/f": "x"})
     spec = graph(root, Registry({"node:onbuild": resolved("x", onbuild=True)})).spec(Node("a", "amd64"))
     assert [entry.path for entry in spec.entries] == ["Dockerfile", "f"]
 
 
-def test_trigger_of_an_image_from_outside_that_takes_from_another(tmp_path: Path) -> None:
+def test_trigger_of_an_external_image_that_takes_from_another(tmp_path: Path) -> None:
     """BuildKit resolves the other name when it builds, unpinned."""
     use = "FROM scratch\nCOPY --from=node:onbuild / /\n"
     root = stages(tmp_path, {"a": "FROM scratch\nFROM node:onbuild\n", "b": use})
@@ -446,13 +446,13 @@ def test_files_are_read_once(tmp_path: Path) -> None:
 def test_threads_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = graph(family(tmp_path))
     read: list[Node] = []
-    real = graphs.Graph._read
+    real = reader.NodeReader._read
 
-    def counted(self: graphs.Graph, node: Node) -> keys_spec.NodeSpec:
+    def counted(self: reader.NodeReader, node: Node) -> keys_spec.NodeSpec:
         read.append(node)
         return real(self, node)
 
-    monkeypatch.setattr(graphs.Graph, "_read", counted)
+    monkeypatch.setattr(reader.NodeReader, "_read", counted)
     threads = [threading.Thread(target=nodes.key, args=amd64("app")) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -493,9 +493,9 @@ def test_dockerfile_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: p
         edit("a/Dockerfile", "scratch", "base")(root)
         return real(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(graphs, "analyse", edited)
+    monkeypatch.setattr(dockerfiles, "analyse", edited)
     assert fault(root, ContextError, "a") == (
-        "a/Dockerfile: changed while it was read\n  run again when nothing changes the folder"
+        "a/Dockerfile: changed while it was read\n  run again while nothing changes the folder"
     )
 
 
@@ -555,23 +555,23 @@ def test_nothing_stands_on_a_test(tmp_path: Path) -> None:
 def test_a_trigger_of_a_parent_may_use_its_arguments_and_every_secret(tmp_path: Path) -> None:
     more = '[defaults]\nargs = { FOO = "2", BAR = "3" }\n[secrets.token]\nenv = "TOKEN"\n'
     stages(tmp_path, {"par": "FROM base\nONBUILD ARG FOO=1\n", "kid": "FROM par\n"}, more=more)
-    facts = graph(tmp_path).spec(Node("kid", "amd64")).facts
+    facts = graph(tmp_path).spec(Node("kid", "amd64")).analysis
     assert dict(facts.args) == {"FOO": "2"} and facts.secrets == {"token", "ca"}
-    assert graph(tmp_path).spec(Node("par", "amd64")).facts.secrets == frozenset()
+    assert graph(tmp_path).spec(Node("par", "amd64")).analysis.secrets == frozenset()
     write(tmp_path, {"par/Dockerfile": "FROM base\nONBUILD ARG $X=1\n"})
-    assert dict(graph(tmp_path).spec(Node("kid", "amd64")).facts.args).keys() > {"FOO", "BAR"}
+    assert dict(graph(tmp_path).spec(Node("kid", "amd64")).analysis.args).keys() > {"FOO", "BAR"}
 
 
 def test_a_secret_of_a_trigger_is_known_where_it_stands(tmp_path: Path) -> None:
     """So that one that is not declared is told of."""
     stages(tmp_path, {"par": "FROM base\nONBUILD RUN --mount=type=secret,id=token x\n"})
-    assert graph(tmp_path).spec(Node("par", "amd64")).facts.secrets == {"token"}
+    assert graph(tmp_path).spec(Node("par", "amd64")).analysis.secrets == {"token"}
 
 
 def test_the_store_is_no_part_of_a_context(tmp_path: Path) -> None:
     stages(tmp_path, {}, more='[stages.all]\npath = "."\n')
     write(tmp_path, {"Dockerfile": "FROM base\nCOPY . /\n", "cache/index.json": "x"})
-    assert "Dockerfile: the build would read cache/" in fault(tmp_path, ContextError, "all")
+    assert "Dockerfile: the build reads cache/" in fault(tmp_path, ContextError, "all")
     write(tmp_path, {".dockerignore": "cache\n"})
     assert graph(tmp_path).key(Node("all", "amd64"))
 
@@ -601,7 +601,7 @@ def test_a_base_that_is_a_stage_stands_on_another_platforms(tmp_path: Path) -> N
     base = Node("base", "aarch64")
     assert nodes.parents(Node("a", "aarch64")) == [base]
     assert nodes.parents(base) == [Node("base", "amd64")]
-    assert nodes.spec(base).archive and nodes.spec(base).bootstrap is None
+    assert nodes.spec(base).package_date and nodes.spec(base).bootstrap is None
     assert nodes.order([base]) == [Node("base", "amd64"), base]
 
 
@@ -623,7 +623,7 @@ def test_a_base_cannot_be_a_stage_and_an_image_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("declared", ["ARG FO\\\nO=1", "ARG N=FOO\nARG $N=1"])
 def test_an_argument_whose_name_is_not_in_the_text(tmp_path: Path, declared: str) -> None:
     stages(tmp_path, {"a": f"FROM base\n{declared}\n"}, more='[defaults]\nargs = { FOO = "2" }\n')
-    assert dict(graph(tmp_path).spec(Node("a", "amd64")).facts.args) == {"FOO": "2"}
+    assert dict(graph(tmp_path).spec(Node("a", "amd64")).analysis.args) == {"FOO": "2"}
 
 
 STACK = """
@@ -646,7 +646,7 @@ def test_a_stage_on_two_parents_is_two_nodes(tmp_path: Path) -> None:
 def test_a_stage_that_does_not_start_from_the_one_below(tmp_path: Path) -> None:
     stages(tmp_path, {"low": "FROM base\n", "mid": ON, "top": "FROM base\n"}, more=STACK)
     said = fault(tmp_path, DockerfileError, "low--top")
-    assert "it stands on low in a stack, but does not start from it\n  FROM ${BASE_IMAGE}" in said
+    assert "it is stacked on low, but does not start from it\n  write ARG BASE_IMAGE, then FROM" in said
 
 
 def test_a_stacked_stage_is_named_with_what_it_stands_on(tmp_path: Path) -> None:
@@ -670,13 +670,15 @@ def test_a_stacked_stage_is_on_the_platforms_of_its_images(tmp_path: Path) -> No
     }  # fmt: skip
     assert nodes.parents(Node("user", "aarch64")) == [Node("low", "aarch64"), Node("low--top", "aarch64")]
     said = fault(tmp_path, DockerfileError, "user")
-    assert said == ("user/Dockerfile:2: low--top is not made for amd64\n  platforms of top in stages.toml")
+    assert said == (
+        "user/Dockerfile:2: low--top is not built for amd64\n  add amd64 to platforms of top in stages.toml"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("FROM base\nRUN x\n", "the test of image a does not use it\n  ARG IMAGE, then FROM ${IMAGE}"),
+        ("FROM base\nRUN x\n", "the test of image a does not use it\n  write ARG IMAGE, then FROM ${IMAGE}"),
         ("ARG IMAGE\nFROM ${IMAGE}\n", "the test of image a has no RUN, so it tests nothing"),
     ],
 )
@@ -692,7 +694,7 @@ def test_an_unknown_instruction(tmp_path: Path) -> None:
     assert said == "a/Dockerfile:2: unknown instruction COPPY\n  did you mean 'COPY'?"
 
 
-def test_the_name_of_the_part_counts_where_a_default_of_the_head_has_it(tmp_path: Path) -> None:
+def test_the_name_of_the_build_stage_counts_where_a_default_of_the_head_has_it(tmp_path: Path) -> None:
     text = "ARG WHO=$TARGETSTAGE\nFROM scratch AS one\nARG WHO\nLABEL a=$WHO\n"
     one = keys(stages(tmp_path / "a", {"x": text}))
     assert one != keys(stages(tmp_path / "b", {"x": text.replace("one", "two")}))
@@ -702,7 +704,7 @@ def test_an_argument_may_be_declared_by_a_trigger_of_the_parent(tmp_path: Path) 
     dockerfiles = {"a": "FROM scratch\nONBUILD ARG V\n", "b": "FROM a\n"}
     root = stages(tmp_path / "x", dockerfiles, more='args = { V = "1" }\n')
     other = stages(tmp_path / "y", dockerfiles, more='args = { V = "2" }\n')
-    assert graph(root).spec(Node("b", "amd64")).facts.args["V"] == "1"
+    assert graph(root).spec(Node("b", "amd64")).analysis.args["V"] == "1"
     assert keys(root)["b:amd64"] != keys(other)["b:amd64"]
     slip = stages(tmp_path / "z", dockerfiles, more='args = { W = "1" }\n')
     assert "declares no argument W" in fault(slip, ProjectError, "b")

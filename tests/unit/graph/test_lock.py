@@ -59,10 +59,10 @@ def test_what_is_written_is_told_once(tmp_path: Path) -> None:
     lock = Lock(tmp_path, Registry(), say=told.append)
     for _ in range(2):
         lock.image("debian:trixie", AMD64, "w")
-        date = lock.archive()
+        date = lock.package_date()
     assert told == [
-        f"stages.lock: debian:trixie is {sha('debian amd64')[:19]} for linux/amd64 from now on; commit it",
-        f"stages.lock: the archive's date is {date} from now on; commit it",
+        f"stages.lock: pinned debian:trixie for linux/amd64 to {sha('debian amd64')[:19]}; commit this file",
+        f"stages.lock: recorded package date {date}; commit this file",
     ]
 
 
@@ -85,9 +85,9 @@ def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(LockError) as error:
         pin(tmp_path, docker=ARM64, registry=Registry({"debian:trixie": resolved("moved")}))
     assert str(error.value) == (
-        "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and what "
-        "it was is gone\n"
-        "  to pin it anew: doit lock images debian:trixie\n"
+        "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and its "
+        "index is gone\n"
+        "  to pin it again: doit lock images debian:trixie\n"
         f"  debian@{sha('debian index')}: no such image"
     )
 
@@ -248,11 +248,11 @@ def test_name_that_nothing_has(tmp_path: Path) -> None:
 
 
 def test_archive_is_taken_once(tmp_path: Path) -> None:
-    stamp = Lock(tmp_path, Registry()).archive()
+    stamp = Lock(tmp_path, Registry()).package_date()
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", stamp)
     (tmp_path / "stages.lock").write_text('archive = "2001-02-03"\n')
     lock = Lock(tmp_path, Registry())
-    assert lock.archive() == "2001-02-03"
+    assert lock.package_date() == "2001-02-03"
     lock.image("debian:trixie", AMD64, "w")
     assert content(tmp_path)["archive"] == "2001-02-03"
 
@@ -260,7 +260,7 @@ def test_archive_is_taken_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["archive = 2025-01-31\n", 'archive = "20250131T000000Z"\n'])
 def test_forms_of_the_archive_stamp(tmp_path: Path, text: str) -> None:
     (tmp_path / "stages.lock").write_text(text)
-    assert Lock(tmp_path, Registry()).archive() in ("2025-01-31", "20250131T000000Z")
+    assert Lock(tmp_path, Registry()).package_date() in ("2025-01-31", "20250131T000000Z")
 
 
 def test_locked_refuses_to_write(tmp_path: Path) -> None:
@@ -269,11 +269,11 @@ def test_locked_refuses_to_write(tmp_path: Path) -> None:
         lock.image("debian:trixie", AMD64, "x/Dockerfile:1")
     assert str(error.value) == (
         "x/Dockerfile:1: stages.lock has no entry for debian:trixie for linux/amd64, and locked=1 "
-        "forbids to write one\n"
+        "does not allow adding one\n"
         "  run once without locked=1 and commit stages.lock"
     )
-    with pytest.raises(LockError, match="no entry for the archive stamp"):
-        lock.archive()
+    with pytest.raises(LockError, match="no entry for the package date"):
+        lock.package_date()
     assert not (tmp_path / "stages.lock").exists()
 
 
@@ -293,13 +293,14 @@ def test_locked_reads(tmp_path: Path) -> None:
         ("archive = 5\n", "stages.lock: archive is not a date: 5"),
         (
             "images = 3\n",
-            "stages.lock: images must be tables\n  restore it from version control, or delete it to pin anew",
+            "stages.lock: images must be tables\n"
+            "  restore it from version control, or delete it to pin everything again",
         ),
         ('[images]\n"debian" = 3\n', "stages.lock: images must be tables"),
         (
             '[images.debian]\n"linux/amd64" = "latest"\n',
             "stages.lock: debian: linux/amd64 is not a digest: 'latest'\n"
-            "  restore it from version control, or delete it to pin anew",
+            "  restore it from version control, or delete it to pin everything again",
         ),
         ('[images.debian]\nonbuild = "x"\n', "stages.lock: debian: onbuild is not true or false: 'x'"),
         ("<<<<<<< ours\n", "stages.lock: not valid TOML: "),
@@ -373,12 +374,12 @@ def pinned(root: Path) -> None:
 def test_renewed_archive_is_today_and_nothing_else_changes(tmp_path: Path) -> None:
     pinned(tmp_path)
     before = content(tmp_path)
-    old, new = Lock(tmp_path, Registry()).renew_archive()
+    old, new = Lock(tmp_path, Registry()).renew_package_date()
     assert old == "2020-01-31" and re.fullmatch(r"20\d\d-\d\d-\d\d", new) and new > old
     assert content(tmp_path) == {**before, "archive": new}
-    assert Lock(tmp_path, Registry()).renew_archive() == (new, new)
+    assert Lock(tmp_path, Registry()).renew_package_date() == (new, new)
     (tmp_path / "stages.lock").unlink()
-    assert Lock(tmp_path, Registry()).renew_archive() == ("", new)
+    assert Lock(tmp_path, Registry()).renew_package_date() == ("", new)
     assert content(tmp_path) == {"archive": new}
 
 
@@ -479,7 +480,7 @@ def test_locked_forbids_to_renew(tmp_path: Path) -> None:
     registry = Registry()
     lock = Lock(tmp_path, registry, locked=True)
     with pytest.raises(LockError, match="locked=1"):
-        lock.renew_archive()
+        lock.renew_package_date()
     with pytest.raises(LockError, match="locked=1"):
         lock.renew_images()
     assert content(tmp_path) == before and not registry.asked

@@ -15,13 +15,20 @@ import pytest
 import zstandard
 
 from stagegraph.errors import StoreError
-from stagegraph.inspection.diff import Difference, Member, compare, diff_members, diff_values, members
+from stagegraph.inspection.diff import (
+    Difference,
+    LayerEntry,
+    compare,
+    diff_entries,
+    diff_values,
+    read_entries,
+)
 from stagegraph.oci.digest import Digest
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
 
-FILE = Member("file", "a" * 64, 3, 0o644, (0, 0), "", 1735689600, (0, 0), ())
+FILE = LayerEntry("file", "a" * 64, 3, 0o644, (0, 0), "", 1735689600, (0, 0), ())
 
 
 def tar(*items: tuple[str, bytes | str], **more: Any) -> bytes:
@@ -78,11 +85,11 @@ def add(store: LayoutStore, *layers: bytes, level: int = 3, config: dict[str, An
     ],
 )
 def test_each_facet_of_a_file(change: dict[str, Any], told: tuple[str, str]) -> None:
-    assert diff_members({"/x": FILE}, {"/x": FILE._replace(**change)}) == [("/x", *told)]
+    assert diff_entries({"/x": FILE}, {"/x": FILE._replace(**change)}) == [("/x", *told)]
 
 
 def test_files_that_one_side_has() -> None:
-    assert diff_members({"/a": FILE, "/b": FILE}, {"/b": FILE, "/c": FILE}) == [
+    assert diff_entries({"/a": FILE, "/b": FILE}, {"/b": FILE, "/c": FILE}) == [
         ("/a", "removed", "file"),
         ("/c", "added", "file"),
     ]
@@ -102,7 +109,7 @@ def test_configuration_values() -> None:
 def test_layers_of_every_compression(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     data = pack(tar(("usr/f", b"abc"), ("./usr/l", "f"), uid=5, mode=0o600))
     (tmp_path / "blob").write_bytes(data)
-    found = members(tmp_path / "blob")
+    found = read_entries(tmp_path / "blob")
     assert set(found) == {"/usr/f", "/usr/l"}
     assert found["/usr/f"].content == hashlib.sha256(b"abc").hexdigest() and found["/usr/f"].owner == (5, 0)
     assert (found["/usr/l"].kind, found["/usr/l"].link) == ("link", "f")
@@ -111,7 +118,7 @@ def test_layers_of_every_compression(tmp_path: Path, pack: Callable[[bytes], byt
 def test_frames_one_after_the_other(tmp_path: Path) -> None:
     data = tar(("f", b"x" * 5000))
     (tmp_path / "blob").write_bytes(squeeze(data[:700]) + squeeze(data[700:]))
-    assert members(tmp_path / "blob")["/f"].size == 5000
+    assert read_entries(tmp_path / "blob")["/f"].size == 5000
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def test_frames_one_after_the_other(tmp_path: Path) -> None:
 def test_no_layer_is_an_error_with_a_name(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "blob").write_bytes(data)
     with pytest.raises(StoreError, match="cannot be read as a layer"):
-        members(tmp_path / "blob")
+        read_entries(tmp_path / "blob")
 
 
 def test_images_file_by_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import zstandard
 from helpers import layer
 
 from stagegraph.errors import StoreError
-from stagegraph.inspection.dpkg import installed, moved, parse
+from stagegraph.inspection.dpkg import installed, package_changes, parse_status
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
@@ -45,15 +45,15 @@ def layout(tmp_path: Path) -> LayoutStore:
 
 
 def test_parse() -> None:
-    assert parse(STATUS) == ("adduser:all=1:3.152", "libc6:arm64=2.41-12")
-    assert parse("") == ()
+    assert parse_status(STATUS) == ("adduser:all=1:3.152", "libc6:arm64=2.41-12")
+    assert parse_status("") == ()
 
 
 def test_the_newest_database_counts(layout: LayoutStore) -> None:
     old = layer(layout, {"var/lib/dpkg/status": STATUS.replace("2.41-12", "2.41-11")})
     new = layer(layout, {"./var/lib/dpkg/status": STATUS, "var/lib/dpkg/status-old": "", "etc/x": "x"})
     other = layer(layout, {"usr/bin/x": "x"})
-    assert installed(layout, {"layers": [old, new, other]}) == parse(STATUS)
+    assert installed(layout, {"layers": [old, new, other]}) == parse_status(STATUS)
 
 
 def test_an_image_without_dpkg(layout: LayoutStore) -> None:
@@ -62,7 +62,7 @@ def test_an_image_without_dpkg(layout: LayoutStore) -> None:
 
 
 def test_what_no_version_can_be_read_from_counts_for_nothing(layout: LayoutStore) -> None:
-    assert parse("Package: a\nStatus: install ok installed\nVersion: 1\n") == ()
+    assert parse_status("Package: a\nStatus: install ok installed\nVersion: 1\n") == ()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         info = tarfile.TarInfo("var/lib/dpkg/status")
@@ -80,9 +80,9 @@ def test_a_layer_that_is_none(layout: LayoutStore) -> None:
 
 def test_moved() -> None:
     old = ("a:arm64=1", "b:all=1:2", "c:arm64=3")
-    assert moved(old, ("a:arm64=1", "b:all=1:3", "d:arm64=4")) == [
+    assert package_changes(old, ("a:arm64=1", "b:all=1:3", "d:arm64=4")) == [
         "b:all 1:2 -> 1:3",
         "c:arm64 3 removed",
         "d:arm64 4 added",
     ]
-    assert moved(old, old) == []
+    assert package_changes(old, old) == []

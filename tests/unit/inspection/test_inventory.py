@@ -12,9 +12,10 @@ from helpers import ARM64, key_of, layer, sha
 import stagegraph
 from stagegraph.dockerfile.instructions import parse
 from stagegraph.inspection import inventory
-from stagegraph.inspection.inventory import Contents, Debian, PythonPackage, Source
+from stagegraph.inspection.inventory import DebianPackage, Inventory, PinnedArchive, PythonPackage
 from stagegraph.oci.digest import Digest
 from stagegraph.publish import provenance, sbom
+from stagegraph.publish.revision import Revision
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
 
@@ -25,10 +26,10 @@ STATUS = "Package: {}\nStatus: install ok {}\nArchitecture: amd64\nVersion: 1\n\
 PLACE = "opt/venv/lib/python3.13/site-packages"
 
 
-def image(tmp_path: Path, *layers: dict[str, str]) -> Contents:
+def image(tmp_path: Path, *layers: dict[str, str]) -> Inventory:
     """What is found in an image of these layers, the lowest first."""
     layout = LayoutStore(tmp_path / "cache")
-    return inventory.read(layout, {"layers": [layer(layout, files) for files in layers]})
+    return inventory.read_inventory(layout, {"layers": [layer(layout, files) for files in layers]})
 
 
 def metadata(name: str, version: str) -> dict[str, str]:
@@ -42,7 +43,9 @@ def test_the_topmost_database_counts(tmp_path: Path) -> None:
         "etc/os-release": 'ID="ubuntu"\nVERSION_ID="24.04"\n',
     }
     upper = {"./var/lib/dpkg/status": STATUS.format("new", "installed") + STATUS.format("half", "unpacked")}
-    assert image(tmp_path, lower, upper) == Contents("ubuntu", "24.04", (Debian("new", "amd64", "1"),), ())
+    assert image(tmp_path, lower, upper) == Inventory(
+        "ubuntu", "24.04", (DebianPackage("new", "amd64", "1"),), ()
+    )
 
 
 def test_a_production_image_has_a_file_a_package(tmp_path: Path) -> None:
@@ -51,7 +54,10 @@ def test_a_production_image_has_a_file_a_package(tmp_path: Path) -> None:
         "var/lib/dpkg/status.d/libc6": STATUS.format("libc6", "installed"),
         "var/lib/dpkg/status.d/tzdata": "Package: tzdata\nArchitecture: all\nVersion: 2025b\n",
     }
-    assert image(tmp_path, files).debian == (Debian("libc6", "amd64", "1"), Debian("tzdata", "all", "2025b"))
+    assert image(tmp_path, files).debian == (
+        DebianPackage("libc6", "amd64", "1"),
+        DebianPackage("tzdata", "all", "2025b"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,12 +85,12 @@ ENV NOTHING=readme.txt OTHER={SHA256}
 """,
         "Dockerfile",
     )
-    assert inventory.sources([*instructions, *instructions]) == [
-        Source("app.zip", "", "app.zip", SHA256),
-        Source("bar-1.2.tar.gz", "", "bar-1.2.tar.gz", SHA256),
-        Source("baz.tar.xz", "", "baz.tar.xz", SHA256),
-        Source("openblas", "0.3.29+ds", "openblas_0.3.29+ds.orig.tar.xz", SHA256),
-        Source("openblas", "0.3.29+ds-3", "openblas_0.3.29+ds-3.debian.tar.xz", SHA256[::-1]),
+    assert inventory.pinned_archives([*instructions, *instructions]) == [
+        PinnedArchive("app.zip", "", "app.zip", SHA256),
+        PinnedArchive("bar-1.2.tar.gz", "", "bar-1.2.tar.gz", SHA256),
+        PinnedArchive("baz.tar.xz", "", "baz.tar.xz", SHA256),
+        PinnedArchive("openblas", "0.3.29+ds", "openblas_0.3.29+ds.orig.tar.xz", SHA256),
+        PinnedArchive("openblas", "0.3.29+ds-3", "openblas_0.3.29+ds-3.debian.tar.xz", SHA256[::-1]),
     ]
 
 
@@ -103,12 +109,16 @@ RECORD = Record(
 
 
 def test_a_bill_of_materials_is_the_same_every_time() -> None:
-    held = Contents(
-        "debian", "13", (Debian("libstdc++6", "arm64", "14.2.0-19"),), (PythonPackage("numpy", "2.4.6"),)
+    held = Inventory(
+        "debian",
+        "13",
+        (DebianPackage("libstdc++6", "arm64", "14.2.0-19"),),
+        (PythonPackage("numpy", "2.4.6"),),
     )
     # one name for two platforms' archives
     sources = [
-        Source("redis", "8.0.2", "redis_8.0.2.orig.tar.gz", digest) for digest in (SHA256, SHA256[::-1])
+        PinnedArchive("redis", "8.0.2", "redis_8.0.2.orig.tar.gz", digest)
+        for digest in (SHA256, SHA256[::-1])
     ]
     first, second = (sbom.bill_of_materials(RECORD, "team/app", held, sources) for _ in range(2))
     assert first == second
@@ -127,7 +137,7 @@ def test_a_bill_of_materials_is_the_same_every_time() -> None:
 
 @pytest.mark.parametrize(("commit", "annotations"), [("abc", None), ("abc-dirty", {"dirty": True})])
 def test_provenance_names_the_commit(commit: str, annotations: object) -> None:
-    origin = provenance.Revision("https://example.org/atom.git", commit)
+    origin = Revision("https://example.org/atom.git", commit)
     below = [provenance.dependency("blas:here", "sha256:" + "5" * 64)]
     made = json.loads(provenance.provenance(RECORD, "team/app", {"stage": "app"}, below, origin))
     source, parent = made["predicate"]["buildDefinition"]["resolvedDependencies"]
@@ -145,7 +155,7 @@ def test_provenance_names_the_commit(commit: str, annotations: object) -> None:
 def test_provenance_names_who_built_it(builder: str, versions: dict[str, str]) -> None:
     """That of a record from before, which has no builder, keeps its bytes."""
     record = dataclasses.replace(RECORD, builder=builder)
-    made = json.loads(provenance.provenance(record, "team/app", {}, [], provenance.Revision("", "")))
+    made = json.loads(provenance.provenance(record, "team/app", {}, [], Revision("", "")))
     assert made["predicate"]["runDetails"]["builder"] == {
         "id": "urn:stagegraph:builder",
         "version": {**versions, "stagegraph": stagegraph.__version__},

@@ -15,7 +15,7 @@ import pytest
 from helpers import Registry
 from kit import git
 
-from stagegraph.graph import graph
+from stagegraph.graph import reader
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
 from stagegraph.project import loader
@@ -43,7 +43,7 @@ def test_another_folder_gives_the_same(tmp_path: Path) -> None:
 
 
 def test_another_machine_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "host_platform", lambda: "linux/arm64")
+    monkeypatch.setattr(reader, "host_platform", lambda: "linux/arm64")
     assert keys(PROJECT) == json.loads(KEYS.read_text())
 
 

@@ -29,11 +29,11 @@ def spec(**changes: object) -> NodeSpec:
     node = NodeSpec(
         Node("x", "amd64"),
         Platform("amd64", AMD64),
-        StageConfig("x", source="stages.toml:7"),
+        StageConfig("x", declared_at="stages.toml:7"),
         5,
-        facts=SIMPLE,
+        analysis=SIMPLE,
         entries=(Entry("f", "file", sha("f")[7:], 1),),
-        archive="2025-01-31",
+        package_date="2025-01-31",
     )
     return dataclasses.replace(node, **changes)  # type: ignore[arg-type]
 
@@ -104,35 +104,37 @@ def test_where_is_not_hashed() -> None:
 MOVES = {
     "OCI platform": spec(platform=Platform("amd64", ARM64)),
     "epoch": spec(epoch=6),
-    "network": spec(recipe=StageConfig("x", network="none"), facts=dataclasses.replace(SIMPLE, runs=True)),
-    "argument": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
-    "instruction": spec(facts=facts("FROM base\nARG A\nCOPY f /g\n", args={"A": "1"})),
-    "order of instructions": spec(facts=facts("FROM base\nCOPY f /\nARG A\n", args={"A": "1"})),
-    "directive": spec(facts=facts("# escape=`\nFROM base\nARG A\nCOPY f /\n", args={"A": "1"})),
+    "network": spec(
+        config=StageConfig("x", network="none"), analysis=dataclasses.replace(SIMPLE, has_run=True)
+    ),
+    "argument": spec(analysis=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
+    "instruction": spec(analysis=facts("FROM base\nARG A\nCOPY f /g\n", args={"A": "1"})),
+    "order of instructions": spec(analysis=facts("FROM base\nCOPY f /\nARG A\n", args={"A": "1"})),
+    "directive": spec(analysis=facts("# escape=`\nFROM base\nARG A\nCOPY f /\n", args={"A": "1"})),
     "content of a file": spec(entries=(Entry("f", "file", sha("g")[7:], 1),)),
     "name of a file": spec(entries=(Entry("g", "file", sha("f")[7:], 1),)),
     "kind of a file": spec(entries=(Entry("f", "exec", sha("f")[7:], 1),)),
     "a file more": spec(entries=(*spec().entries, Entry("g", "dir", ""))),
     "no file": spec(entries=()),
-    "archive": spec(archive="2025-02-01"),
-    "no archive": spec(archive=""),
+    "archive": spec(package_date="2025-02-01"),
+    "no archive": spec(package_date=""),
     "a base that is bootstrapped": spec(bootstrap=Bootstrap("trixie")),
 }
 STAYS = {
-    "name of the target": spec(recipe=StageConfig("x", target="t")),
-    "network where nothing runs": spec(recipe=StageConfig("x", network="none")),
-    "name of a parent": spec(facts=facts("FROM other AS x\nARG A\nCOPY f /\n", args={"A": "1"})),
+    "name of the target": spec(config=StageConfig("x", target="t")),
+    "network where nothing runs": spec(config=StageConfig("x", network="none")),
+    "name of a parent": spec(analysis=facts("FROM other AS x\nARG A\nCOPY f /\n", args={"A": "1"})),
     "argument of FROM": spec(
-        facts=facts("ARG B=base\nFROM $B\nARG A\nCOPY f /\n", args={"A": "1", "B": "o"})
+        analysis=facts("ARG B=base\nFROM $B\nARG A\nCOPY f /\n", args={"A": "1", "B": "o"})
     ),
     "name of the node": spec(node=Node("y", "jetson")),
     "name of the platform": spec(platform=Platform("jetson", AMD64, {"B": "1"})),
     "builder": spec(platform=Platform("amd64", AMD64, {}, ("arm-farm", "default"))),
-    "folder": spec(recipe=StageConfig("elsewhere", dockerfile="Other")),
-    "line in stages.toml": spec(recipe=StageConfig("x", source="stages.toml:99")),
-    "argument that is not declared": spec(recipe=StageConfig("x", args={"B": "1"})),
-    "comment": spec(facts=facts("# c\nFROM base\n\n  ARG A\n# c\nCOPY f /\n", args={"A": "1"})),
-    "proxy": spec(facts=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1", "HTTP_PROXY": "x"})),
+    "folder": spec(config=StageConfig("elsewhere", dockerfile="Other")),
+    "line in stages.toml": spec(config=StageConfig("x", declared_at="stages.toml:99")),
+    "argument that is not declared": spec(config=StageConfig("x", args={"B": "1"})),
+    "comment": spec(analysis=facts("# c\nFROM base\n\n  ARG A\n# c\nCOPY f /\n", args={"A": "1"})),
+    "proxy": spec(analysis=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1", "HTTP_PROXY": "x"})),
     "how a file is held": spec(entries=(Entry("f", "file", sha("f")[7:], 99, b"x"),)),
     "text": spec(text="FROM base"),
 }
@@ -222,7 +224,7 @@ def told(old: NodeSpec, new: NodeSpec, *ancestors: Ancestor) -> list[str]:
 
 
 def step(text: str, **args: str) -> NodeSpec:
-    return spec(facts=facts(text, args=args))
+    return spec(analysis=facts(text, args=args))
 
 
 OLD, NEW = sha("f")[7:19], sha("g")[7:19]
@@ -237,8 +239,8 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
         (
             spec(),
             spec(
-                recipe=StageConfig("x", network="none", source="stages.toml:7"),
-                facts=dataclasses.replace(SIMPLE, runs=True),
+                config=StageConfig("x", network="none", declared_at="stages.toml:7"),
+                analysis=dataclasses.replace(SIMPLE, has_run=True),
             ),
             ["stages.toml:7: option network is new: none"],
         ),
@@ -263,8 +265,8 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
             spec(entries=(*spec().entries, Entry("li\nne \udcff", "dir", ""))),
             ["x/li\\nne \\xff: file li\\nne \\xff is new"],
         ),
-        (spec(), spec(archive="2025-02-01"), ["stages.lock: archive changed: 2025-01-31 -> 2025-02-01"]),
-        (spec(), spec(archive=""), ["archive is gone (was 2025-01-31)"]),
+        (spec(), spec(package_date="2025-02-01"), ["stages.lock: archive changed: 2025-01-31 -> 2025-02-01"]),
+        (spec(), spec(package_date=""), ["archive is gone (was 2025-01-31)"]),
         (
             step("FROM base\nRUN a\nRUN b"),
             step("FROM base\nRUN x\nRUN a\nRUN c"),
@@ -364,17 +366,17 @@ def newer(text: str, **names: str) -> list[Input]:
     ancestors = [
         Ancestor(
             "parent",
-            f"{place}{'' if edge.whole else ' files'}",
+            f"{place}{'' if edge.is_from else ' files'}",
             sha(names.get(edge.name, edge.name)),
             "",
-            f"{edge.name}{'' if edge.whole else ' files'}",
+            f"{edge.name}{'' if edge.is_from else ' files'}",
         )
         for place, edge in enumerate(found.edges)
     ]
-    bare = StageConfig("x", source="stages.toml:7")
+    bare = StageConfig("x", declared_at="stages.toml:7")
     return [
         i
-        for i in inputs(spec(facts=found, entries=(), archive="", recipe=bare), ancestors)
+        for i in inputs(spec(analysis=found, entries=(), package_date="", config=bare), ancestors)
         if i.role not in ("option", "platform")
     ]
 

@@ -58,7 +58,7 @@ def test_nodes_begin_with_the_base() -> None:
     assert project(Settings("a")).nodes() == [Node("base", "amd64"), Node("base", "arm64")]
 
 
-def test_a_base_from_outside_is_no_node() -> None:
+def test_an_external_base_is_no_node() -> None:
     one = dataclasses.replace(
         project(Settings("a")), bases={"amd64": ExternalBase("debian"), "arm64": Bootstrap("trixie")}
     )
@@ -67,8 +67,8 @@ def test_a_base_from_outside_is_no_node() -> None:
 
 def test_a_base_has_a_recipe_where_it_is_a_stage() -> None:
     one = project(Settings("a"))
-    assert one.recipe(Node("base", "amd64")) is None
-    assert one.recipe(Node("base", "arm64")) == StageConfig("stock/base")
+    assert one.config(Node("base", "amd64")) is None
+    assert one.config(Node("base", "arm64")) == StageConfig("stock/base")
 
 
 def test_frozen() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stagegraph.errors import ProjectError
-from stagegraph.project.positions import Lines
+from stagegraph.project.positions import SourceMap
 
 pytestmark = pytest.mark.unit
 
@@ -49,12 +49,12 @@ archive = true
     ],
 )
 def test_where(path: tuple[str, ...], line: int) -> None:
-    assert Lines(TEXT, "f").where(*path) == f"f:{line}"
+    assert SourceMap(TEXT, "f").where(*path) == f"f:{line}"
 
 
 @pytest.mark.parametrize("path", [("nothing",), ()])
 def test_what_has_no_line(path: tuple[str, ...]) -> None:
-    assert Lines(TEXT, "f").where(*path) == "f"
+    assert SourceMap(TEXT, "f").where(*path) == "f"
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_what_has_no_line(path: tuple[str, ...]) -> None:
 )
 def test_twice(text: str, said: str) -> None:
     with pytest.raises(ProjectError) as error:
-        Lines(text, "f")
+        SourceMap(text, "f")
     assert str(error.value) == said
 
 
 def test_tables_of_a_list_are_not_the_same_table() -> None:
-    assert Lines("[[a]]\nx = 1\n[[a]]\nx = 2\n", "f").where("a", "2", "x") == "f:4"
+    assert SourceMap("[[a]]\nx = 1\n[[a]]\nx = 2\n", "f").where("a", "2", "x") == "f:4"
 
 
 def test_line_ends_of_windows() -> None:
-    assert Lines('[a]\r\nx = """\r\n[a]\r\n"""\r\ny = 1\r\n', "f").where("a", "y") == "f:5"
+    assert SourceMap('[a]\r\nx = """\r\n[a]\r\n"""\r\ny = 1\r\n', "f").where("a", "y") == "f:5"

@@ -33,7 +33,7 @@ def put(store: LayoutStore, name: str, *layers: bytes) -> Record:
     return record
 
 
-def pruned(store: LayoutStore, *records: Record) -> cache.Selection:
+def pruned(store: LayoutStore, *records: Record) -> cache.CacheSelection:
     selection = cache.select(store, [record.key for record in records])
     with store.locks.exclusive():
         cache.remove(store, selection)

@@ -17,8 +17,8 @@ from stagegraph.execution.workspace import Workspace
 from stagegraph.keys.key import Key
 from stagegraph.oci.digest import Digest
 from stagegraph.oci.digest import sha256 as remote_sha256
-from stagegraph.prune import registry
-from stagegraph.prune.registry import Tag
+from stagegraph.prune import registry, revisions
+from stagegraph.prune.registry import NodeTag
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
 
@@ -37,18 +37,20 @@ def made(store: LayoutStore, name: str, created: str = OLD) -> Record:
     return replace(image(store, name, (name.encode(),)), created=created)
 
 
-def tag(record: Record, digest: Digest | None = None) -> Tag:
-    return Tag(f"{record.node.partition(':')[0]}-amd64-{record.key[7:]}", digest or sha(record.key), record)
+def tag(record: Record, digest: Digest | None = None) -> NodeTag:
+    return NodeTag(
+        f"{record.node.partition(':')[0]}-amd64-{record.key[7:]}", digest or sha(record.key), record
+    )
 
 
-def choose(*tags: Tag, keys: set[Key]) -> registry.Choice:
-    return registry.choose(registry.Survey(tags), keys, NOW - datetime.timedelta(days=30))
+def choose(*tags: NodeTag, keys: set[Key]) -> registry.RetentionPlan:
+    return registry.plan_retention(registry.TagInventory(tags), keys, NOW - datetime.timedelta(days=30))
 
 
 def test_what_nothing_needs_and_is_old_goes(store: LayoutStore) -> None:
     needed, young, old = made(store, "a"), made(store, "b", YOUNG), made(store, "c")
     choice = choose(*map(tag, (needed, young, old)), keys={needed.key})
-    assert choice == registry.Choice((tag(needed),), (tag(young),), (tag(old),))
+    assert choice == registry.RetentionPlan((tag(needed),), (tag(young),), (tag(old),))
 
 
 def test_what_finds_a_needed_image_by_its_content_stays(store: LayoutStore) -> None:
@@ -61,14 +63,14 @@ def test_a_manifest_that_a_kept_tag_has_too_stays(store: LayoutStore) -> None:
     """Deleting it would take the kept tag with it."""
     needed, old = made(store, "a"), made(store, "b")
     choice = choose(tag(needed, sha("one")), tag(old, sha("one")), keys={needed.key})
-    assert not choice.doomed
+    assert not choice.to_delete
 
 
 def test_a_manifest_that_somebody_has_named_stays(store: LayoutStore) -> None:
     old, older = made(store, "a"), made(store, "b")
     tags = (tag(old, sha("one")), tag(older, sha("two")))
-    choice = registry.choose(registry.Survey(tags, frozenset({sha("one")})), set(), NOW)
-    assert choice.doomed == tags[1:]
+    choice = registry.plan_retention(registry.TagInventory(tags, frozenset({sha("one")})), set(), NOW)
+    assert choice.to_delete == tags[1:]
 
 
 def test_what_a_registry_holds(store: LayoutStore) -> None:
@@ -77,9 +79,9 @@ def test_what_a_registry_holds(store: LayoutStore) -> None:
     held = store.document(record)
     data = {record.tag: held, lie: held, "stock-amd64": b"image", "gone": None}
     remote = SimpleNamespace(tags=lambda: list(data), reference=str, read_manifest=data.get)
-    found = registry.survey(remote)  # type: ignore[arg-type]
-    assert [each.name for each in found.tags] == [record.tag]
-    assert found.others == {remote_sha256(data[name] or b"") for name in (lie, "stock-amd64")}
+    found = registry.list_tags(remote)  # type: ignore[arg-type]
+    assert [each.name for each in found.node_tags] == [record.tag]
+    assert found.other_digests == {remote_sha256(data[name] or b"") for name in (lie, "stock-amd64")}
 
 
 def test_an_image_that_got_another_key_lately_is_young(store: LayoutStore) -> None:
@@ -87,7 +89,7 @@ def test_an_image_that_got_another_key_lately_is_young(store: LayoutStore) -> No
     old, other = made(store, "a"), made(store, "b")
     lately = old.with_key(key_of("other"), list(old.inputs), recorded=YOUNG)
     choice = choose(tag(old), tag(lately), tag(other), keys=set())
-    assert choice == registry.Choice((), (tag(old), tag(lately)), (tag(other),))
+    assert choice == registry.RetentionPlan((), (tag(old), tag(lately)), (tag(other),))
 
 
 @pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
@@ -96,9 +98,9 @@ def test_a_time_that_is_none_counts_as_young(store: LayoutStore, created: str) -
 
 
 def test_tags_of_nodes() -> None:
-    assert registry.is_node(f"blas-arm64-{'0' * 64}")
+    assert registry.is_node_tag(f"blas-arm64-{'0' * 64}")
     for other in ("stock-amd64", "stock", f"sha256-{'0' * 64}", f"x-{'0' * 64}.sig"):
-        assert not registry.is_node(other)
+        assert not registry.is_node_tag(other)
 
 
 # -- revisions -----------------------------------------------------------------------------------
@@ -137,9 +139,9 @@ def keys(folder: Path) -> set[str]:
 
 
 def test_keys_of_a_revision_are_those_of_its_files(repository: Path) -> None:
-    now, commits = keys(repository), registry.revisions(repository)
+    now, commits = keys(repository), revisions.revisions(repository)
     assert set(commits) == {"HEAD", "refs/heads/main", "refs/tags/one", "refs/tags/two"}
-    at = {name: registry.keys_at(repository, commit, {}, pytest.fail) for name, commit in commits.items()}
+    at = {name: revisions.keys_at(repository, commit, {}, pytest.fail) for name, commit in commits.items()}
     assert at["HEAD"] == at["refs/tags/two"] == now
     assert at["refs/tags/one"] != now
     assert len(at["refs/tags/one"] & now) == 1  # the base
@@ -147,8 +149,8 @@ def test_keys_of_a_revision_are_those_of_its_files(repository: Path) -> None:
 
 
 def test_before_there_was_a_project_nothing_was_needed(repository: Path) -> None:
-    (commit,) = registry.revisions(repository, ["one~1"]).values()
-    assert registry.keys_at(repository, commit, {}, pytest.fail) == set()
+    (commit,) = revisions.revisions(repository, ["one~1"]).values()
+    assert revisions.keys_at(repository, commit, {}, pytest.fail) == set()
 
 
 def test_a_project_that_has_moved(repository: Path) -> None:
@@ -156,8 +158,8 @@ def test_a_project_that_has_moved(repository: Path) -> None:
     (repository / "moved").mkdir()
     git(repository, "mv", "app", "stages.toml", "stages.lock", "moved")
     git(repository, "commit", "-qm", "moved")
-    (commit,) = registry.revisions(repository / "moved", ["two"]).values()
-    assert registry.keys_at(repository / "moved", commit, {}, pytest.fail) == now
+    (commit,) = revisions.revisions(repository / "moved", ["two"]).values()
+    assert revisions.keys_at(repository / "moved", commit, {}, pytest.fail) == now
 
 
 def test_a_project_in_a_folder_of_its_repository(tmp_path: Path, repository: Path) -> None:
@@ -166,23 +168,23 @@ def test_a_project_in_a_folder_of_its_repository(tmp_path: Path, repository: Pat
     git(whole, "init", "-q")
     git(whole, "add", "-A")
     git(whole, "commit", "-qm", "all")
-    (commit,) = registry.revisions(whole / "part", ["HEAD"]).values()
-    assert registry.keys_at(whole / "part", commit, {}, pytest.fail) == keys(whole / "part")
+    (commit,) = revisions.revisions(whole / "part", ["HEAD"]).values()
+    assert revisions.keys_at(whole / "part", commit, {}, pytest.fail) == keys(whole / "part")
 
 
 def test_a_revision_that_is_none_is_said(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no revision 'nowhere'"):
-        registry.revisions(repository, ["nowhere"])
+        revisions.revisions(repository, ["nowhere"])
     with pytest.raises(ProjectError, match="not a git repository"):
-        registry.revisions(tmp_path)
+        revisions.revisions(tmp_path)
 
 
 def test_a_revision_whose_keys_cannot_be_known_ends_it(repository: Path) -> None:
     write(repository, {"stages.toml": "[project\n"})
     git(repository, "commit", "-qam", "broken")
-    (commit,) = registry.revisions(repository, ["HEAD"]).values()
+    (commit,) = revisions.revisions(repository, ["HEAD"]).values()
     with pytest.raises(ProjectError, match="--revisions"):
-        registry.keys_at(repository, commit, {}, pytest.fail)
+        revisions.keys_at(repository, commit, {}, pytest.fail)
 
 
 def test_what_an_archive_leaves_out_counts(repository: Path) -> None:
@@ -190,15 +192,15 @@ def test_what_an_archive_leaves_out_counts(repository: Path) -> None:
     write(repository, {"app/Dockerfile": "FROM scratch\nCOPY . /\n"})
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "with attributes")
-    (commit,) = registry.revisions(repository, ["HEAD"]).values()
-    assert registry.keys_at(repository, commit, {}, pytest.fail) == keys(repository)
+    (commit,) = revisions.revisions(repository, ["HEAD"]).values()
+    assert revisions.keys_at(repository, commit, {}, pytest.fail) == keys(repository)
 
 
 def test_a_shallow_clone_must_be_told(repository: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
     with pytest.raises(ProjectError, match="shallow"):
-        registry.revisions(tmp_path / "shallow")
-    assert set(registry.revisions(tmp_path / "shallow", ["HEAD"])) == {"HEAD"}
+        revisions.revisions(tmp_path / "shallow")
+    assert set(revisions.revisions(tmp_path / "shallow", ["HEAD"])) == {"HEAD"}
 
 
 def test_what_a_call_sets_is_needed_besides_what_the_files_say(repository: Path) -> None:
@@ -207,6 +209,6 @@ def test_what_a_call_sets_is_needed_besides_what_the_files_say(repository: Path)
     write(repository, {"other/Dockerfile": "FROM scratch\nENV B=1\n"})
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "alternative")
-    (commit,) = registry.revisions(repository, ["HEAD"]).values()
-    needed = registry.keys_at(repository, commit, {"app": "other"}, pytest.fail)
+    (commit,) = revisions.revisions(repository, ["HEAD"]).values()
+    needed = revisions.keys_at(repository, commit, {"app": "other"}, pytest.fail)
     assert needed > keys(repository)

@@ -11,7 +11,7 @@ import pytest
 from helpers import Registry, graph, resolved, sha, stages
 
 from stagegraph.project.model import Node
-from stagegraph.publish import publisher
+from stagegraph.publish import materials, push, revision
 
 pytestmark = pytest.mark.unit
 
@@ -30,28 +30,27 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_a_remote_as_a_uri(remote: str, expected: str) -> None:
-    assert publisher.uri(remote) == expected
+    assert revision.public_uri(remote) == expected
 
 
 def test_a_list_means_what_it_lists() -> None:
     digest, other = sha("1"), sha("2")
     listing = json.dumps({"manifests": [{"digest": digest, "artifactType": "a"}]}).encode()
-    means = publisher._means
-    assert means(listing, other, {digest: "a"})  # its own digest is nobody's business
-    assert means(listing, other, {digest: ""})  # a tool that does not know types
-    assert not means(listing, other, {digest: "b"})
-    assert not means(listing, other, {digest: "a", other: "a"})
+    assert push.lists(listing, {digest: "a"})
+    assert push.lists(listing, {digest: ""})  # a tool that does not know types
+    assert not push.lists(listing, {digest: "b"})
+    assert not push.lists(listing, {digest: "a", other: "a"})
     for junk in (b"{}", b"[]", b"no json", b'{"manifests": [1]}', None):
-        assert not means(junk, other, {digest: "a"})
+        assert not push.lists(junk, {digest: "a"})
 
 
 def test_an_image_depends_on_what_read_its_dockerfile(tmp_path: Path) -> None:
     text = "# syntax=docker/dockerfile:1\nFROM debian:12\n"
     registry = Registry({"docker/dockerfile:1": resolved("front end"), "debian:12": resolved("debian")})
     nodes = graph(stages(tmp_path, {"a": text}), registry)
-    session: Any = SimpleNamespace(graph=nodes)
-    member: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(materials=()))
-    found = publisher.dependencies(session, member, [])
+    image: Any = SimpleNamespace(node=Node("a", "amd64"), record=SimpleNamespace(materials=()))
+    lookup: Any = SimpleNamespace(find=lambda *_: None)
+    found = materials.dependencies(nodes, lookup, image, [])
     digests = {item["name"]: item["digest"]["sha256"] for item in found}
     assert digests == {
         "debian:12": sha("debian amd64").removeprefix("sha256:"),

@@ -14,6 +14,7 @@ from stagegraph.errors import StoreError
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
 from stagegraph.publish import provenance
+from stagegraph.publish.revision import Revision
 from stagegraph.store.record import Record, content_digests, parse
 
 pytestmark = pytest.mark.unit
@@ -124,7 +125,7 @@ def test_nothing_else_of_the_entry_is_believed(change: dict[str, Any]) -> None:
 def test_a_time_that_is_none(created: str) -> None:
     one = dataclasses.replace(record(), created=created)
     assert one.image_created is None
-    assert provenance.provenance(one, "n", {}, (), provenance.Revision("", ""))
+    assert provenance.provenance(one, "n", {}, (), Revision("", ""))
     assert dataclasses.replace(one, created="2026-01-01T00:00:00+00:00").image_created is not None
 
 

@@ -1,0 +1,139 @@
+"""The command line of one build, and the named contexts that it passes to buildx.
+
+Everything that decides the result is here or in the context that ``build_context`` writes. This module starts
+no process.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+from ..oci import documents
+from ..oci.platform import index_entry
+from ..oci.reference import split
+from ..system.files import relative_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from ..keys.spec import NodeSpec
+    from ..oci.digest import Digest
+    from ..oci.platform import OciPlatform
+    from ..project.model import Node
+    from ..store.layout import LayoutStore
+    from ..store.record import Record
+    from .placement import Placement
+
+#: Layers are compressed once; every store keeps them so. zstd at its default level takes a fraction of gzip's
+#: time. Engines read it since Docker 20.10 and containerd 1.5.
+COMPRESSION = "zstd"
+
+
+def metadata_file(view: Path) -> Path:
+    """The file in which buildx reports the digest of what it built."""
+    return view / "metadata.json"
+
+
+def build_command(
+    spec: NodeSpec,
+    placement: Placement,
+    view: Path,
+    context: str,
+    contexts: Mapping[str, str],
+    secrets: Iterable[str],
+    *,
+    no_cache: bool,
+) -> list[str]:
+    """The command that builds a node into the layout ``view``.
+
+    ``context`` is "-" for a tar on standard input, or a folder. ``contexts`` are the named contexts.
+    ``secrets`` are the options of the secrets. ``no_cache`` ignores the builder's own cache.
+    """
+    command = [*placement.command(), *(["--no-cache"] if no_cache else [])]
+    command += ["--progress=rawjson", "--provenance=false", "--sbom=false"]
+    command += [f"--platform={spec.platform.docker}", f"--network={spec.config.network}"]
+    if context != "-":
+        command.append(f"--file={view / 'Dockerfile'}")
+    elif spec.bootstrap is None:
+        command.append(f"--file={spec.config.dockerfile}")
+    if spec.package_date:
+        command.append(f"--add-host={_package_date_host(spec.package_date)}")
+    if spec.config.target:
+        command.append(f"--target={spec.config.target}")
+    frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
+    arguments = {**spec.analysis.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}
+    command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    command += [f"--build-context={name}={source}" for name, source in contexts.items()]
+    command += secrets
+    return [*command, f"--output={_output(view)}", f"--metadata-file={metadata_file(view)}", context]
+
+
+def _output(view: Path) -> str:
+    fields = {
+        "type": "oci",
+        "dest": view,
+        "tar": "false",
+        "rewrite-timestamp": "true",
+        "compression": COMPRESSION,
+        # today's default; a default may change with BuildKit's version, and the digests with it
+        "oci-mediatypes": "true",
+        "name": "result",
+    }
+    return option_value(fields)
+
+
+def option_value(fields: Mapping[str, object]) -> str:
+    """The value of an option that buildx reads as one line of CSV: a path may hold a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(f"{name}={value}" for name, value in fields.items())
+    return line.getvalue()
+
+
+def _package_date_host(date: str) -> str:
+    """A host for ``--add-host`` whose name tells BuildKit the date of the package archive.
+
+    A new date changes nothing else that BuildKit sees. Without this host it would take the RUN instruction
+    from its own cache, with the packages of the old date. BuildKit's key of a RUN instruction has the names
+    of additional hosts, but not their addresses (``CacheMap`` in
+    https://github.com/moby/buildkit/blob/master/solver/llbsolver/ops/exec.go). ``/etc/hosts`` is mounted
+    while a step runs, and is in no layer. A front end that ``# syntax=`` names passes the hosts on, too:
+    docker/dockerfile does since 1.0. Name and address are reserved and lead nowhere (RFC 2606, RFC 5737).
+    """
+    return f"archive-{date}.stagegraph.invalid:192.0.2.1"
+
+
+def named_contexts(spec: NodeSpec, parents: Mapping[Node, Record], layout: LayoutStore) -> dict[str, str]:
+    """The sources of all images that a Dockerfile uses, by the names that it gives to them.
+
+    Parents come from the layout by digest, external images from their registries by their pinned digests.
+    """
+    own = spec.platform.docker
+    by_name: dict[str, dict[OciPlatform, Record]] = {}
+    for parent in spec.parents:
+        by_name.setdefault(parent.edge.name, {})[parent.edge.platform or own] = parents[parent.node]
+    contexts = {}
+    for name, records in by_name.items():
+        # one name used for several platforms is an index, from which BuildKit takes the platform of FROM
+        digest = records[own].digest if list(records) == [own] else _add_index(layout, records)
+        contexts[name] = f"oci-layout://{relative_path(layout.root)}@{digest}"
+    digests: dict[str, set[Digest]] = {}
+    for image in spec.images:
+        digests.setdefault(image.edge.name, set()).add(image.digest)
+    for image in spec.images:
+        digest = image.digest if len(digests[image.edge.name]) == 1 else image.index
+        contexts[image.edge.name] = f"docker-image://{split(image.reference).repository}@{digest}"
+    return contexts
+
+
+def _add_index(layout: LayoutStore, records: Mapping[OciPlatform, Record]) -> Digest:
+    """Store an index over the images of several platforms; return its digest."""
+    manifests = [
+        {**record.descriptor, "platform": index_entry(docker)} for docker, record in sorted(records.items())
+    ]
+    # with spaces, unlike the canonical form; without them its digest would change
+    data = json.dumps(documents.index(manifests), sort_keys=True).encode()
+    return layout.blobs.add(data)[0]

@@ -1,0 +1,66 @@
+"""The revision of the project that images were built from, as git knows it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ToolError
+from ..system.git import git
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_TIMEOUT = 30
+
+_DIRTY = "-dirty"
+
+
+class Revision(NamedTuple):
+    """The repository of the project and the commit; "" for what is unknown.
+
+    ``commit`` ends in ``-dirty`` if the project has changes that are not committed.
+    """
+
+    repository: str
+    commit: str
+
+    @property
+    def clean_commit(self) -> str:
+        """The commit without its mark for changes."""
+        return self.commit.removesuffix(_DIRTY)
+
+
+def is_clean(commit: str) -> bool:
+    """Return whether this is a commit, and one without further changes."""
+    return bool(commit) and not commit.endswith(_DIRTY)
+
+
+def read_revision(root: Path, warn: Callable[[str], None]) -> Revision:
+    """The revision of the project in ``root``; warns if it is unknown or has changes."""
+    commit, error = _git(root, "rev-parse", "HEAD")
+    if not commit:
+        warn(f"no source revision will be recorded: {error or 'this is not a git repository'}")
+        return Revision("", "")
+    if _git(root, "status", "--porcelain")[0]:
+        commit += _DIRTY
+        warn("the project has changes that are not committed")
+    return Revision(public_uri(_git(root, "config", "--get", "remote.origin.url")[0]), commit)
+
+
+def public_uri(remote: str) -> str:
+    """A git remote as a URI without user and password; "" for a folder of this machine."""
+    if "://" in remote:
+        return "" if remote.startswith("file:") else re.sub(r"^(\w+://)[^/@]*@", r"\1", remote)
+    short = re.fullmatch(r"(?:[\w.-]+@)?([\w.-]+):(?!/)(.+)", remote)  # the form of scp
+    return f"ssh://{short[1]}/{short[2]}" if short else ""
+
+
+def _git(root: Path, *words: str) -> tuple[str, str]:
+    """The output of git, and the first line of its error message if it fails."""
+    try:
+        result = git(root, *words, timeout=_TIMEOUT)
+    except ToolError as missing:
+        return "", str(missing)
+    return result.text, result.error.partition("\n")[0]

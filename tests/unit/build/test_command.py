@@ -1,0 +1,107 @@
+"""The command line of a build: everything that decides a result is in it, in a form that buildx reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import AMD64, ARM64, Registry, graph, image, resolved, sha, stages
+
+from stagegraph.build.command import build_command, named_contexts
+from stagegraph.build.placement import Placement
+from stagegraph.keys.spec import NodeSpec
+from stagegraph.oci.digest import Digest
+from stagegraph.project.model import Node
+from stagegraph.store.layout import LayoutStore
+
+pytestmark = pytest.mark.unit
+
+NODE = Node("app", "aarch64")
+
+
+def spec(tmp_path: Path, text: str, settings: str = "", more: str = "", **images: str) -> NodeSpec:
+    """The spec of a node whose Dockerfile has this text."""
+    registry = Registry({name.replace("_", "/"): resolved(word) for name, word in images.items()})
+    project = stages(tmp_path, {"app": text, "low": "FROM scratch\n"}, more=more)
+    (project / "stages.toml").write_text(
+        (project / "stages.toml").read_text().replace('path = "app"\n', f'path = "app"\n{settings}')
+    )
+    return graph(project, registry).spec(NODE)
+
+
+def command(spec: NodeSpec, *, context: str = "-", no_cache: bool = False, view: str = "/view") -> list[str]:
+    contexts, secrets = {"low": "oci-layout://x"}, ["--secret=id=a"]
+    return build_command(spec, Placement(), Path(view), context, contexts, secrets, no_cache=no_cache)
+
+
+def test_a_whole_command(tmp_path: Path) -> None:
+    text = "ARG A=1\nFROM low\nARG A\nENV A=$A\n"
+    settings = 'network = "none"\nargs = { A = "2" }\n'
+    assert command(spec(tmp_path, text, settings)) == [
+        "docker",
+        "buildx",
+        "build",
+        "--progress=rawjson",
+        "--provenance=false",
+        "--sbom=false",
+        "--platform=linux/arm64",
+        "--network=none",
+        "--file=Dockerfile",
+        "--build-arg=A=2",
+        "--build-arg=SOURCE_DATE_EPOCH=1735689600",
+        "--build-context=low=oci-layout://x",
+        "--secret=id=a",
+        "--output=type=oci,dest=/view,tar=false,rewrite-timestamp=true,compression=zstd,"
+        "oci-mediatypes=true,name=result",
+        "--metadata-file=/view/metadata.json",
+        "-",
+    ]
+
+
+def test_a_folder_as_context_and_no_cache(tmp_path: Path) -> None:
+    words = command(spec(tmp_path, "FROM low\n"), context="/view/abc", no_cache=True)
+    assert words[3] == "--no-cache" and "--file=/view/Dockerfile" in words and words[-1] == "/view/abc"
+
+
+def test_a_comma_in_the_path_of_the_store(tmp_path: Path) -> None:
+    (output,) = [word for word in command(spec(tmp_path, "FROM low\n"), view="/a,b") if "--output" in word]
+    assert output.startswith('--output=type=oci,"dest=/a,b",tar=false,')
+
+
+def test_a_front_end_and_the_date_of_packages(tmp_path: Path) -> None:
+    (tmp_path / "stages.lock").write_text('archive = "2026-01-02"\n')
+    text = "# syntax=some/reader:1\nFROM low\nRUN apt-get install -y x\n"
+    words = command(spec(tmp_path, text, **{"some_reader:1": "reader"}))
+    assert f"--build-arg=BUILDKIT_SYNTAX=some/reader@{sha('reader index')}" in words
+    assert "--add-host=archive-2026-01-02.stagegraph.invalid:192.0.2.1" in words
+
+
+def test_parents_and_external_images_by_digest(tmp_path: Path) -> None:
+    layout = LayoutStore(tmp_path / "cache")
+    text = "FROM debian:12 AS d\nFROM low\nCOPY --from=d / /\n"
+    node = spec(tmp_path, text, **{"debian:12": "old"})
+    record = image(layout, "low")
+    contexts = named_contexts(node, {Node("low", "aarch64"): record}, layout)
+    assert contexts["debian:12"] == f"docker-image://debian@{sha('old arm64')}"
+    assert contexts["low"].startswith("oci-layout://") and contexts["low"].endswith(f"@{record.digest}")
+
+
+def test_one_name_for_two_platforms_is_an_index(tmp_path: Path) -> None:
+    layout = LayoutStore(tmp_path / "cache")
+    text = (
+        "FROM --platform=linux/amd64 low AS a\nFROM --platform=linux/amd64 debian:12 AS d\n"
+        "FROM low\nCOPY --from=a / /\nCOPY --from=d / /\nCOPY --from=debian:12 / /\n"
+    )
+    node = spec(tmp_path, text, **{"debian:12": "old"})
+    records = {Node("low", "aarch64"): image(layout, "low"), Node("low", "amd64"): image(layout, "other")}
+    contexts = named_contexts(node, records, layout)
+    assert contexts["debian:12"] == f"docker-image://debian@{sha('old index')}"
+    index = layout.blobs.json(Digest(contexts["low"].rpartition("@")[2]))
+    listed = {
+        f"{item['platform']['os']}/{item['platform']['architecture']}": item["digest"]
+        for item in index["manifests"]
+    }
+    assert listed == {
+        AMD64: records[Node("low", "amd64")].digest,
+        ARM64: records[Node("low", "aarch64")].digest,
+    }
