@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LoginError, RefusedError, RegistryError, StagegraphError
 from ..oci import documents
-from ..oci.digest import sha256
+from ..oci.digest import Digest, sha256
 from ..system.files import relative_path
 from ..system.processes import run
 from . import credentials, skopeo
@@ -151,7 +151,7 @@ class RemoteRepository:
         self.send(layout, entry, reference)
         self._confirm(reference, digest)
 
-    def _confirm(self, reference: str, digest: str) -> None:
+    def _confirm(self, reference: str, digest: Digest) -> None:
         there = self.read_manifest(reference)
         if there is None or sha256(there) != digest:
             what = f"was pushed as {digest}, but holds {sha256(there) if there else 'nothing'}"
@@ -170,7 +170,7 @@ class RemoteRepository:
         if answer.kind != "ok":
             raise self.error(answer)
 
-    def delete(self, digest: str) -> None:
+    def delete(self, digest: Digest) -> None:
         """Delete a manifest with all of its tags. Raises ``RegistryError`` or ``LoginError``."""
         reference = f"{self.repository}@{digest}"
         answer = skopeo.run(["delete", *_tls("", reference), f"docker://{reference}"], env=self._environment)

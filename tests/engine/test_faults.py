@@ -384,7 +384,7 @@ def test_a_repository_that_its_first_push_makes(
     front = before(fault)
     project = warm.project(tmp_path, front.host)
     run = project.built("light:here")
-    assert run.output.count("warning: ") == 1 and "without what is in the registry" in run.output, run.output
+    assert run.output.count("warning: ") == 1 and "without reading the registry" in run.output, run.output
     assert pushed(registry) == {"heavy", "light", "light-here"}
     ends_well(project, run, warm.digest)
 

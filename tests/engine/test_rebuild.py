@@ -118,7 +118,10 @@ def test_check_finds_rot_and_the_next_run_mends_it(built: Project) -> None:
     os.utime(blob, ns=(info.st_atime_ns, info.st_mtime_ns))
     built.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # it needs no engine
     run = built.doit("verify", "top:here")
-    assert run.status == 1 and f"bad  top:here\n  blob sha256:{blob.name} has other content" in run.output
+    assert (
+        run.status == 1
+        and f"bad  top:here\n  blob sha256:{blob.name} does not match its digest" in run.output
+    )
     del built.env["DOCKER_HOST"]
     assert built.built("top:here").built == {"top:here"}
     assert built.doit("verify", "top:here").status == 0
