@@ -51,7 +51,7 @@ DOCKERFILES = {
         "FROM --platform=linux/s390x good\n",
         11,
         "bad/Dockerfile:1",
-        "no platform of this",
+        "not a platform of this",
     ),
 }
 
