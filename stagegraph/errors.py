@@ -1,7 +1,8 @@
-"""Every error that a user can meet, and the exit status a script can tell it by.
+"""Every error that a user can see, and its exit status.
 
-A message says where (file and line, or stage), what is wrong, and what to do next.
-Nothing below the command edge exits or prints; it raises one of these.
+A message says where (file and line, or stage), what is wrong, and what to do next. The other packages raise
+these errors; ``cli`` prints them and ends the process with the status. ``./run`` has statuses of its own
+(``host.messages``).
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ class LinkError(StoreError):
     """A folder below ``cache/`` is a link, or something else that is no folder."""
 
 
-#: What an image from outside that cannot be resolved now comes to: it is not there, not pinned, or not to be
-#: asked for from here.
+#: The errors that resolving an external image may raise: it does not exist, it is not pinned, or its registry
+#: needs a login or does not answer.
 UNRESOLVED = (ResolveError, LockError, LoginError, RegistryError)
 
 

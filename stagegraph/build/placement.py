@@ -61,7 +61,10 @@ class BuilderSelector:
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
-        """``working_platforms`` gives the OCI platforms at whose speed a node's RUN instructions run."""
+        """``working_platforms`` gives the OCI platforms of the programs that a node's RUN instructions run.
+
+        A builder that runs these natively is preferred.
+        """
         self.working_platforms, self.say, self.warn = working_platforms, say, warn
         self._builders: dict[str, BuilderInfo] = {}
         self._engine_versions: dict[str, str] = {}

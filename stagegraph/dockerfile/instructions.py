@@ -52,10 +52,12 @@ _MOUNT_KEYS = {"src": "source", "dst": "target", "destination": "target"}
 class Instruction(NamedTuple):
     """One instruction as BuildKit parses it.
 
-    ``canonical`` is the part of it that counts, as it is written. ``placed`` is the same with places instead
-    of the names of images and build stages; () where there are no such names. ``original`` is its logical
-    line, without comments and continuations. ``file`` (the Dockerfile's path) and ``line`` (from 1) are for
-    messages only.
+    ``canonical`` is what a key hashes: name, flags, words and inline files, with names as written. Comments,
+    continuations, and white space between instructions and their words are not in it. The command line of a
+    RUN, CMD or ENTRYPOINT in shell form is one word, and an ONBUILD is its whole line. ``placed`` is the same
+    with places instead of the names of images and build stages; () where there are no such names.
+    ``original`` is its logical line, without comments and continuations. ``file`` (the Dockerfile's path) and
+    ``line`` (from 1) are for messages only.
     """
 
     line: int

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from ..keys import explain
 from ..keys import inputs as keys
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Why(Enum):
     NO_EARLIER_BUILD = "no earlier build of it is known here"
     CHANGED = "{change}"
     NOT_STORED = "its image is in no store any more, or was built on other content of its parents"
-    PARENTS_FIRST = "{parents} built first; built too unless the content comes out the same"
+    PARENTS_FIRST = "{parents} built first; then this node too, unless what it uses of them is unchanged"
 
 
 class Found(NamedTuple):
@@ -139,6 +138,8 @@ def by_content(
 
 
 def _build(graph: Graph, node: Node, latest: Record | None, waits: Sequence[Node]) -> Build:
+    from ..keys import explain  # a run that builds nothing needs no explanation
+
     changes = tuple(explain.diff(latest.inputs, graph.inputs(node))) if latest else ()
     if latest and waits and not _own(changes):
         names = f"{', '.join(map(str, waits))} {'is' if len(waits) == 1 else 'are'}"

@@ -33,7 +33,7 @@ class _Line:
 
 
 class Display:
-    """Shows the nodes of a run. Not thread-safe: the caller holds a lock."""
+    """Shows the nodes of a run. The caller holds a lock; only ``_table`` runs in a thread of rich."""
 
     def __init__(self) -> None:
         self._lines: dict[Node, _Line] = {}
@@ -49,7 +49,7 @@ class Display:
         line = self._lines.setdefault(node, _Line(time.monotonic(), None))
         line.step = " ".join(step.split())
         if self._terminal:
-            self._draw()
+            self._start_live()
             return
         now = time.monotonic()
         if not line.printed or now - line.printed > QUIET:
@@ -76,7 +76,7 @@ class Display:
             self._live.stop()
             self._live = None
 
-    def _draw(self) -> None:
+    def _start_live(self) -> None:
         if self._live is None:
             from rich.console import Console
             from rich.live import Live

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BuilderError, BuildError, EngineError, LinkError, LostCacheError, StoreError, TestError
-from ..inspection import dpkg
 from ..keys.key import Key, digits
 from ..project.model import Node
 from ..store import images
@@ -206,6 +205,8 @@ def _package_changes(latest: Record | None, record: Record) -> str:
     """Describe which packages have other versions than in the last build; "" if one of the lists is empty."""
     if not (latest and latest.packages and record.packages):
         return ""
+    from ..inspection import dpkg
+
     changes = dpkg.package_changes(latest.packages, record.packages)
     return f"; packages: {listed(changes, 3)}" if changes else ""
 

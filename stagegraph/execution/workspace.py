@@ -1,6 +1,4 @@
-"""One project and everything that a run needs, wired together.
-
-It decides nothing and holds no state of its own.
+"""One project and everything that a run needs, wired together. It decides nothing.
 
 Each part is made on first use: a command that only computes keys opens no store.
 """
@@ -22,11 +20,13 @@ from .nodes import NodeRunner
 from .report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from ..build.builder import NodeBuilder
     from ..build.placement import BuilderSelector
+    from ..oci.platform import OciPlatform
+    from ..oci.reference import ResolvedReference
     from ..project.model import Project
     from ..store.folder import Folder
     from ..store.registry import RegistryStore
@@ -61,12 +61,10 @@ class Workspace:
     @cached_property
     def graph(self) -> Graph:
         """Raises ``LockError`` for a ``stages.lock`` that cannot be read."""
-        from ..docker.imagetools import resolve
-
         if self._graph is not None:
             return self._graph
         locked, say = self.project.settings.locked, self.report.note
-        return Graph(self.project, Lock(self.project.root, resolve, locked=locked, say=say))
+        return Graph(self.project, Lock(self.project.root, _resolve, locked=locked, say=say))
 
     # -- stores ----------------------------------------------------------------------------------
 
@@ -150,3 +148,10 @@ class Workspace:
         except StoreError:
             pass  # a cache/ that cannot be written is reported where that matters
         _ = self.delivery
+
+
+def _resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
+    """Resolve an external image. The import waits for it: a locked project resolves nothing."""
+    from ..docker.imagetools import resolve
+
+    return resolve(reference, platforms)

@@ -18,8 +18,8 @@ from ..oci.platform import host_platform
 from ..oci.reference import split
 from ..project import stacks
 from ..project.model import BASE, Bootstrap, Node, StageConfig
+from .dockerfile_names import ExternalReference, NameResolver
 from .dockerfiles import Dockerfiles
-from .names import ExternalReference, NameResolver
 from .onbuild import Triggers
 
 if TYPE_CHECKING:

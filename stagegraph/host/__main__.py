@@ -1,4 +1,7 @@
-"""The part of ``./run`` that is slower than bash may be; ``./run`` calls it with the name of what to do."""
+"""The slow parts of ``./run``.
+
+Set up an engine, doctor, down. ``./run`` calls this module with one of these words.
+"""
 
 from __future__ import annotations
 

@@ -85,6 +85,8 @@ def _both(old: Input, new: Input) -> tuple[str, str]:
     if new.role != "instruction":
         return _readable(old), _readable(new)
     before, after = _instruction(old.written).split(), _instruction(new.written).split()
+    if before == after:
+        return _white_space(_instruction(old.written), _instruction(new.written))
     if max(len(" ".join(before)), len(" ".join(after))) <= LIMIT:
         return " ".join(before), " ".join(after)
     start = _common(before, after)
@@ -93,8 +95,19 @@ def _both(old: Input, new: Input) -> tuple[str, str]:
     return _excerpt(before, first, last), _excerpt(after, first, last)
 
 
+def _white_space(old: str, new: str) -> tuple[str, str]:
+    """Return two texts that differ only in white space, in quotes, from shortly before the difference."""
+    same = next((place for place, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
+    start = max(same - LIMIT // 2, 0)
+    before, after = (repr(text[start : start + LIMIT]) for text in (old, new))
+    return before, after
+
+
 def _excerpt(words: Sequence[str], first: int, last: int) -> str:
-    """Return words without the first and last ones of these numbers, but with the name of the instruction."""
+    """Return the words without the ``first`` first and the ``last`` last ones.
+
+    The instruction's name stays.
+    """
     head = [words[0], "…"] if first > 1 else words[:first]
     differing = shortened(" ".join(words[first : len(words) - last]))
     return " ".join([*head, differing, *(["…"] if last else [])])
@@ -127,9 +140,9 @@ def _instruction(value: str) -> str:
 def diff(old: Sequence[Input], new: Sequence[Input]) -> list[Change]:
     """Return the changes from ``old`` to ``new``, ordered by role.
 
-    Instructions are aligned as a sequence, other inputs by role and name. Names of parents and build stages
-    are compared as they are written, since a new one moves the places of all that follow. They are compared
-    by place, as the key holds them, if all parents and images are the same: then a new name is no cause.
+    Instructions are aligned as a sequence, other inputs by role and name. If a parent or image changed, names
+    are compared as the Dockerfile writes them: by place, every later instruction would seem changed. If none
+    changed, names are compared by place, as the key holds them: then a new name changes nothing.
     """
     written = _changes(old, new, lambda item: item.subject, lambda item: item.written)
     placed = _changes(old, new, lambda item: item.name, lambda item: item.value)

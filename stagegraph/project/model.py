@@ -162,8 +162,8 @@ class Secret:
 class Settings:
     """The settings of a call, from the command line, the environment or ``[project]``.
 
-    ``push`` says what to push to the registry: "never" anything; the "nodes" that this run builds; "built",
-    these and final images; or "all", other nodes of the run as well.
+    ``push`` is what a run pushes to the registry. "never": nothing. "nodes": the nodes that it builds.
+    "built": these and final images. "all": also the images that it finds in ``cache/``, and all ancestors.
     """
 
     repo: str

@@ -54,9 +54,8 @@ def artifact(layout: LayoutStore, record: Record, statement: Statement, commit: 
 def merged(own: Mapping[str, dict[str, Any]], published: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The entries of a list of referrers: our own by kind, and those that others have published.
 
-    An entry of ours that was published stays, since an image is built once: registries that find referrers by
-    subject would show a later statement beside the first. But it is replaced unless it names a commit without
-    further changes.
+    A published entry of ours is kept if it names a clean commit, and replaced otherwise. Keeping it avoids
+    two statements of one kind: registries that find referrers by subject would show both.
     """
     entries, others = dict(own), []
     for entry in published:

@@ -77,7 +77,11 @@ class RegistryStore:
         return value if isinstance(value, dict) else None
 
     def has_image(self, record: Record, reference: str) -> bool:
-        """Return whether ``reference`` in the registry is this image. True where it will not be pushed."""
+        """Return True if nothing is left to push for this image.
+
+        ``reference`` already names it, ``push`` excludes final images, or the registry is unreachable and the
+        run goes on without it.
+        """
         if self.policy in ("never", "nodes"):
             return True
         if self.availability.unreachable:

@@ -18,7 +18,7 @@ CORE = (
         "keys.inputs",
         "keys.explain",
     ),
-    *("graph.graph", "graph.names", "graph.native", "execution.plan", "store.record"),
+    *("graph.graph", "graph.dockerfile_names", "graph.native", "execution.plan", "store.record"),
 )
 FORBIDDEN = (
     "subprocess",

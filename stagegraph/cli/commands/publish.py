@@ -6,12 +6,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...errors import ProjectError, StagegraphError, nearest
+from ...errors import ProjectError, nearest
 from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
+    from ...execution.workspace import Workspace
     from ...project.model import Project
     from ...publish.publication import Publication
+    from ...publish.publisher import Publisher
     from ...publish.push import PushedTag
     from ..app import App
 
@@ -44,47 +46,66 @@ class Publish(Command[Options]):
         from ...publish.revision import read_revision
         from ...store.repository import keeps_types
 
-        workspace, dry = app.workspace, options.dry_run
+        workspace = app.workspace
         images = wanted(workspace.project, words)
-        if workspace.registry is None and not dry:
-            hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
-            raise ProjectError("doit publish", "no registry is set", hint)
-        if workspace.project.settings.push == "never" and not dry:
-            what = "push=never says that nothing is written to a registry"
-            raise ProjectError("doit publish", what, "push=built here, or --dry-run")
+        _check_settings(workspace, options)
         graph, layout, registry = workspace.graph, workspace.layout, workspace.registry
         revision = read_revision(workspace.project.root, workspace.report.warn)
         release = Release(revision, options.version)
         state = RunState(
             workspace.nodes.test_passed, lambda: registry.availability.read_error if registry else None
         )
-        # all, or none
+        # prepare all images before the first push
         publications = [prepare(graph, layout, state, image, release) for image in images]
         remote = registry.remote if registry else None
-        publisher = Publisher(graph, layout, workspace.lookup, remote, revision, dry=dry)
-        told: list[tuple[Publication, PushedTag]] = []
-        for publication in publications:
-            for platform, why in publication.absent:
-                print(f"   {publication.image}:{platform} {why} and is left out", file=sys.stderr)
-            print(f"   {publication.image}: comparing and pushing", file=sys.stderr, flush=True)
-            try:
-                for pushed in publisher.publish(publication):
-                    told.append((publication, pushed))
-                    if not options.json:
-                        print(render_text(pushed, dry=dry and pushed.state != "same"), flush=True)
-            except StagegraphError:
-                _print_json(told, options)  # what was pushed until then is there
-                raise
-        _print_json(told, options)
+        publisher = Publisher(graph, layout, workspace.lookup, remote, revision, dry=options.dry_run)
+        pushed: list[tuple[Publication, PushedTag]] = []
+        try:
+            for publication in publications:
+                _publish(publisher, publication, pushed, options)
+        finally:  # after an error, list what was pushed before it
+            if options.json:
+                print_json(
+                    {
+                        "schema": 1,
+                        "dry_run": options.dry_run,
+                        "pushed": [to_json(publication, tag) for publication, tag in pushed],
+                    }
+                )
         if remote and not keeps_types():
             print("warning: lists of referrers lack artifact types, which skopeo 1.15 keeps", file=sys.stderr)
         return 0
 
 
-def _print_json(told: list[tuple[Publication, PushedTag]], options: Options) -> None:
-    if options.json:
-        done = [to_json(publication, pushed) for publication, pushed in told]
-        print_json({"schema": 1, "dry_run": options.dry_run, "pushed": done})
+def _check_settings(workspace: Workspace, options: Options) -> None:
+    """Raise ``ProjectError`` if the settings do not allow a push."""
+    if options.dry_run:
+        return
+    if workspace.registry is None:
+        hint = "registry=HOST here, STAGEGRAPH_REGISTRY, or registry under [project]"
+        raise ProjectError("doit publish", "no registry is set", hint)
+    if workspace.project.settings.push == "never":
+        raise ProjectError(
+            "doit publish",
+            "push=never says that nothing is written to a registry",
+            "push=built here, or --dry-run",
+        )
+
+
+def _publish(
+    publisher: Publisher,
+    publication: Publication,
+    pushed: list[tuple[Publication, PushedTag]],
+    options: Options,
+) -> None:
+    """Push one publication. Add each tag to ``pushed``, and print it."""
+    for platform, why in publication.absent:
+        print(f"   {publication.image}:{platform} {why} and is left out", file=sys.stderr)
+    print(f"   {publication.image}: comparing and pushing", file=sys.stderr, flush=True)
+    for tag in publisher.publish(publication):
+        pushed.append((publication, tag))
+        if not options.json:
+            print(render_text(tag, dry=options.dry_run and tag.state != "same"), flush=True)
 
 
 def wanted(project: Project, words: list[str]) -> list[str]:

@@ -459,3 +459,12 @@ def test_a_parent_by_another_name_is_no_reason() -> None:
     )
     assert change.role == "archive"
     assert diff(inputs("old", "a"), inputs("new", "b"))[0].role == "instruction"
+
+
+def test_a_change_of_white_space_is_shown() -> None:
+    """Without quotes, both texts would look the same."""
+    old, new = (
+        inputs(spec(analysis=facts(f"FROM base\nRUN echo a{space}b\n")), [PARENT]) for space in ("  ", " ")
+    )
+    (change,) = diff(old, new)
+    assert str(change).endswith("changed: 'RUN echo a  b' -> 'RUN echo a b'")
