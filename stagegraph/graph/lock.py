@@ -1,7 +1,7 @@
 """Pins of external images and the package date, kept in ``stages.lock``.
 
 Like a lock file of a package manager: an entry is written when it is missing, and only ``doit lock`` changes
-one. With ``locked`` a missing entry is an error. What is pinned is the digest of each platform's manifest, so
+one. With ``locked`` a missing entry is an error. A pin is the digest of one platform's manifest, so
 that an index that changes for another platform changes no key. All platforms of a reference are pinned from
 one index.
 """
