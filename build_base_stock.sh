@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The original invocation, over doit: builds (or reuses) the stock image and tags it REPO:TAG.
+# Build the stock image, or reuse it, and tag it REPO:TAG. This is the original script's call; it runs doit.
 #
 #   ./build_base_stock.sh PLATFORM REPO TAG [BASE]
 #   ./build_base_stock.sh amd64 elementaryrobotics/atom build-base-experimental debian:buster-slim
 #
-# BASE may be left out: then what [base] in stages.toml says. STAGEGRAPH_REGISTRY=HOST pushes the result, too.
+# Without BASE, [base] in stages.toml counts. With STAGEGRAPH_REGISTRY=HOST the result is also pushed.
 set -euo pipefail
 if [[ $# -lt 3 || $# -gt 4 || $1 == -* ]]; then
   sed -n '2,7s/^# \{0,1\}//p' "$0" >&2

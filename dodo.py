@@ -1,3 +1,3 @@
-"""Tasks for every stage and image of stages.toml: `doit list`, `doit stock:aarch64`, `doit plan`."""
+"""The tasks of doit: one for each stage and image of stages.toml. See `doit list`."""
 
 from stagegraph.tasks import *  # noqa: F403

@@ -1,14 +1,23 @@
-"""What more than one file needs: a registry, a second engine, the platforms of the stock tier."""
+"""What more than one file needs: a registry, a second engine, the platforms of the stock tier.
+
+Also, every ``stages.toml`` that a test loads must fit the schema for editors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from images import MACHINE
+from jsonschema import Draft4Validator
 from kit import Registry, serving
 from machines import engine
+
+from stagegraph.project import loader
+from stagegraph.project.editor_schema import document
+from stagegraph.project.model import Project
 
 
 @pytest.fixture
@@ -28,3 +37,22 @@ def second_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
 def platform(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fits_the_schema() -> Iterator[None]:
+    """Let each file that the loader accepts be checked by the schema, too."""
+    validator, load = Draft4Validator(document()), loader.load
+
+    @functools.wraps(load)
+    def checked(
+        root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None
+    ) -> Project:
+        project = load(root, cli, env)
+        tables, _ = loader.parse(loader.read(root))
+        assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(tables)] == []
+        return project
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "load", checked)
+        yield

@@ -66,7 +66,7 @@ _CAUSES = (
     _Cause(
         r"exec format error",
         EmulationError,
-        "this machine cannot run programs of that platform: register QEMU (./run doctor has the command)",
+        "this machine cannot run programs of that platform: register QEMU (doit doctor has the command)",
         printed=True,
     ),
     _Cause(
@@ -79,7 +79,7 @@ _CAUSES = (
     _Cause(
         r"cannot connect to the docker daemon|error during connect|connection refused.*docker\.sock",
         EngineError,
-        "start Docker, or let ./run start one (./run doctor says what is there)",
+        "start Docker; doit doctor says how",
         printed=False,
     ),
     _Cause(

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..docker import buildx, config
 from ..errors import BuilderError, EmulationError, StagegraphError
+from ..host import emulation
 from ..oci.platform import NO_PLATFORM, family, host_platform
 
 if TYPE_CHECKING:
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from ..keys.spec import NodeSpec
     from ..oci.platform import OciPlatform
     from ..project.model import Node
-
-#: Where the kernel lists the interpreters for foreign programs, by Debian's names of processors.
-_BINFMT = Path("/proc/sys/fs/binfmt_misc")
-
-# 32-bit ARM is not here: many 64-bit ARM machines run it themselves
-_QEMU = {"linux/amd64": "x86_64", "linux/arm64": "aarch64", "linux/riscv64": "riscv64"}
 
 
 class Placement(NamedTuple):
@@ -210,15 +204,8 @@ def _working_machine(needs: _Requirements, builder: BuilderInfo) -> OciPlatform:
 
 
 def unregistered(platforms: Iterable[OciPlatform]) -> list[OciPlatform]:
-    """Those OCI platforms whose programs this machine cannot run, as far as Linux tells it."""
-    return [
-        docker
-        for docker in platforms
-        if family(docker) != family(host_platform())
-        and docker in _QEMU
-        and _BINFMT.is_dir()
-        and not any((_BINFMT / f"qemu-{_QEMU[docker]}{suffix}").exists() for suffix in ("", "-static"))
-    ]
+    """Those OCI platforms whose programs this machine does not run, as far as it can be known."""
+    return emulation.missing(platforms, host_platform())
 
 
 def _unusable(spec: NodeSpec, builders: list[BuilderInfo]) -> StagegraphError:
@@ -248,7 +235,7 @@ def _cannot_run(needs: _Requirements, builders: list[BuilderInfo]) -> EmulationE
 
 def _no_qemu(spec: NodeSpec, docker: OciPlatform) -> EmulationError:
     what = f"this machine does not run programs for {docker}: QEMU is not registered"
-    hint = "./run doctor has the command that registers it"
+    hint = "doit doctor has the command that registers it"
     if spec.bootstrap is None:
         hint += f"; or name a builder that runs them: builder={spec.platform.name}:NAME"
     return EmulationError(str(spec.node), what, hint)

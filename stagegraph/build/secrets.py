@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ProjectError, nearest
+from ..host.system import CA_BUNDLES
 from .command import option_value
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from ..keys.spec import NodeSpec
     from ..project.model import Secret
-
-#: Where distributions keep the certificate authorities of the system, the most common place first.
-_CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 def secret_options(
@@ -58,5 +56,5 @@ def _option(**fields: object) -> str:
 
 def _ca_bundle() -> str:
     """The path of this machine's certificate authorities; "" if there is none."""
-    bundles = (os.environ.get("SSL_CERT_FILE", ""), *_CA_BUNDLES)
+    bundles = (os.environ.get("SSL_CERT_FILE", ""), *CA_BUNDLES)
     return next((path for path in bundles if path and Path(path).exists()), "")

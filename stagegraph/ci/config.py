@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -24,20 +23,9 @@ _EXAMPLE = """write a cost table, for example
   price = 0.006       # a minute
   emulated = 0.1      # speed at which it runs programs of other processors"""
 
-_BRANCH_DEFAULT = "main"
+_DEFAULT_BRANCH = "main"
 
-_BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
-
-#: A job is named after its executor; GitHub has the strictest rule for names of jobs.
-_JOB = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-
-#: The service's own settings for a machine; the first one is required.
-_OPTIONS = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
-
-SERVICES = tuple(_OPTIONS)
-
-#: The highest numbers of minutes, and of a price or speed, that make sense.
-_LONGEST, _MOST = 999_999, 10**9
+SERVICES = tuple(schema.SERVICES)
 
 
 def read(tables: dict[str, Any], lines: SourceMap, *, limit: str = "") -> CIConfig:
@@ -47,7 +35,8 @@ def read(tables: dict[str, Any], lines: SourceMap, *, limit: str = "") -> CIConf
     """
     config = _ConfigReader(TableReader(tables, lines)).read()
     if limit:
-        if not (limit.isascii() and limit.isdecimal() and len(limit) < 7 and 0 < int(limit) <= _LONGEST):
+        digits = limit.isascii() and limit.isdecimal() and len(limit) < 7
+        if not (digits and 0 < int(limit) <= schema.MOST_MINUTES):
             raise ProjectError("command line", f"--limit {limit} is not a number of minutes", "--limit 300")
         config = replace(config, limit=int(limit), limit_overridden=True)
     if config.room <= 0:
@@ -75,7 +64,7 @@ class _ConfigReader:
             prepare=table.get("prepare", ""),
             check=table.get("check", ""),
             images=tuple(map(str, table.get("images", ()))),
-            branch=table.get("branch", _BRANCH_DEFAULT),
+            branch=table.get("branch", _DEFAULT_BRANCH),
             limit=table.get("limit", 300),
             setup=table.get("setup", 3),
             unknown=table.get("unknown", 60),
@@ -96,11 +85,12 @@ class _ConfigReader:
         for name in ("command", "branch"):
             if table.get(name) == "":
                 raise self._reader.error(("ci", name), f"{name} is empty", "remove it for the default")
-        for name, least in (("limit", 1), ("setup", 0), ("unknown", 1)):
-            if not least <= table.get(name, least) <= _LONGEST:
-                raise self._reader.error(("ci", name), f"{name} must be from {least} to {_LONGEST}")
-        branch = table.get("branch", _BRANCH_DEFAULT)
-        if not _BRANCH.fullmatch(branch):
+        for name, least in schema.LEAST_MINUTES.items():
+            if not least <= table.get(name, least) <= schema.MOST_MINUTES:
+                what = f"{name} must be from {least} to {schema.MOST_MINUTES}"
+                raise self._reader.error(("ci", name), what)
+        branch = table.get("branch", _DEFAULT_BRANCH)
+        if not schema.BRANCH.fullmatch(branch):
             raise self._reader.error(("ci", "branch"), f"{branch!r} is not a branch")
         if table.get("images") == []:
             raise self._reader.error(
@@ -137,7 +127,8 @@ class _ConfigReader:
     def _executors(self, service: str) -> tuple[Executor, ...]:
         hint = "a letter, then letters, digits, '-' and '_'; jobs are named after it"
         return tuple(
-            self._executor(service, name) for name in self._reader.named(("ci", service), _JOB, hint)
+            self._executor(service, name)
+            for name in self._reader.named(("ci", service), schema.EXECUTOR, hint)
         )
 
     def _executor(self, service: str, name: str) -> Executor:
@@ -147,7 +138,7 @@ class _ConfigReader:
         if docker not in schema.DOCKER_PLATFORMS:
             hint = nearest(docker, schema.DOCKER_PLATFORMS)
             raise self._reader.error((*path, "docker"), f"docker = {docker!r} is not an OCI platform", hint)
-        for key in (_OPTIONS[service][0], "price"):
+        for key in (schema.SERVICES[service][0], "price"):
             if table.get(key) in (None, "", []):
                 raise self._reader.error(path, f"executor {name} has no {key}", _EXAMPLE)
         emulated, speed = self._number(table, path, "emulated", 0.0), self._number(table, path, "speed", 1.0)
@@ -159,7 +150,7 @@ class _ConfigReader:
             price=self._price(table, path, "price"),
             speed=speed,
             emulated=emulated,
-            options={key: table[key] for key in _OPTIONS[service] if key in table},
+            options={key: table[key] for key in schema.SERVICES[service] if key in table},
         )
 
     def _price(self, table: Mapping[str, Any], path: tuple[str, ...], key: str) -> int:
@@ -168,6 +159,6 @@ class _ConfigReader:
 
     def _number(self, table: Mapping[str, Any], path: tuple[str, ...], key: str, default: float) -> float:
         value = table.get(key, default)
-        if not 0 <= value <= _MOST:
-            raise self._reader.error((*path, key), f"{key} must be a number from 0 to {_MOST}")
+        if not 0 <= value <= schema.MOST_PRICE:
+            raise self._reader.error((*path, key), f"{key} must be a number from 0 to {schema.MOST_PRICE}")
         return float(value)

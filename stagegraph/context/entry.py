@@ -14,7 +14,7 @@ Kind = Literal["file", "exec", "dir", "link"]
 # Opening never waits for a FIFO's other end, and never follows a link that has just replaced a file.
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-RUN_AGAIN = "run again when nothing changes the folder"
+RUN_AGAIN = "run again while nothing changes the folder"
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ def _followed(folder: Path, name: str) -> str | None:
         target = os.fsdecode((folder / "/".join([*done, rest.pop(0)])).readlink())
         path = _link_target(done, target)
         if path is None:
-            what = f"the link leaves the stage's folder ({target}), so BuildKit takes no notice of it"
-            raise ContextError(f"{folder.name}/{name}", what, "put a copy of the file here")
+            what = f"the link leaves the stage's folder ({target}), so BuildKit ignores it"
+            raise ContextError(f"{folder.name}/{name}", what, "put a copy of the file there")
         done, rest = [], [*path, *rest]
     return None
 
@@ -125,7 +125,9 @@ class ContextSelection:
                 raise ContextError(where, f"{_shown(error)} vanished while it was read", RUN_AGAIN) from None
             except PermissionError as error:
                 hint = "change its permissions, or hide it in .dockerignore"
-                raise ContextError(where, f"{_shown(error)} may not be read", hint) from None
+                raise ContextError(
+                    where, f"{_shown(error)} cannot be read: permission denied", hint
+                ) from None
             except OSError as error:
                 raise ContextError(where, f"{_shown(error)} cannot be read: {error.strerror}") from None
         return tuple(self._entries[path] for path in sorted(self._entries, key=encode))
@@ -141,7 +143,9 @@ class ContextSelection:
         parts = _components(source, where)
         if parts and parts[0].startswith("!"):
             # buildx sends the sources as patterns, and a pattern with ! hides files
-            raise ContextError(where, f"{source}: BuildKit does not find what begins with !", "rename it")
+            raise ContextError(
+                where, f"{source}: BuildKit does not find names that begin with !", "rename it"
+            )
         for path in self._paths(parts, where):
             exists = True
             self._reached.add(path)
@@ -149,9 +153,7 @@ class ContextSelection:
         if shown or has_wildcard(source):
             return
         if exists:
-            raise ContextError(
-                where, f"{source} is hidden by .dockerignore", "let it through with a line !PATH"
-            )
+            raise ContextError(where, f"{source} is hidden by .dockerignore", "allow it with a line !PATH")
         hint = "sources are relative to the stage's folder"
         raise ContextError(where, f"{source}: no such file in {self.folder.name}/", hint)
 

@@ -103,7 +103,7 @@ def _engine_errors(reference: str, docker: OciPlatform, timeout: float) -> Itera
 def _not_started(reference: str, docker: OciPlatform, message: str) -> StagegraphError:
     if "exec format error" in message:
         what = f"this engine does not run programs for {docker}"
-        return EmulationError(reference, what, "./run doctor has the command that registers QEMU")
+        return EmulationError(reference, what, "doit doctor has the command that registers QEMU")
     if "/bin/sh" in message:
         return ToolError(reference, "the image has no shell, /bin/sh")
     return EngineError(reference, f"its container could not be run: {message}")

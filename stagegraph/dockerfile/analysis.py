@@ -121,10 +121,10 @@ class _Analysis:
         if not value:
             hint = "give the argument a value in stages.toml, or a default before the first FROM"
             if automatic := AUTOMATIC_ARGS.intersection(variables(word)):
-                hint = f"take out ARG {min(automatic)}: it is set without, and an ARG may empty it"
+                hint = f"remove ARG {min(automatic)}: BuildKit sets it automatically, and an ARG may clear it"
             hints = dict(self.options.hints)
             hint = next((hints[used] for used in variables(word) if used in hints), hint)
-            raise instruction.error(f"{written}: the name is empty or not known before the build", hint)
+            raise instruction.error(f"{written}: the name is empty, or only known during the build", hint)
         return value
 
     def _check_aliases(self, reached: Sequence[BuildStage]) -> None:
@@ -137,8 +137,8 @@ class _Analysis:
             if stage.alias in external:
                 edge = external[stage.alias]
                 raise stage.start.error(
-                    f"AS {stage.alias} hides what line {edge.line} takes from outside by the same name",
-                    "call this part something else",
+                    f"AS {stage.alias} hides the external image of the same name in line {edge.line}",
+                    "rename this build stage",
                 )
 
     # -- one build stage -------------------------------------------------------------------------
@@ -196,8 +196,8 @@ class _Analysis:
         for mount in mounts(run):
             kind = self.expander.expand(mount.get("type", "bind"), scope, run)
             if kind is None:
-                what = f"--mount=type={mount['type']}: a kind that only the build knows cannot be keyed"
-                raise run.error(what, "write the kind as it is")
+                what = f"--mount=type={mount['type']}: only the build knows this type, so no key can hold it"
+                raise run.error(what, "write the type without variables")
             if kind.lower() == "secret":
                 self._secret(mount)
             if not mount.get("from") and kind.lower() == "bind":
@@ -211,8 +211,8 @@ class _Analysis:
         """Check a trigger for images that start from this one. Their variables are not known here."""
         trigger = trigger_of(onbuild)
         if any(from_names(trigger)):
-            what = "ONBUILD that takes from another image cannot be keyed"
-            raise onbuild.error(what, "move it into the child")
+            what = "ONBUILD takes from another image, which no key can hold"
+            raise onbuild.error(what, "move it into the Dockerfiles of the children")
         for mount in mounts(trigger):
             if mount.get("type", "").lower() == "secret":
                 self._secret(mount)  # so that a missing declaration is an error

@@ -99,8 +99,8 @@ class Arguments:
         for arg in (i for i in instructions if i.cmd == "ARG"):
             names = {word.partition("=")[0] for word in arg.value if "=" in word}
             if both := names & sent:
-                what = f"ARG {min(both)} has a default here, and what BuildKit sets is taken elsewhere"
-                raise arg.error(what, "call this argument something else")
+                what = f"ARG {min(both)} has a default here, while another place uses BuildKit's own value"
+                raise arg.error(what, "rename this argument")
 
     def in_stages(self, head: Sequence[Instruction]) -> set[str]:
         """Return the arguments that build stages declare, and those that their global defaults use.
@@ -126,8 +126,8 @@ class Arguments:
     def _name(self, written: str, scope: Scope, arg: Instruction) -> str:
         name = self._expander.expand(written, scope, arg)
         if name is None:
-            what = f"ARG {written}: a name that only the build knows cannot be keyed"
-            raise arg.error(what, "write the name as it is")
+            what = f"ARG {written}: only the build knows this name, so no key can hold it"
+            raise arg.error(what, "write the name without variables")
         return name
 
     def _set_given(self, name: str, scope: Scope) -> bool:

@@ -28,7 +28,7 @@ def read(text: str, name: str) -> dict[str, str]:
     own = list(_leading(line.lstrip() for line in lines))
     names = [key for key, _ in own]
     if "escape" in names and "check" in names[: names.index("escape")]:
-        what = "# escape= behind # check= is a directive for some versions of BuildKit, a comment for others"
+        what = "# escape= after # check= is a directive only for some versions of BuildKit"
         raise DockerfileError(f"{name}:1", what, "write # escape= first")
     others = _leading(lines[1:] if lines[0].startswith("#!") else lines)
     return {

@@ -65,5 +65,5 @@ class Expander(NamedTuple):
 
 
 def _ends_builder(instruction: Instruction, error: EndsBuilderError) -> DockerfileError:
-    what = f"{error}: at a pattern that is empty, as this may be, the builder of Docker 26 ends"
-    return instruction.error(what, "double the # or %: the same, unless the pattern has a *")
+    what = f"{error}: this pattern may be empty, and an empty one crashes the builder of Docker 26"
+    return instruction.error(what, "double the # or %; without a * in the pattern the result is the same")

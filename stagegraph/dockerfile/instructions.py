@@ -153,7 +153,7 @@ def _syntax_error(error: DockerfileSyntaxError, name: str) -> DockerfileError:
     what = _PARSER_PREFIX.sub("", str(error))
     if unknown := _UNKNOWN.fullmatch(what):
         if not (cmd := unknown[1].upper()):
-            return DockerfileError(where, "nothing follows a line that is continued")
+            return DockerfileError(where, "a continued line is followed by nothing")
         return DockerfileError(where, f"unknown instruction {cmd}", nearest(cmd, KNOWN))
     return DockerfileError(where, f"does not parse: {what}", _REFERENCE)
 
@@ -257,7 +257,7 @@ def _check_array(parsed: DockerfileInstruction) -> None:
         json.JSONDecoder().raw_decode(rest)
     except ValueError:
         return
-    what = "text behind a JSON array, which versions of BuildKit read differently (for [ write test)"
+    what = "text after a JSON array, which versions of BuildKit read differently (for [ write test)"
     raise DockerfileSyntaxError(what, parsed.start_line)
 
 

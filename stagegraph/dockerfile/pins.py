@@ -1,4 +1,4 @@
-"""Whether ``ADD`` fetches a fixed version of something remote.
+"""Pinned sources of ``ADD``: does it fetch a fixed version of a URL or git repository?
 
 Pure. Rules are BuildKit's: ``ADD`` fetches URLs and git repositories, and looks up everything else in the
 build context (https://docs.docker.com/reference/dockerfile/#add).
@@ -57,9 +57,9 @@ def check_pinned(add: Instruction, scope: Scope, expander: Expander) -> None:
     """
     for source in unpinned_sources(add, scope, expander):
         checksum = add.flag("checksum")
-        because = f": --checksum={checksum} has no value that is known" if checksum else ""
+        because = f": --checksum={checksum} has no known value" if checksum else ""
         raise add.error(
             f"ADD {source} {'could be a URL that is' if '$' in source else 'is'} not pinned{because}",
-            "add --checksum=sha256:... (for git: a full commit after #), use COPY for a file here, "
+            "add --checksum=sha256:... (for git: a full commit after #), use COPY for a local file, "
             'or set unpinned = "allow" for the stage',
         )

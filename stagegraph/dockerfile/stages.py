@@ -47,8 +47,8 @@ def split_head(
         if instruction.cmd == "FROM":
             return instructions[:index], instructions[index:]
         if instruction.cmd != "ARG":
-            raise instruction.error(f"{instruction.cmd} before the first FROM", "only ARG may stand there")
-    raise DockerfileError(name, "has no FROM", "a stage starts with FROM NAME, or FROM scratch")
+            raise instruction.error(f"{instruction.cmd} before the first FROM", "only ARG is allowed there")
+    raise DockerfileError(name, "has no FROM", "start with FROM NAME or FROM scratch")
 
 
 def split(instructions: Iterable[Instruction], expand: Callable[[str, Instruction, str], str]) -> BuildStages:
@@ -110,20 +110,20 @@ class BuildStages:
         Raises ``DockerfileError`` for a name that BuildKit does not take.
         """
         if "$" in name:
-            hint = "give it a name of its own first: FROM $NAME AS part, then from=part"
+            hint = "name it first: FROM $NAME AS alias, then from=alias"
             raise instruction.error(f"from={name}: BuildKit does not expand variables here", hint)
         if re.fullmatch(r"[+-]\d+", name, re.ASCII):
-            raise instruction.error(f"from={name}: a number with a sign", "write the number alone")
+            raise instruction.error(f"from={name}: the number has a sign", "write only the digits")
         if name.isascii() and name.isdecimal():
             if instruction.cmd == "RUN":
-                hint = "name the part with FROM ... AS NAME"
-                raise instruction.error(f"from={name}: a mount takes no number", hint)
+                hint = "name the build stage with FROM ... AS NAME"
+                raise instruction.error(f"from={name}: a mount cannot use a number", hint)
             if int(name) >= stage.index:
-                raise instruction.error(f"from={name}: no earlier part has this number")
+                raise instruction.error(f"from={name}: no earlier build stage has this number")
             return self._stages[int(name)]
         earlier = _named(self._stages[: stage.index], name)
         if earlier is None and _named(self._stages, name) is not None:
-            raise instruction.error(f"from={name}: the part is defined later or here", "move it up")
+            raise instruction.error(f"from={name}: the build stage is defined here or later", "move it up")
         return earlier
 
     def reached(self, target: BuildStage) -> list[BuildStage]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..oci.platform import OciPlatform
     from ..project.model import Node, Project, StageConfig
 
-_STACK_HINT = "a stage that stands on others needs an image in stages.toml that has it in its stack"
+_STACK_HINT = "this stage is built only in a stack: list it in the stack of an image in stages.toml"
 
 
 class Dockerfiles:

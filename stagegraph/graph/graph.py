@@ -128,7 +128,7 @@ class Graph:
             assert config is not None  # it has parents
             hints.append(f"{config.dockerfile_path}:{edge.line} uses {edge.name}")
         if len(path) == 2 and any(edge.name == child.stage for child, edge in steps):
-            hints.append(f"for an image from outside, write a tag other than latest: {path[0].stage}:TAG")
+            hints.append(f"for an external image, write a tag other than latest: {path[0].stage}:TAG")
         return ProjectError("stages.toml", f"a cycle: {written}", "\n  ".join(dict.fromkeys(hints)))
 
 

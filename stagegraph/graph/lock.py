@@ -86,9 +86,9 @@ class Lock:
         with self._guard:
             if "archive" not in self._data:
                 today = _today()
-                self._refuse_missing("the archive stamp", FILE)
+                self._refuse_missing("the package date", FILE)
                 self._change(lambda data: data.setdefault("archive", today))
-                self._say(f"{FILE}: the archive's date is {today} from now on; commit it")
+                self._say(f"{FILE}: recorded package date {today}; commit this file")
             return str(self._data["archive"])
 
     def image(self, reference: str, docker: OciPlatform, where: str) -> Pin:
@@ -112,12 +112,14 @@ class Lock:
                         return
                     if current.get("index", new["index"]) != new["index"]:
                         what = f"{reference} moved while another process pinned it"
-                        raise LockError(where, what, "run again; what that process pinned is taken")
+                        raise LockError(where, what, "run again to use what that process pinned")
                     images[reference] = current | new
 
                 self._change(add)
                 entry = self._images()[reference]
-                self._say(f"{FILE}: {reference} is {entry[docker][:19]} for {docker} from now on; commit it")
+                self._say(
+                    f"{FILE}: pinned {reference} for {docker} to {entry[docker][:19]}; commit this file"
+                )
             return Pin(Digest(entry[docker]), Digest(entry.get("index", entry[docker])))
 
     def index(self, reference: str, docker: OciPlatform, where: str) -> Digest:
@@ -184,7 +186,7 @@ class Lock:
 
     def _refuse_renewal(self) -> None:
         if self._locked:
-            raise LockError(FILE, "locked=1 forbids to write it", "run it without locked=1")
+            raise LockError(FILE, "locked=1 does not allow writing it", "run it without locked=1")
 
     def _name(self, reference: str) -> str:
         """Return a reference as the file already has it, in whichever form, else as it is."""
@@ -210,7 +212,7 @@ class Lock:
                 resolved = self._resolve_once(f"{split(reference).repository}@{index}", where, wanted)
             except ResolveError as error:
                 what = f"{reference} has moved since it was pinned for other platforms, and its index is gone"
-                hint = f"to pin it anew: doit lock images {reference}\n  {error.what}"
+                hint = f"to pin it again: doit lock images {reference}\n  {error.what}"
                 raise LockError(where, what, hint) from None
         return _entry(resolved, reference, docker, where)
 
@@ -231,7 +233,7 @@ class Lock:
 
     def _refuse_missing(self, what: str, where: str) -> None:
         if self._locked:
-            what = f"{FILE} has no entry for {what}, and locked=1 forbids to write one"
+            what = f"{FILE} has no entry for {what}, and locked=1 does not allow adding one"
             raise LockError(where, what, f"run once without locked=1 and commit {FILE}")
 
     def _change(self, apply: Callable[[dict[str, Any]], object]) -> None:

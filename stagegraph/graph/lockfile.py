@@ -29,7 +29,7 @@ FLAGS = ("onbuild", "onbuild_from")
 
 _HEADER = "# Written when something is missing, kept as it is otherwise; commit it.\n"
 
-_ANEW = "restore it from version control, or delete it to pin anew"
+_ANEW = "restore it from version control, or delete it to pin everything again"
 
 _NOT_PLATFORMS = ("index", *FLAGS)  # keys of an entry besides platforms
 

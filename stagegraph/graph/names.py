@@ -92,8 +92,8 @@ class Names:
         parts = split(name)
         tag = parts.repository in self.project.repositories and not parts.digest
         if tag or name in self.project.stages or name in self._aliases:
-            what = f"# syntax={reference} means {meant} of this project, and no stage can read Dockerfiles"
-            raise DockerfileError(where, what, "push it, and name it by its digest: # syntax=REPO@sha256:...")
+            what = f"# syntax={reference} means {meant} of this project; a stage cannot be a front end"
+            raise DockerfileError(where, what, "push it and write its digest: # syntax=REPO@sha256:...")
         return meant
 
     # -- one name --------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class Names:
             return self._node(image.stage, self._platform(name, use), use)
         if self.project.platforms[platform].docker != use.docker:
             what = f"{name} is for {platform}, but it is used in a build for {use.docker}"
-            hint = f"write the stage's name, {image.stage}, which means the right one for each platform"
+            hint = f"write the stage's name, {image.stage}: it means the right image for each platform"
             raise DockerfileError(use.where, what, hint)
         return self._node(image.stage, platform, use)
 
@@ -145,25 +145,27 @@ class Names:
         repository, tag, digest = split(name)
         if digest:
             return
-        mean = f'to mean that image all the same: [contexts] "{name}" = "{name}"'
+        mean = f'if you mean that image, declare it: [contexts] "{name}" = "{name}"'
         if repository in self.project.repositories:
             what = f"{name} has this project's repository, but no image of the project gets that tag"
             raise DockerfileError(use.where, what, f"{self._meant(tag)}\n  {mean}")
         if sibling := self._published.get(repository):
             what = f"{name} has the repository of {sibling}, a name of stage {self._aliases[sibling]}"
             hint = f'add it to the names of its stage: names = ["{name}"]'
-            raise DockerfileError(use.where, f"{what}, but is no name of a stage", f"{hint}\n  {mean}")
+            raise DockerfileError(use.where, f"{what}, but is not a name of a stage", f"{hint}\n  {mean}")
         for own in sorted(self.project.repositories):
             if repository.endswith(f"/{own}"):
-                what = f"{name} has this project's repository, in a registry that the project does not name"
+                what = (
+                    f"{name} has this project's repository, in a registry that the project does not declare"
+                )
                 host = repository.removesuffix(f"/{own}")
-                hint = f'to mean the project\'s own image, declare it: [project] registry = "{host}"'
+                hint = f'if you mean the project\'s own image, declare: [project] registry = "{host}"'
                 raise DockerfileError(use.where, what, f"{hint}\n  {mean}")
             last = repository.removeprefix(f"{own}/")
             if last != repository and last in {*self.project.stages, *self.project.images}:
                 stage = self.project.images[last].stage if last in self.project.images else last
                 what = f"{name} looks like stage {stage} of this project, which has no such tag"
-                hint = f'write the stage\'s name: {stage}, or give it this one: names = ["{name}"]'
+                hint = f'write the stage\'s name, {stage}, or add this name to it: names = ["{name}"]'
                 raise DockerfileError(use.where, what, f"{hint}\n  {mean}")
 
     def _meant(self, tag: str) -> str:
@@ -193,8 +195,10 @@ class Names:
             raise DockerfileError(use.where, what, f"use {image.name} itself")
         if platform not in self.project.stages[stage].configs:
             images = [i.name for i in self.project.images.values() if i.stage == stage] or [stage]
-            what = f"{stage} is not made for {platform}"
-            raise DockerfileError(use.where, what, f"platforms of {', '.join(images)} in stages.toml")
+            what = f"{stage} is not built for {platform}"
+            raise DockerfileError(
+                use.where, what, f"add {platform} to platforms of {', '.join(images)} in stages.toml"
+            )
         return Node(stage, platform)
 
     def _platform(self, name: str, use: _Use) -> str:
@@ -206,7 +210,7 @@ class Names:
                 return platform.name
         raise DockerfileError(
             use.where,
-            f"{name} is wanted for {use.docker}, which is no platform of this project",
+            f"{name} is needed for {use.docker}, which is not a platform of this project",
             "declare a platform with that docker value in stages.toml",
         )
 

@@ -55,8 +55,8 @@ class Triggers:
         for arg in (i for i in analysis.instructions if i.cmd == "ARG"):
             defaults = {word.partition("=")[0] for word in arg.value if "=" in word}
             if both := of_builder.keys() & defaults:
-                what = f"ARG {min(both)} has a default here, and a trigger of the parent may take BuildKit's"
-                raise arg.error(what, "call this argument something else")
+                what = f"ARG {min(both)} has a default here, while a trigger may use BuildKit's own value"
+                raise arg.error(what, "rename this argument")
         given = {name: value for name, value in candidates.items() if self.may_declare(name)}
         *others, last = analysis.build_stages
         return replace(

@@ -128,8 +128,8 @@ class NodeReader:
         selection = ContextSelection(folder, name, ignore_file(folder, config.dockerfile))
         entries = selection.select(analysis.sources, analysis.chmod_sources)
         if folder == self._project.root and any(entry.path.startswith("cache/") for entry in entries):
-            what = "the build would read cache/, which every build changes"
-            raise ContextError(name, what, "name it in .dockerignore, or copy less than all")
+            what = "the build reads cache/, which every build changes"
+            raise ContextError(name, what, "add cache to .dockerignore, or copy less than everything")
         return selection, entries
 
     # -- edges -----------------------------------------------------------------------------------
@@ -149,8 +149,8 @@ class NodeReader:
         """Raise ``DockerfileError`` for a stage of a stack that does not start from the one below."""
         below = "" if node.stage == BASE else self._project.stages[node.stage].stacked_on
         if below and not any(edge.is_from and edge.name == below for edge in analysis.edges):
-            what = f"it stands on {below} in a stack, but does not start from it"
-            hint = f"FROM ${{{stacks.ARGUMENT}}}, with ARG {stacks.ARGUMENT} before it"
+            what = f"it is stacked on {below}, but does not start from it"
+            hint = f"write ARG {stacks.ARGUMENT}, then FROM ${{{stacks.ARGUMENT}}}"
             raise DockerfileError(config.dockerfile_path, what, hint)
 
     def _images(self, node: Node, config: StageConfig) -> tuple[ExternalImage, ...]:
@@ -166,7 +166,7 @@ class NodeReader:
             others |= {"a stage" for parent in self.parents(node) if parent.edge.name == edge.name}
             if others := others - {target.reference}:
                 what = f"{edge.name} is {target.reference} for one platform and {min(others)} for another"
-                hint = "one Dockerfile can use a base for two platforms only if it is one image of both"
+                hint = "one Dockerfile can use a base on two platforms only if one image has both"
                 raise DockerfileError(f"{config.dockerfile_path}:{edge.line}", what, hint)
         return tuple(images)
 
@@ -189,7 +189,7 @@ class NodeReader:
             # the builder chooses its platform from the index; no builder's platform is part of a key
             index = self._lock.index(reference, self._build_platform, where)
         except UNRESOLVED as error:
-            hint = f'{error.hint}\n  or let the builder\'s own front end read it: frontend = "builder"'
+            hint = f'{error.hint}\n  or use the builder\'s own front end: frontend = "builder"'
             raise type(error)(error.where, error.what, hint) from None
         return Frontend(reference, index, options)
 
@@ -203,8 +203,8 @@ class NodeReader:
         starts = [image for image in images if image.edge.is_from]
         for image in starts:
             if self._lock.has_onbuild_from(image.reference):
-                what = f"triggers (ONBUILD) of {image.reference} take from another image or from the network"
-                hint = "that cannot be keyed: start from another image, with a COPY of your own"
+                what = f"triggers (ONBUILD) of {image.reference} take from another image or the network"
+                hint = "no key can hold that; start from another image and write your own COPY"
                 raise DockerfileError(f"{config.dockerfile_path}:{image.edge.line}", what, hint)
         if any(self._lock.has_onbuild(image.reference) for image in starts):
             return Triggers(args=None)
@@ -224,8 +224,8 @@ def _check_test(
     tested, what = Node(image.stage, node.platform), f"the test of image {image.name} "
     if tested not in targets:
         others = [target for target in targets if isinstance(target, Node) and target.stage == tested.stage]
-        what += f"uses {others[0]}, and not {tested}" if others else "does not use it"
-        raise DockerfileError(config.dockerfile_path, what, "ARG IMAGE, then FROM ${IMAGE}")
+        what += f"uses {others[0]} instead of {tested}" if others else "does not use it"
+        raise DockerfileError(config.dockerfile_path, what, "write ARG IMAGE, then FROM ${IMAGE}")
     if not any(instruction.cmd == "RUN" for instruction in analysis.instructions):
         raise DockerfileError(config.dockerfile_path, f"{what}has no RUN, so it tests nothing")
 
@@ -250,6 +250,6 @@ def _check_unchanged(entries: Sequence[Entry], config: StageConfig, text: str) -
     if own is None or own.kind not in ("file", "exec"):
         return False
     if own.digest != hashlib.sha256(text.encode()).hexdigest():
-        what, hint = "changed while it was read", "run again when nothing changes the folder"
+        what, hint = "changed while it was read", "run again while nothing changes the folder"
         raise ContextError(config.dockerfile_path, what, hint)
     return True

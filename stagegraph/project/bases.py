@@ -49,7 +49,7 @@ class BaseReader:
             platforms.check(self._reader, self._platforms, key, ("base", "platforms"), "base")
             path = ("base", "platforms", key)
             if key not in used:
-                what, hint = f"base: no platform of this project is {key}", "declare one under [platforms]"
+                what, hint = f"base: {key} is not a platform of this project", "declare it under [platforms]"
                 raise self._reader.error(path, what, hint)
             self._configs.check_layer(self._reader.table(path, "base on a platform"), path)
 
@@ -65,7 +65,7 @@ class BaseReader:
         if kind == "bootstrap":
             return Bootstrap(_suite(own["bootstrap"], where), include, where)
         if "include" in own:
-            raise self._reader.error((*path, "include"), "include is for a base that is bootstrapped")
+            raise self._reader.error((*path, "include"), "include is only for a bootstrapped base")
         if kind == "image":
             return ExternalBase(_reference(own["image"], where), where)
         return self._configs.merged([(own, path)], platform)
@@ -79,8 +79,8 @@ class BaseReader:
             raise self._reader.error((*path, *kinds[-1:]), what, hint)
         if kinds != ["path"] and (idle := own.keys() - {"bootstrap", "image", "include", "platforms"}):
             key = min(idle)
-            what = f"{key} is for a base that is a stage"
-            raise self._reader.error((*path, key), what, "write path, or remove it")
+            what = f"{key} is only for a base that is a stage"
+            raise self._reader.error((*path, key), what, f"write path, or remove {key}")
         return kinds[0]
 
     def _include(self, table: Mapping[str, Any], path: KeyPath) -> tuple[str, ...]:
@@ -94,13 +94,13 @@ class BaseReader:
 
 def _suite(value: str, where: str) -> str:
     if not schema.SUITE.fullmatch(value):
-        hint = 'a release of the distribution, such as "trixie"'
+        hint = 'write a release of the distribution, such as "trixie"'
         raise ProjectError(where, f"{value!r} is not a suite", hint)
     return value
 
 
 def _reference(value: object, where: str) -> str:
     if not isinstance(value, str) or not schema.REFERENCE.fullmatch(value):
-        hint = 'a reference, such as "debian:trixie-slim"'
+        hint = 'write a reference, such as "debian:trixie-slim"'
         raise ProjectError(where, f"{value!r} is not an image", hint)
     return value

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .positions import SourceMap
     from .tables import KeyPath
 
-_STACKED = "name what it comes to in a Dockerfile: FROM STAGE--OTHER"
+_STACKED = "write the name of the stacked stage in Dockerfiles: FROM STAGE--OTHER"
 
 
 def check(project: Project, tables: Mapping[str, Any], lines: SourceMap) -> None:
@@ -29,7 +29,7 @@ def check(project: Project, tables: Mapping[str, Any], lines: SourceMap) -> None
         for written in table.get("names", ()):
             name, where = familiar(written), lines.where("stages", stage, "names")
             if stage not in project.stages:
-                what = f"stage {stage} is part of a stack, and cannot have names of its own"
+                what = f"stage {stage} is only part of stacks, and cannot have names of its own"
                 raise ProjectError(where, what, _STACKED)
             if what := _taken(project, declared, name) or claimed.get(name, ""):
                 what = f"stage {stage}: {written} is {what} already"
@@ -39,10 +39,10 @@ def check(project: Project, tables: Mapping[str, Any], lines: SourceMap) -> None
         for written, value in contexts.items():
             where = lines.where(*path, written)
             if what := _taken(project, declared, familiar(written)) or claimed.get(familiar(written), ""):
-                hint = "a stand-in takes the place of an image from outside"
+                hint = "a stand-in can replace only an external image"
                 raise ProjectError(where, f"{written} is {what}", hint)
             if is_bare(value) and value not in project.stages:
-                hint = f"{nearest(value, project.stages)}\n  an image from outside has a tag: {value}:TAG"
+                hint = f"{nearest(value, project.stages)}\n  an external image has a tag: {value}:TAG"
                 raise ProjectError(where, f"no stage is called {value!r}", hint)
 
 
@@ -52,7 +52,7 @@ def _taken(project: Project, declared: Container[str], name: str) -> str:
     ``declared`` are the stages of the file. The project does not have those that are only part of stacks.
     """
     if name in (BASE, "scratch"):
-        return "a word of its own"
+        return "a reserved word"
     if name in project.stages or name in declared:
         return f"the name of stage {name}"
     reference = split(name)

@@ -53,6 +53,7 @@ class ConfigReader:
         if (frontend := layer.get("frontend", "syntax")) not in schema.FRONTENDS:
             raise error((*path, "frontend"), f"unknown frontend {frontend!r}", _FRONTEND_HINT)
         self._reader.check_timeout(layer, path, "timeout")
+        self._contexts(layer, path)
         if "path" in layer:
             self._folders.folder(layer["path"], (*path, "path"))
 

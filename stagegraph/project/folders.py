@@ -37,7 +37,7 @@ class Folders:
             return
         pure = PurePosixPath(name)
         if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or str(pure) != name:
-            hint = "a plain path inside the stage's folder"
+            hint = "write a plain path inside the stage's folder"
             raise self._reader.error((*where, "dockerfile"), f"dockerfile {name!r} cannot be used", hint)
         if not _is_file(self._root / folder / name):
             raise self._reader.error((*where, "path"), f"no {name} in {folder!r}")
@@ -46,7 +46,7 @@ class Folders:
     def _checked(self, written: str, where: KeyPath) -> str:
         root, error = self._root.resolve(), self._reader.error
         if not written or "\0" in written:
-            raise error(where, f"path {written!r} is no folder")
+            raise error(where, f"path {written!r} is not a folder")
         try:
             folder = (self._root / written).resolve()
             folder.stat()
@@ -55,10 +55,10 @@ class Folders:
         except (OSError, RuntimeError) as fault:  # a loop of links, a name that is too long
             raise error(where, f"path {written!r} cannot be followed: {fault}") from None
         if not folder.is_relative_to(root):
-            hint = "a stage's folder lies inside the project"
-            raise error(where, f"path {written!r} leaves the project folder", hint)
+            hint = "a stage's folder must be inside the project"
+            raise error(where, f"path {written!r} is outside the project's folder", hint)
         if not folder.is_dir():
-            raise error(where, f"no folder {written!r}", "make it, with a Dockerfile in it")
+            raise error(where, f"no folder {written!r}", "create it, with a Dockerfile in it")
         return folder.relative_to(root).as_posix()
 
 

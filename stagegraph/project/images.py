@@ -59,8 +59,8 @@ class ImageReader:
         on_others = {stage: image for image, stack in self.stacks.items() for stage in stack[1:]}
         for image, stack in self.stacks.items():
             if other := on_others.get(stack[0]):
-                what = f"image {other}: {stack[0]} stands on others here, and is the lowest of image {image}"
-                hint = "the lowest comes first; what is FROM ${BASE_IMAGE} stands on others, always"
+                what = f"image {other}: {stack[0]} is stacked here, but is the first stage of image {image}"
+                hint = "a stage that is FROM ${BASE_IMAGE} can never be the first of a stack"
                 raise self._reader.error(("images", other, "stack"), what, hint)
             for part in stacks.prefixes(stack):
                 name = stacks.name(part)
@@ -77,7 +77,7 @@ class ImageReader:
         path = ("images", name)
         table = self._reader.table(path, "image")
         if name in schema.RESERVED:
-            hint = "the word has a meaning of its own"
+            hint = "the word is reserved; choose another"
             raise self._reader.error(path, f"an image cannot be called {name!r}", hint)
         stack = self.stacks[name] = self._stack(name, table)
         stage = stacks.name(stack)
@@ -87,7 +87,7 @@ class ImageReader:
         platforms = self._image_platforms(name, table)
         test = f"{name}-test" if "test" in table else ""
         if test in self._tables or (test and not schema.NAME.fullmatch(test)):
-            what = f"the test's stage needs the name {test}"
+            what = f"its test needs the stage name {test}"
             raise self._reader.error((*path, "test"), what, "rename the other")
         return Image(
             name,
@@ -108,7 +108,7 @@ class ImageReader:
                 what = f"image {name}: unknown platform {platform!r}"
                 raise self._reader.error(where, what, nearest(str(platform), self._platforms))
         if len(set(platforms)) != len(platforms) or not platforms:
-            raise self._reader.error(where, f"image {name}: each platform once, and at least one")
+            raise self._reader.error(where, f"image {name}: name at least one platform, each once")
         return tuple(platforms)
 
     def _stack(self, image: str, table: Mapping[str, Any]) -> tuple[str, ...]:
@@ -120,15 +120,15 @@ class ImageReader:
             raise error(where, f"image {image} has a stage and a stack", "remove one of the two")
         stack = tuple(table.get("stack", [table.get("stage", image)]))
         if not stack:
-            raise error(where, f"image {image}: the stack is empty", "the lowest stage comes first")
+            raise error(where, f"image {image}: the stack is empty", "list its stages, the lowest first")
         for place, stage in enumerate(stack):
             if stage == BASE:
                 hint = "name a stage that is FROM base"
-                raise error(where, f"image {image}: base is no stage of a stack", hint)
+                raise error(where, f"image {image}: base cannot be in a stack", hint)
             if not isinstance(stage, str) or stage not in self._tables:
                 raise error(where, f"image {image}: no stage {stage!r}", nearest(str(stage), self._tables))
             if stage in stack[:place]:
-                raise error(where, f"image {image}: stage {stage} stands in the stack twice")
+                raise error(where, f"image {image}: stage {stage} is in the stack twice")
             for need in self._tables[stage].get("needs", ()):
                 if need not in stack[:place]:
                     raise error(where, f"image {image}: {stage} needs {need} before it in the stack")
@@ -139,9 +139,9 @@ class ImageReader:
         taken: dict[str, str] = {}
         for image in images:
             tags = {f"{image.name}-{platform}": f"{image.name}:{platform}" for platform in image.platforms}
-            for tag, owner in {image.name: f"{image.name} as it is published", **tags}.items():
+            for tag, owner in {image.name: f"the published {image.name}", **tags}.items():
                 if tag in taken:
-                    what = f"image {image.name}: {owner} would be called {tag}, as {taken[tag]} is"
+                    what = f"image {image.name}: {owner} would have the tag {tag}, like {taken[tag]}"
                     hint = "rename the image, or a platform"
                     raise self._reader.error(("images", image.name), what, hint)
                 taken[tag] = owner

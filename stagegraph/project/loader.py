@@ -65,7 +65,7 @@ def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str
     """
     if {"\n", "\r"} & set(str(root)):
         name = str(root).encode("unicode_escape").decode()
-        raise ProjectError(name, "the folder's name has a line break, which the builder does not take")
+        raise ProjectError(name, "the folder's name has a line break, which the builder does not accept")
     sources = SettingSources(dict(cli or {}), os.environ if env is None else env)
     return _ProjectLoader(root, TableReader(*parse(read(root))), sources).project()
 
@@ -120,12 +120,12 @@ class _ProjectLoader:
         """Return the stage ``name``; ``tables`` are those of all stages."""
         path, table = ("stages", name), tables[name]
         if name in schema.RESERVED:
-            hint = "the word has a meaning of its own; choose another"
+            hint = "the word is reserved; choose another"
             raise self._reader.error(path, f"a stage cannot be called {name!r}", hint)
         self._configs.check_layer(table, path)
         for need in table.get("needs", ()):
             if not isinstance(need, str) or need not in tables:
-                what = f"stage {name} needs {need!r}, which is no stage"
+                what = f"stage {name} needs {need!r}, which is not a stage"
                 raise self._reader.error((*path, "needs"), what, nearest(str(need), tables))
         for key in table.get("platforms", {}):
             platforms.check(self._reader, self._platforms, key, (*path, "platforms"), f"stage {name}")
@@ -136,7 +136,7 @@ class _ProjectLoader:
         names = tuple(table.get("names", ()))
         for other in names:
             if not isinstance(other, str) or not schema.REFERENCE.fullmatch(other):
-                hint = 'a reference, such as "ros:jazzy-ros-core"'
+                hint = 'write a reference, such as "ros:jazzy-ros-core"'
                 what = f"stage {name}: {other!r} is not an image"
                 raise self._reader.error((*path, "names"), what, hint)
         where = self._reader.lines.where(*path)

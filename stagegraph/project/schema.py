@@ -26,8 +26,8 @@ DOCKER_PLATFORMS = (
 
 #: The commands of doit and of this program.
 COMMANDS = (
-    "ci", "clean", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated", "plan",
-    "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+    "ci", "clean", "doctor", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated",
+    "plan", "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.
@@ -45,7 +45,7 @@ REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 _HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
 
-_REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
+REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
 
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
@@ -56,11 +56,40 @@ REFERENCE = re.compile(r"[A-Za-z0-9\[][\w.:/@\[\]-]*", re.ASCII)
 SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
+BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
+#: A job is called after its machine; of the services GitHub takes the fewest names.
+EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+#: Seconds that a time limit may have: a year.
+LONGEST_TIMEOUT = 366 * 86400
+#: The most minutes, and the highest price or speed, that can be meant in ``[ci]``.
+MOST_MINUTES, MOST_PRICE = 999_999, 10**9
+#: Whole numbers of ``[ci]``, in minutes, and the least that each may be.
+LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
+#: The keys of an executor that describe a machine to its service: the one that must be given comes first.
+SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
+
+BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
+
+#: A job is called after its machine; of the services GitHub takes the fewest names.
+EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+#: Seconds that a time limit may have: a year.
+LONGEST_TIMEOUT = 366 * 86400
+
+#: The most minutes, and the highest price or speed, that can be meant in ``[ci]``.
+MOST_MINUTES, MOST_PRICE = 999_999, 10**9
+
+#: Whole numbers of ``[ci]``, in minutes, and the least that each may be.
+LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
+
+#: The keys of an executor that describe a machine to its service: the one that must be given comes first.
+SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 
 
 def is_registry(text: str) -> bool:
     """Return True for ``HOST`` or ``HOST:PORT``, with or without a path."""
-    match = _REGISTRY.fullmatch(text)
+    match = REGISTRY.fullmatch(text)
     return match is not None and 0 < int(match["port"] or 443) < 65536
 
 
@@ -104,6 +133,23 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
     "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
+#: The meaning of each setting.
+SETTING_MEANINGS = {
+    "repo": "The repository of all images. Default: `repo` of `[project]`.",
+    "tag": "The tag of the result. Default: `IMAGE-PLATFORM`.",
+    "base": "An image to use in place of `[base]`; or `bootstrap:SUITE` for another Debian suite.",
+    "registry": "The registry to pull from and to push to: `HOST`, `HOST:PORT` or `HOST/PATH`. It needs "
+    "skopeo.",
+    "builder": "A buildx builder for all platforms, or `PLATFORM:NAME` for one. Separate several by commas, "
+    "the preferred one first.",
+    "locked": "`1`, `true` or `yes`: the command fails where it would have to write `stages.lock`.",
+    "push": "What a run pushes to the registry: `built`, `nodes`, `all` or `never`. Default: `built`.",
+    "jobs": "How many nodes are built at the same time. `doit -n` overrides it. Default: `2`.",
+    "no-engine": "`1`: `./run` sets up the virtual environment only, and no engine.",
+    "engine-dir": "A folder in which `./run` runs an engine of its own.",
+    "differential-cases": "How many random edits the differential test tries.",
+    "differential-seed": "The seed of the differential test.",
+}
 
 TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "secrets", "ci")
 

@@ -42,7 +42,7 @@ class SettingSources(NamedTuple):
                 continue
             name = variable.removeprefix(ENV_PREFIX).lower().replace("_", "-")
             if (hint := nearest(name, variables.values())).startswith("did you mean"):
-                raise ProjectError(variable, "is no setting", hint)
+                raise ProjectError(variable, "is not a setting", hint)
 
     def setting(self, name: str) -> tuple[str | None, str]:
         """Return a setting from the command line or the environment, and its source; None if it is not set.
@@ -62,7 +62,7 @@ class SettingSources(NamedTuple):
 
         repo, where = chosen("repo")
         if not repo:
-            hint = 'write repo = "example/atom" under [project], or give repo=...'
+            hint = 'write repo = "example/atom" under [project], or pass repo=...'
             raise ProjectError(where, "no repository for images", hint)
         if not schema.REPO.fullmatch(repo):
             hint = "lower case, without a tag: elementaryrobotics/atom"
@@ -77,14 +77,14 @@ class SettingSources(NamedTuple):
             hint = "HOST, HOST:PORT or HOST/PATH, without https://"
             raise ProjectError(where, f"{registry!r} is not a registry", hint)
         if registry and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) and "/" in repo:
-            what = f"repo names a host already ({repo}), and registry={registry} another"
+            what = f"repo has a host ({repo}), and registry={registry} is another"
             raise ProjectError(where, what, "write the repository without its host")
         locked, where = chosen("locked")
         if locked.lower() not in schema.BOOLEANS:
             raise ProjectError(where, f"locked={locked} is neither true nor false", "locked=1 or locked=0")
         push, where = chosen("push")
         if push not in ("", *schema.PUSH):
-            raise ProjectError(where, f"push={push} is no such setting", nearest(push, schema.PUSH))
+            raise ProjectError(where, f"invalid value push={push}", nearest(push, schema.PUSH))
         is_locked = schema.BOOLEANS[locked.lower()]
         return Settings(repo, tag, registry.removesuffix("/"), is_locked, push or "built")
 
@@ -103,7 +103,7 @@ class SettingSources(NamedTuple):
             platform, colon, name = word.strip().rpartition(":")
             if colon and not platform:
                 what = f"builder={value}: no platform before the colon"
-                raise ProjectError(where, what, "builder=PLATFORM:NAME, or builder=NAME")
+                raise ProjectError(where, what, "write builder=PLATFORM:NAME or builder=NAME")
             named.setdefault(platform, []).append(check_builder(name, where))
         platforms = list(platforms)
         known = [name for p in platforms for name in (p.name, p.docker)]
@@ -125,7 +125,7 @@ class SettingSources(NamedTuple):
 def check_builder(name: object, where: str) -> str:
     """Return the name of a buildx builder. Raises ``ProjectError`` for a value that cannot be one."""
     if not isinstance(name, str) or not schema.BUILDER.fullmatch(name):
-        hint = "the name of a builder (docker buildx ls); NAME, or PLATFORM:NAME on the command line"
+        hint = "write the name of a builder (docker buildx ls); on the command line NAME or PLATFORM:NAME"
         raise ProjectError(where, f"{name!r} is not a builder", hint)
     return name
 

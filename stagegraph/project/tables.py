@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from .positions import SourceMap
 
-#: The longest time limit, in seconds: a year.
-_LONGEST = 366 * 86400
-
 #: The path of a table or key: ``("stages", "blas", "args")``.
 KeyPath = tuple[str, ...]
 
@@ -68,13 +65,15 @@ class TableReader:
         for name, value in table.get("args", {}).items():
             where = (*path, "args", name)
             if name in AUTOMATIC_ARGS:
-                raise self.error(where, f"argument {name} is set for each build and cannot be given")
+                raise self.error(
+                    where, f"argument {name} is set by BuildKit for each build and cannot be set here"
+                )
             if isinstance(value, bool):
                 result[name] = "true" if value else "false"
             elif isinstance(value, (str, int)):
                 result[name] = str(value)
                 if "\0" in result[name]:
-                    raise self.error(where, f"argument {name} has a zero byte, which no program can be given")
+                    raise self.error(where, f"argument {name} has a zero byte, which no argument can have")
             else:
                 # a float is refused too: 3.10 would become 3.1
                 raise self.error(
@@ -84,8 +83,8 @@ class TableReader:
 
     def check_timeout(self, table: Mapping[str, Any], path: KeyPath, key: str) -> None:
         """Raise ``ProjectError`` for a time limit below a second or above a year."""
-        if not 1 <= table.get(key, 1) <= _LONGEST:
-            raise self.error((*path, key), f"{key} is in seconds, 1 at least and a year at most")
+        if not 1 <= table.get(key, 1) <= schema.LONGEST_TIMEOUT:
+            raise self.error((*path, key), f"{key} is in seconds: at least 1, at most a year")
 
     def _value(self, path: KeyPath) -> dict[str, Any]:
         value: Any = self.tables

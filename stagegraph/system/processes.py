@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HINTS = {
-    "docker": "./run doctor says how to install Docker",
+    "docker": "doit doctor says how to install Docker",
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }
 

@@ -100,7 +100,7 @@ def test_malformed_toml(bad: Project) -> None:
 def test_engine_down(bad: Project) -> None:
     bad.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
     run = bad.doit("bad:here")
-    assert run.status == 20 and "./run doctor" in run.output
+    assert run.status == 20 and "doit doctor" in run.output
     # looking needs none
     assert bad.doit("plan", "bad:here").status == 0
 
@@ -281,7 +281,7 @@ def test_qemu_missing(bad: Project) -> None:
     bad.write({"good/Dockerfile": 'FROM scratch\nCOPY file /\nRUN ["/file"]\n'})
     shutil.rmtree(bad.folder / "cache")
     run = bad.doit("bad:there")
-    assert run.status == 21 and "./run doctor" in run.output
+    assert run.status == 21 and "doit doctor" in run.output
     assert "good:there: this machine does not run programs for linux/riscv64" in run.output
     assert not (bad.folder / "cache/logs").exists()
 

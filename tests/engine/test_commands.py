@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from derived import differences
 from kit import Project, Registry, header, publish
 
 pytestmark = pytest.mark.engine
@@ -57,6 +58,7 @@ def test_plan_is_in_the_order_of_work_and_comes_true(small: Project) -> None:
     ]
     del small.env["DOCKER_HOST"]
     run = small.built("whole:here")
+    assert differences("cache/last-run.json", run.last) == set()
     assert [n["node"] for n in run.last["nodes"]] == [n["node"] for n in plan["nodes"]]
     assert [n["key"] for n in run.last["nodes"]] == [n["key"] for n in plan["nodes"]]
     plan = json.loads(small.doit("plan", "--json", "whole:here").output)
@@ -124,7 +126,9 @@ def test_lock_changes_when_it_is_asked_to_and_only_then(
     assert refused.status == 13 and "locked=1" in refused.output and lock.read_text() == pinned
     assert project.doit("lock", "images", "nothing:1").status == 13
     old = tomllib.loads(pinned)["images"][reference]
-    (moved,) = json.loads(project.doit("lock", "images", reference, "--json").output)["images"]
+    renewed = json.loads(project.doit("lock", "images", reference, "--json").output)
+    assert differences("doit lock images --json", renewed) == set()
+    (moved,) = renewed["images"]
     assert (moved["reference"], moved["old"]) == (reference, old)
     new = tomllib.loads(lock.read_text())["images"][reference]
     assert moved["new"] == new and set(new) == set(old) and not set(new.values()) & set(old.values())

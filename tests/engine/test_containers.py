@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from derived import differences
 from kit import Project, header, until, with_libraries
 
 pytestmark = pytest.mark.engine
@@ -83,7 +84,9 @@ def test_table_and_json(image: Project, repo: str) -> None:
     # without words: every image that the engine has
     run = image.doit("outdated", "--json")
     assert f"app:there: the engine has no {repo}:app-there" in run.output
-    (found,) = json.loads(run.output[run.output.index("{\n") :])["images"]
+    value = json.loads(run.output[run.output.index("{\n") :])
+    assert differences("doit outdated --json", value) == set()
+    (found,) = value["images"]
     assert (found["image"], found["tag"], found["error"]) == ("app:here", f"{repo}:app-here", None)
     assert [package["name"] for package in found["packages"]] == ["zlib1g", "bash"]
 

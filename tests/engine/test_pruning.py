@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from derived import differences
 from kit import Project, Registry, git, header, until
 
 pytestmark = pytest.mark.engine
@@ -83,6 +84,7 @@ def prune(app: Project, *words: str) -> dict[str, list[str]]:
     output, _ = command.communicate(timeout=100)
     assert command.returncode == 0, output
     found: dict[str, list[str]] = json.loads(output[output.index("{") :])
+    assert differences("doit prune --registry --json", found) == set()
     return found
 
 

@@ -9,6 +9,7 @@ import subprocess
 from typing import Any
 
 import pytest
+from derived import differences
 from kit import FOREIGN, NATIVE, Project, Registry, header
 
 from stagegraph.store.repository import keeps_types
@@ -78,6 +79,7 @@ def pushed(project: Project, *words: str) -> dict[str, str]:
     assert run.status == 0, run.output
     # warnings may stand on either side
     value, _ = json.JSONDecoder().raw_decode(run.output[run.output.index("{") :])
+    assert differences("doit publish --json", value) == set()
     return {item["reference"].rpartition(":")[2]: item["state"] for item in value["pushed"]}
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from derived import differences
 from kit import Project, header
 
 pytestmark = pytest.mark.engine
@@ -79,6 +80,14 @@ def test_rebuild_as_json_and_same_is_success(built: Project) -> None:
     (node,) = json.loads(process.stdout)["nodes"]  # progress is on standard error
     assert (node["node"], node["result"], node["differences"]) == ("even:here", "same", [])
     assert node["recorded"] == node["rebuilt"]
+
+
+def test_json_is_as_documented(built: Project) -> None:
+    command = [sys.executable, "-m", "doit", "verify", "noisy:here", "--rebuild", "--json"]
+    done = subprocess.run(command, cwd=built.folder, capture_output=True, text=True, check=False)
+    value = json.loads(done.stdout)
+    assert done.returncode == 1 and {node["result"] for node in value["nodes"]} == {"same", "differs"}
+    assert differences("doit verify --json", value) == set()
 
 
 def test_records_name_the_engine(built: Project) -> None:

@@ -45,6 +45,21 @@ class KeepGoing(JsonOption):
     keep_going: bool = flag("leave out what has no key, say so, and end with its exit status")
 
 
+def doit_options(options_type: type[Any]) -> tuple[dict[str, Any], ...]:
+    """The options of a data class, declared as doit wants them."""
+    return tuple(
+        {
+            "name": declared.name,
+            "short": "",
+            "long": declared.name.replace("_", "-"),
+            "type": declared.metadata["type"],
+            "default": declared.default,
+            "help": declared.metadata["help"],
+        }
+        for declared in fields(options_type)
+    )
+
+
 OptionsT = TypeVar("OptionsT")
 
 
@@ -57,17 +72,7 @@ class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[mi
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.cmd_options = tuple(
-            {
-                "name": declared.name,
-                "short": "",
-                "long": declared.name.replace("_", "-"),
-                "type": declared.metadata["type"],
-                "default": declared.default,
-                "help": declared.metadata["help"],
-            }
-            for declared in fields(cls.options_type)
-        )
+        cls.cmd_options = doit_options(cls.options_type)
 
     def execute(self, params: Any, args: list[str]) -> int:
         """doit calls this. It needs no task, so none is made; doit only changes to the folder of dodo.py."""

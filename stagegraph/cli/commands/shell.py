@@ -41,7 +41,7 @@ class Shell(Command[Options]):
         docker = workspace.project.platforms[nodes[0].platform].docker
         if config.host() == config.DEFAULT and unregistered([docker]):
             what = f"this machine does not run programs for {docker}, wherever they were built"
-            raise EmulationError(str(nodes[0]), what, "./run doctor has the command that registers QEMU")
+            raise EmulationError(str(nodes[0]), what, "doit doctor has the command that registers QEMU")
         with workspace.delivery.temporarily_loaded(nodes[0]) as (tag, record):
             container = [f"--platform={record.docker}", "--entrypoint=sh", tag]
             name = tag.rpartition(":")[2]

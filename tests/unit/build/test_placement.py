@@ -17,6 +17,7 @@ from stagegraph.docker.buildx import parse
 from stagegraph.errors import BuilderError, EmulationError
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.native import runs
+from stagegraph.host import emulation
 from stagegraph.keys.spec import NodeSpec
 from stagegraph.oci.platform import OciPlatform
 from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
@@ -74,8 +75,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An amd64 machine with QEMU for arm64, on its own engine; its folder of interpreters."""
     binfmt = tmp_path / "binfmt"
     binfmt.mkdir()
-    (binfmt / "qemu-aarch64").write_text("")
-    monkeypatch.setattr(placement, "_BINFMT", binfmt)
+    (binfmt / "qemu-aarch64").write_text("enabled\ninterpreter /usr/bin/qemu-aarch64\nflags: POCF\n")
+    monkeypatch.setattr(emulation, "BINFMT", binfmt)
     monkeypatch.setattr(placement, "host_platform", lambda: "linux/amd64")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):

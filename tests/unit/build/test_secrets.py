@@ -43,7 +43,7 @@ def test_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_authorities_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own, system = tmp_path / "own.crt", tmp_path / "system.crt"
-    monkeypatch.setattr(secrets, "_CA_BUNDLES", ("/nowhere.crt", str(system)))
+    monkeypatch.setattr(secrets, "CA_BUNDLES", ("/nowhere.crt", str(system)))
     monkeypatch.setenv("SSL_CERT_FILE", str(own))
     assert options(tmp_path, "ca") == ([], [])
     system.write_text("")

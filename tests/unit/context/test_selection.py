@@ -139,7 +139,7 @@ def test_source_that_cannot_be(root: Path, source: str, said: str) -> None:
 @pytest.mark.parametrize("source", ["!a", "./!a*", "/!dir/b"])
 def test_source_that_buildx_takes_for_an_exception(root: Path, source: str) -> None:
     write(root, {"!a": "", "dir/!a": ""})
-    said = f"x/Dockerfile:2: {source}: BuildKit does not find what begins with !\n  rename it"
+    said = f"x/Dockerfile:2: {source}: BuildKit does not find names that begin with !\n  rename it"
     assert fault(root, source) == said
     assert paths(root, "dir/!a") == ["dir", "dir/!a"]
     assert "!a" in paths(root, ".")
@@ -173,7 +173,7 @@ def test_ignored(root: Path, ignore: str, sources: list[str], chosen: list[str])
     ("ignore", "source"), [("a\n", "a"), ("dir\n", "dir"), ("dir\n", "dir/b"), ("*\n", "a")]
 )
 def test_source_that_is_hidden(root: Path, ignore: str, source: str) -> None:
-    said = f"x/Dockerfile:2: {source} is hidden by .dockerignore\n  let it through with a line !PATH"
+    said = f"x/Dockerfile:2: {source} is hidden by .dockerignore\n  allow it with a line !PATH"
     assert fault(root, source, ignore=ignore) == said
 
 
@@ -227,8 +227,8 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, tar
     with pytest.raises(ContextError) as error:
         ignore_file(root, "Dockerfile")
     assert str(error.value) == (
-        f"x/{name}: the link leaves the stage's folder ({target}), so BuildKit takes no notice of it\n"
-        "  put a copy of the file here"
+        f"x/{name}: the link leaves the stage's folder ({target}), so BuildKit ignores it\n"
+        "  put a copy of the file there"
     )
 
 
@@ -496,7 +496,8 @@ def test_unreadable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "open", refuse)
-    said = f"x/Dockerfile:2: {root}/a may not be read\n  change its permissions, or hide it in .dockerignore"
+    what = f"x/Dockerfile:2: {root}/a cannot be read: permission denied"
+    said = f"{what}\n  change its permissions, or hide it in .dockerignore"
     assert fault(root, "a") == said
 
 
@@ -507,7 +508,7 @@ def test_vanishes(root: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> Non
 
     monkeypatch.setattr(os, call, vanish)
     assert fault(root, "dir").endswith(
-        "vanished while it was read\n  run again when nothing changes the folder"
+        "vanished while it was read\n  run again while nothing changes the folder"
     )
 
 
@@ -590,7 +591,7 @@ def test_large_file_changed_before_it_is_sent(root: Path, large: Path, change: s
         sent(entries, root)
     assert (
         str(error.value)
-        == "x/large: changed while it was being sent\n  run again when nothing changes the folder"
+        == "x/large: changed while it was being sent\n  run again while nothing changes the folder"
     )
 
 

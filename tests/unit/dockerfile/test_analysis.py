@@ -161,7 +161,7 @@ def test_argument_in_from(text: str, args: dict[str, str], name: str) -> None:
 def test_names_that_are_not_known(text: str, said: str) -> None:
     line = text.count("\n") + 1
     assert fault(text) == (
-        f"x/Dockerfile:{line}: {said}: the name is empty or not known before the build\n"
+        f"x/Dockerfile:{line}: {said}: the name is empty, or only known during the build\n"
         "  give the argument a value in stages.toml, or a default before the first FROM"
     )
 
@@ -172,24 +172,25 @@ def test_names_that_are_not_known(text: str, said: str) -> None:
         (
             "ARG N=x\nFROM scratch\nCOPY --from=$N / /",
             "x/Dockerfile:3: from=$N: BuildKit does not expand variables here\n"
-            "  give it a name of its own first: FROM $NAME AS part, then from=part",
+            "  name it first: FROM $NAME AS alias, then from=alias",
         ),
         (
             "FROM scratch\nFROM scratch\nRUN --mount=from=0,target=/x x",
-            "x/Dockerfile:3: from=0: a mount takes no number\n  name the part with FROM ... AS NAME",
+            "x/Dockerfile:3: from=0: a mount cannot use a number\n"
+            "  name the build stage with FROM ... AS NAME",
         ),
-        ("FROM scratch\nCOPY --from=0 / /", "x/Dockerfile:2: from=0: no earlier part has this number"),
+        ("FROM scratch\nCOPY --from=0 / /", "x/Dockerfile:2: from=0: no earlier build stage has this number"),
         (
             "FROM scratch\nFROM scratch\nCOPY --from=+0 / /",
-            "x/Dockerfile:3: from=+0: a number with a sign\n  write the number alone",
+            "x/Dockerfile:3: from=+0: the number has a sign\n  write only the digits",
         ),
         (
             "FROM scratch\nCOPY --from=later / /\nFROM scratch AS later\nFROM scratch\nCOPY --from=0 / /",
-            "x/Dockerfile:2: from=later: the part is defined later or here\n  move it up",
+            "x/Dockerfile:2: from=later: the build stage is defined here or later\n  move it up",
         ),
         (
             "FROM scratch AS own\nCOPY --from=own / /",
-            "x/Dockerfile:2: from=own: the part is defined later or here\n  move it up",
+            "x/Dockerfile:2: from=own: the build stage is defined here or later\n  move it up",
         ),
     ],
 )
@@ -201,9 +202,9 @@ def test_from_that_cannot_be(text: str, said: str) -> None:
     ("text", "where"),
     [
         # BuildKit would take the context called base in place of the part, whose COPY would be lost
-        ("FROM base AS base\nCOPY a /a\nFROM base\n", "1: AS base hides what line 1"),
-        ("FROM base AS x\nFROM x AS BASE\n", "2: AS base hides what line 1"),
-        ("FROM docker.io/library/base:latest AS base\n", "1: AS base hides what line 1"),
+        ("FROM base AS base\nCOPY a /a\nFROM base\n", "1"),
+        ("FROM base AS x\nFROM x AS BASE\n", "2"),
+        ("FROM docker.io/library/base:latest AS base\n", "1"),
         ("FROM scratch AS x\nCOPY --from=y / /\nFROM x AS y\n", ""),
     ],
 )
@@ -211,9 +212,9 @@ def test_part_named_as_what_it_takes_from_outside(text: str, where: str) -> None
     said = fault(text)
     assert said.startswith("x/Dockerfile:")
     if where:
-        assert (
-            said
-            == f"x/Dockerfile:{where} takes from outside by the same name\n  call this part something else"
+        assert said == (
+            f"x/Dockerfile:{where}: AS base hides the external image of the same name in line 1\n"
+            "  rename this build stage"
         )
 
 
@@ -334,8 +335,8 @@ def test_a_global_argument_that_is_declared_again(head: str) -> None:
     """Versions of BuildKit differ in what it then is: empty, or what it was."""
     name = "A" if "A=" in head else head.rpartition(" ")[2]
     said = fault(f"{head}\nFROM base-${{{name}:-bar}}")
-    assert "the name is empty or not known before the build" in said
-    assert (f"take out ARG {name}" in said) == (name != "A")
+    assert "the name is empty, or only known during the build" in said
+    assert (f"remove ARG {name}" in said) == (name != "A")
     assert facts(f"{head}\nFROM base-${{{name}:-bar}}", args={"A": "x", name: "x"}).edges
 
 
@@ -547,7 +548,7 @@ def test_pinned(line: str) -> None:
 )
 def test_unpinned(source: str) -> None:
     text = f"FROM base\n\nADD {source} /\n"
-    hint = "add --checksum=sha256:... (for git: a full commit after #), use COPY for a file here, or set "
+    hint = "add --checksum=sha256:... (for git: a full commit after #), use COPY for a local file, or set "
     assert (
         fault(text) == f'x/Dockerfile:3: ADD {source} is not pinned\n  {hint}unpinned = "allow" for the stage'
     )
@@ -567,7 +568,7 @@ def test_a_trigger_s_words_are_looked_at_as_the_child_sees_them(word: str) -> No
 def test_a_checksum_that_is_empty_or_not_known_is_none(before: str) -> None:
     """BuildKit takes an empty one for none."""
     text = f"FROM base\n{before}\nADD --checksum=$S https://example.org/a /"
-    assert "is not pinned: --checksum=$S has no value that is known" in fault(text)
+    assert "is not pinned: --checksum=$S has no known value" in fault(text)
     assert facts(text, unpinned=True).edges
     if before.startswith("ARG"):
         assert facts(text, args={"S": sha("x")}).edges
@@ -626,7 +627,7 @@ def test_the_search_for_a_front_end_passes_over_an_interpreter() -> None:
 
 def test_directive_behind_one_that_only_some_versions_know() -> None:
     said = fault("# check=skip=all\n# escape=`\nFROM a")
-    assert said.startswith("x/Dockerfile:1: # escape= behind # check= is a directive for some versions")
+    assert said.startswith("x/Dockerfile:1: # escape= after # check= is a directive only for some versions")
     assert facts("# escape=`\n# check=skip=all\nFROM a").directives == {"escape": "`"}
 
 
@@ -682,7 +683,8 @@ def test_secrets() -> None:
 )
 def test_trigger_that_takes_from_another_image(line: str) -> None:
     assert fault(f"FROM a\n{line}") == (
-        "x/Dockerfile:2: ONBUILD that takes from another image cannot be keyed\n  move it into the child"
+        "x/Dockerfile:2: ONBUILD takes from another image, which no key can hold\n"
+        "  move it into the Dockerfiles of the children"
     )
 
 
@@ -770,8 +772,8 @@ def test_all_else_does(one: str, other: str) -> None:
     ("text", "said"),
     [
         ("", "x/Dockerfile: does not parse: file with no instructions"),
-        ("RUN x", "x/Dockerfile:1: RUN before the first FROM\n  only ARG may stand there"),
-        ("ARG A", "x/Dockerfile: has no FROM\n  a stage starts with FROM NAME, or FROM scratch"),
+        ("RUN x", "x/Dockerfile:1: RUN before the first FROM\n  only ARG is allowed there"),
+        ("ARG A", "x/Dockerfile: has no FROM\n  start with FROM NAME or FROM scratch"),
         ("FROM", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
         ("FROM a b", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
         ("FROM a TO b", "x/Dockerfile:1: FROM takes NAME or NAME AS ALIAS"),
@@ -801,7 +803,7 @@ def test_kind_of_a_mount_in_other_spellings(kind: str) -> None:
 
 def test_kind_of_a_mount_that_only_the_build_knows() -> None:
     text = 'FROM base\nRUN --mount=type=$T,target=/c ["x"]\n'
-    assert "a kind that only the build knows cannot be keyed" in fault(text)
+    assert "only the build knows this type, so no key can hold it" in fault(text)
     assert facts('FROM base\nRUN --mount=type=SECRET,id=token ["x"]\n').secrets == {"token"}
 
 

@@ -30,8 +30,8 @@ except ImportError:
 ROOT = Path(__file__).parents[3]
 #: Refused although the Go parser takes it: only the build would refuse it, or versions of BuildKit differ.
 REFUSED = re.compile(
-    "text behind a JSON array|ONBUILD without an instruction|nothing follows|unknown instruction"
-    "|only one escape|# escape= behind|unterminated heredoc"  # these behind ONBUILD, or behind a JSON array
+    "text after a JSON array|ONBUILD without an instruction|followed by nothing|unknown instruction"
+    "|only one escape|# escape= after|unterminated heredoc"  # these behind ONBUILD, or behind a JSON array
 )
 #: An inline file whose name has space before it: BuildKit 0.22 and the port read it, the Go parser is older.
 LATER = re.compile(r"<<[\t\r ]+")

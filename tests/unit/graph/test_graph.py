@@ -87,7 +87,7 @@ def test_parent_on_another_platform(tmp_path: Path) -> None:
 def test_platform_that_the_project_lacks(tmp_path: Path) -> None:
     root = stages(tmp_path, {"a": "FROM scratch\n", "b": "FROM --platform=linux/riscv64 a\n"})
     assert fault(root, DockerfileError, "b") == (
-        "b/Dockerfile:1: a is wanted for linux/riscv64, which is no platform of this project\n"
+        "b/Dockerfile:1: a is needed for linux/riscv64, which is not a platform of this project\n"
         "  declare a platform with that docker value in stages.toml"
     )
 
@@ -116,7 +116,7 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
             {"a": "FROM docker.io/library/a\n"},
             "a",
             "stages.toml: a cycle: a -> a\n  a/Dockerfile:1 uses a\n"
-            "  for an image from outside, write a tag other than latest: a:TAG",
+            "  for an external image, write a tag other than latest: a:TAG",
         ),
         (
             {"top": "FROM a\n", "a": "FROM b\n", "b": "FROM a\n"},
@@ -127,7 +127,7 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
             {"a": "FROM b\n", "b": "FROM b\nONBUILD COPY x /\n"},
             "a",
             "stages.toml: a cycle: b -> b\n  b/Dockerfile:1 uses b\n"
-            "  for an image from outside, write a tag other than latest: b:TAG",
+            "  for an external image, write a tag other than latest: b:TAG",
         ),
     ],
 )
@@ -495,7 +495,7 @@ def test_dockerfile_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(dockerfiles, "analyse", edited)
     assert fault(root, ContextError, "a") == (
-        "a/Dockerfile: changed while it was read\n  run again when nothing changes the folder"
+        "a/Dockerfile: changed while it was read\n  run again while nothing changes the folder"
     )
 
 
@@ -571,7 +571,7 @@ def test_a_secret_of_a_trigger_is_known_where_it_stands(tmp_path: Path) -> None:
 def test_the_store_is_no_part_of_a_context(tmp_path: Path) -> None:
     stages(tmp_path, {}, more='[stages.all]\npath = "."\n')
     write(tmp_path, {"Dockerfile": "FROM base\nCOPY . /\n", "cache/index.json": "x"})
-    assert "Dockerfile: the build would read cache/" in fault(tmp_path, ContextError, "all")
+    assert "Dockerfile: the build reads cache/" in fault(tmp_path, ContextError, "all")
     write(tmp_path, {".dockerignore": "cache\n"})
     assert graph(tmp_path).key(Node("all", "amd64"))
 
@@ -646,7 +646,7 @@ def test_a_stage_on_two_parents_is_two_nodes(tmp_path: Path) -> None:
 def test_a_stage_that_does_not_start_from_the_one_below(tmp_path: Path) -> None:
     stages(tmp_path, {"low": "FROM base\n", "mid": ON, "top": "FROM base\n"}, more=STACK)
     said = fault(tmp_path, DockerfileError, "low--top")
-    assert "it stands on low in a stack, but does not start from it\n  FROM ${BASE_IMAGE}" in said
+    assert "it is stacked on low, but does not start from it\n  write ARG BASE_IMAGE, then FROM" in said
 
 
 def test_a_stacked_stage_is_named_with_what_it_stands_on(tmp_path: Path) -> None:
@@ -670,13 +670,15 @@ def test_a_stacked_stage_is_on_the_platforms_of_its_images(tmp_path: Path) -> No
     }  # fmt: skip
     assert nodes.parents(Node("user", "aarch64")) == [Node("low", "aarch64"), Node("low--top", "aarch64")]
     said = fault(tmp_path, DockerfileError, "user")
-    assert said == ("user/Dockerfile:2: low--top is not made for amd64\n  platforms of top in stages.toml")
+    assert said == (
+        "user/Dockerfile:2: low--top is not built for amd64\n  add amd64 to platforms of top in stages.toml"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("FROM base\nRUN x\n", "the test of image a does not use it\n  ARG IMAGE, then FROM ${IMAGE}"),
+        ("FROM base\nRUN x\n", "the test of image a does not use it\n  write ARG IMAGE, then FROM ${IMAGE}"),
         ("ARG IMAGE\nFROM ${IMAGE}\n", "the test of image a has no RUN, so it tests nothing"),
     ],
 )

@@ -61,8 +61,8 @@ def test_what_is_written_is_told_once(tmp_path: Path) -> None:
         lock.image("debian:trixie", AMD64, "w")
         date = lock.package_date()
     assert told == [
-        f"stages.lock: debian:trixie is {sha('debian amd64')[:19]} for linux/amd64 from now on; commit it",
-        f"stages.lock: the archive's date is {date} from now on; commit it",
+        f"stages.lock: pinned debian:trixie for linux/amd64 to {sha('debian amd64')[:19]}; commit this file",
+        f"stages.lock: recorded package date {date}; commit this file",
     ]
 
 
@@ -87,7 +87,7 @@ def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
     assert str(error.value) == (
         "x/Dockerfile:1: debian:trixie has moved since it was pinned for other platforms, and its "
         "index is gone\n"
-        "  to pin it anew: doit lock images debian:trixie\n"
+        "  to pin it again: doit lock images debian:trixie\n"
         f"  debian@{sha('debian index')}: no such image"
     )
 
@@ -269,10 +269,10 @@ def test_locked_refuses_to_write(tmp_path: Path) -> None:
         lock.image("debian:trixie", AMD64, "x/Dockerfile:1")
     assert str(error.value) == (
         "x/Dockerfile:1: stages.lock has no entry for debian:trixie for linux/amd64, and locked=1 "
-        "forbids to write one\n"
+        "does not allow adding one\n"
         "  run once without locked=1 and commit stages.lock"
     )
-    with pytest.raises(LockError, match="no entry for the archive stamp"):
+    with pytest.raises(LockError, match="no entry for the package date"):
         lock.package_date()
     assert not (tmp_path / "stages.lock").exists()
 
@@ -293,13 +293,14 @@ def test_locked_reads(tmp_path: Path) -> None:
         ("archive = 5\n", "stages.lock: archive is not a date: 5"),
         (
             "images = 3\n",
-            "stages.lock: images must be tables\n  restore it from version control, or delete it to pin anew",
+            "stages.lock: images must be tables\n"
+            "  restore it from version control, or delete it to pin everything again",
         ),
         ('[images]\n"debian" = 3\n', "stages.lock: images must be tables"),
         (
             '[images.debian]\n"linux/amd64" = "latest"\n',
             "stages.lock: debian: linux/amd64 is not a digest: 'latest'\n"
-            "  restore it from version control, or delete it to pin anew",
+            "  restore it from version control, or delete it to pin everything again",
         ),
         ('[images.debian]\nonbuild = "x"\n', "stages.lock: debian: onbuild is not true or false: 'x'"),
         ("<<<<<<< ours\n", "stages.lock: not valid TOML: "),

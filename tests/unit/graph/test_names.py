@@ -44,7 +44,7 @@ def fault(root: Path, platform: str = "amd64") -> str:
         "example/atom:core-amd64",
         "docker.io/example/atom:core-amd64",
         "index.docker.io/example/atom:core-amd64",
-        "example/atom:core",  # as it is published, for all platforms
+        "example/atom:core",  # the published image, for all platforms
     ],
 )
 @pytest.mark.parametrize("use", USES)
@@ -80,7 +80,7 @@ def test_the_tag_in_the_registry(tmp_path: Path, registry: str) -> None:
     root = family(tmp_path, f"FROM {registry}/example/atom:core-amd64\n")
     assert parents(root, cli={"registry": registry}) == ["core:amd64"]
     said = fault(root)  # without that registry it would be pinned once
-    assert "in a registry that the project does not name" in said
+    assert "in a registry that the project does not declare" in said
     assert f'[project] registry = "{registry}"' in said
 
 
@@ -115,7 +115,7 @@ def test_a_test_of_another_platform_is_none(tmp_path: Path) -> None:
     assert nodes.key(Node("core-test", "aarch64"))
     with pytest.raises(DockerfileError) as error:
         nodes.key(Node("core-test", "jetson"))
-    assert error.value.what == "the test of image core uses core:aarch64, and not core:jetson"
+    assert error.value.what == "the test of image core uses core:aarch64 instead of core:jetson"
 
 
 def test_another_platform_of_the_same_kind(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_tag_of_another_platform(tmp_path: Path) -> None:
     assert fault(root) == (
         "app/Dockerfile:1: example/atom:core-aarch64 is for aarch64, "
         "but it is used in a build for linux/amd64\n"
-        "  write the stage's name, core, which means the right one for each platform"
+        "  write the stage's name, core: it means the right image for each platform"
     )
     assert parents(root, "aarch64") == ["core:aarch64"]
 
@@ -150,7 +150,7 @@ def test_a_tag_that_no_image_gets(tmp_path: Path, reference: str, hint: str) -> 
     assert fault(family(tmp_path, f"FROM {reference}\n")) == (
         f"app/Dockerfile:1: {reference} has this project's repository, "
         f"but no image of the project gets that tag\n  {hint}\n"
-        f'  to mean that image all the same: [contexts] "{reference}" = "{reference}"'
+        f'  if you mean that image, declare it: [contexts] "{reference}" = "{reference}"'
     )
 
 
@@ -159,7 +159,7 @@ def test_a_path_below_the_repository(tmp_path: Path, tail: str) -> None:
     said = fault(family(tmp_path, f"FROM example/atom/{tail}\n"))
     assert "looks like stage core of this project" in said
     written = tail.removesuffix(":latest")
-    assert f'stage\'s name: core, or give it this one: names = ["example/atom/{written}"]' in said
+    assert f'stage\'s name, core, or add this name to it: names = ["example/atom/{written}"]' in said
 
 
 def test_a_digest_of_the_own_repository_is_from_outside(tmp_path: Path) -> None:
@@ -206,8 +206,8 @@ def test_another_tag_of_a_further_name_must_be_declared(tmp_path: Path) -> None:
     more = '[stages.core2]\npath = "core"\nnames = ["ros:jazzy"]\n'
     assert fault(family(tmp_path, "FROM ros:humble\n", more)) == (
         "app/Dockerfile:1: ros:humble has the repository of ros:jazzy, a name of stage core2, "
-        'but is no name of a stage\n  add it to the names of its stage: names = ["ros:humble"]\n'
-        '  to mean that image all the same: [contexts] "ros:humble" = "ros:humble"'
+        'but is not a name of a stage\n  add it to the names of its stage: names = ["ros:humble"]\n'
+        '  if you mean that image, declare it: [contexts] "ros:humble" = "ros:humble"'
     )
     declared = family(tmp_path / "b", "FROM ros:humble\n", more + '[contexts]\n"ros:humble" = "ros:humble"\n')
     assert external(graph(declared, Registry({"ros:humble": resolved("x")}))) == ["ros:humble"]
@@ -230,13 +230,13 @@ def test_an_own_image_of_before_can_be_declared(tmp_path: Path) -> None:
         ('[stages.x]\npath = "core"\nnames = ["core"]\n',
          "stages.toml:15: stage x: core is the name of stage core already"),
         ('[stages.x]\npath = "core"\nnames = ["base:latest"]\n',
-         "stages.toml:15: stage x: base:latest is a word of its own already"),
+         "stages.toml:15: stage x: base:latest is a reserved word already"),
         ('[stages.x]\npath = "core"\nnames = ["example/atom:core-amd64"]\n[images.core]\n',
          "stages.toml:15: stage x: example/atom:core-amd64 is the tag of image core already"),
         ('[stages.x]\npath = "core"\nnames = ["a b"]\n', "stages.toml:15: stage x: 'a b' is not an image"),
         ('[stages.x]\npath = "core"\nnames = [1]\n', "stages.toml:15: stage x: 1 is not an image"),
         ('[stages.x]\npath = "top"\nnames = ["a:1"]\n[images.both]\nstack = ["core", "x"]\n',
-         "stages.toml:15: stage x is part of a stack, and cannot have names of its own"),
+         "stages.toml:15: stage x is only part of stacks, and cannot have names of its own"),
         ('names = ["x"]\n[stages.x]\npath = "top"\n[images.both]\nstack = ["core", "x"]\n',
          "stages.toml:13: stage app: x is the name of stage x already"),
         ('[contexts]\nx = "y:1"\n[stages.x]\npath = "top"\n[images.both]\nstack = ["core", "x"]\n',
@@ -348,7 +348,7 @@ def test_a_bare_name_that_is_declared(tmp_path: Path) -> None:
     ("more", "said"),
     [
         ('[contexts]\ncore = "x:1"\n', "stages.toml:14: core is the name of stage core"),
-        ('[contexts]\nbase = "x:1"\n', "stages.toml:14: base is a word of its own"),
+        ('[contexts]\nbase = "x:1"\n', "stages.toml:14: base is a reserved word"),
         ('[contexts]\n"example/atom:core-amd64" = "x:1"\n[images.core]\n',
          "stages.toml:14: example/atom:core-amd64 is the tag of image core"),
         ('[contexts]\n"x:1" = "cora"\n', "stages.toml:14: no stage is called 'cora'\n  did you mean 'core'?"),

@@ -201,7 +201,7 @@ def test_builders(
         (
             ":x",
             "command line: builder=:x: no platform before the colon\n"
-            "  builder=PLATFORM:NAME, or builder=NAME",
+            "  write builder=PLATFORM:NAME or builder=NAME",
         ),
         ("amd46:x", "command line: builder=amd46:x: unknown platform 'amd46'\n  did you mean 'amd64'?"),
     ],
@@ -226,16 +226,16 @@ def test_builder_in_the_file(tmp_path: Path, value: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("cli", "env", "said"),
     [
-        ({"push": "allways"}, {}, "command line: push=allways is no such setting\n  did you mean 'all'?"),
+        ({"push": "allways"}, {}, "command line: invalid value push=allways\n  did you mean 'all'?"),
         (
             {},
             {"STAGEGRAPH_PUSH": "nevr"},
-            "STAGEGRAPH_PUSH: push=nevr is no such setting\n  did you mean 'never'?",
+            "STAGEGRAPH_PUSH: invalid value push=nevr\n  did you mean 'never'?",
         ),
         (
             {},
             {"STAGEGRAPH_PUSH": "1"},
-            "STAGEGRAPH_PUSH: push=1 is no such setting\n  known here: all, built, never, nodes",
+            "STAGEGRAPH_PUSH: invalid value push=1\n  known here: all, built, never, nodes",
         ),
     ],
 )
@@ -248,7 +248,7 @@ def test_what_is_no_way_to_push(tmp_path: Path, cli: dict[str, str], env: dict[s
 def test_a_slip_in_the_environment(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         load(tmp_path, STAGE, env={"STAGEGRAPH_LOKED": "1"})
-    assert str(caught.value) == "STAGEGRAPH_LOKED: is no setting\n  did you mean 'locked'?"
+    assert str(caught.value) == "STAGEGRAPH_LOKED: is not a setting\n  did you mean 'locked'?"
     # what resembles nothing may be for another program
     assert load(tmp_path, STAGE, env={"STAGEGRAPH_ELSEWHERE": "1", "STAGEGRAPH_JOBS": "3"})
 
@@ -309,7 +309,7 @@ def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
 def test_a_host_is_named_once(tmp_path: Path) -> None:
     for repo in ("example.org/atom", "localhost/atom", "127.0.0.1:5000/atom"):
         said = fault(tmp_path, cli={"repo": repo, "registry": "r.example.org"})
-        assert f"repo names a host already ({repo})" in said
+        assert f"repo has a host ({repo})" in said
         assert load(tmp_path, cli={"repo": repo}).settings.repo == repo
     assert load(tmp_path, cli={"repo": "me/atom", "registry": "r.example.org"}).settings.registry
 
@@ -367,6 +367,11 @@ FAULTS = {
         "stages.toml:{1}: network must be a string",
     ),
     "string for a boolean": (STAGE + 'archive = "yes"\n', "stages.toml:{2}: archive must be true or false"),
+    "replacement that is a number, of an alternative not chosen": (
+        STAGE + "[stages.blas.alternatives.a]\ncontexts = {{ redis = 7 }}\n".format(),
+        "stages.toml:{3}: 7 is neither an image nor a stage\n"
+        '  write "debian:trixie" = "mirror.example.com/debian:trixie", or the name of a stage',
+    ),
     "stage is no table": ("[stages]\nblas = 3\n", "stages.toml:{1}: stages.blas must be a table"),
     "stage twice": (
         STAGE + STAGE,
@@ -379,31 +384,33 @@ FAULTS = {
     "no path": ("[stages.blas]\n", 'stages.toml:{0}: stage blas has no path\n  write path = "stock/blas"'),
     "missing folder": (
         '[stages.x]\npath = "no"\n',
-        "stages.toml:{1}: no folder 'no'\n  make it, with a Dockerfile in it",
+        "stages.toml:{1}: no folder 'no'\n  create it, with a Dockerfile in it",
     ),
     "missing folder of an alternative not chosen": (
         STAGE + '[stages.blas.alternatives.a]\npath = "no"\n',
-        "stages.toml:{3}: no folder 'no'\n  make it, with a Dockerfile in it",
+        "stages.toml:{3}: no folder 'no'\n  create it, with a Dockerfile in it",
     ),
     "folder that leaves by ..": (
         '[stages.x]\npath = "../outside"\n',
-        "stages.toml:{1}: path '../outside' leaves the project folder\n"
-        "  a stage's folder lies inside the project",
+        "stages.toml:{1}: path '../outside' is outside the project's folder\n"
+        "  a stage's folder must be inside the project",
     ),
     "folder that leaves by a link": (
         '[stages.x]\npath = "link"\n',
-        "stages.toml:{1}: path 'link' leaves the project folder\n  a stage's folder lies inside the project",
+        "stages.toml:{1}: path 'link' is outside the project's folder\n"
+        "  a stage's folder must be inside the project",
     ),
     "absolute folder": (
         '[stages.x]\npath = "/"\n',
-        "stages.toml:{1}: path '/' leaves the project folder\n  a stage's folder lies inside the project",
+        "stages.toml:{1}: path '/' is outside the project's folder\n"
+        "  a stage's folder must be inside the project",
     ),
-    "empty folder": ('[stages.x]\npath = ""\n', "stages.toml:{1}: path '' is no folder"),
+    "empty folder": ('[stages.x]\npath = ""\n', "stages.toml:{1}: path '' is not a folder"),
     "no Dockerfile": ('[stages.x]\npath = "empty"\n', "stages.toml:{1}: no Dockerfile in 'empty'"),
     "Dockerfile elsewhere": (
         STAGE + 'dockerfile = "../netlib/Dockerfile"\n',
         "stages.toml:{2}: dockerfile '../netlib/Dockerfile' cannot be used\n"
-        "  a plain path inside the stage's folder",
+        "  write a plain path inside the stage's folder",
     ),
     "name": (
         "[stages.Blas]\n",
@@ -412,8 +419,7 @@ FAULTS = {
     ),
     "reserved name": (
         '[stages.tag]\npath = "blas"\n',
-        "stages.toml:{0}: a stage cannot be called 'tag'\n"
-        "  the word has a meaning of its own; choose another",
+        "stages.toml:{0}: a stage cannot be called 'tag'\n  the word is reserved; choose another",
     ),
     "network": (STAGE + 'network = "host"\n', 'stages.toml:{2}: network must be "default" or "none"'),
     "network of defaults": (
@@ -431,7 +437,7 @@ FAULTS = {
     ),
     "automatic argument": (
         STAGE + 'args = { TARGETARCH = "x" }\n',
-        "stages.toml:{2}: argument TARGETARCH is set for each build and cannot be given",
+        "stages.toml:{2}: argument TARGETARCH is set by BuildKit for each build and cannot be set here",
     ),
     "unknown platform of a stage": (
         STAGE + "[stages.blas.platforms.amd46]\n",
@@ -457,7 +463,7 @@ FAULTS = {
     ),
     "image called base": (
         STAGE + '[images.base]\nstage = "blas"\n',
-        "stages.toml:{2}: an image cannot be called 'base'\n  the word has a meaning of its own",
+        "stages.toml:{2}: an image cannot be called 'base'\n  the word is reserved; choose another",
     ),
     "unknown platform of an image": (
         STAGE + '[images.blas]\nplatforms = ["amd46"]\n',
@@ -469,32 +475,31 @@ FAULTS = {
     ),
     "platform of an image twice": (
         STAGE + '[images.blas]\nplatforms = ["amd64", "amd64"]\n',
-        "stages.toml:{3}: image blas: each platform once, and at least one",
+        "stages.toml:{3}: image blas: name at least one platform, each once",
     ),
     "timeout": (
         STAGE + "timeout = 9999999999\n",
-        "stages.toml:{2}: timeout is in seconds, 1 at least and a year at most",
+        "stages.toml:{2}: timeout is in seconds: at least 1, at most a year",
     ),
     "timeout of a test": (
         STAGE + '[images.blas]\ntest = "netlib"\ntest_timeout = 0\n',
-        "stages.toml:{4}: test_timeout is in seconds, 1 at least and a year at most",
+        "stages.toml:{4}: test_timeout is in seconds: at least 1, at most a year",
     ),
     "folder of a test": (
         STAGE + '[images.blas]\ntest = "tests"\n',
-        "stages.toml:{3}: no folder 'tests'\n  make it, with a Dockerfile in it",
+        "stages.toml:{3}: no folder 'tests'\n  create it, with a Dockerfile in it",
     ),
     "name of a test": (
         STAGE + '[stages.blas-test]\npath = "netlib"\n[images.blas]\ntest = "netlib"\n',
-        "stages.toml:{5}: the test's stage needs the name blas-test\n  rename the other",
+        "stages.toml:{5}: its test needs the stage name blas-test\n  rename the other",
     ),
     "stage with a command's name": (
         '[stages.plan]\npath = "blas"\n',
-        "stages.toml:{0}: a stage cannot be called 'plan'\n"
-        "  the word has a meaning of its own; choose another",
+        "stages.toml:{0}: a stage cannot be called 'plan'\n  the word is reserved; choose another",
     ),
     "argument with a zero byte": (
         STAGE + 'args = {{ A = "x\\u0000" }}\n'.format(),
-        "stages.toml:{2}: argument A has a zero byte, which no program can be given",
+        "stages.toml:{2}: argument A has a zero byte, which no argument can have",
     ),
     "secret's variable": (
         '[secrets.x]\nenv = "A B"\n',
@@ -502,8 +507,8 @@ FAULTS = {
     ),
     "tags that clash": (
         STAGE + '[images.blas]\n[images.blas-amd64]\nstage = "blas"\n',
-        "stages.toml:{3}: image blas-amd64: blas-amd64 as it is published would be called blas-amd64, as "
-        "blas:amd64 is\n  rename the image, or a platform",
+        "stages.toml:{3}: image blas-amd64: the published blas-amd64 would have the tag blas-amd64, "
+        "like blas:amd64\n  rename the image, or a platform",
     ),
     "secret": (
         '[secrets.x]\nfile = "a"\nenv = "B"\n',
@@ -532,7 +537,7 @@ HEADS = {
     "no repository": (
         ('repo = "example/atom"', ""),
         "stages.toml:1: no repository for images\n"
-        '  write repo = "example/atom" under [project], or give repo=...',
+        '  write repo = "example/atom" under [project], or pass repo=...',
     ),
     "repository": (
         ("example/atom", "Example:1"),
@@ -553,7 +558,7 @@ HEADS = {
     ),
     "push": (
         ('atom"', 'atom"\npush = "build"'),
-        "stages.toml:3: push=build is no such setting\n  did you mean 'built'?",
+        "stages.toml:3: invalid value push=build\n  did you mean 'built'?",
     ),
     "epoch": (
         ('atom"', 'atom"\nsource_date_epoch = -1'),
@@ -570,7 +575,7 @@ HEADS = {
     ),
     "suite": (
         ('"trixie"', '"--help"'),
-        "stages.toml:9: '--help' is not a suite\n  a release of the distribution, such as \"trixie\"",
+        "stages.toml:9: '--help' is not a suite\n  write a release of the distribution, such as \"trixie\"",
     ),
     "package": (
         ('"trixie"', '"trixie"\ninclude = ["a b"]'),
@@ -578,11 +583,11 @@ HEADS = {
     ),
     "package of an image": (
         ('bootstrap = "trixie"', 'image = "debian"\ninclude = ["a"]'),
-        "stages.toml:10: include is for a base that is bootstrapped",
+        "stages.toml:10: include is only for a bootstrapped base",
     ),
     "image of the base": (
         ('bootstrap = "trixie"', 'image = "de bian"'),
-        "stages.toml:9: 'de bian' is not an image\n  a reference, such as \"debian:trixie-slim\"",
+        "stages.toml:9: 'de bian' is not an image\n  write a reference, such as \"debian:trixie-slim\"",
     ),
     "base of an unknown platform": (
         ('"trixie"', '"trixie"\n[base.platforms.amd46]\nimage = "x"'),
@@ -590,11 +595,11 @@ HEADS = {
     ),
     "base of a platform that the project has not": (
         ('"trixie"', '"trixie"\n[base.platforms."linux/s390x"]\nimage = "x"'),
-        "stages.toml:10: base: no platform of this project is linux/s390x\n  declare one under [platforms]",
+        "stages.toml:10: base: linux/s390x is not a platform of this project\n  declare it under [platforms]",
     ),
     "a key that a base from outside has no use for": (
         ('"trixie"', '"trixie"\n[base.platforms.jetson]\nimage = "x"\ntarget = "y"'),
-        "stages.toml:12: target is for a base that is a stage\n  write path, or remove it",
+        "stages.toml:12: target is only for a base that is a stage\n  write path, or remove target",
     ),
     "two bases": (
         ('"trixie"', '"trixie"\nimage = "x"'),
@@ -655,13 +660,13 @@ def test_no_platform(tmp_path: Path) -> None:
         (
             {"base": "bootstrap:"},
             {},
-            "command line: '' is not a suite\n  a release of the distribution, such as \"trixie\"",
+            "command line: '' is not a suite\n  write a release of the distribution, such as \"trixie\"",
         ),
         (
             {"repo": ""},
             {},
             "command line: no repository for images\n"
-            '  write repo = "example/atom" under [project], or give repo=...',
+            '  write repo = "example/atom" under [project], or pass repo=...',
         ),
     ],
 )
@@ -758,16 +763,16 @@ STACK_FAULTS = {
     "twice": (
         '["blas", "opengl"]',
         '["blas", "opengl", "opengl"]',
-        "stage opengl stands in the stack twice",
+        "stage opengl is in the stack twice",
     ),
-    "empty": ('["blas", "opengl"]', "[]", "the stack is empty\n  the lowest stage comes first"),
+    "empty": ('["blas", "opengl"]', "[]", "the stack is empty\n  list its stages, the lowest first"),
     "no stage": ('["blas", "opengl"]', "[1]", "no stage 1\n  known here: blas, opengl, vnc"),
     "order": ('"opengl", "vnc"]', '"vnc", "opengl"]', "vnc needs opengl before it in the stack"),
     "lowest": (
         '["blas", "opengl"]',
         '["opengl"]',
-        "image opengl-vnc: opengl stands on others here, and is the lowest of image opengl\n"
-        "  the lowest comes first; what is FROM ${BASE_IMAGE} stands on others, always",
+        "image opengl-vnc: opengl is stacked here, but is the first stage of image opengl\n"
+        "  a stage that is FROM ${BASE_IMAGE} can never be the first of a stack",
     ),
     "stage and stack": (
         'stack = ["blas", "opengl"]',
@@ -777,10 +782,10 @@ STACK_FAULTS = {
     "base": (
         '["blas", "opengl"]',
         '["base", "opengl"]',
-        "base is no stage of a stack\n  name a stage that is FROM base",
+        "base cannot be in a stack\n  name a stage that is FROM base",
     ),
-    "a need that is no word": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is no stage"),
-    "need": ('needs = ["opengl"]', 'needs = ["opengk"]', "stage vnc needs 'opengk', which is no stage"),
+    "a need that is no word": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is not a stage"),
+    "need": ('needs = ["opengl"]', 'needs = ["opengk"]', "stage vnc needs 'opengk', which is not a stage"),
 }
 
 

@@ -1,0 +1,123 @@
+"""``doit doctor``: what this machine has of what the project needs. Works outside a project, too."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from doit.cmd_base import Command as DoitCommand
+
+from ...errors import ProjectError
+from ...host import docker, doctor, emulation
+from ...host.advice import Advice
+from ...host.doctor import Needs
+from ...oci.platform import OciPlatform, family
+from ...project.model import Bootstrap
+from ..app import command_line_settings
+from .base import JsonOption, doit_options, print_json
+from .errors import ErrorMessages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...project.model import Platform, Project
+
+_T = TypeVar("_T")
+
+_OPTIONAL = {
+    "skopeo": "needed with a registry",
+    "mmdebstrap": "needed for a base that is bootstrapped",
+    "arch-test": "needed for such a base of another processor",
+}
+
+
+class Doctor(ErrorMessages, DoitCommand):  # type: ignore[misc]
+    """It reads no ``dodo.py``, so that it also works where there is no project."""
+
+    doc_purpose = "say what this machine has, what is missing, and the command that mends it"
+    doc_usage = ""
+    doc_description = (
+        "Looks at Docker, buildx, builders, emulation of the project's platforms, tools, the registry and "
+        "free space. It changes nothing. Without a stages.toml it looks at what every project needs.\n\n"
+        "The exit status is 1 if something that is needed is missing."
+    )
+    cmd_options = doit_options(JsonOption)
+
+    def execute(self, opt_values: dict[str, Any], pos_args: list[str]) -> int:
+        if rest := [word for word in pos_args if word != "--json"]:
+            raise ProjectError("command line", f"doctor takes no name: {rest[0]}", "doit doctor --help")
+        checks = doctor.examine(_needs(_project(Path())), Advice())
+        if not (opt_values["json"] or pos_args):
+            return doctor.report(checks)
+        found = [*checks]
+        print_json({"schema": 1, "checks": [one.to_json() for one in found]})
+        return int(any(one.state == "missing" for one in found))
+
+
+def _project(root: Path) -> Project | None:
+    """The project in a folder, None if there is none. Raises ``ProjectError`` if it cannot be read."""
+    from ...project import loader
+
+    if not (root / loader.FILE).exists():
+        return None
+    return loader.load(root, command_line_settings(), os.environ)
+
+
+def _needs(project: Project | None) -> Needs:
+    if project is None:
+        return Needs(Path.cwd(), optional=tuple(_OPTIONAL.items()))
+    named = [p for p in project.platforms.values() if p.builders]
+    current = [p.docker for p in project.platforms.values() if not p.builders]
+    bootstrapped = [p.docker for p in project.platforms.values() if _bootstraps(project, p)]
+    local = [] if docker.socket_path() is None else current
+    tools = ["skopeo"] * bool(project.settings.registry)
+    tools += ["mmdebstrap"] * bool(bootstrapped) + ["arch-test"] * bool(_foreign(bootstrapped))
+    return Needs(
+        project.root.absolute(),
+        platforms=_unique(current),
+        builders=_unique(name for p in named for name in p.builders),
+        placed=_unique((p.docker, p.builders) for p in named),
+        emulated=_unique(_foreign([*local, *bootstrapped])),
+        bootstrapped=_unique(bootstrapped),
+        tools=tuple(tools),
+        optional=tuple((name, purpose) for name, purpose in _OPTIONAL.items() if name not in tools),
+        registry=_url(project.settings.registry),
+    )
+
+
+def _bootstraps(project: Project, platform: Platform) -> bool:
+    return isinstance(project.bases[platform.name], Bootstrap)
+
+
+def _foreign(platforms: Iterable[str]) -> list[str]:
+    """OCI platforms of other processors than this machine's."""
+    own = family(emulation.host_platform())
+    return [platform for platform in platforms if family(OciPlatform(platform)) != own]
+
+
+def _unique(values: Iterable[_T]) -> tuple[_T, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _url(registry: str) -> str:
+    """The address of a registry, which is named as for docker: plain HTTP on this machine only."""
+    if not registry:
+        return ""
+    from ...store.repository import insecure
+
+    host = registry.partition("/")[0]
+    scheme = "http" if insecure(f"{host}/") else "https"
+    return f"{scheme}://{'registry-1.docker.io' if host == 'docker.io' else host}"
+
+
+def print_builders(root: Path) -> None:
+    """Print the builders that a project names, for ``./run doctor``."""
+    project = _project(root)
+    print(json.dumps(_needs(project).builders if project else []))
+
+
+if __name__ == "__main__":
+    print_builders(Path(sys.argv[1]))

@@ -1,0 +1,111 @@
+"""The engine that the docker client uses, and buildx. Nothing here changes anything.
+
+``context``, ``address`` and ``config_folder`` follow docker's own rules:
+https://docs.docker.com/engine/manage-resources/contexts/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from pathlib import Path
+
+from .system import call, has
+
+DEFAULT_SOCKET = Path("/var/run/docker.sock")
+#: Seconds for an answer: of a socket on this machine, of the docker client, of buildx.
+PING, ASK, INSPECT = 5, 15, 30
+
+#: The system's folders of plugins, besides the user's own.
+_PLUGINS = (
+    Path("/usr/local/lib/docker"),
+    Path("/usr/local/libexec/docker"),
+    Path("/usr/lib/docker"),
+    Path("/usr/libexec/docker"),
+)
+
+
+def config_folder() -> Path:
+    """The folder where docker keeps its configuration, its contexts and the user's plugins."""
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def context() -> str:
+    """The name of docker's current context; "" for the default one, or if DOCKER_HOST names the engine."""
+    if os.environ.get("DOCKER_HOST"):
+        return ""
+    name = os.environ.get("DOCKER_CONTEXT")
+    if not name:
+        try:
+            name = json.loads((config_folder() / "config.json").read_bytes()).get("currentContext")
+        except (OSError, ValueError, AttributeError):
+            return ""
+    return "" if not name or name == "default" else str(name)
+
+
+def address() -> str:
+    """The engine's address (``unix:///var/run/docker.sock``); "" if the current context is not known."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host
+    if not (name := context()):
+        return f"unix://{DEFAULT_SOCKET}"
+    folder = config_folder() / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+    try:
+        return str(json.loads((folder / "meta.json").read_bytes())["Endpoints"]["docker"]["Host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def socket_path() -> Path | None:
+    """The engine's socket; None if it is reached in another way."""
+    prefix, _, path = address().partition("unix://")
+    return Path(path) if path and not prefix else None
+
+
+def answers() -> bool:
+    """True if the engine answers."""
+    if path := socket_path():
+        return _answers_ping(path)
+    return call("docker", "version", "--format={{.Server.Version}}", timeout=ASK).returncode == 0
+
+
+def _answers_ping(path: Path) -> bool:
+    """Ask the socket itself: that takes half the time of the docker client, or less."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PING)
+            connection.connect(str(path))
+            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        return int(answer.split(maxsplit=2)[1]) < 400
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def has_buildx() -> bool:
+    """True if docker has its plugin buildx. To look for the file first saves a call of docker."""
+    if not has("docker"):
+        return False
+    if any(
+        os.access(folder / "cli-plugins/docker-buildx", os.X_OK) for folder in (config_folder(), *_PLUGINS)
+    ):
+        return True
+    return call("docker", "buildx", "version", timeout=ASK).returncode == 0
+
+
+def inspect(*name: str) -> dict[str, list[str]]:
+    """The fields that buildx prints of a builder, by default of the current one, each with its values."""
+    fields: dict[str, list[str]] = {}
+    done = call("docker", "buildx", "inspect", *name, timeout=INSPECT)
+    for line in done.stdout.splitlines() if done.returncode == 0 else ():
+        field, _, value = line.partition(":")
+        fields.setdefault(field.strip(), []).append(value.strip())
+    return fields
+
+
+def platforms(builder: dict[str, list[str]]) -> list[str]:
+    """The OCI platforms of a builder that ``inspect`` read. A star marks those that its user declared."""
+    words = (word.strip() for line in builder.get("Platforms", ()) for word in line.split(","))
+    return [word.removesuffix("*") for word in words if word]

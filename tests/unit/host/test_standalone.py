@@ -1,0 +1,59 @@
+"""``./run`` calls ``stagegraph.host`` with any Python, before anything is installed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
+OWN = {"stagegraph", "stagegraph.errors", "stagegraph.oci", "stagegraph.oci.platform"}
+MODULES = sorted(path.stem for path in (ROOT / "stagegraph/host").glob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_needs_the_standard_library_alone(module: str) -> None:
+    """Without site-packages (-S) and the environment's settings (-I)."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); old = set(sys.modules)\n"
+        f"import stagegraph.host.{module}\nprint(*set(sys.modules) - old)"
+    )
+    command = [sys.executable, "-I", "-S", "-B", "-c", code, str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {name for name in done.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
+    others = {name for name in loaded if not name.startswith("stagegraph.host")}
+    assert f"stagegraph.host.{module}" in loaded and others <= OWN
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_inside_functions_count_too(module: str) -> None:
+    tree = ast.parse((ROOT / f"stagegraph/host/{module}.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert (
+                node.level == 1
+                or (node.level == 2 and f"stagegraph.{node.module}" in OWN)
+                or (node.module and node.module.partition(".")[0] in sys.stdlib_module_names)
+            )
+        elif isinstance(node, ast.Import):
+            assert {name.name.partition(".")[0] for name in node.names} <= sys.stdlib_module_names
+
+
+def test_modules_of_the_callers_folder_are_not_seen(tmp_path: Path) -> None:
+    """``./run`` may be called where a file has the name of a module."""
+    (tmp_path / "stagegraph.py").write_text("raise SystemExit('wrong')")
+    (tmp_path / "json.py").write_text("raise SystemExit('wrong')")
+    done = subprocess.run(
+        [ROOT / "run", "down"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "STAGEGRAPH_ENGINE_DIR": str(tmp_path / "e")[:60]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "wrong" not in done.stderr and done.returncode in (0, 72)
