@@ -1,6 +1,6 @@
-"""What doit remembers of tasks, kept in memory: a backend that doit finds through its entry point.
+"""doit's state of tasks, kept in memory: a backend that doit finds through its entry point.
 
-Apart from ``tasks``, which reads the project when it is imported: doit loads every backend in every folder.
+It is a module of its own because doit loads every backend in every folder.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from doit.dependency import JsonDB
 
 
 class MemoryDB(JsonDB):  # type: ignore[misc]
-    """What doit remembers of tasks, forgotten at the end: every question here goes to the stores.
+    """Forgets everything at the end of the process: the stores know what is built.
 
-    A file would be torn by a kill in its writing, and by two calls at once.
+    A kill during a write, or two calls at once, would damage a file.
     """
 
     desc = "nothing is kept"
@@ -23,4 +23,4 @@ class MemoryDB(JsonDB):  # type: ignore[misc]
         self._db: dict[str, Any] = {}
 
     def dump(self) -> None:
-        """Nothing is kept."""
+        """Write nothing."""

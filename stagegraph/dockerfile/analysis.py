@@ -188,6 +188,8 @@ class _Analysis:
                 scope.environment[name] = value
 
     def _copy_from(self, instruction: Instruction, stage: BuildStage, stages: BuildStages) -> None:
+        if sum(flag.startswith("--from=") for flag in instruction.flags) > 1:  # BuildKit refuses it too
+            raise instruction.error("--from is written twice", "remove one of the two")
         for name in from_names(instruction):
             if stages.copied_from(name, instruction, stage) is None:
                 self.edges.add(name, NO_PLATFORM, instruction.line, is_from=False)

@@ -1,7 +1,7 @@
-"""``push=all``: the registry gets what a run found in ``cache/``, and all that it is made of.
+"""``push=all``: the registry also gets images that a run found in ``cache/``, and all their ancestors.
 
-A run stops at the first image that is here and looks at none of its ancestors. Who changes a stage elsewhere
-needs those too: the parents of that stage, and of all that is based on it.
+A run that finds an image does not look at the image's ancestors. Somebody who changes a stage elsewhere needs
+them: the parents of that stage, and of all stages that are based on it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Sharing:
         self.graph, self.layout, self.registry = graph, layout, registry
 
     def offer(self, node: Node, record: Record) -> None:
-        """Offer the image of a node that the run has come to. The record may be another node's."""
+        """Offer the image of a node of this run. The record may belong to another node."""
         for known in self._known(node, record):
             self.registry.pushes.push_existing(node, known)
 
     def offer_all(self, nodes: Iterable[Node]) -> list[Node]:
-        """Offer what these nodes are made of, themselves included; those of it that are nowhere.
+        """Offer these nodes and all their ancestors. Return those that no store has.
 
-        For the end of a run: nothing that comes later has to wait, so the pushes may queue up.
+        Call it at the end of a run: nothing waits for these pushes, so they may queue up.
         """
         found = {node: self._held(node) for node in self.graph.order(list(nodes))}
-        for node, records in found.items():  # all look-ups side by side, then the answers
+        for node, records in found.items():  # all look-ups in parallel, then the answers
             for key in [record.key for record in records] or [self.graph.key(node)]:
                 for name in nodes_with_same_key(self.graph, node):
                     self.registry.lookups.prefetch(name, self._docker(node), key)
@@ -57,20 +57,23 @@ class Sharing:
         return self._known(node, record) if record else []
 
     def _known(self, node: Node, record: Record) -> list[Record]:
-        """Records of a node's image, by whatever keys."""
+        """The records of a node's image, under all of its keys."""
         mine = (str(node), record.node)
         return [known for known in self._records.get(record.digest, ()) if known.node in mine]
 
     @cached_property
     def _records(self) -> dict[str, list[Record]]:
-        """Records by image, as they were when first looked at: what is made later is pushed as it is made."""
+        """The records of ``cache/`` by image, at the first call.
+
+        What is built later is pushed when it is built.
+        """
         found: dict[str, list[Record]] = {}
         for record in self.layout.list():
             found.setdefault(record.digest, []).append(record)
         return found
 
     def _has(self, node: Node, key: Key) -> bool:
-        """Whether the registry has a key, under the name of any node that has it."""
+        """Return whether the registry has a key, under the name of any node with that key."""
         names = nodes_with_same_key(self.graph, node)
         return any(self.registry.find(name, self._docker(node), key) for name in names)
 

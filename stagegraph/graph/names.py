@@ -40,8 +40,8 @@ class _Use:
     where: str
 
 
-class Names:
-    """The names that Dockerfiles of a project can use."""
+class NameResolver:
+    """Resolves the names that Dockerfiles of a project use."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -52,19 +52,18 @@ class Names:
         self._published = {
             split(familiar(name)).repository: familiar(name) for name, _ in names if not is_bare(name)
         }
-        self._stacked: dict[str, list[str]] = {}
+        self._stacked: dict[str, list[str]] = {}  # by the name of the stage alone
         for stage in project.stages.values():
             if stage.stacked_on:
-                self._stacked.setdefault(stage.name.removeprefix(f"{stage.stacked_on}--"), []).append(
-                    stage.name
-                )
+                single = stage.name.removeprefix(f"{stage.stacked_on}--")
+                self._stacked.setdefault(single, []).append(stage.name)
 
     def resolve(self, edge: Edge, stage: str, config: StageConfig, own: Platform) -> Node | ExternalReference:
         """Return the target of an edge of a stage's Dockerfile, in a build for the platform ``own``.
 
         Raises ``DockerfileError`` with the line for a name that has no meaning, or another than it seems.
         """
-        use = _Use(edge.platform or own.docker, own, f"{config.context}/{config.dockerfile}:{edge.line}")
+        use = _Use(edge.platform or own.docker, own, f"{config.dockerfile_path}:{edge.line}")
         name, bare = edge.name, edge.bare
         if name == BASE:
             base = self._base(edge, own)
@@ -116,9 +115,9 @@ class Names:
         """Return the node that a name means; None for an external image."""
         if stage := name if name in self.project.stages else self._aliases.get(name):
             return self._node(stage, self._platform(name, use), use)
-        if on_others := self._stacked.get(name):
+        if stacked := self._stacked.get(name):
             what = f"{name} is only part of stacks"
-            raise DockerfileError(use.where, what, f"name the stacked stage: {' or '.join(on_others)}")
+            raise DockerfileError(use.where, what, f"name the stacked stage: {' or '.join(stacked)}")
         return self._image(name, use)
 
     def _image(self, name: str, use: _Use) -> Node | None:

@@ -19,7 +19,7 @@ from ..oci.reference import split
 from ..project import stacks
 from ..project.model import BASE, Bootstrap, Node, StageConfig
 from .dockerfiles import Dockerfiles
-from .names import ExternalReference, Names
+from .names import ExternalReference, NameResolver
 from .onbuild import Triggers
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class NodeReader:
     def __init__(self, project: Project, lock: Lock) -> None:
         self._project, self._lock = project, lock
         self._build_platform = host_platform()
-        self._names, self._dockerfiles = Names(project), Dockerfiles(project, self._build_platform)
+        self._names, self._dockerfiles = NameResolver(project), Dockerfiles(project, self._build_platform)
         self._specs: dict[Node, NodeSpec] = {}
         self._edges: dict[Node, list[tuple[Edge, Node | ExternalReference]]] = {}
         # two threads that read the same files at different times would disagree about a key
@@ -94,7 +94,7 @@ class NodeReader:
         )
 
     def _built(self, node: Node, config: StageConfig) -> NodeSpec:
-        analysis = self._dockerfiles.analysis(node, config)
+        text, analysis = self._dockerfiles.text(config), self._dockerfiles.analysis(node, config)
         parents, images = self.parents(node), self._images(node, config)
         triggers = self._triggers(config, parents, images)
         _check_args(node, config, analysis, triggers)
@@ -102,7 +102,8 @@ class NodeReader:
             secrets = self._project.secrets
             analysis = triggers.applied(analysis, config.args, secrets, self._build_platform)
         selection, entries = self._context(config, analysis)
-        dockerfile = _check_unchanged(entries, config, self._dockerfiles.text(config))
+        has_dockerfile = _check_unchanged(entries, config, text)
+        dated = analysis.installs_packages or config.installs_packages
         return NodeSpec(
             node,
             self._project.platforms[node.platform],
@@ -113,11 +114,9 @@ class NodeReader:
             parents=parents,
             images=images,
             frontend=self._frontend(config, analysis),
-            package_date=self._lock.package_date()
-            if analysis.installs_packages or config.installs_packages
-            else "",
-            text=self._dockerfiles.text(config),
-            exposed=not dockerfile and selection.reaches(config.dockerfile),
+            package_date=self._lock.package_date() if dated else "",
+            text=text,
+            exposed=not has_dockerfile and selection.reaches(config.dockerfile),
         )
 
     def _context(

@@ -81,29 +81,23 @@ def _shown(item: Input, before: str, after: str = "") -> str:
 
 
 def _both(old: Input, new: Input) -> tuple[str, str]:
-    """Return two values for a message.
-
-    Of long instructions it has only the words that differ, with one word before and after.
-    """
+    """Return two values for a message; of long instructions the words that differ, and their neighbours."""
     if new.role != "instruction":
         return _readable(old), _readable(new)
-    words = [_instruction(item.written).split() for item in (old, new)]
-    if max(len(" ".join(part)) for part in words) <= LIMIT:
-        return " ".join(words[0]), " ".join(words[1])
-    start = _common(*words)
-    end = min(_common(words[0][::-1], words[1][::-1]), *(len(part) - start for part in words))
+    before, after = _instruction(old.written).split(), _instruction(new.written).split()
+    if max(len(" ".join(before)), len(" ".join(after))) <= LIMIT:
+        return " ".join(before), " ".join(after)
+    start = _common(before, after)
+    end = min(_common(before[::-1], after[::-1]), len(before) - start, len(after) - start)
     first, last = max(start - 1, 0), max(end - 1, 0)
-    before, after = (
-        " ".join(
-            [
-                *([part[0], "…"] if first > 1 else part[:first]),
-                shortened(" ".join(part[first : len(part) - last])),
-                *(["…"] if last else []),
-            ]
-        )
-        for part in words
-    )
-    return before, after
+    return _excerpt(before, first, last), _excerpt(after, first, last)
+
+
+def _excerpt(words: Sequence[str], first: int, last: int) -> str:
+    """Return words without the first and last ones of these numbers, but with the name of the instruction."""
+    head = [words[0], "…"] if first > 1 else words[:first]
+    differing = shortened(" ".join(words[first : len(words) - last]))
+    return " ".join([*head, differing, *(["…"] if last else [])])
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -56,34 +56,22 @@ REFERENCE = re.compile(r"[A-Za-z0-9\[][\w.:/@\[\]-]*", re.ASCII)
 SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
-BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
-#: A job is called after its machine; of the services GitHub takes the fewest names.
-EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-
-#: Seconds that a time limit may have: a year.
-LONGEST_TIMEOUT = 366 * 86400
-#: The most minutes, and the highest price or speed, that can be meant in ``[ci]``.
-MOST_MINUTES, MOST_PRICE = 999_999, 10**9
-#: Whole numbers of ``[ci]``, in minutes, and the least that each may be.
-LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
-#: The keys of an executor that describe a machine to its service: the one that must be given comes first.
-SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 
 BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
 
-#: A job is called after its machine; of the services GitHub takes the fewest names.
+#: The name of an executor. Jobs are named after it; GitHub has the strictest rule for names of jobs.
 EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
-#: Seconds that a time limit may have: a year.
+#: The longest time limit, in seconds: a year.
 LONGEST_TIMEOUT = 366 * 86400
 
-#: The most minutes, and the highest price or speed, that can be meant in ``[ci]``.
+#: The highest numbers of minutes, and of a price or speed, that make sense in ``[ci]``.
 MOST_MINUTES, MOST_PRICE = 999_999, 10**9
 
-#: Whole numbers of ``[ci]``, in minutes, and the least that each may be.
+#: The numbers of minutes in ``[ci]``, and the least value of each.
 LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
 
-#: The keys of an executor that describe a machine to its service: the one that must be given comes first.
+#: The service's own settings for a machine; the first one is required.
 SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 
 

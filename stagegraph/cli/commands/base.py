@@ -42,7 +42,7 @@ class JsonOption:
 class KeepGoing(JsonOption):
     """The options of a command that can leave out nodes."""
 
-    keep_going: bool = flag("leave out what has no key, say so, and end with its exit status")
+    keep_going: bool = flag("leave out nodes without a key, list them, and end with the status of the error")
 
 
 def doit_options(options_type: type[Any]) -> tuple[dict[str, Any], ...]:

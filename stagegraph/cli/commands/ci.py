@@ -30,10 +30,10 @@ _LISTED = 6
 
 @dataclass(frozen=True)
 class Options(JsonOption):
-    check: bool = flag("write nothing; exit status 1 if a file is not as it would be written")
-    times: bool = flag("first note in stages.times how long builds took here")
+    check: bool = flag("write nothing; exit status 1 if a file is not up to date")
+    times: bool = flag("first note in stages.times how long the recorded builds took")
     limit: str = option("minutes after which the service stops a job; [ci] limit by default")
-    continuation: str = option("write CircleCI's jobs for what must be built into this file")
+    continuation: str = option("write CircleCI's jobs for what must be built to this file")
     matrix: bool = flag("print GitHub's jobs for what must be built, for GITHUB_OUTPUT")
 
 
@@ -42,15 +42,15 @@ class CI(Command[Options]):
     doc_purpose = "write pipelines for CI services, and print what they cost"
     doc_usage = "[--check] [--times] [--limit MINUTES]"
     doc_description = (
-        "Writes .circleci/config.yml and .github/workflows/images.yml, for the services that have executors "
-        "under [ci] in stages.toml. Nodes are put together in jobs so that none is expected to take longer "
-        "than the limit allows, at the lowest cost; the table of costs is under [ci], too. How long nodes "
-        "take stands in stages.times: --times notes there what is recorded in cache/. What has no time there "
-        "is taken to need [ci] unknown.\n\n"
-        "What is written depends on these two files and on the Dockerfiles alone. --check says whether it is "
-        "up to date and writes nothing.\n\n"
-        "With [ci] dynamic = true the pipelines ask the registry first, and have jobs only for what must be "
-        "built: for this they call --continuation (CircleCI) and --matrix (GitHub)."
+        "Writes .circleci/config.yml and .github/workflows/images.yml, for the services that have "
+        "executors under [ci] in stages.toml. It groups nodes into jobs at the lowest cost, so that no "
+        "job is expected to exceed the time limit. Costs are under [ci], too. stages.times holds how "
+        "long nodes take; --times notes there the times recorded in cache/. A node without a time "
+        "counts as [ci] unknown minutes.\n\n"
+        "The files depend only on stages.toml, stages.times and the Dockerfiles. --check tells whether "
+        "they are up to date, and writes nothing.\n\n"
+        "With [ci] dynamic = true the pipelines ask the registry first. They have jobs only for what "
+        "must be built. For this they call --continuation (CircleCI) and --matrix (GitHub)."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

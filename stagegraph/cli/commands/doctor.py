@@ -37,12 +37,13 @@ _OPTIONAL = {
 class Doctor(ErrorMessages, DoitCommand):  # type: ignore[misc]
     """It reads no ``dodo.py``, so that it also works where there is no project."""
 
-    doc_purpose = "say what this machine has, what is missing, and the command that mends it"
+    doc_purpose = "show what this machine has, what is missing, and how to mend it"
     doc_usage = ""
     doc_description = (
-        "Looks at Docker, buildx, builders, emulation of the project's platforms, tools, the registry and "
-        "free space. It changes nothing. Without a stages.toml it looks at what every project needs.\n\n"
-        "The exit status is 1 if something that is needed is missing."
+        "Looks at Docker, buildx, builders, emulation of the project's platforms, tools, the registry "
+        "and free space. It changes nothing. Without a stages.toml it looks at what every project "
+        "needs.\n\n"
+        "The exit status is 1 if something that the project needs is missing."
     )
     cmd_options = doit_options(JsonOption)
 

@@ -20,13 +20,16 @@ class Options(KeepGoing):
 
 class Keys(Command[Options]):
     options_type = Options
-    doc_purpose = "print the key of every node, or of those asked for"
+    doc_purpose = "print the key of every node, or of the nodes you name"
     doc_description = (
-        "A key is the digest of all that determines a node; it changes exactly when a rebuild is due.\n\n"
-        "--keep-going leaves out nodes whose Dockerfile or files are broken; without it these end it.\n\n"
-        "--write FOLDER writes files that a CI service can take as a cache's key: one for each image and "
-        "platform (stock-amd64), one for all of these (all). Each has the keys of the image and its test, "
-        "which stand for all that they are made of. A file stays as it is for as long as they do."
+        "A key is the digest of everything that determines a node. It changes exactly when the node "
+        "must be rebuilt.\n\n"
+        "--keep-going leaves out nodes with a broken Dockerfile or broken files. Without it, such a "
+        "node ends the command.\n\n"
+        "--write FOLDER writes small files that a CI service can use as keys of its cache: one for each "
+        "image and platform (stock-amd64), and one for all of them (all). A file holds the keys of the "
+        "image and of its test. These cover all ancestors. A file changes only when one of its keys "
+        "does."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

@@ -15,14 +15,14 @@ _KINDS = ("archive", "images")
 
 
 class Lock(Command[JsonOption]):
-    doc_purpose = "renew stages.lock: the archive's stamp, or pinned images"
+    doc_purpose = "renew stages.lock: the package date, or the pinned images"
     doc_usage = "archive | images [REFERENCE ...]"
     doc_description = (
-        "archive: the stamp of the package archive becomes today's date (UTC), so that the next run installs "
-        "today's packages wherever a stage installs any.\n\n"
-        "images: references pinned in stages.lock, or those that are named, are resolved again; what has "
-        "moved is pinned to what it names now. All are resolved before anything is written.\n\n"
-        "Prints what was and what is. With locked=1 it is an error. Commit stages.lock afterwards."
+        "archive: sets the package date to today (UTC). The next run installs today's packages in all "
+        "stages that install packages.\n\n"
+        "images: resolves the pinned references again, or only those you name, and pins what has moved. "
+        "stages.lock is written when all of them are resolved.\n\n"
+        "Prints the old and the new value. With locked=1 it is an error. Commit stages.lock afterwards."
     )
 
     def answer(self, app: App, words: list[str], options: JsonOption) -> int:

@@ -37,11 +37,12 @@ class Outdated(Command[Options]):
     doc_purpose = "show which packages of finished images have newer versions"
     doc_usage = "[IMAGE:PLATFORM | IMAGE ...]"
     doc_description = (
-        "Starts a throw-away container of the finished image that the engine has, on its platform and with "
-        "network, and asks its own apt which packages its archives have in newer versions; those of security "
-        "archives come first. Without arguments: every image that the engine has. The image stays as it is; "
-        "'doit lock archive' and a run make it anew with today's packages.\n\n"
-        "Exit status 0 whether or not there are any, else that of the first image that could not be asked."
+        "Starts a temporary container of each finished image in the engine, with network. The image's "
+        "own apt lists the packages that have newer versions in its archives. Security updates come "
+        "first. Without arguments: every image that the engine has. The image does not change. To build "
+        "it with today's packages, call 'doit lock archive', then build.\n\n"
+        "The exit status is 0, also if there are newer packages. If an image could not be examined, it "
+        "is the status of the first such error."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

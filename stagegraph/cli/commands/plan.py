@@ -26,13 +26,15 @@ class Options(KeepGoing):
 
 class Plan(Command[Options]):
     options_type = Options
-    doc_purpose = "show what would be reused, pulled and built, and why"
+    doc_purpose = "show what a run would reuse, pull and build, and why"
     doc_description = (
-        "For every node in the order of work: reuse, pull or build, and the first input that differs "
-        "from the node's last known build. Without arguments: for every node. Needs no engine.\n\n"
-        "--keep-going leaves out nodes whose Dockerfile or files are broken; without it these end it.\n\n"
-        "--sizes adds how large each known image is, compressed as it is stored: its own layers, and all "
-        "with those that it has from its FROM."
+        "Shows each node in the order of work: reuse, pull or build. For a build it names the first "
+        "input that differs from the node's last known build. Without arguments: every node. Needs no "
+        "engine.\n\n"
+        "--keep-going leaves out nodes with a broken Dockerfile or broken files. Without it, such a "
+        "node ends the command.\n\n"
+        "--sizes adds the compressed size of each known image: of its own layers, and of all layers "
+        "with those that its FROM brings."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

@@ -1,4 +1,4 @@
-"""``doit prune``: remove from ``cache/``, or from the registry, what no current key needs."""
+"""``doit prune``: delete from ``cache/``, or from the registry, what no current key needs."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from ...store.repository import RemoteRepository
     from ..app import App
 
-#: Days in which nothing is removed from a registry unless it is said otherwise.
+#: The default of ``--days``: younger tags stay in a registry.
 DAYS = 30
 
 
 @dataclass(frozen=True)
 class Options(JsonOption):
-    keep_current: bool = flag("keep in cache/ what current keys need, free the rest")
-    registry: bool = flag("remove from the registry what no kept revision needs")
-    days: str = option(f"with --registry: keep what was made in the last days, {DAYS} by default")
-    revisions: str = option("with --registry: revisions to keep instead of all, with spaces between them")
-    dry_run: bool = flag("say what would be removed, and remove nothing")
+    keep_current: bool = flag("keep in cache/ what current keys need, delete the rest")
+    registry: bool = flag("delete from the registry what no kept revision needs")
+    days: str = option(f"with --registry: keep tags of the last days, {DAYS} by default")
+    revisions: str = option("with --registry: the revisions to keep, separated by spaces; all by default")
+    dry_run: bool = flag("show what would be deleted, and delete nothing")
 
 
 class Prune(Command[Options]):
     options_type = Options
-    doc_purpose = "remove from cache/, or from the registry, what no current key needs"
+    doc_purpose = "delete from cache/, or from the registry, what no current key needs"
     doc_usage = "--keep-current [STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...] | --registry"
     doc_description = (
-        "--keep-current keeps in cache/ the images of all nodes that are asked for and of all that they are "
-        "made of, as stages.toml and the Dockerfiles are now, and frees the rest: images of earlier keys, "
-        "damaged blobs, logs. Without names: of every node. A cache that is pruned before it is saved does "
-        "not grow. It is refused while a run uses cache/.\n\n"
-        "--registry removes tags of nodes (STAGE-ARCH-KEY) from the registry that no kept revision needs: by "
-        "default the tips of all branches and tags that this clone knows, and where it stands. What was made "
-        "in the last days stays whatever it is, and what another tag names too. The registry must allow "
-        "deletion, and frees the space when it collects its garbage.\n\n"
-        "Images in the engine are Docker's: see docker image prune."
+        "--keep-current keeps in cache/ the images of the nodes you name and of all their ancestors, "
+        "for stages.toml and the Dockerfiles as they are now. It deletes the rest: images of earlier "
+        "keys, damaged blobs, logs. Without names: it keeps all nodes. It is refused while a run uses "
+        "cache/.\n\n"
+        "--registry deletes tags of nodes (STAGE-ARCH-KEY) from the registry that no kept revision "
+        "needs. Kept revisions are by default the tips of all branches and tags of this clone, and the "
+        "current commit. Tags younger than --days stay, and manifests that have another tag. The "
+        "registry must allow deletion. It frees the space when it collects garbage.\n\n"
+        "Images in the engine belong to Docker: see docker image prune."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

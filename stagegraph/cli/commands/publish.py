@@ -24,17 +24,18 @@ class Options(JsonOption):
 
 class Publish(Command[Options]):
     options_type = Options
-    doc_purpose = "push images with an index over their platforms, bills of materials and provenance"
+    doc_purpose = "push images with an index, bills of materials and provenance"
     doc_usage = "IMAGE [IMAGE ...] [registry=HOST] [tag=TAG]"
     doc_description = (
-        "For each image: REPO:IMAGE-PLATFORM for every platform that is built, and REPO:IMAGE, an index with "
-        "one image for each Docker platform; with tag=TAG these are TAG-PLATFORM and TAG. All of the index's "
-        "platforms must be built and have passed their test. Boards that are not built are left out.\n\n"
-        "The index says source, revision (from git), version and time in annotations. "
-        "To each image belong a bill of materials (CycloneDX) and provenance (in-toto, SLSA), attached as "
-        "OCI referrers: 'oras discover' lists them. They are not signed.\n\n"
-        "The index is pushed last, so it never names what is not there. Publishing again pushes what has "
-        "changed, which is nothing if nothing has. --dry-run reads from the registry and pushes nothing."
+        "Pushes, for each image, REPO:IMAGE-PLATFORM for every platform that is built, and REPO:IMAGE, "
+        "an index with one image for each Docker platform. With tag=TAG these are TAG-PLATFORM and TAG. "
+        "All platforms of the index must be built and have passed their test. Boards that are not built "
+        "are left out.\n\n"
+        "Annotations of the index name source, revision (from git), version and time. Each image gets a "
+        "bill of materials (CycloneDX) and provenance (in-toto, SLSA) as OCI referrers: 'oras discover' "
+        "lists them. They are not signed.\n\n"
+        "The index is pushed last, so it never names a missing image. Publishing again pushes only what "
+        "changed. --dry-run reads from the registry and pushes nothing."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

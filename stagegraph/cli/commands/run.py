@@ -23,12 +23,13 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     doc_purpose = "build, pull or reuse images and stages"
     doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM ...] [NAME=VALUE ...]"
     doc_description = (
-        "Without arguments: every image for this machine's platform. An image is loaded into the engine "
-        "under REPO:TAG when its test has passed.\n\n"
+        "Without arguments: every image for this machine's platform. When its test has passed, an image "
+        "is loaded into the engine as REPO:TAG.\n\n"
         "Settings: repo=, tag=, base=IMAGE or base=bootstrap:SUITE, registry=HOST, builder=NAME or "
         "builder=PLATFORM:NAME, push=never, nodes, built or all, locked=1, and STAGE=ALTERNATIVE "
-        "(blas=netlib); in the environment STAGEGRAPH_REPO and so on.\n\n"
-        "doit list shows images, doit list --all stages too; doit plan what would be done, and why."
+        "(blas=netlib). In the environment: STAGEGRAPH_REPO and so on.\n\n"
+        "doit list shows the images, doit list --all the stages too. doit plan shows what a run would "
+        "do, and why."
     )
 
     def execute(self, params: Any, args: Any) -> Any:

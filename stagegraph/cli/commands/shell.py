@@ -23,11 +23,11 @@ class Options:
 
 class Shell(Command[Options]):
     options_type = Options
-    doc_purpose = "enter the image of a node, as it is in cache/"
+    doc_purpose = "open a shell in the image of a node"
     doc_usage = "STAGE:PLATFORM"
     doc_description = (
-        "Starts sh in a container of the node's image, which need not have a final tag: that of a stage, or "
-        "one whose test failed. The container is removed afterwards."
+        "Starts sh in a container of the node's image in cache/. The image needs no final tag: it may "
+        "be that of a stage, or one whose test failed. The container is removed afterwards."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002 - it has none

@@ -24,16 +24,15 @@ class Verify(Command[Options]):
     options_type = Options
     doc_purpose = "check cache/; with --rebuild: build again and compare"
     doc_description = (
-        "Reads every blob and record that cache/ has of the nodes asked for and of all they stand on, and "
-        "says what is bad: a blob with other content than its digest says, a record whose inputs do not hash "
-        "to its key. Bad blobs are set aside; the next run fetches or makes them anew.\n\n"
-        "With --rebuild each of these nodes is built again, without the builder's cache, on its recorded "
-        "parents, and compared: 'same' if the image has the recorded digest, 'differs' with each file and "
-        "each value of the configuration that is another. cache/ stays as it is. DOCKER_HOST or "
-        "builder=NAME choose the engine that builds: so is compared what two engines make of the same "
-        "stages.\n\n"
-        "A node that cache/ has no record of is 'unchecked'. Exit status 1 if anything is bad, differs or "
-        "could not be built, if a node that was named is unchecked, or if all are."
+        "Reads every blob and record in cache/ of the nodes and of all their ancestors. It reports "
+        "blobs that do not match their digest, and records whose inputs do not hash to their key. Bad "
+        "blobs are moved to quarantine. The next run fetches or builds them again.\n\n"
+        "--rebuild builds each of these nodes again, without the builder's cache, on its recorded "
+        "parents, and compares. 'same': the image has the recorded digest. 'differs': each changed file "
+        "and each changed value of the configuration is listed. cache/ does not change. DOCKER_HOST or "
+        "builder=NAME choose the engine, so you can compare two engines.\n\n"
+        "A node without a record in cache/ is 'unchecked'. The exit status is 1 if anything is bad, "
+        "differs or could not be built, if a node that you named is unchecked, or if all nodes are."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

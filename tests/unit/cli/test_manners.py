@@ -38,7 +38,7 @@ def doit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     ("words", "said"),
     [
         (["plan", "--help"], "the first input that differs"),
-        (["lock", "-h"], "renew stages.lock"),
+        (["lock", "-h"], "renew stages.lock: the package date"),
         (["list", "--help"], "list images"),
         (["-h"], "STAGE=ALTERNATIVE"),
         (["a:amd64", "--help"], "STAGE=ALTERNATIVE"),

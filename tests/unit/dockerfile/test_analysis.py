@@ -120,7 +120,7 @@ def test_platform_of_from(platform: str, asked: str) -> None:
     assert names(f"FROM --platform={platform} base") == [("base", asked, True)]
 
 
-def test_copy_from_outside_is_for_the_target_whatever_the_part_runs_on() -> None:
+def test_copy_from_an_image_is_for_the_target_whatever_the_build_stage_runs_on() -> None:
     text = "FROM --platform=linux/arm64 base\nCOPY --from=blas / /"
     assert names(text) == [("base", "linux/arm64", True), ("blas", "", False)]
 
@@ -181,6 +181,10 @@ def test_names_that_are_not_known(text: str, said: str) -> None:
         ),
         ("FROM scratch\nCOPY --from=0 / /", "x/Dockerfile:2: from=0: no earlier build stage has this number"),
         (
+            "FROM scratch\nCOPY --from=a --from=b / /",
+            "x/Dockerfile:2: --from is written twice\n  remove one of the two",
+        ),
+        (
             "FROM scratch\nFROM scratch\nCOPY --from=+0 / /",
             "x/Dockerfile:3: from=+0: the number has a sign\n  write only the digits",
         ),
@@ -201,14 +205,14 @@ def test_from_that_cannot_be(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        # BuildKit would take the context called base in place of the part, whose COPY would be lost
+        # BuildKit would take the context called base in place of the build stage, whose COPY would be lost
         ("FROM base AS base\nCOPY a /a\nFROM base\n", "1"),
         ("FROM base AS x\nFROM x AS BASE\n", "2"),
         ("FROM docker.io/library/base:latest AS base\n", "1"),
         ("FROM scratch AS x\nCOPY --from=y / /\nFROM x AS y\n", ""),
     ],
 )
-def test_part_named_as_what_it_takes_from_outside(text: str, where: str) -> None:
+def test_build_stage_named_like_an_external_image(text: str, where: str) -> None:
     said = fault(text)
     assert said.startswith("x/Dockerfile:")
     if where:
@@ -218,11 +222,11 @@ def test_part_named_as_what_it_takes_from_outside(text: str, where: str) -> None
         )
 
 
-def test_part_of_that_name_that_is_not_reached_does_no_harm() -> None:
+def test_unreached_build_stage_may_have_such_a_name() -> None:
     assert names("FROM other AS base\nFROM scratch AS last\nFROM last") == []
 
 
-# -- parts -------------------------------------------------------------------------------------------
+# -- build stages ------------------------------------------------------------------------------------
 
 
 THREE = "FROM a AS one\nRUN 1\nFROM b AS two\nCOPY f /\nFROM c AS three\nRUN 3\n"
@@ -238,7 +242,7 @@ def test_only_what_is_reached_counts(target: str, edges: list[str], steps: list[
     assert [step.cmd for step in found.instructions] == steps
 
 
-def test_unreached_part_needs_no_argument_file_or_archive() -> None:
+def test_unreached_build_stage_needs_no_argument_file_or_archive() -> None:
     found = facts(
         "ARG G=1\nFROM a\nARG A\nCOPY x /\nRUN apt-get update\nFROM b\nARG B\n", args={"A": "1", "B": "2"}
     )
@@ -252,18 +256,18 @@ def test_patterns_of_parents_are_others(flag: str) -> None:
     assert facts(f"FROM base\nCOPY {flag} **/*.txt /o/").sources is None
 
 
-def test_a_number_means_a_part_wherever_it_stands() -> None:
+def test_a_number_is_keyed_as_the_build_stage_it_means() -> None:
     """Parts that do not count move numbers, and nothing else of what counts."""
-    parts = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
+    stages = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
 
     def found(text: str) -> list[tuple[object, ...]]:
         return [step.placed or step.canonical for step in facts(text).instructions]
 
-    whole = found(f"{parts}COPY --from=1 /f /h")
+    whole = found(f"{stages}COPY --from=1 /f /h")
     unused = "FROM scratch AS u\nCOPY u /u\n"
-    assert found(f"{unused}{parts}COPY --from=1 /f /h") != whole
-    assert found(f"{unused}{parts}COPY --from=2 /f /h") == whole
-    assert found(f"{parts}COPY --from=0 /f /h") == found(f"{unused}{parts}COPY --from=1 /f /h")
+    assert found(f"{unused}{stages}COPY --from=1 /f /h") != whole
+    assert found(f"{unused}{stages}COPY --from=2 /f /h") == whole
+    assert found(f"{stages}COPY --from=0 /f /h") == found(f"{unused}{stages}COPY --from=1 /f /h")
 
 
 def test_unknown_target() -> None:
@@ -298,7 +302,7 @@ def test_only_declared_arguments_count(text: str, args: dict[str, str]) -> None:
         ("FROM base\nARG BUILDARCH", {"BUILDARCH": "amd64"}),
         ("ARG P=$BUILDPLATFORM\nFROM --platform=$P base", {"BUILDPLATFORM": "linux/amd64"}),
         ("ARG BUILDPLATFORM\nFROM --platform=$BUILDPLATFORM base", {"BUILDPLATFORM": "linux/amd64"}),
-        # a default of its own, and use in a part that is not reached, do not depend on the machine
+        # a default of its own, and use in a build stage that is not reached, do not depend on the machine
         ("ARG BUILDPLATFORM=linux/arm64\nFROM --platform=$BUILDPLATFORM base", {}),
         ("FROM --platform=$BUILDPLATFORM base\nFROM base", {}),
         ("FROM base\nARG BUILDARCH=x", {}),
@@ -311,7 +315,7 @@ def test_machine_that_builds_counts_where_it_is_used(text: str, args: dict[str, 
 
 
 def test_a_default_for_what_is_sent() -> None:
-    """It would be overridden, though BuildKit takes a part's own default."""
+    """It would be overridden, though BuildKit takes a stage's own default."""
     said = fault("FROM --platform=$BUILDPLATFORM base\nARG BUILDPLATFORM=x")
     assert said.startswith("x/Dockerfile:2: ARG BUILDPLATFORM has a default here")
     assert "ARG BUILDARCH has a default" in fault(
@@ -391,7 +395,7 @@ def test_paths(text: str, paths: list[str] | None) -> None:
     assert sources(f"FROM base\n{text}\n") == paths
 
 
-def test_argument_given_from_outside_in_a_path() -> None:
+def test_argument_of_the_project_in_a_path() -> None:
     assert sources("FROM base\nARG A=f\nCOPY $A /", args={"A": "g"}) == ["g"]
 
 
@@ -401,7 +405,7 @@ def test_argument_of_the_head_in_a_path() -> None:
 
 
 SCOPES = [
-    # what a part FROM another sees: its arguments, but its ENV wins, whichever came last
+    # what a build stage FROM another sees: its arguments, but its ENV wins, whichever came last
     ("FROM scratch AS x\nARG A=f\nFROM x\nCOPY $A /", ["f"]),
     ("FROM base AS x\nENV A=f\nFROM x\nCOPY $A /", ["f"]),
     ("FROM scratch AS x\nENV A=f\nARG A=g\nCOPY $A /\nFROM x\nCOPY $A /", ["g", "f"]),
@@ -429,7 +433,7 @@ SCOPES = [
 
 
 @pytest.mark.parametrize(("text", "paths"), SCOPES)
-def test_variables_from_part_to_part(text: str, paths: list[str] | None) -> None:
+def test_variables_from_stage_to_stage(text: str, paths: list[str] | None) -> None:
     assert sources(text) == paths
 
 
@@ -450,12 +454,12 @@ TRIGGERS = [
 
 
 @pytest.mark.parametrize(("text", "paths"), TRIGGERS)
-def test_triggers_of_a_part(text: str, paths: list[str] | None) -> None:
+def test_triggers_of_a_build_stage(text: str, paths: list[str] | None) -> None:
     """They run first in what starts from it, with its variables, and go no further."""
     assert sources(text) == paths
 
 
-def test_arguments_of_a_trigger_of_a_part() -> None:
+def test_arguments_of_a_trigger_of_a_build_stage() -> None:
     text = "FROM base AS x\nONBUILD ARG V\nONBUILD ARG BUILDARCH\n"
     assert dict(facts(f"{text}FROM x", args={"V": "1"}).args) == {"V": "1", "BUILDARCH": "amd64"}
     assert not facts(text, args={"V": "1"}).args

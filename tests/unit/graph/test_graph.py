@@ -202,7 +202,7 @@ def test_one_change_moves_these_keys_and_no_others(
     } == moved
 
 
-def test_image_from_outside_counts_by_its_platforms_manifest(tmp_path: Path) -> None:
+def test_external_image_counts_by_its_platforms_manifest(tmp_path: Path) -> None:
     root = stages(tmp_path, {"a": "FROM debian:12\n"})
     registry = Registry({"debian:12": resolved("one")})
     before = keys(root, registry)
@@ -215,7 +215,7 @@ def test_image_from_outside_counts_by_its_platforms_manifest(tmp_path: Path) -> 
     assert before["a:aarch64"] != after["a:aarch64"]
 
 
-def test_base_from_outside(tmp_path: Path) -> None:
+def test_external_base(tmp_path: Path) -> None:
     nodes = graph(stages(tmp_path, {"a": "FROM base\n"}))
     assert [str(node) for node in nodes.nodes] == ["a:amd64", "a:aarch64"]
     (image,) = nodes.spec(Node("a", "aarch64")).images
@@ -297,7 +297,7 @@ DIFFERENT = [
     ("FROM scratch\nCOPY --from=p1 / /", "FROM scratch\nCOPY --from=scratch / /"),
     ("FROM scratch AS x\nFROM scratch\nCOPY --from=x / /", "FROM scratch\nCOPY --from=scratch / /"),
     ("FROM p1 AS x\nFROM x", "FROM p1 AS x\nFROM p1"),
-    # an argument of the head that a part declares, too
+    # an argument of the head that a build stage declares, too
     ("ARG B=p1\nFROM ${B}\nARG B", "ARG B=p2\nFROM ${B}\nARG B"),
     ("ARG A=1\nARG B=$A\nFROM p1\nARG B", "ARG A=2\nARG B=$A\nFROM p1\nARG B"),
     ("ARG B=1\nFROM p1 AS x\nONBUILD ARG B\nFROM x", "ARG B=2\nFROM p1 AS x\nONBUILD ARG B\nFROM x"),
@@ -381,7 +381,7 @@ def test_trigger_of_a_parent_takes_the_whole_context(tmp_path: Path) -> None:
     assert (c.entries, c.package_date) == ((), "")
 
 
-def test_triggers_of_a_part_that_is_not_the_parent_s_last(tmp_path: Path) -> None:
+def test_triggers_of_a_build_stage_that_is_not_the_parent_s_last(tmp_path: Path) -> None:
     two = "FROM scratch AS x\nONBUILD COPY . /\nFROM scratch\nONBUILD COPY . /\nFROM scratch\n"
     root = write(stages(tmp_path, {"a": two, "b": "FROM a\n"}), {"b/f": "x"})
     assert not graph(root).spec(Node("b", "amd64")).entries
@@ -414,13 +414,13 @@ def test_a_trigger_that_depends_on_the_machine_that_builds(
     assert "ARG BUILDARCH has a default here" in fault(root, DockerfileError, "b", registry=registry)
 
 
-def test_trigger_of_an_image_from_outside(tmp_path: Path) -> None:
+def test_trigger_of_an_external_image(tmp_path: Path) -> None:
     root = write(stages(tmp_path, {"a": "FROM node:onbuild\n"}), {"a/f": "x"})
     spec = graph(root, Registry({"node:onbuild": resolved("x", onbuild=True)})).spec(Node("a", "amd64"))
     assert [entry.path for entry in spec.entries] == ["Dockerfile", "f"]
 
 
-def test_trigger_of_an_image_from_outside_that_takes_from_another(tmp_path: Path) -> None:
+def test_trigger_of_an_external_image_that_takes_from_another(tmp_path: Path) -> None:
     """BuildKit resolves the other name when it builds, unpinned."""
     use = "FROM scratch\nCOPY --from=node:onbuild / /\n"
     root = stages(tmp_path, {"a": "FROM scratch\nFROM node:onbuild\n", "b": use})
@@ -694,7 +694,7 @@ def test_an_unknown_instruction(tmp_path: Path) -> None:
     assert said == "a/Dockerfile:2: unknown instruction COPPY\n  did you mean 'COPY'?"
 
 
-def test_the_name_of_the_part_counts_where_a_default_of_the_head_has_it(tmp_path: Path) -> None:
+def test_the_name_of_the_build_stage_counts_where_a_default_of_the_head_has_it(tmp_path: Path) -> None:
     text = "ARG WHO=$TARGETSTAGE\nFROM scratch AS one\nARG WHO\nLABEL a=$WHO\n"
     one = keys(stages(tmp_path / "a", {"x": text}))
     assert one != keys(stages(tmp_path / "b", {"x": text.replace("one", "two")}))

@@ -1,4 +1,4 @@
-"""What a name in a Dockerfile means: a stage, an image of the project, a stand-in, an image from outside."""
+"""What a name in a Dockerfile means: a stage, an image of the project, a stand-in, an external image."""
 
 from __future__ import annotations
 
@@ -162,14 +162,14 @@ def test_a_path_below_the_repository(tmp_path: Path, tail: str) -> None:
     assert f'stage\'s name, core, or add this name to it: names = ["example/atom/{written}"]' in said
 
 
-def test_a_digest_of_the_own_repository_is_from_outside(tmp_path: Path) -> None:
+def test_a_digest_of_the_own_repository_is_external(tmp_path: Path) -> None:
     name = f"example/atom@{sha('old')}"
     root = family(tmp_path, f"FROM {name}\n")
     assert not graph(root).parents(Node("app", "amd64"))
     assert graph(root, Registry({name: resolved("old")})).spec(Node("app", "amd64")).images
 
 
-def test_other_repositories_are_from_outside(tmp_path: Path) -> None:
+def test_other_repositories_are_external(tmp_path: Path) -> None:
     for name in ("example/atoms:core-amd64", "example/atom/other:1", "quay.io/another/atom:core-amd64"):
         root = family(tmp_path, f"FROM {name}\n")
         assert graph(root, Registry({name: resolved("x")})).spec(Node("app", "amd64")).images
@@ -384,7 +384,7 @@ def test_a_bare_name_beside_the_same_with_a_tag(tmp_path: Path) -> None:
     assert "no stage is called 'cores'" in fault(root)
 
 
-def test_a_name_with_a_tag_is_from_outside(tmp_path: Path) -> None:
+def test_a_name_with_a_tag_is_external(tmp_path: Path) -> None:
     root = family(tmp_path, "FROM cores:latest\n")
     assert external(graph(root, Registry({"cores": resolved("x")}))) == ["cores"]
 

@@ -597,7 +597,7 @@ HEADS = {
         ('"trixie"', '"trixie"\n[base.platforms."linux/s390x"]\nimage = "x"'),
         "stages.toml:10: base: linux/s390x is not a platform of this project\n  declare it under [platforms]",
     ),
-    "a key that a base from outside has no use for": (
+    "a key that an external base has no use for": (
         ('"trixie"', '"trixie"\n[base.platforms.jetson]\nimage = "x"\ntarget = "y"'),
         "stages.toml:12: target is only for a base that is a stage\n  write path, or remove target",
     ),

@@ -58,7 +58,7 @@ def test_nodes_begin_with_the_base() -> None:
     assert project(Settings("a")).nodes() == [Node("base", "amd64"), Node("base", "arm64")]
 
 
-def test_a_base_from_outside_is_no_node() -> None:
+def test_an_external_base_is_no_node() -> None:
     one = dataclasses.replace(
         project(Settings("a")), bases={"amd64": ExternalBase("debian"), "arm64": Bootstrap("trixie")}
     )
