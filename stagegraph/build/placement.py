@@ -207,7 +207,7 @@ def _working_machine(needs: _Requirements, builder: BuilderInfo) -> OciPlatform:
 
 
 def unregistered(platforms: Iterable[OciPlatform]) -> list[OciPlatform]:
-    """Those OCI platforms whose programs this machine does not run, as far as that can be known."""
+    """Those OCI platforms whose programs this machine does not run, as far as it can be known."""
     return emulation.missing(platforms, host_platform())
 
 

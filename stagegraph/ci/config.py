@@ -23,9 +23,9 @@ _EXAMPLE = """write a cost table, for example
   price = 0.006       # a minute
   emulated = 0.1      # speed at which it runs programs of other processors"""
 
-SERVICES = tuple(schema.SERVICES)
+_DEFAULT_BRANCH = "main"
 
-_BRANCH_DEFAULT = "main"
+SERVICES = tuple(schema.SERVICES)
 
 
 def read(tables: dict[str, Any], lines: SourceMap, *, limit: str = "") -> CIConfig:
@@ -35,9 +35,8 @@ def read(tables: dict[str, Any], lines: SourceMap, *, limit: str = "") -> CIConf
     """
     config = _ConfigReader(TableReader(tables, lines)).read()
     if limit:
-        if not (
-            limit.isascii() and limit.isdecimal() and len(limit) < 7 and 0 < int(limit) <= schema.MOST_MINUTES
-        ):
+        digits = limit.isascii() and limit.isdecimal() and len(limit) < 7
+        if not (digits and 0 < int(limit) <= schema.MOST_MINUTES):
             raise ProjectError("command line", f"--limit {limit} is not a number of minutes", "--limit 300")
         config = replace(config, limit=int(limit), limit_overridden=True)
     if config.room <= 0:
@@ -65,7 +64,7 @@ class _ConfigReader:
             prepare=table.get("prepare", ""),
             check=table.get("check", ""),
             images=tuple(map(str, table.get("images", ()))),
-            branch=table.get("branch", _BRANCH_DEFAULT),
+            branch=table.get("branch", _DEFAULT_BRANCH),
             limit=table.get("limit", 300),
             setup=table.get("setup", 3),
             unknown=table.get("unknown", 60),
@@ -88,10 +87,9 @@ class _ConfigReader:
                 raise self._reader.error(("ci", name), f"{name} is empty", "remove it for the default")
         for name, least in schema.LEAST_MINUTES.items():
             if not least <= table.get(name, least) <= schema.MOST_MINUTES:
-                raise self._reader.error(
-                    ("ci", name), f"{name} must be from {least} to {schema.MOST_MINUTES}"
-                )
-        branch = table.get("branch", _BRANCH_DEFAULT)
+                what = f"{name} must be from {least} to {schema.MOST_MINUTES}"
+                raise self._reader.error(("ci", name), what)
+        branch = table.get("branch", _DEFAULT_BRANCH)
         if not schema.BRANCH.fullmatch(branch):
             raise self._reader.error(("ci", "branch"), f"{branch!r} is not a branch")
         if table.get("images") == []:

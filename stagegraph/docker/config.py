@@ -11,10 +11,10 @@ DEFAULT = f"unix://{docker.DEFAULT_SOCKET}"
 
 
 def host() -> str:
-    """The engine's address as docker itself finds it: DOCKER_HOST, then the current context."""
+    """The engine's address, found as docker finds it: from DOCKER_HOST, else from the current context."""
     return docker.address() or DEFAULT
 
 
 def context() -> str:
-    """The name of docker's current context; ``default`` if DOCKER_HOST says where the engine is."""
+    """The name of docker's current context; ``default`` if DOCKER_HOST is set, which takes precedence."""
     return docker.context() or "default"
