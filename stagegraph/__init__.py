@@ -1,7 +1,7 @@
 """stagegraph: a declarative build graph with caching for families of Docker images.
 
-Data flows one way: ``stages.toml`` -> model -> key -> plan -> build -> store -> report.
-A project's ``dodo.py`` needs ``from stagegraph.tasks import *`` and nothing else.
+Data flows one way: ``stages.toml`` -> ``project`` -> ``graph`` -> ``keys`` -> ``execution`` -> ``build``, ``store``.
+A project's ``dodo.py`` needs ``from stagegraph.tasks import *`` and nothing else. ``docs/design.md`` has the map.
 """
 
 __version__ = "0.1.0"

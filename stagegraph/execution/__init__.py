@@ -1,1 +1,1 @@
-"""One run: what each node needs, and doing it."""
+"""One run: decide for each node, then reuse, pull or build it, deliver images, and report."""

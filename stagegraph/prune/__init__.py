@@ -1,1 +1,1 @@
-"""Removal of what ``cache/`` and a registry no longer need."""
+"""Delete what ``cache/`` and a registry no longer need."""
