@@ -1,7 +1,7 @@
 """stagegraph: a declarative build graph with caching for families of Docker images.
 
-Data flows one way: ``stages.toml`` -> ``project`` -> ``graph`` -> ``keys`` -> ``execution`` -> ``build``, ``store``.
-A project's ``dodo.py`` needs ``from stagegraph.tasks import *`` and nothing else. ``docs/design.md`` has the map.
+Data flows one way: ``project`` (stages.toml) -> ``graph`` -> ``keys`` -> ``execution`` -> ``build``, ``store``.
+``docs/design.md`` has the map. A project's ``dodo.py`` needs only ``from stagegraph.tasks import *``.
 """
 
 __version__ = "0.1.0"

@@ -16,7 +16,7 @@ from . import claims, platforms, schema, stacks
 from .bases import BaseReader
 from .configs import ConfigReader
 from .images import ImageReader
-from .model import DEFAULT_EPOCH, Project, Secret, Settings, Stage
+from .model import BASE, DEFAULT_EPOCH, Project, Secret, Settings, Stage
 from .positions import SourceMap
 from .settings import SettingSources
 from .tables import TableReader
@@ -120,7 +120,7 @@ class _ProjectLoader:
         """Return the stage ``name``; ``tables`` are those of all stages."""
         path, table = ("stages", name), tables[name]
         if name in schema.RESERVED:
-            hint = "the word is reserved; choose another"
+            hint = "[base] declares it" if name == BASE else "the word is reserved; choose another"
             raise self._reader.error(path, f"a stage cannot be called {name!r}", hint)
         self._configs.check_layer(table, path)
         for need in table.get("needs", ()):

@@ -65,7 +65,12 @@ class SettingSources(NamedTuple):
             hint = 'write repo = "example/atom" under [project], or pass repo=...'
             raise ProjectError(where, "no repository for images", hint)
         if not schema.REPO.fullmatch(repo):
-            hint = "lower case, without a tag: elementaryrobotics/atom"
+            lower = repo.lower()
+            hint = (
+                f"write {lower}"
+                if schema.REPO.fullmatch(lower)
+                else "lower case, without a tag: example/atom"
+            )
             raise ProjectError(where, f"{repo!r} is not a repository name", hint)
         tag, where = chosen("tag")
         if tag and not schema.TAG.fullmatch(tag):

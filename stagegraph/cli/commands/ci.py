@@ -85,7 +85,7 @@ def _write_files(workspace: Workspace, plans: Plans, options: Options) -> int:
     else:
         _tell(plans, pipelines)
     if not plans.config.prepare and "/" not in plans.config.command:
-        hint = "[ci] prepare is a command that sets it up (docs/reference.md, CI)"
+        hint = "[ci] prepare is a command that sets it up (docs/reference/ci.md)"
         print(f"warning: a service's machine has no {plans.config.command!r}; {hint}", file=sys.stderr)
     texts = {name: text for name, (text, _) in files.items()}
     if options.check:

@@ -37,7 +37,8 @@ class Shell(Command[Options]):
         workspace = app.workspace
         nodes = resolve_goals(workspace.graph, words).nodes if len(words) == 1 else []
         if len(nodes) != 1:
-            raise ProjectError("command line", "shell takes one node", "doit shell stock:amd64")
+            example = next(iter(workspace.graph.nodes), "STAGE:PLATFORM")
+            raise ProjectError("command line", "shell takes one node", f"doit shell {example}")
         docker = workspace.project.platforms[nodes[0].platform].docker
         if config.host() == config.DEFAULT and unregistered([docker]):
             what = f"this machine does not run programs for {docker}, wherever they were built"

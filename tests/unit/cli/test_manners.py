@@ -71,7 +71,7 @@ def test_help_says_what_it_does_before_its_options(project: Path) -> None:
             "-r zero: only the project's own reporter can end a run: it sets the status and awaits pushes\n"
             "  for machines, read cache/last-run.json",
         ),
-        (["shell", "a:amd64", "ls"], "shell takes one node\n  doit shell stock:amd64"),
+        (["shell", "a:amd64", "ls"], "shell takes one node\n  doit shell a:amd64"),
     ],
 )
 def test_slips(project: Path, words: list[str], said: str) -> None:

@@ -541,8 +541,7 @@ HEADS = {
     ),
     "repository": (
         ("example/atom", "Example:1"),
-        "stages.toml:2: 'Example:1' is not a repository name\n"
-        "  lower case, without a tag: elementaryrobotics/atom",
+        "stages.toml:2: 'Example:1' is not a repository name\n  lower case, without a tag: example/atom",
     ),
     "registry": (
         ('atom"', 'atom"\nregistry = "https://x"'),
@@ -649,8 +648,7 @@ def test_no_platform(tmp_path: Path) -> None:
         (
             {},
             {"STAGEGRAPH_REPO": "A"},
-            "STAGEGRAPH_REPO: 'A' is not a repository name\n"
-            "  lower case, without a tag: elementaryrobotics/atom",
+            "STAGEGRAPH_REPO: 'A' is not a repository name\n  write a",
         ),
         (
             {"locked": "ture"},
