@@ -66,11 +66,8 @@ class SettingSources(NamedTuple):
             raise ProjectError(where, "no repository for images", hint)
         if not schema.REPO.fullmatch(repo):
             lower = repo.lower()
-            hint = (
-                f"write {lower}"
-                if schema.REPO.fullmatch(lower)
-                else "lower case, without a tag: example/atom"
-            )
+            fits = schema.REPO.fullmatch(lower) and ":" not in lower
+            hint = f"write {lower}" if fits else "lower case, without a tag: example/atom"
             raise ProjectError(where, f"{repo!r} is not a repository name", hint)
         tag, where = chosen("tag")
         if tag and not schema.TAG.fullmatch(tag):
