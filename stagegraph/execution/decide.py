@@ -41,7 +41,7 @@ class Why(Enum):
     NO_EARLIER_BUILD = "no earlier build of it is known here"
     CHANGED = "{change}"
     NOT_STORED = "its image is in no store any more, or was built on other content of its parents"
-    PARENTS_FIRST = "{parents} built first; then this node too, unless what it uses of them is unchanged"
+    PARENTS_FIRST = "{parents} built first; this node too, if that changes what it uses"
 
 
 class Found(NamedTuple):
