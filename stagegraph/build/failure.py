@@ -148,11 +148,15 @@ _CAUSES = (
 )
 
 
+#: The message of a failed RUN quotes its command, whose words are no cause.
+_PROCESS = re.compile(r'process ".*?" did not complete successfully', re.DOTALL)
+
+
 def explain(spec: NodeSpec, tracker: Tracker, log: Path, status: int, builder: str = "") -> StagegraphError:
     """The error for a build that ended with ``status``. ``builder`` is the builder that was named for it."""
     shown = tracker.output[-LAST_LINES:] or _last_lines(tracker)
     messages = "\n".join([tracker.message, *(() if tracker.failed else tracker.messages)])
-    kind, hint = cause("\n".join(tracker.output), messages)
+    kind, hint = cause("\n".join(tracker.output), _PROCESS.sub("process failed", messages))
     line = _line(spec, tracker)
     if spec.frontend and _OF_FRONTEND.match(tracker.message):
         line = line or 1

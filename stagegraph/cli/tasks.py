@@ -6,6 +6,7 @@ of other tasks first, each once, siblings in parallel. That is what planning nee
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StagegraphError
@@ -14,6 +15,7 @@ from ..project.model import BASE, Bootstrap, Node
 from . import app as apps
 from .actions import action, up_to_date_check
 from .app import App, exit_with
+from .goals import default_goals
 from .reporter import Reporter
 
 if TYPE_CHECKING:
@@ -21,8 +23,33 @@ if TYPE_CHECKING:
 
     from ..project.model import Project
 
-#: doit's settings. What depends on the project is decided when a command runs (``commands.run``).
-DOIT_CONFIG = {"reporter": Reporter, "par_type": "thread", "verbosity": 2, "backend": "memory"}
+
+class _DefaultGoals(Sequence[str]):
+    """The goals of a command without words. They depend on the project, which is read at the first look."""
+
+    def __len__(self) -> int:
+        return len(self._goals)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._goals[place]
+
+    @property
+    def _goals(self) -> list[str]:
+        try:
+            return default_goals(apps.current().workspace.project)
+        except StagegraphError as error:
+            exit_with(error)
+
+
+#: doit's settings; a project's ``dodo.py`` may replace some. ``num_process``: None for STAGEGRAPH_JOBS, or 2.
+DOIT_CONFIG = {
+    "reporter": Reporter,
+    "default_tasks": _DefaultGoals(),
+    "num_process": None,
+    "par_type": "thread",
+    "verbosity": 2,
+    "backend": "memory",
+}
 
 
 def task_stages() -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from . import engine, packages, setup
 from .advice import Advice
 from .engine import Engine
-from .messages import SetupError, explain, say
+from .messages import SetupError, Status, explain, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,9 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:  # BrokenPipeError is one, too
+        say(f"failed: {error}")
+        sys.exit(Status.STEP_FAILED)
 
 
 def _ensure() -> int:

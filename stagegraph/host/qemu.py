@@ -17,13 +17,16 @@ def configuration(platform: str) -> Path | None:
     """The file that describes QEMU for an OCI platform; None if no package brought one."""
     name = emulation.processor(platform)
     files = (CONFIGURATIONS / f"qemu-{name}{suffix}.conf" for suffix in ("", "-static"))
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if file.is_file() and _line(file)), None)
 
 
 def _line(file: Path) -> str:
-    """The line to register: with flag F, without which containers would need QEMU in them."""
+    """The line to register, "" if the file has none.
+
+    It has flag F, without which containers would need QEMU in them.
+    """
     line = next((line for line in file.read_text().splitlines() if line.startswith(":")), "")
-    return line if "F" in line.rpartition(":")[2] else f"{line}F"
+    return line if not line or "F" in line.rpartition(":")[2] else f"{line}F"
 
 
 def register(platform: str) -> None:

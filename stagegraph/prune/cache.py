@@ -60,7 +60,8 @@ def _select(layout: LayoutStore, keys: set[Key], unkeyed: set[str]) -> CacheSele
     for record in records:
         with contextlib.suppress(StoreError):  # a record with a bad manifest has no image to keep
             if record.digest in digests:
-                blobs.update(blob.digest for blob in images.image_blobs(layout.blobs, record))
+                # a list, so that a manifest that turns out bad in its middle adds nothing
+                blobs.update([blob.digest for blob in images.image_blobs(layout.blobs, record)])
                 kept.append(record)
     newest, kept_images = layout.newest(), {record.digest for record in kept}
     explaining = [record for record in records if record.key in newest and record.digest not in kept_images]

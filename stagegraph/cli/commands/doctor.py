@@ -16,6 +16,7 @@ from ...host.advice import Advice
 from ...host.doctor import Needs
 from ...oci.platform import OciPlatform, family
 from ...project.model import Bootstrap
+from ...system.processes import install_signal_handlers
 from ..app import command_line_settings
 from .base import JsonOption, doit_options, print_json
 from .errors import ErrorMessages
@@ -48,6 +49,7 @@ class Doctor(ErrorMessages, DoitCommand):  # type: ignore[misc]
     cmd_options = doit_options(JsonOption)
 
     def execute(self, opt_values: dict[str, Any], pos_args: list[str]) -> int:
+        install_signal_handlers()
         if rest := [word for word in pos_args if word != "--json"]:
             raise ProjectError("command line", f"doctor takes no name: {rest[0]}", "doit doctor --help")
         checks = doctor.examine(_needs(_project(Path())), Advice())

@@ -15,8 +15,7 @@ from doit.exceptions import InvalidCommand
 from ...errors import ProjectError
 from ...project.schema import COMMANDS
 from .. import app as apps
-from ..goals import default_goals, unknown_goal
-from ..reporter import Reporter
+from ..goals import unknown_goal
 from .errors import ErrorMessages
 
 
@@ -36,7 +35,6 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     def execute(self, params: Any, args: Any) -> Any:
         apps.current().requested = list(args)
         _refuse_unfit(params)
-        self._has_jobs = "num_process" in params._non_default_keys
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
@@ -48,11 +46,8 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
 
     @functools.wraps(DoitRun._execute)  # doit reads the names of its options from the signature
     def _execute(self, **options: Any) -> Any:
-        if options["reporter"] is Reporter:  # a dodo.py of this program; others stay as they are
-            if self.sel_default_tasks:
-                self.sel_tasks = default_goals(apps.current().workspace.project)
-            if not self._has_jobs:
-                options["num_process"] = _jobs()
+        if options["num_process"] is None:  # DOIT_CONFIG says so; a dodo.py of another project does not
+            options["num_process"] = _jobs()
         return super()._execute(**options)
 
 

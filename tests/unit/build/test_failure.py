@@ -62,6 +62,15 @@ def test_step_that_fails() -> None:
     )
 
 
+@pytest.mark.parametrize("words", ["unauthorized", "no space left on device", "Could not resolve host: x"])
+def test_the_words_of_the_command_are_no_cause(words: str) -> None:
+    """BuildKit quotes the command of a failed RUN in its message."""
+    command = f"/bin/sh -c test \"$(cat /state)\" != '{words}'"
+    code = f'process "{command}" did not complete successfully: exit code: 1'
+    error = step(error=code)
+    assert type(error) is BuildError and "exit code 1" in error.what
+
+
 def test_line_that_buildx_names_comes_first() -> None:
     error = explained(*ran("[2/3] COPY a b", error='"/a": not found'), "Dockerfile:2")
     assert error.where == "x:amd64: x/Dockerfile:2"

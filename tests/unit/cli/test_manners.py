@@ -101,3 +101,30 @@ def test_a_reader_that_goes_away(project: Path) -> None:
 def test_dumpdb_has_nothing_to_read(project: Path) -> None:
     done = doit(project, "dumpdb")
     assert done.returncode == 1 and "nothing is kept" in done.stderr and "Traceback" not in done.stderr
+
+
+OTHERS = """
+def task_one():
+    return {"actions": ["echo 1"]}
+def task_two():
+    return {"actions": ["echo 2"]}
+"""
+
+
+def test_a_dodo_of_another_project_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(OTHERS)
+    done = doit(tmp_path)
+    assert (done.returncode, done.stdout.split()) == (0, [".", "one", ".", "two"])
+
+
+def test_a_dodo_may_replace_settings(project: Path) -> None:
+    """Its default tasks are taken, not the images of the project."""
+    text = "from stagegraph.tasks import *\nDOIT_CONFIG = {**DOIT_CONFIG, 'default_tasks': ['two']}\n"
+    (project / "dodo.py").write_text(text + OTHERS)
+    done = doit(project)
+    assert done.returncode == 0 and "two" in done.stdout and "one" not in done.stdout
+
+
+def test_forget_without_words(project: Path) -> None:
+    done = doit(project, "forget")
+    assert done.returncode == 0 and "Traceback" not in done.stderr
