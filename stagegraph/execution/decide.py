@@ -10,7 +10,6 @@ first, since they need no parents, then constructive traces, which give early cu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -65,8 +64,7 @@ class Lookup(Protocol):
         """Return the record of the node's last known build, for explanations."""
 
 
-@dataclass(frozen=True)
-class Have:
+class Have(NamedTuple):
     """A store has the image. A test that passed elsewhere is not fetched: nobody uses its image."""
 
     found: Found
@@ -82,13 +80,11 @@ class Have:
         return self.why.value.format(store="cache/" if self.found.store == "cache" else "the registry")
 
 
-@dataclass(frozen=True)
-class NeedsParents:
+class NeedsParents(NamedTuple):
     """No store has the recipe key: decide again when the parents are there."""
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(NamedTuple):
     """No store has the image. ``changes`` are against the last known build, first cause first."""
 
     why: Why

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..docker import engine
@@ -15,26 +14,19 @@ from .decide import Found, Have, Why
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..graph.graph import Graph
     from ..project.model import Node
-    from ..store.layout import LayoutStore
     from ..store.record import Record
     from ..store.registry import RegistryStore
     from .nodes import NodeRunner
-    from .report import Report
     from .sharing import Sharing
 
 
-@dataclass(frozen=True)
 class Delivery:
-    """Delivers images, and waits for the pushes of a run. ``sharing`` is set with push=all."""
+    """Delivers the images of a run, and waits for its pushes."""
 
-    graph: Graph
-    layout: LayoutStore
-    registry: RegistryStore | None
-    sharing: Sharing | None
-    nodes: NodeRunner
-    report: Report
+    def __init__(self, nodes: NodeRunner) -> None:
+        self.nodes, self.report, self.sharing = nodes, nodes.report, nodes.sharing
+        self.graph, self.layout, self.registry = nodes.graph, nodes.layout, nodes.registry
 
     def is_delivered(self, image: str, node: Node) -> bool:
         """Return whether the image passed its test, and engine and registry have it under its final tag."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BuilderError, BuildError, EngineError, LinkError, LostCacheError, StoreError, TestError
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..build.builder import NodeBuilder
-    from ..graph.graph import Graph
-    from ..store.layout import LayoutStore
-    from ..store.registry import RegistryStore
-    from .lookup import Results, StoreLookup
+    from .lookup import StoreLookup
     from .report import Report
     from .sharing import Sharing
 
@@ -35,22 +31,23 @@ if TYPE_CHECKING:
 _PAUSE = 2
 
 
-@dataclass(frozen=True)
 class NodeRunner:
-    """Restores and builds nodes. Thread-safe where doit's threads meet: each node is run by one thread.
+    """Restores and builds nodes. Thread-safe where doit's threads meet: each node is run by one thread."""
 
-    ``builder`` makes the builder on its first call: a run that builds nothing needs none. ``sharing`` is set
-    with push=all.
-    """
+    def __init__(
+        self,
+        lookup: StoreLookup,
+        sharing: Sharing | None,
+        builder: Callable[[], NodeBuilder],
+        report: Report,
+    ) -> None:
+        """``sharing`` is set with push=all.
 
-    graph: Graph
-    layout: LayoutStore
-    registry: RegistryStore | None
-    sharing: Sharing | None
-    lookup: StoreLookup
-    results: Results
-    builder: Callable[[], NodeBuilder]
-    report: Report
+        ``builder`` makes the builder on its first call: a run that builds nothing needs none.
+        """
+        self.lookup, self.sharing, self.builder, self.report = lookup, sharing, builder, report
+        self.graph, self.layout, self.registry = lookup.graph, lookup.layout, lookup.registry
+        self.results = lookup.results
 
     # -- before the parents ----------------------------------------------------------------------
 

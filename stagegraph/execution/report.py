@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..system.files import write_atomically
 from ..system.text import human_size, human_time
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 _PAST = {"reuse": "reused", "pull": "pulled", "build": "built", "failed": "failed"}
 
 
-@dataclass(frozen=True)
-class _Done:
+class _Done(NamedTuple):
     """One line of ``last-run.json``; its fields are the names there."""
 
     node: str
@@ -126,7 +124,7 @@ class Report:
         with self._lock:
             data = {
                 "schema": 1,
-                "nodes": [asdict(item) for item in self._done.values()],
+                "nodes": [item._asdict() for item in self._done.values()],
                 "images": self._images,
                 "seconds": round(time.monotonic() - self._start, 1),
             }

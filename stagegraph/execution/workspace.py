@@ -120,20 +120,11 @@ class Workspace:
 
     @cached_property
     def nodes(self) -> NodeRunner:
-        return NodeRunner(
-            self.graph,
-            self.layout,
-            self.registry,
-            self.sharing,
-            self.lookup,
-            self.results,
-            self.builder,
-            self.report,
-        )
+        return NodeRunner(self.lookup, self.sharing, self.builder, self.report)
 
     @cached_property
     def delivery(self) -> Delivery:
-        return Delivery(self.graph, self.layout, self.registry, self.sharing, self.nodes, self.report)
+        return Delivery(self.nodes)
 
     def acquire_store(self) -> None:
         """Keep ``doit prune`` away from ``cache/`` until this process ends. Raises ``LinkError``.
