@@ -1,4 +1,4 @@
-"""A machine for tests of ``stagegraph.host``: programs are stubs, folders of the system are empty ones."""
+"""A fake machine for tests of ``stagegraph.host``: programs are stubs, folders of the system are empty."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stagegraph.host import emulation, qemu, system
 
 
 class Machine:
-    """A folder that stands for the machine. ``calls`` are the calls of stubs, one a line."""
+    """A fake machine in a folder. ``calls`` are the calls of stubs, one a line."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self._patch = folder, monkeypatch
@@ -18,7 +18,7 @@ class Machine:
         self.bin.mkdir()
 
     def stub(self, name: str, script: str = "") -> None:
-        """A program that notes its call, then runs lines of sh."""
+        """Write a program that records its call, then runs lines of sh."""
         path = self.bin / name
         path.write_text(
             f'#!/bin/sh\nPATH=/usr/bin:/bin\necho "{name} $*" >>"{self.folder}/calls"\n{script}\n'
@@ -41,13 +41,13 @@ class Machine:
         self._patch.setattr("platform.machine", lambda: name)
 
     def registers(self, name: str, text: str = "enabled\ninterpreter /q\nflags: POF\n") -> Path:
-        """An interpreter in the kernel's list."""
+        """Add an interpreter to the kernel's list. Return its file."""
         file = emulation.BINFMT / name
         file.write_text(text)
         return file
 
     def describes_qemu(self, flags: str = "OP", name: str = "qemu-aarch64") -> str:
-        """A package brings QEMU's description; returns its line."""
+        """Write QEMU's description, as its package does. Return the line."""
         line = f":{name}:M::\\x7f\\x45:\\xff:/usr/bin/{name}:{flags}"
         (qemu.CONFIGURATIONS / f"{name}.conf").write_text(f"{line}\n")
         return line

@@ -1,4 +1,4 @@
-"""What several unit tests need: a project written from a mapping, and a registry that is a mapping too."""
+"""Helpers for unit tests: projects, a fake registry, images, and output of buildx."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record, content_digests
 from stagegraph.system.files import write_atomically
 
-#: A project's settings without stages, on an image from outside so that it needs no archive.
+#: The start of a stages.toml, without stages. The base is an external image and needs no package date.
 HEAD = """\
 [project]
 repo = "example/atom"
@@ -50,17 +50,17 @@ ARM_V7 = OciPlatform("linux/arm/v7")
 
 
 def sha(text: str | bytes) -> Digest:
-    """A digest made of a word, for tests."""
+    """Return the digest of a word."""
     return sha256(text.encode() if isinstance(text, str) else text)
 
 
 def key_of(word: str) -> Key:
-    """A key made of a word, for tests."""
+    """Return a key that is the digest of a word."""
     return Key(sha(word))
 
 
 def write(root: Path, files: Mapping[str, str | bytes]) -> Path:
-    """Write files below ``root``; texts lose the indentation that they share."""
+    """Write files below ``root``, texts without their common indentation. Return ``root``."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,26 +69,26 @@ def write(root: Path, files: Mapping[str, str | bytes]) -> Path:
 
 
 def stages(root: Path, dockerfiles: Mapping[str, str], *, head: str = HEAD, more: str = "") -> Path:
-    """Write a project whose stages have these Dockerfiles."""
+    """Write a project whose stages have these Dockerfiles. Return its folder."""
     tables = "".join(f'[stages."{name}"]\npath = "{name}"\n' for name in dockerfiles)
     files = {f"{name}/Dockerfile": text for name, text in dockerfiles.items()}
     return write(root, {"stages.toml": head + tables + more, **files})
 
 
 class Registry:
-    """Stands in for what an image reference names; notes what it was asked."""
+    """A fake registry. ``asked`` has the requested references."""
 
     def __init__(
         self,
         images: Mapping[str, ResolvedReference] | None = None,
         kind: type[StagegraphError] = ResolveError,
     ) -> None:
-        """``kind``: what others come to."""
+        """Serve ``images``. Raise ``kind`` for any other image."""
         self.kind = kind
         self.images = {"debian:trixie": resolved("debian"), **(images or {})}
         self.asked: list[str] = []
-        self.platforms: list[set[OciPlatform]] = []  # of each question
-        self.triggers: dict[str, set[OciPlatform]] = {}  # platforms that leave any, where not all do
+        self.platforms: list[set[OciPlatform]] = []  # of each request
+        self.triggers: dict[str, set[OciPlatform]] = {}  # platforms with triggers, if not all
 
     def __call__(self, reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
         self.asked.append(reference)
@@ -103,13 +103,13 @@ class Registry:
 
 
 def resolved(word: str, *, onbuild: bool = False, onbuild_from: bool = False) -> ResolvedReference:
-    """An index for both platforms, with digests made of ``word``."""
+    """Return an index for both platforms, with digests of ``word``."""
     manifests = {AMD64: sha(f"{word} amd64"), ARM64: sha(f"{word} arm64")}
     return ResolvedReference(sha(f"{word} index"), manifests, onbuild, onbuild_from)
 
 
 def graph(root: Path, registry: Registry | None = None, cli: Mapping[str, str] | None = None) -> Graph:
-    """The graph of the project in ``root``, without this process's environment."""
+    """Return the graph of the project in ``root``, without the environment of this process."""
     return Graph(loader.load(root, cli, {}), Lock(root, registry or Registry()))
 
 
@@ -121,14 +121,14 @@ def facts(
     target: str = "",
     unpinned: bool = False,
 ) -> DockerfileAnalysis:
-    """What a Dockerfile called ``x/Dockerfile`` says, built on amd64."""
+    """Return the analysis of ``x/Dockerfile``, built on amd64."""
     given = tuple((args or {}).items())
     options = BuildOptions(docker, AMD64, given, target, unpinned)
     return analyse(textwrap.dedent(text), "x/Dockerfile", options)
 
 
 def layer(layout: LayoutStore, files: dict[str, str]) -> dict[str, str]:
-    """A layer of these files in a store, as a manifest lists it."""
+    """Add a layer of these files to a store. Return its entry in a manifest."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, text in files.items():
@@ -139,12 +139,12 @@ def layer(layout: LayoutStore, files: dict[str, str]) -> dict[str, str]:
     return {"digest": digest}
 
 
-#: Layers of ``image`` unless it is given others.
+#: The default layers of ``image``.
 LAYERS = (b"layer one", b"layer two")
 
 
 def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
-    """Write a blob as a builder would; its descriptor."""
+    """Write a blob as a builder would. Return its descriptor."""
     store.prepare()
     path = store.blobs.path(sha(data))
     if not path.exists():
@@ -153,7 +153,7 @@ def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
 
 
 def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LAYERS) -> Record:
-    """An image in the layout and its record, which is not yet put."""
+    """Add an image to the layout. Return its record, which is not in the store yet."""
     what = {"name": name, "rootfs": {"diff_ids": [sha(layer) for layer in layers]}}
     config = blob(store, json.dumps(what).encode())
     files, whole = content_digests(what)
@@ -175,16 +175,16 @@ def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LA
     )
 
 
-# -- what buildx says with --progress=rawjson --------------------------------------------------------
+# -- output of buildx with --progress=rawjson --------------------------------------------------------
 
 
 def at(seconds: float) -> str:
-    """A time as BuildKit writes it, with nanoseconds."""
+    """Return a time as BuildKit writes it, with nanoseconds."""
     return f"2026-01-31T12:00:{seconds:012.9f}Z"
 
 
 def vertex(name: str, **more: object) -> dict[str, Any]:
-    """A step, found by its name; begun at second 0 unless ``started`` says else."""
+    """Return a step. Its name gives its digest; it starts at second 0, unless ``started`` is given."""
     return {"digest": sha(name), "name": name, "started": at(0), **more}
 
 
@@ -194,12 +194,15 @@ def printed(name: str, text: str | bytes, seconds: float = 0.1) -> dict[str, Any
 
 
 def status(**kinds: object) -> bytes:
-    """One document as buildx prints it since 0.15: ``vertexes``, ``statuses``, ``warnings``, ``logs``."""
+    """Return a document in the form of buildx 0.15 and later.
+
+    ``kinds``: ``vertexes``, ``statuses``, ``warnings``, ``logs``.
+    """
     return json.dumps(kinds).encode() + b"\n"
 
 
 def ran(name: str, *lines: str, error: str = "") -> list[bytes]:
-    """A step that runs, prints lines and ends, or fails with ``error``."""
+    """Return the documents of a step that runs, prints lines, and ends or fails with ``error``."""
     end = {"completed": at(2), **({"error": error} if error else {})}
     return [
         status(vertexes=[vertex(name)]),

@@ -1,4 +1,4 @@
-"""What apt says of outdated packages is read, and a failure is never taken for "nothing is outdated"."""
+"""Parsing of apt's list of outdated packages. A failure of apt never counts as "no outdated packages"."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_listed_packages() -> None:
             "Failed to fetch http://x",
         ),
         (ContainerResult(NO_LISTS, "", "what else"), NetworkError, "what else"),
-        # apt before 2.1 ends well
+        # apt before 2.1 exits with status 0
         (ContainerResult(0, "Listing...", "W: Failed to fetch http://x  No name"), NetworkError, "No name"),
         (
             ContainerResult(0, "", "W: Some index files failed to download. They have been"),

@@ -1,4 +1,4 @@
-"""Sizes of images and of their own layers."""
+"""Sizes of images, and of the layers that each image adds to its parent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ A, B, C = ("a", 1), ("b", 20), ("c", 300)
         ([A, B, C], [], False, 321),  # FROM scratch
         ([A, B, C], [[A, B]], False, 300),
         ([A, B], [[A, B]], False, 0),
-        ([A, B, C], [[A], [A, B], []], False, 300),  # parts on several, the last on one of them
+        ([A, B, C], [[A], [A, B], []], False, 300),  # three parents; the second shares most layers
         ([A, B, C], [[B]], False, 321),
         ([A, B, C], [], True, None),
         ([A, B, C], [[C]], True, None),
@@ -94,7 +94,7 @@ def test_nodes_of_a_plan(tmp_path: Path) -> None:
         nodes["high"]: Size(20, 21),
         nodes["tool"]: Size(None, 300),
     }
-    # a parent whose image is not known: neither is what is the child's own
+    # the image of the parent is unknown, so the child's own size is unknown, too
     assert sizes.sizes(session.graph, steps[1:2], session.lookup) == {nodes["high"]: Size(None, 21)}
 
 

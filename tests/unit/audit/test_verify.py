@@ -1,4 +1,4 @@
-"""What a check of ``cache/`` finds, and what counts as passed."""
+"""Findings of ``doit verify`` in ``cache/``, and the findings that count as passed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def session(tmp_path: Path) -> Workspace:
 
 
 def layer_of(content: bytes) -> bytes:
-    """A layer of one file, not compressed."""
+    """Return an uncompressed layer with one file."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         info = tarfile.TarInfo("file")
@@ -55,7 +55,7 @@ def layer_of(content: bytes) -> bytes:
 
 
 def image(layout: LayoutStore, layer: bytes) -> tuple[Digest, int, dict[str, Any]]:
-    """An image of one layer: its digest, the size of its manifest, and its configuration."""
+    """Store an image with one layer. Return its digest, the size of its manifest, and its configuration."""
     details = {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [sha(layer)]}}
     config_blob, config_size = layout.blobs.add(json.dumps(details).encode())
     digest, size = layout.blobs.add(layer)
@@ -67,7 +67,7 @@ def image(layout: LayoutStore, layer: bytes) -> tuple[Digest, int, dict[str, Any
 
 
 def keep(session: Workspace, node: Node, layer: bytes = b"layer") -> Record:
-    """Put an image for a node into the cache, under both of its keys, as a build does."""
+    """Put an image of a node into ``cache/`` under both of its keys, as a build does. Return its record."""
     layout = session.layout
     digest, size, details = image(layout, layer)
     files, whole = record.content_digests(details)
@@ -117,7 +117,7 @@ def test_rot_that_times_do_not_show(session: Workspace) -> None:
     assert (low.result, high.result) == ("good", "bad")
     assert blob.name in high.notes[0] and len(high.notes) == 1
     assert not blob.exists() and (session.layout.root / "damaged" / blob.name).exists()
-    assert session.layout.find(made.key) is None  # the next run makes it anew
+    assert session.layout.find(made.key) is None  # the next run builds it again
 
 
 @pytest.mark.parametrize("which", ["manifest", "config", "layer"])
@@ -127,7 +127,7 @@ def test_a_blob_that_is_gone(session: Workspace, which: str) -> None:
     gone = {"manifest": made.digest, "config": config_blob, "layer": sha(b"layer")}[which]
     session.layout.blobs.path(gone).unlink()
     (found,) = verify.check(session.graph, session.layout, [LOW])
-    if which == "manifest":  # as pruning leaves a record that explains the next build
+    if which == "manifest":  # pruning keeps such a record to explain the next build
         assert found.result == "unchecked" and found.notes == ("only its record is in cache/, no image",)
     else:
         assert found.result == "bad" and found.notes == (f"blob {gone} is missing",)
@@ -172,7 +172,7 @@ def test_scratch_leaves_nothing_and_marks_hold(session: Workspace) -> None:
 
 
 def test_rebuild_without_records_builds_nothing(session: Workspace) -> None:
-    keep(session, HIGH)  # its parent is not there
+    keep(session, HIGH)  # its parent has no record
     low, high = rebuilt(session, [HIGH])
     assert (low.result, high.result) == ("unchecked", "unchecked")
     assert "low:amd64" in high.notes[0]
@@ -218,7 +218,7 @@ def test_told_to_people_and_machines() -> None:
 
 
 class Builder:
-    """Stands in for the builder: fails, or "builds" into the temporary store an image with another layer."""
+    """A fake builder: it fails, or puts an image with the given layer into the temporary store."""
 
     def __init__(self, store: LayoutStore, layer: bytes | None) -> None:
         self.store, self.layer = store, layer
@@ -256,7 +256,7 @@ def test_rebuild(
 
 
 def kept(cache: Path) -> dict[Path, bytes]:
-    """Records, blobs and index."""
+    """Return the contents of records, blobs and the index."""
     files = [cache / "index.json", *(cache / "records").iterdir(), *(cache / "blobs/sha256").iterdir()]
     return {path: path.read_bytes() for path in files}
 

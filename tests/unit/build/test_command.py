@@ -1,4 +1,4 @@
-"""The command line of a build: everything that decides a result is in it, in a form that buildx reads."""
+"""The command line of a build: it contains everything that determines the result, in buildx's syntax."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NODE = Node("app", "aarch64")
 
 
 def spec(tmp_path: Path, text: str, settings: str = "", more: str = "", **images: str) -> NodeSpec:
-    """The spec of a node whose Dockerfile has this text."""
+    """Return the spec of a node whose Dockerfile has this text."""
     registry = Registry({name.replace("_", "/"): resolved(word) for name, word in images.items()})
     project = stages(tmp_path, {"app": text, "low": "FROM scratch\n"}, more=more)
     (project / "stages.toml").write_text(

@@ -1,4 +1,4 @@
-"""A build whose time is up ends, whatever it does."""
+"""A build ends at its time limit, whatever it does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.unit
     [
         ("echo a; echo b; exec sleep 20", False),
         ("trap '' TERM; echo a; echo b; while :; do sleep 0.1; done", True),
-        ("trap '' TERM; echo a; echo b; sleep 20", True),  # its own child holds the pipe
+        ("trap '' TERM; echo a; echo b; sleep 20", True),  # its child process keeps the pipe open
     ],
 )
 def test_it_is_told_and_then_made_to_end(script: str, over: bool, monkeypatch: pytest.MonkeyPatch) -> None:

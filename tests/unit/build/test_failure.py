@@ -1,4 +1,4 @@
-"""What a failed build is called, and where it is said to be."""
+"""The error class of a failed build, and the line of the Dockerfile that the error names."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_step_that_fails() -> None:
 
 @pytest.mark.parametrize("words", ["unauthorized", "no space left on device", "Could not resolve host: x"])
 def test_the_words_of_the_command_are_no_cause(words: str) -> None:
-    """BuildKit quotes the command of a failed RUN in its message."""
+    """BuildKit's message quotes the command of a failed RUN. Its words do not choose the error class."""
     command = f"/bin/sh -c test \"$(cat /state)\" != '{words}'"
     code = f'process "{command}" did not complete successfully: exit code: 1'
     error = step(error=code)
@@ -109,7 +109,7 @@ def test_only_the_last_lines_are_shown() -> None:
         ("curl: (6) Could not resolve host: example.org", NetworkError),
         ("E: Failed to fetch http://example.org/a.deb  Connection failed", NetworkError),
         ("E: Failed to fetch http://example.org/a.deb  404  Not Found [IP: 192.0.2.1 80]", BuildError),
-        # a step may print what elsewhere would mean the engine or a registry
+        # a step may print text that, from BuildKit, would mean an error of the engine or a registry
         ("sh: -c: line 1: unexpected EOF while looking for matching `''", BuildError),
         ("rpc error: code = Unavailable", BuildError),
         ("HTTP error 401 Unauthorized", BuildError),
@@ -184,7 +184,7 @@ SYNTAX = f"failed to solve: failed with build-arg:BUILDKIT_SYNTAX = {READER.pinn
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
-        # an image that is no front end: without named contexts, and with some
+        # an image that is not a front end: without named contexts, then with them
         (f"{SYNTAX}exit code: 1", DockerfileError),
         ("current frontend does not support --build-context. Named contexts are ...", DockerfileError),
         ("exit code: 1", DockerfileError),

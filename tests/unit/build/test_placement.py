@@ -1,4 +1,4 @@
-"""Which builder is taken, and what is said where none can be. buildx's answers are as 0.13 prints them."""
+"""The choice of a builder, and the errors if no builder can be used. Answers of buildx are those of 0.13."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
 
 pytestmark = pytest.mark.unit
 
-#: An amd64 machine that emulates, one that does not, an arm64 machine that emulates amd64.
+#: Platforms of three machines: amd64 with emulation, amd64 without, arm64 that emulates amd64.
 ON_AMD64 = "linux/amd64, linux/amd64/v2, linux/amd64/v3, linux/arm64, linux/arm/v7"
 ALONE = "linux/amd64, linux/amd64/v2"
 ON_ARM64 = "linux/arm64, linux/amd64, linux/arm/v7, linux/arm/v6"
@@ -43,7 +43,7 @@ def answer(*nodes: str, driver: str = "remote", error: str = "") -> str:
 
 
 class Buildx:
-    """Stands in for docker: what each builder's inspection prints, and which were asked."""
+    """A fake docker: ``answers`` has the output for each builder, ``asked`` the words of each call."""
 
     def __init__(self, **answers: str) -> None:
         self.answers, self.listed, self.engine = answers, "", "28.5.2\n"
@@ -66,13 +66,13 @@ class Buildx:
         return subprocess.CompletedProcess(command, 0, self.answers[words].encode(), b"")
 
 
-#: This machine's own engine.
+#: The engine of this machine.
 HERE = Placement(machine=AMD64)
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An amd64 machine with QEMU for arm64, on its own engine; its folder of interpreters."""
+    """An amd64 machine with QEMU for arm64 and its own engine. Return its folder of interpreters."""
     binfmt = tmp_path / "binfmt"
     binfmt.mkdir()
     (binfmt / "qemu-aarch64").write_text("enabled\ninterpreter /usr/bin/qemu-aarch64\nflags: POCF\n")
@@ -109,7 +109,7 @@ def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: OciPlatform = AR
 
 
 def of(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
-    """Builders for a node whose Dockerfile says all that is known of what it runs."""
+    """Return a selector for a node. Only the Dockerfile tells the platforms of the programs that it runs."""
     own = spec.platform.docker
     programs = frozenset(part.platform or own for part in spec.analysis.build_stages if part.has_run)
     return BuilderSelector(lambda _: programs, say, lambda text: say(f"warning: {text}"))
@@ -126,16 +126,16 @@ TOOLS = "FROM --platform=linux/amd64 base AS t\nRUN x\nFROM scratch\nCOPY --from
 @pytest.mark.parametrize(
     ("names", "text", "name"),
     [
-        (("amd",), "FROM base\nRUN x\n", "amd"),  # it emulates, and is the only one
-        (("amd", "arm"), "FROM base\nRUN x\n", "arm"),  # native before emulated, whatever the order
+        (("amd",), "FROM base\nRUN x\n", "amd"),  # the only builder; it emulates
+        (("amd", "arm"), "FROM base\nRUN x\n", "arm"),  # native comes before emulated, in any order
         (("arm", "amd"), "FROM base\nRUN x\n", "arm"),
-        (("arm", "amd"), TOOLS, "amd"),  # what it runs counts, not what it makes
+        (("arm", "amd"), TOOLS, "amd"),  # the platform of its programs counts, not the target
         (("alone",), TOOLS, "alone"),
-        (("alone", "amd"), "FROM base\nRUN x\n", "amd"),  # the first that can
+        (("alone", "amd"), "FROM base\nRUN x\n", "amd"),  # the first that can run it
         (("amd", "both"), "FROM base\nRUN x\n", "both"),
-        (("amd", "declared"), "FROM base\nRUN x\n", "declared"),  # what its owner says, as in buildx itself
+        (("amd", "declared"), "FROM base\nRUN x\n", "declared"),  # its owner declares arm64, as buildx allows
         (("declared", "amd"), TOOLS, "amd"),
-        (("alone",), "FROM base\nCOPY a /\n", "alone"),  # it runs nothing
+        (("alone",), "FROM base\nCOPY a /\n", "alone"),  # no RUN
         (("alone", "arm"), "FROM base\nCOPY a /\n", "arm"),
     ],
 )
@@ -146,7 +146,10 @@ def test_native_is_preferred(buildx: Buildx, names: tuple[str, ...], text: str, 
 
 
 def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> None:
-    """They are preferred where they are native; what the Dockerfile says must run there, too."""
+    """A builder that is native for ``native`` of stages.toml comes first.
+
+    It must also run the platforms that the Dockerfile names.
+    """
     dockerfiles = {"tools": "FROM scratch\nCOPY Dockerfile /\n", "x": "FROM tools AS t\nFROM t\nRUN x\n"}
     more = '[stages.tools.platforms."linux/arm64"]\nnative = "linux/amd64"\n'
 
@@ -190,7 +193,7 @@ def test_a_context_is_entered(buildx: Buildx) -> None:
 def test_the_current_context_is_this_engine(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONTEXT", "context")
     assert chosen(spec("context"))[0].is_own and not chosen(spec("default"))[0].is_own
-    monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")  # comes first, as with docker
+    monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")  # it overrides DOCKER_CONTEXT, as in docker
     assert chosen(spec("default"))[0].is_own and not chosen(spec("context"))[0].is_own
 
 
@@ -239,21 +242,21 @@ def test_nobody_is_asked_where_none_is_named(buildx: Buildx) -> None:
 
 def test_this_machine_without_qemu(buildx: Buildx, machine: Path, tmp_path: Path) -> None:
     (machine / "qemu-aarch64").unlink()
-    assert chosen(spec(text=TOOLS))[0] == HERE  # it runs amd64 alone
+    assert chosen(spec(text=TOOLS))[0] == HERE  # it runs only amd64 programs
     buildx.answers[""] = answer(node("default", ALONE), driver="docker")
     with pytest.raises(EmulationError, match="QEMU is not registered"):
         chosen(spec())
-    buildx.answers[""] = answer(node("b", ON_ARM64))  # docker buildx use
+    buildx.answers[""] = answer(node("b", ON_ARM64))  # as after docker buildx use
     (tmp_path / "config/buildx/instances").mkdir(parents=True)
     (tmp_path / "config/buildx/instances/b").write_text("")
     assert chosen(spec())[0] == Placement(machine=ARM64)
     base = replace(spec("arm"), bootstrap=Bootstrap("trixie"))
-    with pytest.raises(EmulationError):  # mmdebstrap runs here
+    with pytest.raises(EmulationError):  # mmdebstrap runs on this machine
         chosen(base)
 
 
 def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
-    """It is named, once; it is not taken."""
+    """One message names the native builder. The build still runs on this machine's engine."""
     (tmp_path / "config/buildx/instances").mkdir(parents=True)
     (tmp_path / "config/buildx/instances/arm").write_text("")
     buildx.answers[""] = answer(node("default", ON_AMD64), driver="docker")
@@ -280,7 +283,7 @@ def test_elsewhere(buildx: Buildx) -> None:
 
 
 def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stands in records, so that times of other machines are not taken for this one's."""
+    """A record names the kind of machine, so that times of other machines do not count for this one."""
     found = of(spec())
     assert found.place(spec("arm")).machine == "linux/arm64"
     second = spec("amd", docker=OciPlatform("linux/amd64/v2"))
@@ -311,7 +314,7 @@ VERSION = "version --format={{.Server.Version}}"
     ],
 )
 def test_who_built_it(buildx: Buildx, named: str, who: str, asked: list[str]) -> None:
-    """It stands in records; asked for once a run, and by nobody who only looks for a place."""
+    """A record names the builder's version. It is read once a run, and never for a placement."""
     buildx.answers["nameless"] = answer(node("a", ON_ARM64).replace("v0.13.0", "v0.0.0+unknown"))
     arm = node("b", ON_ARM64).replace("BuildKit version: v0.13.0", "Buildkit: v0.29.0")
     buildx.answers["two"] = answer(node("a", ON_AMD64), arm)

@@ -1,4 +1,4 @@
-"""The options for secrets that a Dockerfile mounts."""
+"""The options of buildx for the secrets that a Dockerfile mounts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.unit
 def options(
     tmp_path: Path, name: str, declared: dict[str, Secret] | None = None
 ) -> tuple[list[str], list[str]]:
-    """The options for a Dockerfile that mounts a secret, and warnings."""
+    """Return the options for a Dockerfile that mounts a secret, and the warnings."""
     text = f"FROM debian:trixie\nRUN --mount=type=secret,id={name} x\n"
     spec = graph(stages(tmp_path, {"app": text})).spec(Node("app", "amd64"))
     warnings: list[str] = []

@@ -1,4 +1,4 @@
-"""Pipelines: what goes into which job, when it would be too long, what it costs, how it is written."""
+"""Pipelines: the units of each job, the time limit of jobs, their cost, and the files of the services."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_each_unit_is_in_one_job_that_is_not_too_long_and_comes_after_what_it_ne
     for job in pipeline.jobs:
         assert job.time <= TABLE.planned
         assert job.time == TABLE.setup * MINUTE + sum(each.times[job.executor.name] for each in job.units)
-        assert set(job.needs) <= set(ends)  # they come in the order of work
+        assert set(job.needs) <= set(ends)  # a job comes after the jobs that it needs
         assert job.start == max((ends[need] for need in job.needs), default=0)
         ends[job.name] = job.start + job.time
         before = {each.targets[0] for need in job.needs for each in _job(pipeline, need).units}
@@ -107,7 +107,7 @@ def test_small_plans_cost_hardly_more_than_the_best(units: list[WorkUnit]) -> No
 
 
 def best_cost(units: list[WorkUnit]) -> float:
-    """By trying every way to put units in jobs and jobs on executors."""
+    """Return the lowest cost. Try every way to put units into jobs, and jobs on executors."""
     tried = Problem(tuple(units), (AMD, ARM), TABLE)
     steps = min(
         tried.score(tuple(tried.bin(e, part) for e, part in zip(chosen, parts, strict=True)))[0]
@@ -184,11 +184,11 @@ def test_where_a_node_runs(tmp_path: Path) -> None:
     plain, cross = declared(tmp_path / "a"), declared(tmp_path / "b", NATIVE + CROSS)
     arm, amd = frozenset({"linux/arm64"}), frozenset({"linux/amd64"})
     assert native.runs(plain, Node("made", "aarch64")) == arm
-    assert native.runs(cross, Node("made", "aarch64")) == amd  # what it starts from is amd64's programs
+    assert native.runs(cross, Node("made", "aarch64")) == amd  # its parent has programs for amd64
     assert native.runs(plain, Node("other", "aarch64")) == amd
     assert native.runs(cross, Node("app", "aarch64")) == arm
     assert native.runs(plain, Node("over", "aarch64")) == frozenset()
-    assert plain.key(Node("made", "aarch64")) == cross.key(Node("made", "aarch64"))  # no part of the key
+    assert plain.key(Node("made", "aarch64")) == cross.key(Node("made", "aarch64"))  # native is not hashed
 
 
 def test_an_image_and_its_test_go_together(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_what_stands_between_an_image_and_its_test_goes_with_them(tmp_path: Path
 
 
 def test_a_node_that_is_an_image_too_is_asked_for_alone(tmp_path: Path) -> None:
-    """Where the image is no goal its test is not planned, so it must not run."""
+    """If the image is not a goal, its test is not planned. Then the job must not run the test."""
     made = declared(tmp_path)
     units = work.units(made, [Node("over", "amd64")], (AMD,), Times("linux/amd64", {}), 60)
     assert [each.targets for each in units][-2:] == [("_app:amd64",), ("over:amd64",)]
@@ -219,7 +219,7 @@ def test_a_node_that_is_an_image_too_is_asked_for_alone(tmp_path: Path) -> None:
 
 
 def test_stages_of_one_recipe_are_looked_for_by_each_name(tmp_path: Path) -> None:
-    """Those of the same file with other arguments are not: nothing is asked for their sake."""
+    """A stage with the same file but other arguments is left out. The registry gets no request for it."""
     more = '[stages.twin]\npath = "low"\n[stages.other]\npath = "low"\nargs = { A = "far.example.org/x" }\n'
     registry = Registry()
     made = graph(stages(tmp_path, {"low": "ARG A=debian:trixie\nFROM ${A}\n"}, more=more), registry)
@@ -240,12 +240,12 @@ def test_platforms_that_share_a_key_share_a_unit(tmp_path: Path) -> None:
     ("running", "executor", "minutes"),
     [
         ({"linux/amd64"}, AMD, 10),  # as recorded
-        ({"linux/arm64"}, AMD, 10),  # emulated there, emulated here
-        ({"linux/arm64"}, ARM, 1),  # emulated there, native here
+        ({"linux/arm64"}, AMD, 10),  # emulated when measured, emulated here
+        ({"linux/arm64"}, ARM, 1),  # emulated when measured, native here
         ({"linux/arm64"}, replace(ARM, emulated=0.5), 1),
-        ({"linux/amd64"}, replace(ARM, emulated=0.1), 100),  # native there, emulated here
-        ({"linux/amd64", "linux/arm64"}, replace(ARM, emulated=0.1), 100),  # nobody knows how much of each
-        ({"linux/amd64"}, ARM, None),  # without QEMU
+        ({"linux/amd64"}, replace(ARM, emulated=0.1), 100),  # native when measured, emulated here
+        ({"linux/amd64", "linux/arm64"}, replace(ARM, emulated=0.1), 100),  # shares are unknown: the slower
+        ({"linux/amd64"}, ARM, None),  # it has no QEMU
         ({"linux/amd64"}, replace(AMD, speed=2.0), 5),
     ],
 )
@@ -282,7 +282,7 @@ def test_a_time_that_differs_little_stays() -> None:
         'machine = "x"\n[seconds]\n"a" = "b"',
         'machine = "x"\n[seconds]\na = -1',
         'machine = "x"\n[seconds]\na = nan',
-        f'machine = "x"\n[seconds]\na = 1{"0" * 400}',  # no float
+        f'machine = "x"\n[seconds]\na = 1{"0" * 400}',  # too large for a float
     ],
 )
 def test_times_that_are_none_are_said(tmp_path: Path, text: str) -> None:
@@ -368,7 +368,7 @@ def test_files_are_what_the_services_take(tmp_path: Path, mode: str) -> None:
 
 
 def validate(tmp_path: Path, name: str, text: str) -> None:
-    """Against the schema that the service publishes."""
+    """Check a file against the schema that the service publishes."""
     schema = "vendor.github-workflows" if name.startswith(".github") else "vendor.circle-ci"
     (path := tmp_path / "pipeline.yml").write_text(text)
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)]
@@ -406,7 +406,7 @@ def test_defaults_and_forms_of_the_table(tmp_path: Path) -> None:
     write(folder, {"stages.toml": toml.replace('runs_on = "a"', 'runs_on = ["self-hosted", "linux"]')})
     plans = Plans(graph(folder))
     prices = [each.price for found in plans.config.services.values() for each in found]
-    assert plans.config.waiting == min(prices) > 0  # a minute of waiting is worth one of a machine
+    assert plans.config.waiting == min(prices) > 0  # a minute of waiting costs a minute of a machine
     files = {name: yaml.safe_load(text) for name, (text, _) in plans.files().items()}
     for name, text in plans.files().items():
         validate(tmp_path, name, text[0])
@@ -418,7 +418,7 @@ def test_defaults_and_forms_of_the_table(tmp_path: Path) -> None:
 
 
 def test_one_job_tells_whether_all_ended_well(tmp_path: Path) -> None:
-    """Whatever the jobs are called; who publishes comes after it is decided."""
+    """The job ``all`` needs every job except ``publish``, whatever their names are."""
     jobs = yaml.safe_load(written(project(tmp_path, MODES["dynamic"]))[".github/workflows/images.yml"])[
         "jobs"
     ]
@@ -427,14 +427,14 @@ def test_one_job_tells_whether_all_ended_well(tmp_path: Path) -> None:
 
 
 def test_a_users_name_is_no_secret(tmp_path: Path) -> None:
-    """GitHub would take it out of outputs, jobs' names among them."""
+    """GitHub removes secrets from outputs and from the names of jobs, so the name may be a variable."""
     text = written(project(tmp_path, MODES["dynamic"]))[".github/workflows/images.yml"]
     assert "REGISTRY_USER: ${{ vars.REGISTRY_USER || secrets.REGISTRY_USER }}" in text
     assert "REGISTRY_PASSWORD: ${{ secrets.REGISTRY_PASSWORD }}" in text
 
 
 def test_a_limit_of_the_call_is_handed_on(tmp_path: Path) -> None:
-    """Jobs that are planned while the pipeline runs must be no longer than those before."""
+    """Jobs that are planned while the pipeline runs have the same limit as the jobs before them."""
     project(tmp_path, MODES["dynamic"])
     plans = Plans(graph(tmp_path), limit="250")
     for text, _ in plans.files().values():
@@ -466,7 +466,7 @@ def test_only_what_must_be_built_gets_a_job(tmp_path: Path) -> None:
     validate(tmp_path, ".circleci/config.yml", text := plans.continuation(lambda _: False))
     jobs = yaml.safe_load(text)["jobs"]
     assert list(jobs) == ["check", "publish"]
-    # what is published is all images on all platforms, whatever was built for it
+    # the job publishes all images on all platforms, also those that this pipeline did not build
     commands = [step["run"]["command"] for step in jobs["publish"]["steps"] if "run" in step]
     assert commands[-2:] == ["doit app:amd64 app:aarch64", "doit publish app"]
     assert jobs["publish"]["environment"]["STAGEGRAPH_PUSH"] == "built"
@@ -475,7 +475,7 @@ def test_only_what_must_be_built_gets_a_job(tmp_path: Path) -> None:
 def test_a_matrix_has_no_more_levels_than_the_workflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plan for less may be deeper than the whole; then the whole one is taken."""
+    """A plan for fewer nodes may have more levels than the whole plan. Then the whole plan is used."""
     shallow = jobs.plan("github", problem((5, 5, ())), (AMD,), TABLE)
     deep = jobs.plan("github", problem((60, math.inf, ()), (60, math.inf, (0,))), (AMD,), TABLE)
     plans = Plans(graph(project(tmp_path, MODES["dynamic"])))
@@ -489,7 +489,10 @@ def test_services_are_those_that_can_be_declared() -> None:
 
 
 def test_how_jobs_are_ended_and_who_publishes(tmp_path: Path) -> None:
-    """None of it is seen by the simulated services."""
+    """A build ends before its job. Forks only read. Only the main branch publishes.
+
+    The simulated services cannot show this.
+    """
     files = written(project(tmp_path, MODES["registry"]))
     circle = yaml.safe_load(files[".circleci/config.yml"])
     for name, job in circle["jobs"].items():
@@ -505,11 +508,11 @@ def test_how_jobs_are_ended_and_who_publishes(tmp_path: Path) -> None:
     assert entries["publish"]["filters"] == {"branches": {"only": "main"}}
     publish = yaml.safe_load(files[".github/workflows/images.yml"])["jobs"]["publish"]
     assert publish["concurrency"] == {"group": "images-publish", "cancel-in-progress": False}
-    assert "github.ref_name == 'main' && !(" in publish["if"]  # who has no secrets cannot publish
+    assert "github.ref_name == 'main' && !(" in publish["if"]  # a run without secrets cannot publish
 
 
 def test_an_image_that_another_stands_on_is_asked_for() -> None:
-    """Or its test would not run, where both are in one job."""
+    """A goal stays a target, even if its child is in the same job. Otherwise its test would not run."""
     below, above = problem((5, 5, ()), (5, 5, (0,)))
     for goal, words in ((True, ("u0", "u1")), (False, ("u1",))):
         (job,) = jobs.plan("github", [replace(below, goal=goal), above], (AMD,), TABLE).jobs
@@ -562,7 +565,7 @@ path = "app"
 
 
 def own(folder: Path) -> Path:
-    """A project that needs nothing from outside to be keyed."""
+    """Write a project whose keys need nothing external. Return its folder."""
     dodo = "from stagegraph.tasks import *\n"
     lock = 'version = 1\narchive = "2026-01-01"\n'
     files = {"stages.toml": OWN + GITHUB, "app/Dockerfile": "FROM scratch\n", "dodo.py": dodo}
@@ -609,7 +612,7 @@ def test_what_is_guessed_is_said(tmp_path: Path) -> None:
 
 
 def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
-    """A builder of another kind is another machine, and so may be one that is not known."""
+    """Times of builders of another or unknown kind do not count."""
     folder = own(tmp_path)
     node = Node("app", "amd64")
     made, store = graph(folder), LayoutStore(folder / "cache")
@@ -621,7 +624,7 @@ def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
         store.commit(replace(record, node=str(node), machine=OciPlatform(machine)))
         assert doit(folder, "--times").returncode == 0
         assert ("app:amd64" in durations.read(folder, "").seconds) == noted
-    write(folder, {durations.FILE: 'machine = "linux/s390x"\n[seconds]\n'})  # of which nothing is known yet
+    write(folder, {durations.FILE: 'machine = "linux/s390x"\n[seconds]\n'})  # a file without times
     done = doit(folder, "--times", "--json")
     assert done.returncode == 0 and json.loads(done.stdout) and "1 nodes, written" in done.stderr
     assert durations.read(folder, "").machine == host_platform()
@@ -632,7 +635,7 @@ def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
 
 
 def test_files_do_not_depend_on_the_process(tmp_path: Path) -> None:
-    """Neither on addresses nor on how strings are hashed."""
+    """The addresses of objects and the hashes of strings do not change the files."""
     folder = project(tmp_path, MODES["short"])
     code = "import sys; from pathlib import Path; from helpers import graph; import test_pipelines\n"
     code += "print(*test_pipelines.written(Path(sys.argv[1])).values())"
@@ -691,9 +694,12 @@ def test_this_projects_files_are_up_to_date() -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_python_writes_the_same(name: str) -> None:
-    """From 3.12 on a sum of floats comes out otherwise; strings are hashed otherwise in each process."""
+    """Another version of Python writes the same files.
+
+    From 3.12 on, sums of floats differ. Strings have other hashes in each process.
+    """
     packages, python = sysconfig.get_path("purelib"), another(name)
-    # what is compiled for one Python alone is not needed here
+    # packages compiled for one version of Python are not needed here
     done = doit(REPOSITORY, "--check", python=python, PYTHONPATH=packages, PYTHONHASHSEED="1")
     if any(error in done.stderr for error in ("ImportError", "ModuleNotFoundError")):
         pytest.skip(f"{name} cannot use the packages in {packages}: {done.stderr.splitlines()[-1]}")
@@ -701,7 +707,10 @@ def test_another_python_writes_the_same(name: str) -> None:
 
 
 def another(name: str) -> str:
-    """The path of another Python: on PATH, or one of pyenv's, whose own commands may be switched off."""
+    """Return the path of another Python, from PATH or from pyenv.
+
+    The folders of pyenv are searched, because its commands may be disabled.
+    """
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
     found = [shutil.which(name), *sorted(map(str, pyenv.glob(f"{name.removeprefix('python')}.*/bin/{name}")))]
     for path in filter(None, found):

@@ -23,7 +23,7 @@ BOOTSTRAPPED = HEAD.replace('image = "debian:trixie"', 'bootstrap = "trixie"')
 
 @pytest.fixture(autouse=True)
 def amd64(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An amd64 machine whose engine is its own; nothing is set."""
+    """An amd64 machine with its own engine and without settings."""
     monkeypatch.setattr(emulation, "host_platform", lambda: "linux/amd64")
     monkeypatch.setenv("DOCKER_HOST", "unix:///none.sock")
     for name in [name for name in os.environ if name.startswith("STAGEGRAPH_")]:
@@ -51,7 +51,7 @@ def test_a_base_that_is_bootstrapped(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = needs(tmp_path, BOOTSTRAPPED)
     assert found.tools == ("mmdebstrap", "arch-test")
     assert found.bootstrapped == ("linux/amd64", "linux/arm64")
-    monkeypatch.setenv("DOCKER_HOST", "ssh://there")  # mmdebstrap runs here all the same
+    monkeypatch.setenv("DOCKER_HOST", "ssh://there")  # mmdebstrap still runs on this machine
     assert needs(tmp_path, BOOTSTRAPPED).emulated == ("linux/arm64",)
     assert needs(tmp_path, HEAD).emulated == ()
 

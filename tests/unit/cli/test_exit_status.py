@@ -1,4 +1,4 @@
-"""A script can tell errors by their exit status: each has one of its own."""
+"""Exit statuses: each error has its own, so a script can tell errors apart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def kinds(of: type[StagegraphError] = StagegraphError) -> Iterator[type[Stagegra
 
 
 def of_run() -> set[int]:
-    """The exit statuses that ./run's usage lists."""
+    """Return the exit statuses that the usage of ./run lists."""
     usage = (Path(__file__).parents[3] / "run").read_text().partition("Exit status:")[2].partition("END")[0]
     return {int(number) for number in re.findall(r"^ +(\d+) ", usage, re.MULTILINE)}
 
@@ -33,7 +33,7 @@ def test_all_errors_stand_in_one_module() -> None:
 
 
 def test_unique() -> None:
-    # a kind of another error that a script would treat alike has its status
+    # a subclass that a script would treat the same inherits the status
     statuses = [kind.exit_status for kind in kinds() if "exit_status" in vars(kind)]
     assert len(statuses) >= 15
     assert len(set(statuses)) == len(statuses)
@@ -50,5 +50,5 @@ def test_no_clash_with_doit_or_run() -> None:
 
 
 def test_fits_a_shell() -> None:
-    # 126 and above mean "not found", "not executable" or a signal to a shell
+    # in a shell, 126 and above mean "not found", "not executable" or a signal
     assert all(0 < kind.exit_status < 126 for kind in kinds())

@@ -1,4 +1,4 @@
-"""Help after a command's name, a reader that goes away, and doit's own commands that have nothing to read."""
+"""``--help`` after a command, a reader that closes its pipe, and doit's own commands without data to read."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_dodo_of_another_project_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_dodo_may_replace_settings(project: Path) -> None:
-    """Its default tasks are taken, not the images of the project."""
+    """The default tasks of the dodo.py run, not the images of the project."""
     text = "from stagegraph.tasks import *\nDOIT_CONFIG = {**DOIT_CONFIG, 'default_tasks': ['two']}\n"
     (project / "dodo.py").write_text(text + OTHERS)
     done = doit(project)

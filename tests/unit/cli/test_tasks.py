@@ -1,4 +1,4 @@
-"""Between doit and the workspace: goals, the tags of one run, doit's memory."""
+"""The layer between doit and the workspace: goals, the tags of one run, doit's memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.unit
 
 
 class _Project:
-    """Names every image as ``tag=x`` or no tag does."""
+    """A fake project whose images have one common tag, as with ``tag=x``, or their usual tags."""
 
     def __init__(self, tag: str) -> None:
         self._tag = tag
@@ -50,7 +50,7 @@ def test_two_images_of_one_run_cannot_have_one_tag() -> None:
     plain: Any = _Project("")
     tagged: Any = _Project("x")
     check_tags(plain, metas("stock", "dev"))
-    check_tags(tagged, metas("stock")[:2] * 2)  # the same one twice
+    check_tags(tagged, metas("stock")[:2] * 2)  # the same image twice
     with pytest.raises(ProjectError, match="stock:amd64 and stock:arm would both be called repo:x"):
         check_tags(tagged, metas("stock"))
 
@@ -96,13 +96,13 @@ def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
     nodes = graph(stages(tmp_path, dockerfiles), registry)
     goals = resolve_goals(nodes, [])
     assert [str(node) for node in goals.nodes] == ["here:amd64", "here:aarch64"]
-    assert goals.status == 0  # the others can be looked at
+    assert goals.status == 0  # the other nodes can be listed
     assert registry.asked.count("registry.example.org/far:1") == 1
     said = capsys.readouterr().err
     assert said.startswith("warning: far:amd64 has no key: far/Dockerfile:1: registry")
     assert "left out: far:amd64, above:amd64, farther:amd64, far:aarch64" in said
     assert said.count("warning") == 1
-    with pytest.raises(kind):  # who asks for it by name is told
+    with pytest.raises(kind):  # an error if the command names the node
         resolve_goals(nodes, ["far:amd64"])
 
 

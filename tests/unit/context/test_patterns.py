@@ -12,7 +12,7 @@ from stagegraph.errors import ContextError
 pytestmark = pytest.mark.unit
 
 
-# Most are from Go's path/filepath/match_test.go.
+# Most cases are from Go's path/filepath/match_test.go.
 @pytest.mark.parametrize(
     ("pattern", "name", "matches"),
     [
@@ -101,7 +101,7 @@ def test_has_wildcard(word: str, is_one: bool) -> None:
         (" a ", "a", True),
         ("a\r\nb\r\n", "b", True),
         ("\ufeffa", "a", True),
-        # str.splitlines would make two lines of it
+        # str.splitlines would split this line
         ("a\u2028b", "b", False),
         ("a\x0cb", "b", False),
         ("\udcff*", "\udcffx", True),

@@ -1,4 +1,4 @@
-"""Which files are hashed and sent, and that they are the same."""
+"""The files that are hashed and the files that are sent are the same."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_ignore_file_that_is_a_link(root: Path, links: dict[str, str], name: str
 
 
 def test_ignore_file_of_a_dockerfile_in_a_folder(root: Path) -> None:
-    """buildx sends the folder of the Dockerfile apart from the context."""
+    """A link is resolved in the Dockerfile's folder. buildx sends this folder separately from the context."""
     write(root, {"dir/ignore": "", "ignore": ""})
     (root / "dir/D.dockerignore").symlink_to("/ignore")
     assert ignore_file(root, "dir/D") == root / "dir/ignore"
@@ -221,7 +221,7 @@ def test_ignore_file_of_a_dockerfile_in_a_folder(root: Path) -> None:
 @pytest.mark.parametrize("target", ["../common", "dir/../../common", "dir/sub/../../../x/a"])
 @pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
 def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, target: str) -> None:
-    """BuildKit takes no notice of it, so what it hides would be in the image."""
+    """Such a link is an error. BuildKit ignores it, so the image would contain the hidden files."""
     write(root.parent, {"common": "a\n"})
     (root / name).symlink_to(target)
     with pytest.raises(ContextError) as error:
@@ -287,7 +287,7 @@ def test_executable_bit_where_the_instruction_says_the_mode(
         ("l", "dir", "l/b", ["dir", "dir/b", "l"]),
         ("dir/l", "../a", "dir/l", ["a", "dir", "dir/l"]),
         ("dir/l", "sub/../../a", "dir/l", ["a", "dir", "dir/l"]),
-        # a link in a folder is sent as a link; what it means is not looked at
+        # a link in a folder is sent as a link; its target does not count
         (
             "dir/sub/l",
             "../../a",
@@ -307,7 +307,7 @@ def test_executable_bit_where_the_instruction_says_the_mode(
             ["dir", "dir/sub", "dir/sub/c.txt", "dir/sub/d.txt", "dir/sub/l"],
         ),
         ("l", ".", "l/a", ["a", "l"]),
-        # behind a pattern no link is entered, but what matches is followed
+        # after a wildcard, no link to a folder is entered, but a link that matches is followed
         ("l", "dir", "?/b", []),
         ("l", "../outside", "*/b", ["dir", "dir/b"]),
         (
@@ -319,7 +319,7 @@ def test_executable_bit_where_the_instruction_says_the_mode(
         ("dir/l", "../a", "dir/l*", ["a", "dir", "dir/l"]),
         ("dir/l", "../a", "*/l", ["a", "dir", "dir/l"]),
         ("l", "dir", "l/s*", ["dir", "dir/sub", "dir/sub/c.txt", "dir/sub/d.txt", "l"]),
-        # a class stands for "/", too
+        # a character class matches "/", too
         ("l", "a", "dir[^a]b", ["dir", "dir/b"]),
         (
             "l",
@@ -369,7 +369,7 @@ def test_loop_of_links(root: Path) -> None:
     (root / "l1").symlink_to("l2")
     (root / "l2").symlink_to("l1")
     assert fault(root, "l1").endswith("too many links, or a loop of links")
-    # in a folder they are links like others
+    # in a folder, they are sent like other links
     assert "l1" in paths(root, ".")
 
 
@@ -488,7 +488,7 @@ def test_long_path(root: Path) -> None:
         assert tar.getnames()[-1] == f"{name}/f"
 
 
-# -- what changes meanwhile --------------------------------------------------------------------------
+# -- changes while files are read --------------------------------------------------------------------
 
 
 def test_unreadable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a registry's answers come to. buildx and its registry are a mapping; engine tests ask real ones."""
+"""References resolved from answers of a registry. The registry is a mapping; engine tests use a real one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = "r.example/x:1"
 
 
 class Buildx:
-    """Stands in for ``docker buildx imagetools inspect --raw``; notes what it was asked for."""
+    """A fake ``docker buildx imagetools inspect --raw``. ``asked`` has the requested names."""
 
     def __init__(self) -> None:
         self.documents: dict[str, bytes] = {}
@@ -45,13 +45,13 @@ class Buildx:
         )
 
     def add(self, document: object, name: str = "") -> str:
-        """A document under its digest, or under a name; its digest."""
+        """Add a document under a name, or under its digest. Return its digest."""
         raw = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.documents[name or f"r.example/x@{sha(raw)}"] = raw
         return sha(raw)
 
     def image(self, platform: str, *triggers: str) -> dict[str, Any]:
-        """An image in the registry; its entry in an index."""
+        """Add an image to the registry. Return its entry in an index."""
         system, architecture, variant = (*platform.split("/"), "")[:3]
         own = {"os": system, "architecture": architecture, **({"variant": variant} if variant else {})}
         config = self.add({**own, "config": {"OnBuild": list(triggers) or None}})
@@ -137,7 +137,7 @@ def test_triggers_that_take_from_elsewhere(buildx: Buildx, trigger: str) -> None
         "COPY . .",
         "COPY . /from=x",
         "RUN curl https://a/b",
-        "COPY $A --from=b /x/",  # a word behind the flags
+        "COPY $A --from=b /x/",  # --from after the flags is a word
         "ADD a.tar /",
         "ADD --chown=1:1 a@b /x",
         f"ADD --checksum={sha('x')} https://a/b /b",

@@ -1,4 +1,4 @@
-"""buildx's progress as JSON: what becomes of it in the log, in errors, and in records."""
+"""buildx's progress as JSON, and the data for the log, errors and records that come from it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully:
 
 
 def indented(line: bytes) -> list[bytes]:
-    """A document as buildx 0.13 prints it."""
+    """Return a document in the form that buildx 0.13 prints."""
     if not line.startswith(b"{"):
         return [line]
     return [f"{part}\n".encode() for part in json.dumps(json.loads(line), indent=2).splitlines()]

@@ -1,4 +1,4 @@
-"""What a Dockerfile says it depends on, by the rules of BuildKit and the Dockerfile reference."""
+"""The dependencies of a Dockerfile, by the rules of BuildKit and the Dockerfile reference."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def canonical(text: str) -> list[tuple[object, ...]]:
     return [step.canonical for step in facts(text).instructions]
 
 
-# -- names that it takes from ----------------------------------------------------------------------
+# -- names in FROM and from= -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def canonical(text: str) -> list[tuple[object, ...]]:
         ("FROM base AS one\nFROM scratch\nCOPY --from=ONE / /", [("base", "", True)]),
         ("FROM base AS one\nFROM scratch\nCOPY --from=0 / /", [("base", "", True)]),
         ("FROM a AS x\nFROM b AS x\nFROM scratch\nCOPY --from=x / /", [("b", "", True)]),
-        # a number is an image's name to FROM
+        # FROM reads a number as the name of an image
         ("FROM a\nFROM 0", [("0", "", True)]),
     ],
 )
@@ -205,7 +205,7 @@ def test_from_that_cannot_be(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        # BuildKit would take the context called base in place of the build stage, whose COPY would be lost
+        # BuildKit would use the context named base, not the build stage, and the COPY would be lost
         ("FROM base AS base\nCOPY a /a\nFROM base\n", "1"),
         ("FROM base AS x\nFROM x AS BASE\n", "2"),
         ("FROM docker.io/library/base:latest AS base\n", "1"),
@@ -257,7 +257,7 @@ def test_patterns_of_parents_are_others(flag: str) -> None:
 
 
 def test_a_number_is_keyed_as_the_build_stage_it_means() -> None:
-    """Parts that do not count move numbers, and nothing else of what counts."""
+    """An unused build stage changes the numbers of the others. The key stays the same."""
     stages = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
 
     def found(text: str) -> list[tuple[object, ...]]:
@@ -302,7 +302,7 @@ def test_only_declared_arguments_count(text: str, args: dict[str, str]) -> None:
         ("FROM base\nARG BUILDARCH", {"BUILDARCH": "amd64"}),
         ("ARG P=$BUILDPLATFORM\nFROM --platform=$P base", {"BUILDPLATFORM": "linux/amd64"}),
         ("ARG BUILDPLATFORM\nFROM --platform=$BUILDPLATFORM base", {"BUILDPLATFORM": "linux/amd64"}),
-        # a default of its own, and use in a build stage that is not reached, do not depend on the machine
+        # not with a default in the Dockerfile, and not in a build stage that the target does not need
         ("ARG BUILDPLATFORM=linux/arm64\nFROM --platform=$BUILDPLATFORM base", {}),
         ("FROM --platform=$BUILDPLATFORM base\nFROM base", {}),
         ("FROM base\nARG BUILDARCH=x", {}),
@@ -315,7 +315,7 @@ def test_machine_that_builds_counts_where_it_is_used(text: str, args: dict[str, 
 
 
 def test_a_default_for_what_is_sent() -> None:
-    """It would be overridden, though BuildKit takes a stage's own default."""
+    """A default in a build stage is an error. BuildKit uses it, but a value that doit sends overrides it."""
     said = fault("FROM --platform=$BUILDPLATFORM base\nARG BUILDPLATFORM=x")
     assert said.startswith("x/Dockerfile:2: ARG BUILDPLATFORM has a default here")
     assert "ARG BUILDARCH has a default" in fault(
@@ -336,7 +336,7 @@ def test_a_default_for_what_is_sent() -> None:
     ],
 )
 def test_a_global_argument_that_is_declared_again(head: str) -> None:
-    """Versions of BuildKit differ in what it then is: empty, or what it was."""
+    """The value depends on the version of BuildKit: empty, or the value before."""
     name = "A" if "A=" in head else head.rpartition(" ")[2]
     said = fault(f"{head}\nFROM base-${{{name}:-bar}}")
     assert "the name is empty, or only known during the build" in said
@@ -355,7 +355,7 @@ def test_a_global_argument_that_is_declared_again(head: str) -> None:
         ("COPY --chmod=u+x --link a /x", ["a"]),
         ("ADD a.tar /", ["a.tar"]),
         ("ADD github.com/a/b /", ["github.com/a/b"]),
-        # a backslash does not keep words together, as in BuildKit
+        # a backslash does not join words, as in BuildKit
         ("COPY a\\ b /x", ["a", "b"]),
         ("COPY <<E /x\nhi\nE", []),
         ("COPY <<E a /x/\nhi\nE", ["a"]),
@@ -405,7 +405,7 @@ def test_argument_of_the_head_in_a_path() -> None:
 
 
 SCOPES = [
-    # what a build stage FROM another sees: its arguments, but its ENV wins, whichever came last
+    # FROM a build stage: its arguments and its ENV are set; ENV wins, in any order
     ("FROM scratch AS x\nARG A=f\nFROM x\nCOPY $A /", ["f"]),
     ("FROM base AS x\nENV A=f\nFROM x\nCOPY $A /", ["f"]),
     ("FROM scratch AS x\nENV A=f\nARG A=g\nCOPY $A /\nFROM x\nCOPY $A /", ["g", "f"]),
@@ -414,18 +414,18 @@ SCOPES = [
     ("FROM scratch AS x\nENV A=f\nARG A=g\nFROM x AS y\nENV A=$A\nFROM y\nCOPY $A /", ["f"]),
     ("FROM scratch AS x\nARG A=f\nENV A=$A\nARG A=g\nFROM x\nCOPY $A /", ["f"]),
     ("FROM base AS x\nENV A=$B\nARG A=g\nFROM x\nCOPY $A /", None),
-    # the image below may set it, which wins likewise
+    # the external image may set the variable by ENV, which wins, too
     ("FROM base AS x\nARG A=f\nCOPY $A /\nFROM x\nRUN y", ["f"]),
     ("FROM base AS x\nARG A=f\nFROM x\nCOPY $A /", None),
     ("FROM base AS x\nARG A=f\nFROM x\nARG A=g\nCOPY $A /", ["g"]),
     ("ARG A=f\nFROM base AS x\nARG A\nFROM x\nARG A\nCOPY $A /", ["f"]),
-    # from nothing, only PATH is there
+    # FROM scratch: only PATH is set
     ("FROM scratch\nARG W\nCOPY ${W:-a} /", ["a"]),
     ("FROM scratch AS x\nFROM x\nCOPY ${W:-a} /", ["a"]),
     ("FROM scratch\nCOPY ${PATH:-a} /", None),
     ("FROM scratch\nENV PATH=a\nCOPY ${PATH} /", ["a"]),
     ("FROM scratch\nARG HTTP_PROXY\nCOPY a$HTTP_PROXY /", None),
-    # what some versions of BuildKit set
+    # some versions of BuildKit set these arguments
     ("FROM scratch\nARG TARGETSTAGE\nCOPY ${TARGETSTAGE:-a} /", None),
     ("FROM scratch\nARG TARGETSTAGE=f\nCOPY $TARGETSTAGE /", ["f"]),
     ("FROM scratch\nARG BUILDKIT_SBOM_SCAN_STAGE=f\nCOPY ${BUILDKIT_SBOM_SCAN_STAGE:-a} /", None),
@@ -455,7 +455,7 @@ TRIGGERS = [
 
 @pytest.mark.parametrize(("text", "paths"), TRIGGERS)
 def test_triggers_of_a_build_stage(text: str, paths: list[str] | None) -> None:
-    """They run first in what starts from it, with its variables, and go no further."""
+    """Triggers run first in its child build stages, with its variables. Grandchildren do not run them."""
     assert sources(text) == paths
 
 
@@ -517,7 +517,7 @@ def test_escape() -> None:
     assert dict(found.directives) == {"escape": "`"}
 
 
-# -- what changes on the network ---------------------------------------------------------------------
+# -- sources on the network --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -570,7 +570,7 @@ def test_a_trigger_s_words_are_looked_at_as_the_child_sees_them(word: str) -> No
 
 @pytest.mark.parametrize("before", ["ARG S", "ARG S=", "ENV S=", ""])
 def test_a_checksum_that_is_empty_or_not_known_is_none(before: str) -> None:
-    """BuildKit takes an empty one for none."""
+    """BuildKit reads an empty checksum as no checksum."""
     text = f"FROM base\n{before}\nADD --checksum=$S https://example.org/a /"
     assert "is not pinned: --checksum=$S has no known value" in fault(text)
     assert facts(text, unpinned=True).edges
@@ -619,7 +619,7 @@ def test_front_end_that_the_dockerfile_names(text: str) -> None:
     ],
 )
 def test_where_the_directives_end(text: str, path: str) -> None:
-    r"""``\$V``: a backslash and a variable, or a dollar."""
+    r"""After an escape directive, ``\$V`` is a backslash and a variable. Otherwise it is the text ``$V``."""
     text = text.format("FROM scratch\nARG V=f\nCOPY \\$V /\n")
     assert sources(text) == [path]
 
@@ -711,7 +711,7 @@ def test_only_names_of_images_are_refused_in_a_trigger() -> None:
     assert facts("FROM a\nONBUILD RUN echo from=x\nONBUILD COPY <<E /\n--from=x\nE\n").edges
 
 
-# -- what counts of an instruction -------------------------------------------------------------------
+# -- parts of an instruction that count --------------------------------------------------------------
 
 PLAIN = "FROM base\nENV A=1 B=2\nRUN make \\\n  && make install\nCOPY a b /\n"
 
@@ -791,12 +791,12 @@ def test_faults(text: str, said: str) -> None:
     assert fault(text).startswith(said)
 
 
-# -- what is written indirectly ------------------------------------------------------------------
+# -- indirect spellings --------------------------------------------------------------------------
 
 
 def test_name_of_an_argument_made_of_another() -> None:
     text = "FROM scratch\nARG SRC=a\nARG N=SRC\nARG $N=b\nCOPY ${SRC}* /\n"
-    assert sources(text) is None  # BuildKit from 0.14 on takes $N as it is
+    assert sources(text) is None  # from 0.14 on, BuildKit does not expand $N
     assert dict(facts("FROM scratch\nARG N=FOO\nARG $N=1\n", args={"FOO": "2"}).args) == {"FOO": "2"}
 
 
@@ -833,7 +833,7 @@ def test_triggers_with_inline_files() -> None:
 
 
 def test_words_of_copy_are_divided_at_every_space() -> None:
-    """Quotes keep nothing together there: BuildKit's parseStringsWhitespaceDelimited."""
+    """Quotes do not join words, as in BuildKit's parseStringsWhitespaceDelimited."""
     assert facts("FROM base\nCOPY --chown=1 \\'a  b\\' /x\n").instructions[1].value == ("\\'a", "b\\'", "/x")
 
 

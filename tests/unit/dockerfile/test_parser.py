@@ -1,7 +1,7 @@
-"""The parser of Dockerfiles, a port in Python, against BuildKit's own in Go.
+"""The parser of Dockerfiles, a port to Python, compared with BuildKit's own in Go.
 
-A release of either that reads anything differently fails here. What differs on purpose is in ``REFUSED``,
-``LATER`` and ``as_in_go``.
+A test fails if a release of one of them reads anything differently. ``REFUSED``, ``LATER`` and ``as_in_go``
+contain the intended differences.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ except ImportError:
     )
 
 ROOT = Path(__file__).parents[3]
-#: Refused although the Go parser takes it: only the build would refuse it, or versions of BuildKit differ.
+#: Errors of the port for texts that the Go parser accepts. The build refuses such a text, or versions of
+#: BuildKit differ.
 REFUSED = re.compile(
     "text after a JSON array|ONBUILD without an instruction|followed by nothing|unknown instruction"
-    "|only one escape|# escape= after|unterminated heredoc"  # these behind ONBUILD, or behind a JSON array
+    "|only one escape|# escape= after|unterminated heredoc"  # heredocs after ONBUILD or a JSON array
 )
-#: An inline file whose name has space before it: BuildKit 0.22 and the port read it, the Go parser is older.
+#: An inline file with a space before its name. BuildKit 0.22 and the port read it; the Go parser is older.
 LATER = re.compile(r"<<[\t\r ]+")
 
 NASTY = [
@@ -81,7 +82,10 @@ WORDS = [
 
 
 def in_go(text: str) -> tuple[Instruction, ...] | None:
-    """What BuildKit's parser makes of it, in this project's form; None where it or the build refuses."""
+    """Parse with BuildKit's parser. Return instructions in this project's form.
+
+    Return None if the parser or the build refuses the text.
+    """
     try:
         commands: list[Any] = dockerfile.parse_string(text)
     except dockerfile.GoParseError:
@@ -105,7 +109,7 @@ def in_go(text: str) -> tuple[Instruction, ...] | None:
 
 
 def as_in_go(instruction: Instruction) -> Instruction:
-    """Without the inline files of a trigger, which the Go parser reads and does not hand out."""
+    """Remove the inline files of a trigger: the Go parser reads them, but does not return them."""
     if instruction.cmd != "ONBUILD":
         return instruction
     original = instruction.original.partition("\n")[0]
@@ -126,7 +130,7 @@ def compare(text: str) -> None:
 
 
 def texts() -> list[str]:
-    """The project's own Dockerfiles, those of the tests, and what stands in strings there."""
+    """Return the Dockerfiles of the project and its tests, and those in strings of their Python files."""
     found = []
     for folder in ("stock", "variant", "tests", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*")):
