@@ -1,4 +1,4 @@
-"""The documents say what the program does: derived pages, JSON fields, and the places that hints name."""
+"""The documents agree with the program: derived pages, JSON fields, and the places that hints name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answer(folder: Path, *words: str) -> object:
-    """The JSON that a command prints."""
+    """Return the JSON that a command prints."""
     command = [sys.executable, "-m", "doit", *words, "--json"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("STAGEGRAPH_")}
     return json.loads(subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False).stdout)

@@ -1,4 +1,4 @@
-"""Messages of errors. Their exit statuses have a test of their own."""
+"""Messages of errors. Another test checks the exit statuses."""
 
 from __future__ import annotations
 

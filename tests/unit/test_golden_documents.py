@@ -1,4 +1,4 @@
-"""OCI documents, byte for byte: stores and registries find them by digest, so no byte may ever change."""
+"""OCI documents, byte for byte. Stores and registries find them by digest, so no byte may ever change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> LayoutStore:
 
 
 def full_record() -> Record:
-    """A record in which every field has a value."""
+    """Return a record in which every field has a value."""
     return Record(
         key=keys.digest(INPUTS),
         node="blas:rpi",

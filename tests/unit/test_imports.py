@@ -1,4 +1,4 @@
-"""The core does no I/O but reading files: it imports neither processes, doit, docker nor the network."""
+"""The core does no I/O except reading files: it imports no processes, doit, docker or network."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_test_sees_what_is_imported() -> None:
 
 
 def test_a_run_pays_for_no_command_that_it_does_not_use() -> None:
-    # doit comes first: it imports pdb, and from Python 3.14 on that imports asyncio and concurrent.futures
+    # import doit first: it imports pdb, which imports asyncio and concurrent.futures from Python 3.14 on
     code = (
         "import sys, doit.doit_cmd; old = set(sys.modules)\n"
         "import stagegraph.cli.tasks, stagegraph.execution.workspace\n"
@@ -72,6 +72,6 @@ def test_a_run_pays_for_no_command_that_it_does_not_use() -> None:
         "stagegraph.audit.sizes",
         "stagegraph.audit.outdated",
     }
-    unwanted |= {"stagegraph.build.placement"}  # asked where something is to be built
+    unwanted |= {"stagegraph.build.placement"}  # only the choice of a builder needs it
     loaded = set(done.stdout.split())
     assert "stagegraph.build.builder" in loaded and not loaded & unwanted

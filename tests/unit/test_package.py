@@ -1,4 +1,4 @@
-"""The package: its wheel and sdist, and the command ``stagegraph``. Nothing here needs the network."""
+"""The package: its wheel and sdist, and the command ``stagegraph``. No test here needs the network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
 def call(*command: str | Path, folder: Path) -> str:
-    """A program that must succeed, without this process's settings of Python; what it prints."""
+    """Run a program that must succeed, without this process's settings of Python. Return its output."""
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
     }
@@ -36,7 +36,7 @@ def call(*command: str | Path, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel that is built from an sdist, so the sdist has all that it needs."""
+    """A wheel that is built from an sdist, so the sdist must be complete."""
     folder = tmp_path_factory.mktemp("package")
     (folder / "source").mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -70,7 +70,7 @@ def test_its_metadata(wheel: Path) -> None:
 
 
 def test_installed_elsewhere(wheel: Path, tmp_path: Path) -> None:
-    """A new virtual environment has the wheel, takes the dependencies of this one, and runs the example."""
+    """The wheel is in a new virtual environment with the dependencies of this one. It runs the example."""
     call(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", folder=tmp_path)
     bin_ = tmp_path / "venv/bin"
     call(*PIP, "--python", bin_ / "python", "install", "--no-deps", "--no-index", wheel, folder=tmp_path)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def hooks() -> list[dict[str, Any]]:
-    """The hooks, all of which are local: another repository would bring versions of its own."""
+    """Return the hooks. All are local, because another repository would bring its own versions."""
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [each["repo"] for each in config["repos"]] == ["local"]
     found: list[dict[str, Any]] = config["repos"][0]["hooks"]

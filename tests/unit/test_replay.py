@@ -1,4 +1,4 @@
-"""The benchmark ``replay``: its own reader of Dockerfiles, and that it counts what a program misses."""
+"""The benchmark ``replay``: its own reader of Dockerfiles, and the number of images that a program misses."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def git(clone: Path, *arguments: str) -> None:
 
 
 def test_misses_are_counted(tmp_path: Path) -> None:
-    """A program that knows no names misses what is based on an edited image; this one does not."""
+    """A program that does not know ``names`` misses an image based on an edited one. This one does not."""
     clone, checkout = tmp_path / "clone", tmp_path / "checkout"
     for folder, text in {"core": "FROM a:1\nCOPY f /", "top": "FROM r:core"}.items():
         (clone / folder).mkdir(parents=True)

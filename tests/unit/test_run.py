@@ -1,6 +1,6 @@
-"""`./run` without engine, network or root: a copy in a folder of its own, with stubs for what it would start.
+"""``./run`` without engine, network or root: a copy in its own folder, with stubs for other programs.
 
-tests/unit/host has the tests of what it calls in Python.
+tests/unit/host tests the Python modules that ``./run`` calls.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TOOLS = [
 ]
 # fmt: on
 
-# Stands in for Python: makes a "venv" whose python is itself, and notes what it was asked. The Python of the
+# Replaces Python: creates a "venv" whose python is this script, and logs its arguments. The Python of the
 # tests does the rest of ./run.
 PYTHON = """#!/bin/bash
 echo "$*" >>"$CALLS"
@@ -51,20 +51,20 @@ case "$*" in
 esac
 """
 
-# ./run installs it with the engine. Without it the quick look at the engine is not possible.
+# ./run installs curl with the engine. The quick check of the engine needs curl.
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl on this machine")
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A folder with a short name: sockets lie in it. pytest's own are longer where tests run side by side."""
+    """A folder with a short path, for sockets. pytest's own paths are too long when tests run in parallel."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
 @dataclass
 class Project:
-    """A folder with `run` and a lock file, and a PATH that has nothing but stubs and harmless tools."""
+    """A folder with ``run`` and a lock file. PATH has only stubs and harmless tools."""
 
     folder: Path
     bin: Path
@@ -83,12 +83,12 @@ class Project:
 
     def stub(self, name: str, text: str) -> None:
         path = self.bin / name
-        path.unlink(missing_ok=True)  # it may be a link to the machine's own program
+        path.unlink(missing_ok=True)  # it may be a link to a program of the machine
         path.write_text(text if text.startswith("#!") else f"#!/bin/bash\n{text}\n")
         path.chmod(0o755)
 
     def replace(self, old: str, new: str) -> None:
-        """Points an absolute path in the copy elsewhere, in bash and in Python."""
+        """Replace an absolute path in the copy, in bash and in Python."""
         files = {path: path.read_text() for path in (self.folder / "run", *self.folder.rglob("*.py"))}
         assert any(old in text for text in files.values())
         for path, text in files.items():
@@ -141,7 +141,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def ready(project: Project) -> Project:
-    """A project whose virtual environment is there."""
+    """A project whose virtual environment exists."""
     assert project.call("true").returncode == 0
     project.forget_calls()
     return project
@@ -149,7 +149,7 @@ def ready(project: Project) -> Project:
 
 @contextmanager
 def engine(path: Path) -> Iterator[None]:
-    """A socket that answers a ping as Docker's does."""
+    """Listen on a socket that answers a ping as Docker does."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
@@ -254,7 +254,7 @@ def test_warm_call_starts_neither_python_nor_docker_and_is_fast(ready: Project, 
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert ready.calls == []
-    assert 0 < min(times) < 0.1  # of the processor, so that other work on the machine does not count
+    assert 0 < min(times) < 0.1  # processor time: other work on the machine does not count
 
 
 # ---------------------------------------------------------------- Python
@@ -399,7 +399,7 @@ def test_environment_is_not_made_with_its_own_python(ready: Project) -> None:
 
 
 def test_no_machine_needs_a_compiler() -> None:
-    """Of all packages only BuildKit's parser in Go lacks a wheel for arm64, and only tests want it."""
+    """Only BuildKit's parser in Go has no wheel for arm64, and only tests use it."""
     (line,) = re.findall(r"^dockerfile==.*", (RUN.parent / "requirements.lock").read_text(), re.MULTILINE)
     assert "; sys_platform == 'linux' and platform_machine == 'x86_64'" in line
     assert (
@@ -462,7 +462,7 @@ def test_engine_without_buildx_is_left_alone(ready: Project, tmp_path: Path) -> 
 
 
 def test_no_engine_and_none_can_be_set_up(ready: Project) -> None:
-    """Its programs are not on PATH, so it does not matter who runs the test."""
+    """The programs of an engine are not on PATH, so it does not matter which user runs the test."""
     del ready.env["DOCKER_HOST"]
     ready.replace("platform.freedesktop_os_release()", "{}")
     result = ready.call("true", STAGEGRAPH_NO_ENGINE="0")
@@ -521,7 +521,7 @@ def test_engine_of_somebody_else_is_not_touched(ready: Project, tmp_path: Path) 
 @needs_curl
 @pytest.mark.parametrize("text", ['{"currentContext": "far-away"}', "{}"])
 def test_a_context_is_looked_at_closely(ready: Project, tmp_path: Path, text: str) -> None:
-    """The default engine answers, but a context may name another."""
+    """The default engine answers, but a context may name another one."""
     add_buildx(ready)
     del ready.env["DOCKER_HOST"]
     (Path(ready.env["HOME"]) / ".docker/config.json").write_text(text)
@@ -532,10 +532,10 @@ def test_a_context_is_looked_at_closely(ready: Project, tmp_path: Path, text: st
 
 
 def test_a_set_up_that_is_interrupted(ready: Project) -> None:
-    """The status is that of the signal, and there is no traceback."""
+    """The exit status is that of the signal, and there is no traceback."""
     add_buildx(ready)
     ready.env["DOCKER_HOST"] = "ssh://there"
-    # the quick look fails, then Python asks
+    # the quick check fails, then Python calls docker
     ready.stub("docker", 'mkdir "$CALLS.quick" 2>/dev/null && exit 1; echo >"$CALLS.asked"; sleep 20')
     with subprocess.Popen(
         [ready.folder / "run", "true"],

@@ -1,4 +1,4 @@
-"""No class over 200 lines and no function over 40, without a reason beside it: ``# long: REASON``."""
+"""No class has over 200 lines and no function over 40, unless ``# long: REASON`` is beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a name in a Dockerfile means: a stage, an image of the project, a stand-in, an external image."""
+"""The meaning of a name in a Dockerfile: a stage, an image of the project, a stand-in, an external image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ USES = ("FROM {}\n", "FROM scratch\nCOPY --from={} / /\n", "FROM scratch\nRUN --
 
 
 def family(root: Path, app: str, more: str = IMAGES, *, head: str = HEAD) -> Path:
-    """Two stages: ``core``, and ``app`` with this Dockerfile."""
+    """Write a project with two stages: ``core``, and ``app`` with this Dockerfile."""
     return stages(root, {"core": CORE, "app": app}, head=head, more=more)
 
 
@@ -79,13 +79,14 @@ def test_the_tag_of_a_stack(tmp_path: Path) -> None:
 def test_the_tag_in_the_registry(tmp_path: Path, registry: str) -> None:
     root = family(tmp_path, f"FROM {registry}/example/atom:core-amd64\n")
     assert parents(root, cli={"registry": registry}) == ["core:amd64"]
-    said = fault(root)  # without that registry it would be pinned once
+    # without that setting, it would be an external image that is pinned once
+    said = fault(root)
     assert "in a registry that the project does not declare" in said
     assert f'[project] registry = "{registry}"' in said
 
 
 def test_the_registry_of_ci_counts_here_too(tmp_path: Path) -> None:
-    """Its jobs have it as their registry; here the name would be an image that is pinned once."""
+    """CI jobs use this registry. Otherwise the name would be an external image that is pinned once."""
     root = family(
         tmp_path, "FROM ci.example/example/atom:core-amd64\n", IMAGES + '[ci]\nregistry = "ci.example/"\n'
     )
@@ -202,7 +203,7 @@ def test_a_further_name_made_of_arguments(tmp_path: Path) -> None:
 
 
 def test_another_tag_of_a_further_name_must_be_declared(tmp_path: Path) -> None:
-    """Who forgets a name of a family would get an old image for ever."""
+    """An error, because a forgotten name would silently use an old image for ever."""
     more = '[stages.core2]\npath = "core"\nnames = ["ros:jazzy"]\n'
     assert fault(family(tmp_path, "FROM ros:humble\n", more)) == (
         "app/Dockerfile:1: ros:humble has the repository of ros:jazzy, a name of stage core2, "
@@ -293,7 +294,7 @@ def test_the_key_is_of_what_is_really_used(tmp_path: Path) -> None:
 
 
 def test_a_stage_in_the_place_of_an_image(tmp_path: Path) -> None:
-    """The patched base is itself based on what it takes the place of."""
+    """The stage ``patched`` replaces debian:12, and is itself based on the real debian:12."""
     registry = Registry({"debian:12": resolved("hub")})
     root = stages(
         tmp_path,
@@ -405,7 +406,7 @@ def test_a_front_end_is_pinned_as_any_image(tmp_path: Path) -> None:
     assert frontend(root, registry) == f"docker/dockerfile@{sha('front end index')}"
     before = graph(root, registry).key(Node("app", "amd64"))
     registry.images["docker/dockerfile:1"] = resolved("newer")
-    assert graph(root, registry).key(Node("app", "amd64")) == before  # the lock has it
+    assert graph(root, registry).key(Node("app", "amd64")) == before  # the lock has the pin
     (root / "stages.lock").unlink()
     assert graph(root, registry).key(Node("app", "amd64")) != before
 
@@ -459,7 +460,7 @@ def test_a_front_end_of_this_project_would_be_pinned_once(tmp_path: Path, line: 
 def test_a_front_end_is_pinned_for_machines_of_all_kinds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its key has no platform: who has pinned it on one machine needs no lock for another."""
+    """The key has no platform. A lock that was written on one machine serves all others."""
     root = family(tmp_path, SYNTAX)
     node = Node("app", "amd64")
     before = graph(root, Registry({"docker/dockerfile:1": resolved("front end")})).key(node)

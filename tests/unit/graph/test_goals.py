@@ -1,4 +1,4 @@
-"""Tasks are made for what a run is asked for, and for nothing else."""
+"""A run gets the tasks that its goals need, and no others."""
 
 from __future__ import annotations
 

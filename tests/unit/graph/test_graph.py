@@ -1,4 +1,4 @@
-"""A project and its lock -> nodes, parents and keys: a changed input moves the keys above it, no others."""
+"""The graph of a project and its lock: a changed input changes only the keys of nodes that depend on it."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ ALL = {"base", "tool", "part", "other", "app"}
         (edit("stages.toml", 'path = "other"', 'path = "other"\narchive = true'), {"other", "app"}),
         (edit("stages.toml", 'atom"', 'atom"\nsource_date_epoch = 1'), ALL),
         (edit("stages.toml", "linux/amd64", "linux/386"), ALL),
-        # what does not count
+        # these are no inputs of a key
         (edit("stages.toml", 'atom"', 'another"\nregistry = "host"'), set()),
         (edit("stages.toml", '"linux/amd64"', '"linux/amd64"\nargs = { UNUSED = "x" }'), set()),
         (edit("part/Dockerfile", "ARG", "# a comment\n\n  ARG"), set()),
@@ -297,18 +297,18 @@ DIFFERENT = [
     ("FROM scratch\nCOPY --from=p1 / /", "FROM scratch\nCOPY --from=scratch / /"),
     ("FROM scratch AS x\nFROM scratch\nCOPY --from=x / /", "FROM scratch\nCOPY --from=scratch / /"),
     ("FROM p1 AS x\nFROM x", "FROM p1 AS x\nFROM p1"),
-    # an argument of the head that a build stage declares, too
+    # an argument of the head that a build stage also declares
     ("ARG B=p1\nFROM ${B}\nARG B", "ARG B=p2\nFROM ${B}\nARG B"),
     ("ARG A=1\nARG B=$A\nFROM p1\nARG B", "ARG A=2\nARG B=$A\nFROM p1\nARG B"),
     ("ARG B=1\nFROM p1 AS x\nONBUILD ARG B\nFROM x", "ARG B=2\nFROM p1 AS x\nONBUILD ARG B\nFROM x"),
     ("ARG BUILDKIT_X=1\nFROM p1", "ARG BUILDKIT_X=2\nFROM p1"),
-    # BuildKit from 0.17 on tells a step the name of the target
+    # from version 0.17 on, BuildKit passes the name of the target to a step
     ("FROM p1 AS x\nARG TARGETSTAGE", "FROM p1 AS y\nARG TARGETSTAGE"),
 ]
 
 
 def two_keys(root: Path, one: str, other: str) -> tuple[str, str]:
-    """Of two stages; ``p1`` and ``p2`` are the same, ``q`` is another."""
+    """Return the keys of two stages. ``p1`` and ``p2`` are equal stages, ``q`` is a different one."""
     files = {"p1": "FROM scratch\n", "q": "FROM scratch\nLABEL a=b\n", "one": one, "other": other}
     nodes = graph(stages(root, files, more='[stages.p2]\npath = "p1"\n'))
     return nodes.key(Node("one", "amd64")), nodes.key(Node("other", "amd64"))
@@ -339,7 +339,7 @@ def test_argument_that_names_a_parent_is_sent_and_not_keyed(tmp_path: Path) -> N
 
 
 def test_a_trigger_may_declare_an_argument_of_the_head(tmp_path: Path) -> None:
-    """It takes the head's value, though nothing in this Dockerfile asks for it."""
+    """The argument gets the head's value, although no instruction of this Dockerfile uses it."""
     files = {"a": "FROM scratch\nONBUILD ARG B\n", "one": "ARG B=1\nFROM a\n", "other": "ARG B=2\nFROM a\n"}
     stages(tmp_path, files)
     write(tmp_path, {"stages.lock": 'archive = "2025-01-31"\n'})
@@ -395,7 +395,7 @@ def test_triggers_of_a_build_stage_that_is_not_the_parent_s_last(tmp_path: Path)
 def test_a_trigger_that_depends_on_the_machine_that_builds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key holds what is sent; where no trigger asks for it, all machines share the key."""
+    """The key contains the value that the builder gets. Without such a trigger, machines share the key."""
     root = stages(
         tmp_path, {"a": "FROM scratch\nONBUILD ARG BUILDARCH\n", "b": "FROM a\n", "c": "FROM n:1\n"}
     )
@@ -421,14 +421,14 @@ def test_trigger_of_an_external_image(tmp_path: Path) -> None:
 
 
 def test_trigger_of_an_external_image_that_takes_from_another(tmp_path: Path) -> None:
-    """BuildKit resolves the other name when it builds, unpinned."""
+    """An error, because BuildKit would resolve the other name during the build, without a pin."""
     use = "FROM scratch\nCOPY --from=node:onbuild / /\n"
     root = stages(tmp_path, {"a": "FROM scratch\nFROM node:onbuild\n", "b": use})
     registry = Registry({"node:onbuild": resolved("x", onbuild=True, onbuild_from=True)})
     assert fault(root, DockerfileError, "a", registry=registry).startswith(
         "a/Dockerfile:2: triggers (ONBUILD) of node:onbuild take from another image"
     )
-    assert graph(root, registry).key(Node("b", "amd64"))  # its files alone
+    assert graph(root, registry).key(Node("b", "amd64"))  # it only copies files
 
 
 # -- reading -----------------------------------------------------------------------------------------
@@ -541,7 +541,7 @@ def test_folders_with_odd_names(tmp_path: Path) -> None:
     )
 
 
-# -- found by attack -----------------------------------------------------------------------------
+# -- unusual input -------------------------------------------------------------------------------
 
 
 def test_nothing_stands_on_a_test(tmp_path: Path) -> None:
@@ -563,7 +563,7 @@ def test_a_trigger_of_a_parent_may_use_its_arguments_and_every_secret(tmp_path: 
 
 
 def test_a_secret_of_a_trigger_is_known_where_it_stands(tmp_path: Path) -> None:
-    """So that one that is not declared is told of."""
+    """The stage that declares the trigger knows the secret, so an undeclared secret is reported there."""
     stages(tmp_path, {"par": "FROM base\nONBUILD RUN --mount=type=secret,id=token x\n"})
     assert graph(tmp_path).spec(Node("par", "amd64")).analysis.secrets == {"token"}
 
@@ -583,7 +583,7 @@ def test_a_base_of_two_images_cannot_be_used_for_both_platforms_at_once(tmp_path
     stages(tmp_path, {"a": both, "b": "FROM --platform=linux/arm64 base\n"}, head=head)
     said = fault(tmp_path, DockerfileError, "a", registry=registry)
     assert "base is debian:trixie for one platform and other for another" in said
-    # alone it is that of the platform's row
+    # used for one platform only, ``base`` is the image of that platform
     [image] = graph(tmp_path, registry).spec(Node("b", "amd64")).images
     assert image.reference == "other"
 
@@ -658,7 +658,7 @@ def test_a_stacked_stage_is_named_with_what_it_stands_on(tmp_path: Path) -> None
 
 
 def test_a_stacked_stage_is_on_the_platforms_of_its_images(tmp_path: Path) -> None:
-    """Of all that go through it; so are tests. What wants it elsewhere is told."""
+    """A stacked stage is on the platforms of all images with it; so is a test. Any other use is an error."""
     images = STACK.replace('["low", "top"]\n', '["low", "top"]\nplatforms = ["aarch64"]\ntest = "test"\n')
     images = images.replace('["low", "mid", "top"]\n', '["low", "mid", "top"]\nplatforms = ["amd64"]\n')
     write(tmp_path, {"test/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nRUN x\n"})

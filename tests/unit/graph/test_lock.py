@@ -1,4 +1,4 @@
-"""The lock: written when something is missing, never changed silently."""
+"""The lock is written when an entry is missing, and never changes silently."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_another_platform_of_an_index_that_cannot_be_read(
 
 
 def test_a_platform_that_the_registry_has_not_fails_alone(tmp_path: Path) -> None:
-    """A mirror of an index may hold the images of some platforms."""
+    """A mirror of an index may have the images of only some platforms."""
     unread = {ARM64: RegistryError("x", "not mirrored")}
     registry = Registry({"debian:trixie": replace(resolved("debian"), unread=unread)})
     lock = Lock(tmp_path, registry)
@@ -153,7 +153,7 @@ def test_references_survive_being_written(tmp_path: Path, reference: str) -> Non
     ],
 )
 def test_one_entry_for_all_ways_to_write_a_reference(tmp_path: Path, written: str, asked: str) -> None:
-    """What an earlier version pinned as a Dockerfile wrote it stays pinned."""
+    """An earlier version pinned a reference as the Dockerfile wrote it. Such a pin stays valid."""
     registry = Registry({written: resolved("then", onbuild=True), asked: resolved("now")})
     pinned = pin(tmp_path, written, registry=registry)
     lock = Lock(tmp_path, registry, locked=True)
@@ -179,7 +179,7 @@ def test_triggers_are_kept(tmp_path: Path) -> None:
 
 
 def test_triggers_of_platforms_that_are_pinned(tmp_path: Path) -> None:
-    """Others are not asked for; one that is added is."""
+    """The lock looks for triggers on pinned platforms only. It looks again when a platform is added."""
     registry = Registry({"node": resolved("n", onbuild=True, onbuild_from=True)})
     registry.triggers["node"] = {ARM64}
     lock = Lock(tmp_path, registry)
@@ -362,7 +362,7 @@ def test_another_platform_that_another_process_pinned_of_what_the_tag_was(tmp_pa
 
 
 def pinned(root: Path) -> None:
-    """debian:trixie for two platforms, another for one, a digest, and an old stamp."""
+    """Write a lock: debian:trixie for two platforms, another image for one, a digest, an old package date."""
     (root / "stages.lock").write_text('archive = "2020-01-31"\n')
     lock = Lock(root, Registry({"other:1": resolved("other"), f"x@{sha('d')}": resolved("x")}))
     lock.image("debian:trixie", AMD64, "w")
@@ -409,7 +409,7 @@ def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
     }
     assert registry.platforms == [{AMD64, ARM64}, {AMD64}, {AMD64}]
     assert lock.image("debian:trixie", AMD64, "w") == Pin(sha("moved amd64"), sha("moved index"))
-    # only the platforms that it was pinned for, and the stamp as it was
+    # only the platforms that were pinned; the package date stays
     assert set(content(tmp_path)["images"]["other:1"]) == {"index", AMD64}  # type: ignore[index]
     assert content(tmp_path)["archive"] == "2020-01-31"
     text = shown(debian).splitlines()
@@ -420,7 +420,7 @@ def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
 
 
 def test_triggers_of_a_digest_become_known(tmp_path: Path) -> None:
-    """An earlier version did not look for them."""
+    """The lock is from an earlier version, which did not look for triggers."""
     name = f"x@{sha('d')}"
     pinned(tmp_path)
     registry = Registry({name: resolved("x", onbuild=True, onbuild_from=True)})

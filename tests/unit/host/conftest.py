@@ -1,4 +1,4 @@
-"""The machine that tests of ``stagegraph.host`` run on."""
+"""A simulated machine for the tests of ``stagegraph.host``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from stagegraph.host import docker, emulation, engine, packages, qemu, system
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """An amd64 machine of no known system, without any program; the user is root."""
-    with tempfile.TemporaryDirectory() as name:  # a short path: sockets lie in it
+    """An amd64 machine with an unknown system and without programs. The user is root."""
+    with tempfile.TemporaryDirectory() as name:  # the path of a socket must be short
         folder = Path(name)
         machine = Machine(folder, monkeypatch)
         places = {

@@ -1,4 +1,4 @@
-"""The commands that mend, and when ``./run`` may set up an engine."""
+"""The commands that fix a fault, and the conditions for ``./run`` to set up an engine."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_other_architecture(machine: Machine, name: str, platform: str) -> N
 
 
 class Steps(list[str]):
-    """The steps of a set-up, noted instead of done."""
+    """The steps of a set-up: they are listed, not run."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ def test_what_is_installed_is_only_started(machine: Machine, by_run: Advice, ste
     machine.stub("dockerd")
     machine.stub("docker")
     machine.registers("qemu-aarch64")
-    ensure(by_run)  # on any system
+    ensure(by_run)  # the system does not matter
     assert steps == ["start"]
 
 
@@ -151,7 +151,7 @@ def test_an_engine_that_another_call_has_started(
 ) -> None:
     machine.is_system("debian", "13")
     machine.registers("qemu-aarch64")
-    answers = iter([False, True])  # the other call had the lock
+    answers = iter([False, True])  # the other call held the lock
     monkeypatch.setattr(docker, "answers", lambda: next(answers))
     ensure(by_run)
     assert steps == []
@@ -165,7 +165,7 @@ def test_no_engine_can_be_set_up(
     machine.user_is_root(reason != "not root")
     if reason == "chosen":
         monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1")
-    if reason == "macOS":  # where Docker Desktop may be installed, but not started
+    if reason == "macOS":  # Docker Desktop may be installed, but not started
         monkeypatch.setattr("sys.platform", "darwin")
         machine.stub("dockerd")
         machine.stub("docker")

@@ -31,7 +31,7 @@ def test_packages_wanted_are_those_whose_commands_are_missing(machine: Machine) 
     wanted = set(packages.missing("linux/arm64"))
     assert {"docker.io", "docker-cli", "docker-buildx", "qemu-user-static", "mmdebstrap", "skopeo"} <= wanted
     machine.stub("skopeo")
-    machine.stub("docker")  # it has buildx
+    machine.stub("docker")  # ``docker buildx`` works, too
     machine.describes_qemu()
     left = set(packages.missing("linux/arm64"))
     assert wanted - left == {"docker-cli", "skopeo", "docker-buildx", "qemu-user-static"}
@@ -82,7 +82,7 @@ def test_python3_venv_is_installed_for_debians_python_only(machine: Machine) -> 
     with pytest.raises(SetupError, match="python3-venv") as caught:
         packages.install_ensurepip("/usr/local/bin/python3")
     assert caught.value.status is Status.NO_PYTHON and machine.calls == []
-    with pytest.raises(SetupError):  # it is still missing
+    with pytest.raises(SetupError):  # the module is still missing
         packages.install_ensurepip("/usr/bin/no-such-python")
     assert machine.calls[-1].endswith(" python3-venv")
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
 
 @contextmanager
 def answering(path: Path, answer: bytes = b"HTTP/1.0 200 OK\r\n\r\nOK") -> Iterator[None]:
-    """A socket that gives every call the same answer."""
+    """Listen on a socket that gives the same answer to every call."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
@@ -113,7 +113,7 @@ def test_buildx_is_found_without_a_call(machine: Machine) -> None:
     before = machine.calls
     assert docker.has_buildx() and machine.calls == before
     plugin.unlink()
-    machine.stub("docker", "")  # it may be in a folder of its own
+    machine.stub("docker", "")  # the plugin may be in a folder that only docker knows
     assert docker.has_buildx()
 
 

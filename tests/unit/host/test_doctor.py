@@ -1,4 +1,4 @@
-"""The doctor's list."""
+"""The list that ``doit doctor`` prints."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GOOD = {
 
 
 def works(machine: Machine, monkeypatch: pytest.MonkeyPatch, **different: str) -> None:
-    """Docker is there and answers."""
+    """Add a docker client with an engine that answers."""
     monkeypatch.setattr(docker, "answers", lambda: True)
     machine.stub("docker", DOCKER.format(**{**GOOD, **different}))
 
@@ -100,7 +100,7 @@ def test_nothing_is_there(machine: Machine, capsys: pytest.CaptureFixture[str]) 
         *("QEMU linux/arm64", "skopeo", "mmdebstrap"),
     } <= missing.keys()
     install = "mend: apt-get install -y docker.io docker-cli docker-buildx"
-    assert missing["containerd store"].endswith(install)  # first things first
+    assert missing["containerd store"].endswith(install)  # docker must be installed first
     assert sorted(machine.folder.rglob("*")) == before
 
 
@@ -163,15 +163,16 @@ def test_a_builder_that_is_down(healthy: Machine) -> None:
 def test_a_platform_that_no_named_builder_builds(healthy: Machine) -> None:
     placed = (("linux/arm64", ("down", "farm")), ("linux/amd64", ("down", "farm")))
     checks = found(Needs(healthy.folder, builders=("farm", "down"), placed=placed))
-    assert "linux/arm64" not in checks  # one of them does
+    assert "linux/arm64" not in checks  # one of the builders builds for it
     assert checks["linux/amd64"].mend.startswith("register QEMU on the machine of builder down or farm")
 
 
 def test_emulation(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     name, wanted = "QEMU linux/arm64", needs(healthy, emulated=("linux/arm64",))
-    assert found(wanted)[name].state == "unneeded"  # the builder runs them, it may be elsewhere
+    # the builder runs these programs, perhaps on another machine
+    assert found(wanted)[name].state == "unneeded"
     bootstrapped = needs(healthy, emulated=("linux/arm64",), bootstrapped=("linux/arm64",))
-    assert found(bootstrapped)[name].state == "missing"  # but mmdebstrap runs here
+    assert found(bootstrapped)[name].state == "missing"  # mmdebstrap runs here
     works(healthy, monkeypatch, platforms="linux/amd64")
     assert found(wanted)[name].state == "missing"
     healthy.registers("qemu-aarch64")

@@ -1,4 +1,4 @@
-"""Programs of other processors: one rule, in Python and, for the quick look, in ``./run``."""
+"""Emulation of other processors. Python and the quick check in ``./run`` use the same rule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENTRY = "{}\ninterpreter /usr/bin/qemu-aarch64\nflags: {}\noffset 0\nmagic 7f454
         (ENTRY.format("enabled", "POF"), True),
         (ENTRY.format("enabled", "F"), True),
         (ENTRY.format("enabled", "OCF"), True),
-        (ENTRY.format("enabled", "OC"), False),  # containers do not see the interpreter
+        (ENTRY.format("enabled", "OC"), False),  # without F, containers cannot see the interpreter
         (ENTRY.format("enabled", ""), False),
         (ENTRY.format("disabled", "POF"), False),
         ("", False),
@@ -42,7 +42,8 @@ def test_one_rule(machine: Machine, name: str, text: str, runs: bool) -> None:
 
 def test_platforms_that_need_no_emulation(machine: Machine) -> None:
     assert emulation.missing(["linux/amd64", "linux/amd64/v3", "linux/386"], "linux/amd64") == []
-    assert emulation.missing(["linux/arm64", "linux/arm/v7"], "linux/arm64") == []  # many run it themselves
+    # many processors run these programs themselves
+    assert emulation.missing(["linux/arm64", "linux/arm/v7"], "linux/arm64") == []
     assert emulation.missing(["linux/unheard-of"], "linux/amd64") == []
 
 
@@ -120,7 +121,7 @@ def test_the_kernels_list_is_mounted(machine: Machine) -> None:
 def test_a_registration_that_the_mount_shows_is_kept(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As in a chroot: the machine has registered its own QEMU, which all share."""
+    """In a chroot, the mount shows the QEMU that the machine registered for all."""
     machine.describes_qemu()
     register, entry = emulation.BINFMT / "register", emulation.BINFMT / "qemu-aarch64"
     register.unlink()

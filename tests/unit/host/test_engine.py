@@ -22,7 +22,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture
 def own(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """An engine in a folder of its own, which exists."""
+    """An engine in its own folder, which exists."""
     folder = machine.folder / "e"
     folder.mkdir()
     monkeypatch.setenv("STAGEGRAPH_ENGINE_DIR", str(folder))
@@ -69,7 +69,7 @@ def test_an_engine_that_somebody_chose(
 ) -> None:
     assert not own.somebody_chose_another
     default = Engine(Path(engine.DEFAULT_FOLDER), docker.DEFAULT_SOCKET)
-    assert default.somebody_chose_another  # by DOCKER_HOST
+    assert default.somebody_chose_another  # DOCKER_HOST names another engine
     monkeypatch.delenv("DOCKER_HOST")
     assert not default.somebody_chose_another
     monkeypatch.setenv("DOCKER_CONTEXT", "far")
@@ -92,7 +92,7 @@ def test_a_configuration_that_exists_is_left(machine: Machine, capsys: pytest.Ca
 
 
 def answers_when_up(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine answers once its program has made a file."""
+    """Make the engine answer as soon as its program has created a file."""
     monkeypatch.setattr(docker, "answers", (own.folder / "up").exists)
     monkeypatch.setattr(network, "create", list[str]().append)
 
@@ -128,7 +128,8 @@ def test_an_engine_of_its_own_keeps_clear_of_others(
     machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers_when_up(own, monkeypatch)
-    own.pidfile.write_text(str(os.getpid()))  # another process has the number since the last reboot
+    # since a reboot, another process has this number
+    own.pidfile.write_text(str(os.getpid()))
     monkeypatch.setenv("TMPDIR", "/gone")
     words = own.folder / "words"
     machine.stub(
@@ -148,13 +149,15 @@ def test_an_engine_of_its_own_keeps_clear_of_others(
     child.kill()
     child.wait()
     *options, last = words.read_text().splitlines()
-    assert last == "/  0"  # its folder, no variables of this call, no lock
+    # its working folder, no variables of this call, no open lock
+    assert last == "/  0"
     assert {"--iptables=false", "--ip6tables=false", f"--host=unix://{own.folder}/docker.sock"} <= set(
         options
     )
     assert options[options.index("--data-root") + 1] == f"{own.folder}/docker"
     assert options[options.index("--bridge") + 1] == own.bridge
-    assert not any("tcp://" in word or "address-pool" in word for word in options)  # a pool deletes docker0
+    # with an address pool, dockerd deletes docker0
+    assert not any("tcp://" in word or "address-pool" in word for word in options)
     assert not own.pidfile.exists()
 
 
@@ -174,7 +177,7 @@ def test_systemd_starts_the_default_engine(
         engine.start(default)
     assert machine.calls == ["systemctl enable --now docker"]
     monkeypatch.setattr(docker, "answers", lambda: True)
-    engine.start(default)  # judged by whether it answers
+    engine.start(default)  # only the engine's answer counts
     assert "docker service" in capsys.readouterr().err
 
 
@@ -201,7 +204,7 @@ def test_our_engine_is_stopped(
     monkeypatch.setattr(network, "remove", removed.append)
     with process("--data-root", str(own.data)) as ours:
         own.pidfile.write_text(str(ours.pid))
-        reaper = threading.Thread(target=ours.wait)  # its parent, as init would be
+        reaper = threading.Thread(target=ours.wait)  # the parent of the process, as init would be
         reaper.start()
         engine.stop(own)
         reaper.join()

@@ -1,4 +1,4 @@
-"""The network of an engine in a folder of its own."""
+"""The network of an engine in its own folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUTE, SHOW = "'-4 route show'", "'-4 -o addr show'"
 
 
 def shows(machine: Machine, routes: str = "", addresses: str = "", bridge: str = "") -> None:
-    """What ``ip`` prints of this machine, and of the bridge sg-1 (fails if there is none)."""
+    """Set what ``ip`` prints about the machine and the bridge sg-1. Without text, there is no bridge."""
     for name, text in {"routes": routes, "addresses": addresses, "bridge": bridge}.items():
         (machine.folder / name).write_text(text)
     own = f"cat {machine.folder}/bridge; test -s {machine.folder}/bridge"

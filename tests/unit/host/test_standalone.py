@@ -1,4 +1,4 @@
-"""``./run`` calls ``stagegraph.host`` with any Python, before anything is installed."""
+"""``./run`` calls ``stagegraph.host`` with any Python, before it installs anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODULES = sorted(path.stem for path in (ROOT / "stagegraph/host").glob("*.py"))
 
 @pytest.mark.parametrize("module", MODULES)
 def test_needs_the_standard_library_alone(module: str) -> None:
-    """Without site-packages (-S) and the environment's settings (-I)."""
+    """Python runs without site-packages (-S), and ignores variables and the user's folders (-I)."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); old = set(sys.modules)\n"
         f"import stagegraph.host.{module}\nprint(*set(sys.modules) - old)"
@@ -45,7 +45,7 @@ def test_imports_inside_functions_count_too(module: str) -> None:
 
 
 def test_modules_of_the_callers_folder_are_not_seen(tmp_path: Path) -> None:
-    """``./run`` may be called where a file has the name of a module."""
+    """The folder of the caller may contain files with the names of modules."""
     (tmp_path / "stagegraph.py").write_text("raise SystemExit('wrong')")
     (tmp_path / "json.py").write_text("raise SystemExit('wrong')")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Two images compared: each kind of difference is told, and nothing else."""
+"""The comparison of two images reports each kind of difference, and nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILE = LayerEntry("file", "a" * 64, 3, 0o644, (0, 0), "", 1735689600, (0, 0), ()
 
 
 def tar(*items: tuple[str, bytes | str], **more: Any) -> bytes:
-    """Files, or with a text links, of a layer; ``more`` is set on each."""
+    """Return a layer of files, and of links where the content is a text. ``more`` is set on each entry."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, content in items:
@@ -52,7 +52,7 @@ def squeeze(data: bytes, level: int = 3) -> bytes:
 
 
 def add(store: LayoutStore, *layers: bytes, level: int = 3, config: dict[str, Any] | None = None) -> Digest:
-    """An image of these layers; the digest of its manifest."""
+    """Add an image of these layers. Return the digest of its manifest."""
 
     def item(data: bytes) -> dict[str, Any]:
         digest, size = store.blobs.add(data)

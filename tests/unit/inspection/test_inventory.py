@@ -1,4 +1,4 @@
-"""What an image holds, read from its layers; and what is said of it when it is published."""
+"""The packages in the layers of an image, and the documents about a published image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLACE = "opt/venv/lib/python3.13/site-packages"
 
 
 def image(tmp_path: Path, *layers: dict[str, str]) -> Inventory:
-    """What is found in an image of these layers, the lowest first."""
+    """Return the inventory of an image of these layers, the lowest first."""
     layout = LayoutStore(tmp_path / "cache")
     return inventory.read_inventory(layout, {"layers": [layer(layout, files) for files in layers]})
 
@@ -49,7 +49,7 @@ def test_the_topmost_database_counts(tmp_path: Path) -> None:
 
 
 def test_a_production_image_has_a_file_a_package(tmp_path: Path) -> None:
-    """Without Status, as distroless images have it, or with."""
+    """Each package has its own file, with Status, or without it as in distroless images."""
     files = {
         "var/lib/dpkg/status.d/libc6": STATUS.format("libc6", "installed"),
         "var/lib/dpkg/status.d/tzdata": "Package: tzdata\nArchitecture: all\nVersion: 2025b\n",
@@ -66,7 +66,7 @@ def test_a_production_image_has_a_file_a_package(tmp_path: Path) -> None:
 )
 def test_what_an_upper_layer_deletes_is_not_there(tmp_path: Path, gone: str) -> None:
     assert image(tmp_path, metadata("robot", "1")).python == (PythonPackage("robot", "1"),)
-    # an upgrade: the old one goes in the layer that brings the new one
+    # an upgrade: one layer deletes the old version and adds the new one
     found = image(tmp_path, metadata("robot", "1"), {gone: "", **metadata("robot", "2")})
     assert found.python == (PythonPackage("robot", "2"),)
 
@@ -115,7 +115,7 @@ def test_a_bill_of_materials_is_the_same_every_time() -> None:
         (DebianPackage("libstdc++6", "arm64", "14.2.0-19"),),
         (PythonPackage("numpy", "2.4.6"),),
     )
-    # one name for two platforms' archives
+    # the archives of two platforms have the same name
     sources = [
         PinnedArchive("redis", "8.0.2", "redis_8.0.2.orig.tar.gz", digest)
         for digest in (SHA256, SHA256[::-1])
@@ -153,7 +153,7 @@ def test_provenance_names_the_commit(commit: str, annotations: object) -> None:
     [("", {}), ("docker 28.5.2", {"docker": "28.5.2"}), ("buildkit v0.29.0", {"buildkit": "v0.29.0"})],
 )
 def test_provenance_names_who_built_it(builder: str, versions: dict[str, str]) -> None:
-    """That of a record from before, which has no builder, keeps its bytes."""
+    """A record of an earlier version has no builder. The bytes of its provenance stay the same."""
     record = dataclasses.replace(RECORD, builder=builder)
     made = json.loads(provenance.provenance(record, "team/app", {}, [], Revision("", "")))
     assert made["predicate"]["runDetails"]["builder"] == {

@@ -1,6 +1,7 @@
-"""Keys of a small project, checked in: who changes one, has every cache in the world miss, and should know.
+"""The keys of a small project, checked in. If one changes, every cache of every user misses.
 
-If that is meant (a fix of what a key holds), say so in CHANGELOG.md and write them anew:
+If you change a key on purpose, for example to add a missing input, say so in CHANGELOG.md.
+Then write the file anew:
 
     .venv/bin/python tests/unit/keys/test_golden_keys.py
 """
@@ -48,7 +49,7 @@ def test_another_machine_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_clone_with_other_line_ends_gives_the_same(tmp_path: Path) -> None:
-    """Contents are part of keys; this project's .gitattributes keeps git from changing them."""
+    """Contents are inputs of keys. This project's .gitattributes keeps git from changing them."""
     attributes = tmp_path / "project" / ".gitattributes"
     shutil.copytree(PROJECT, attributes.parent, symlinks=True)
     git(attributes.parent, "init", "-q")

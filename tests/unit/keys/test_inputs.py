@@ -1,4 +1,4 @@
-"""Keys are unambiguous, hold what they should and nothing else, and their differences read well."""
+"""Keys are unambiguous and contain the right inputs only. Differences between keys are readable."""
 
 from __future__ import annotations
 
@@ -327,14 +327,14 @@ def test_sentences_about_ancestors(ancestor: Ancestor, sentences: list[str]) -> 
 
 
 def test_every_difference_is_told() -> None:
-    """What moves the key has a sentence, whatever it is."""
+    """Each change that changes the key is explained by a sentence."""
     for name, node in MOVES.items():
         assert told(spec(), node), name
 
 
 @given(LISTS, LISTS)
 def test_equal_digests_and_no_differences_are_the_same(one: list[Input], other: list[Input]) -> None:
-    # of a recipe, where role and name tell inputs apart
+    # in a recipe, role and name identify an input
     one = list({(i.role, i.name): i for i in one}.values())
     other = sorted({(i.role, i.name): i for i in other}.values())
     one.sort()
@@ -361,7 +361,7 @@ OLDER = [
 
 
 def newer(text: str, **names: str) -> list[Input]:
-    """The inputs of a Dockerfile whose edges, by their names, have digests of these words."""
+    """Return the inputs of a Dockerfile. ``names`` maps names of edges to the words that are hashed."""
     found = facts(text)
     ancestors = [
         Ancestor(
@@ -443,7 +443,7 @@ def test_instructions_are_stored_readably() -> None:
 
 
 def test_a_parent_by_another_name_is_no_reason() -> None:
-    """Where it is the same parent; another parent is told by its name."""
+    """The same parent by another name is no reason. A different parent is reported with its name."""
 
     def inputs(name: str, content: str) -> list[Input]:
         start = json.dumps(["FROM", "", False, [], ["edge 0"], [], ""])
@@ -462,7 +462,7 @@ def test_a_parent_by_another_name_is_no_reason() -> None:
 
 
 def test_a_change_of_white_space_is_shown() -> None:
-    """Without quotes, both texts would look the same."""
+    """The texts are quoted. Without quotes, they would look the same."""
     old, new = (
         inputs(spec(analysis=facts(f"FROM base\nRUN echo a{space}b\n")), [PARENT]) for space in ("  ", " ")
     )

@@ -1,4 +1,4 @@
-"""Platforms: one table of names, one way to take them apart."""
+"""Platforms: their normal form and their parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""References of images: the registry that they name, their parts and their full form."""
+"""References of images: their registry, their parts and their full form."""
 
 from __future__ import annotations
 

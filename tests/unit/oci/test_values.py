@@ -1,4 +1,4 @@
-"""Digests and keys are written alike, but no type checker takes one for the other."""
+"""Digests and keys look alike, but a type checker tells them apart."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_a_key_and_its_digits() -> None:
 
 
 def test_the_type_checker_tells_them_apart() -> None:
-    """mypy reports an ignore that is not needed: so each line below must be an error to it."""
+    """mypy reports an ignore that is not needed. So each ignored line below is a real error of types."""
 
     def takes(key: Key, digest: Digest, platform: OciPlatform) -> None:
-        """Take one of each."""
+        """Accept one value of each type."""
 
     takes(key_of("a"), sha("a"), AMD64)
     takes(sha("a"), sha("a"), AMD64)  # type: ignore[arg-type]

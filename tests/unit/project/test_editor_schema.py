@@ -1,4 +1,4 @@
-"""The schema for editors: it is up to date, and agrees with the loader about keys, types and words."""
+"""The schema for editors is up to date. It agrees with the loader about keys, types and words."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ price = 1
 speed = 1
 emulated = 0
 """
-#: What the loader says of a wrong key, type or name. Of its other rules the schema need not know.
+#: The loader's messages about a wrong key, type or name. The schema need not know the loader's other rules.
 WRONG = re.compile(
     r"unknown (key|table) |must be (a string|a whole number|a number|true or false|a list|a table)\b|"
     r"is not a name|is not an OCI platform"
@@ -171,12 +171,12 @@ Place = tuple[str | int, ...]
 
 
 def refused(tables: object) -> list[str]:
-    """What the schema says against tables."""
+    """Return the schema's errors for these tables."""
     return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(tables)]
 
 
 def inline(value: object) -> str:
-    """A value as TOML, in one line."""
+    """Return a value as TOML in one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {inline(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
@@ -185,10 +185,10 @@ def inline(value: object) -> str:
 
 
 def fault(root: Path, tables: dict[str, Any]) -> str:
-    """What a run or ``doit ci`` says against tables; "" for nothing. A run on arm64 reads the alternative."""
+    """Return the error of a run or of ``doit ci``; "" for none. A run on arm64 reads the alternative."""
     text = "".join(f"{json.dumps(key)} = {inline(value)}\n" for key, value in tables.items())
     (root / loader.FILE).write_text(text)
-    load = inspect.unwrap(loader.load)  # conftest compares it with the schema
+    load = inspect.unwrap(loader.load)  # without the wrapper of conftest, which checks the schema
     try:
         load(root, {}, {})
         ci_config.read(*loader.parse(text))
@@ -198,7 +198,7 @@ def fault(root: Path, tables: dict[str, Any]) -> str:
 
 
 def places(value: object, place: Place = ()) -> Iterator[Place]:
-    """The places of all values within one."""
+    """Yield the places of all values in a value."""
     items: Any = (
         value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
     )
@@ -208,7 +208,7 @@ def places(value: object, place: Place = ()) -> Iterator[Place]:
 
 
 def mutations(tables: dict[str, Any], top: str) -> Iterator[tuple[Place, object, dict[str, Any]]]:
-    """Tables with one value below ``top`` replaced, removed (None), or added under a name that no key has."""
+    """Yield tables with one value below ``top`` replaced, removed (None), or added by an unknown name."""
     for place in [(top,), *places(tables[top], (top,))]:
         changes: list[tuple[Place, object]] = [(place, value) for value in VALUES]
         if isinstance(_at(tables, place)[1], dict):
@@ -226,7 +226,7 @@ def mutations(tables: dict[str, Any], top: str) -> Iterator[tuple[Place, object,
 
 
 def _at(tables: dict[str, Any], place: Place) -> tuple[dict[str, Any], Any]:
-    """A copy of the tables, and what it has at a place."""
+    """Return a copy of the tables, and the value at a place of the copy."""
     changed = copy.deepcopy(tables)
     holder: Any = changed
     for part in place:
@@ -296,7 +296,7 @@ def test_defaults_are_those_of_the_loader() -> None:
 
 @pytest.mark.parametrize("top", schema.TOP)
 def test_mutations(root: Path, top: str) -> None:
-    """What one of the two says against a change, the other says, too."""
+    """If the schema or the loader reports a change, the other one reports it, too."""
     tables = tomllib.loads(EVERYTHING)
     differences = []
     for place, value, changed in mutations(tables, top):

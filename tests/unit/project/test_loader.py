@@ -1,4 +1,4 @@
-"""``stages.toml`` and settings: what they come to, and for each fault an error with file and line."""
+"""``stages.toml`` and settings: the values that the loader returns, and each fault with file and line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ args = { CPU = "a57", LEVEL = 1 }
 [base]
 bootstrap = "trixie"
 """
-# The first line that a test adds.
+# The number of the first line that a test adds.
 NEXT = HEAD.count("\n") + 1
 STAGE = '[stages.blas]\npath = "blas"\n'
 
@@ -59,7 +59,7 @@ def fault(root: Path, more: str = "", **given: object) -> str:
     return str(error.value)
 
 
-# -- what it comes to ----------------------------------------------------------------------------
+# -- values --------------------------------------------------------------------------------------
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_builders(
     of_jetson: tuple[str, ...],
     of_rpi: tuple[str, ...],
 ) -> None:
-    """What the call says comes before the platform's own, and that before the project's."""
+    """The builder of the call has priority over the platform's, and the platform's over the project's."""
     head = HEAD.replace("[project]\n", '[project]\nbuilder = "shared"\n')
     said = {} if cli is None else {"builder": cli}
     where = {} if env is None else {"STAGEGRAPH_BUILDER": env}
@@ -249,7 +249,7 @@ def test_a_slip_in_the_environment(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         load(tmp_path, STAGE, env={"STAGEGRAPH_LOKED": "1"})
     assert str(caught.value) == "STAGEGRAPH_LOKED: is not a setting\n  did you mean 'locked'?"
-    # what resembles nothing may be for another program
+    # a variable that resembles no setting may belong to another program
     assert load(tmp_path, STAGE, env={"STAGEGRAPH_ELSEWHERE": "1", "STAGEGRAPH_JOBS": "3"})
 
 
@@ -682,7 +682,7 @@ def test_names_that_one_can_have(tmp_path: Path, name: str) -> None:
     assert name in load(tmp_path, f'[stages."{name}"]\npath = "blas"\n').stages
 
 
-# -- files that are no stages.toml -----------------------------------------------------------------
+# -- files that are not a stages.toml --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -797,10 +797,10 @@ def test_fault_of_a_stack(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        # the names of two other stages, joined, are those of these two
+        # two pairs of stages have the same joined name
         '[stages.a]\npath = "blas"\n[stages.a--b]\npath = "blas"\n[stages.b--c]\npath = "blas"\n'
         '[stages.c]\npath = "blas"\n[images.x]\nstack = ["a", "b--c"]\n[images.y]\nstack = ["a--b", "c"]\n',
-        # the test of an image has the name
+        # a pair of stages has the name of another image's test
         '[stages.a]\npath = "blas"\n[stages.b]\npath = "blas"\n[stages.b-test]\npath = "blas"\n'
         '[images.a--b]\nstack = ["a", "b"]\ntest = "blas"\n[images.y]\nstack = ["a", "b-test"]\n',
     ],

@@ -1,4 +1,4 @@
-"""Line numbers of keys, which ``toml`` does not keep."""
+"""Line numbers of keys. The library ``toml`` does not keep them."""
 
 from __future__ import annotations
 

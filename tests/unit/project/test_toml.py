@@ -1,4 +1,4 @@
-"""``toml``, which the project reads with, agrees with Python's own reader on the project's files."""
+"""The library ``toml`` reads the project's files exactly as Python's ``tomllib`` does."""
 
 from __future__ import annotations
 

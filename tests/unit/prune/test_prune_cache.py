@@ -1,4 +1,4 @@
-"""``cache/`` after a prune has what current keys need, and nothing that a run has just brought is lost."""
+"""After a prune, ``cache/`` still has all that current keys need, and all that a run has just added."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_record_that_is_nobodys_newest_goes(store: LayoutStore) -> None:
 
 
 def test_an_image_stays_known_by_its_content(store: LayoutStore) -> None:
-    """Or a change below it that comes to nothing would build it again."""
+    """Its content key stays. Otherwise an invisible change of a parent would build the image again."""
     record = put(store, "blas", b"files")
     inputs = [Input("schema", "", "content")]
     by_content = record.with_key(keys.digest(inputs), inputs)
@@ -99,7 +99,8 @@ def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
         pass
     pruned(store, new)
     left = {path.name for path in store.locks.folder.path.iterdir()}
-    assert {new.key[7:], old.key[7:], "use", "index"} <= left  # old's record explains its next build
+    # the old record explains the next build of its node
+    assert {new.key[7:], old.key[7:], "use", "index"} <= left
     assert sha("nobody's")[7:] not in left
 
 
@@ -113,12 +114,12 @@ def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None
 
 
 def test_between_nodes_of_a_run_nothing_is_removed(store: LayoutStore) -> None:
-    """What it has made with other settings is no current key's; it comes back to it when it delivers."""
+    """A run with other settings has other keys. Its images must stay until it delivers them at its end."""
     run = LayoutStore(store.root)
     run.locks.shared()
     with pytest.raises(StoreError, match="a run is using it"), store.locks.exclusive():
         pass
-    with shared_view(LayoutStore(store.root)):  # other runs are no hindrance
+    with shared_view(LayoutStore(store.root)):  # other runs can still use the store
         pass
     del run
     with store.locks.exclusive():
@@ -147,7 +148,7 @@ def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
 
 
 def test_what_cannot_be_keyed_now_stays(store: LayoutStore) -> None:
-    """An image from outside that nobody can ask for today is no reason to lose what stands on it."""
+    """If an external image cannot be resolved today, nodes based on it have no key. Their records stay."""
     record, other = put(store, "blas", b"files"), put(store, "other", b"more")
     selection = cache.select(store, [], [record.node])
     with store.locks.exclusive():

@@ -1,4 +1,4 @@
-"""Which of a registry's tags stay: those of kept revisions, what finds the same images, what is young."""
+"""Tags that stay in a registry: those of kept revisions, those that find the same images, young ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_finds_a_needed_image_by_its_content_stays(store: LayoutStore) -> N
 
 
 def test_a_manifest_that_a_kept_tag_has_too_stays(store: LayoutStore) -> None:
-    """Deleting it would take the kept tag with it."""
+    """If prune deleted the manifest, the kept tag would be deleted, too."""
     needed, old = made(store, "a"), made(store, "b")
     choice = choose(tag(needed, sha("one")), tag(old, sha("one")), keys={needed.key})
     assert not choice.to_delete
@@ -75,7 +75,7 @@ def test_a_manifest_that_somebody_has_named_stays(store: LayoutStore) -> None:
 
 def test_what_a_registry_holds(store: LayoutStore) -> None:
     record = made(store, "a")
-    lie = f"a-amd64-{'0' * 64}"  # a record of another key
+    lie = f"a-amd64-{'0' * 64}"  # the record has another key
     held = store.document(record)
     data = {record.tag: held, lie: held, "stock-amd64": b"image", "gone": None}
     remote = SimpleNamespace(tags=lambda: list(data), reference=str, read_manifest=data.get)
@@ -85,7 +85,7 @@ def test_what_a_registry_holds(store: LayoutStore) -> None:
 
 
 def test_an_image_that_got_another_key_lately_is_young(store: LayoutStore) -> None:
-    """Under all of its keys, or it would not be found by its content."""
+    """All of its tags stay. Otherwise a run could not find it by its content key."""
     old, other = made(store, "a"), made(store, "b")
     lately = old.with_key(key_of("other"), list(old.inputs), recorded=YOUNG)
     choice = choose(tag(old), tag(lately), tag(other), keys=set())
@@ -144,8 +144,8 @@ def test_keys_of_a_revision_are_those_of_its_files(repository: Path) -> None:
     at = {name: revisions.keys_at(repository, commit, {}, pytest.fail) for name, commit in commits.items()}
     assert at["HEAD"] == at["refs/tags/two"] == now
     assert at["refs/tags/one"] != now
-    assert len(at["refs/tags/one"] & now) == 1  # the base
-    assert keys(repository) == now  # the clone is as it was
+    assert len(at["refs/tags/one"] & now) == 1  # the key of the base
+    assert keys(repository) == now  # the clone has not changed
 
 
 def test_before_there_was_a_project_nothing_was_needed(repository: Path) -> None:

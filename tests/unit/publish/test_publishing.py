@@ -1,4 +1,4 @@
-"""What is taken from git, and what a name in a registry is taken for."""
+"""Parts of a publication: the address of a git remote, the comparison of lists, dependencies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_list_means_what_it_lists() -> None:
     digest, other = sha("1"), sha("2")
     listing = json.dumps({"manifests": [{"digest": digest, "artifactType": "a"}]}).encode()
     assert push.lists(listing, {digest: "a"})
-    assert push.lists(listing, {digest: ""})  # a tool that does not know types
+    assert push.lists(listing, {digest: ""})  # some tools do not write types
     assert not push.lists(listing, {digest: "b"})
     assert not push.lists(listing, {digest: "a", other: "a"})
     for junk in (b"{}", b"[]", b"no json", b'{"manifests": [1]}', None):

@@ -1,4 +1,4 @@
-"""What a push does to tags, to lists of referrers, and which images a publication has."""
+"""The changes of a push to tags and lists of referrers, and the images of a publication."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ REFERENCE = "r.example/app:tag"
 
 
 class FakeRemote:
-    """A repository that is a mapping; ``received`` are the references that were written."""
+    """A repository in memory. ``received`` has the references that were written."""
 
     repository = "r.example/app"
 
     def __init__(self, layout: LayoutStore, content: dict[str, bytes] | None = None) -> None:
         self.layout, self.content, self.received = layout, dict(content or {}), list[str]()
-        self.loses = False  # what is written to it
+        self.loses = False  # true: the repository loses what it receives
 
     def reference(self, tag: str) -> str:
         return f"{self.repository}:{tag}"
@@ -93,7 +93,7 @@ def listing(*entries: tuple[str, str]) -> bytes:
 
 
 def test_a_list_that_was_written_anew_is_the_same(layout: LayoutStore) -> None:
-    """By another program: only what it lists counts."""
+    """Another program may have written the list again. Only its entries count."""
     listed = {sha("a"): "sbom"}
     entry = push.stored(layout, "type", listing((sha("a"), "sbom")))
     remote = FakeRemote(layout, {REFERENCE: listing((sha("a"), "sbom")) + b"\n"})
@@ -140,7 +140,7 @@ def test_a_published_statement_of_a_clean_commit_stays(commit: str, stays: bool)
 
 
 def test_what_a_registry_lists(layout: LayoutStore) -> None:
-    """Entries whose manifests are gone are left out; anything but a list is none."""
+    """Entries without a manifest are left out. A document that is not a list counts as empty."""
     one, gone = sha("one"), sha("gone")
     remote: Any = FakeRemote(layout, {f"r.example/app@{one}": b"one"})
     for junk in (b"{}", b"[]", b"no json", b'{"manifests": [1]}'):
@@ -168,7 +168,7 @@ RELEASE = Release(Revision("https://example.org/x", "abc"), "1.2")
 
 
 def built(tmp_path: Path, layout: LayoutStore, *platforms: str) -> Graph:
-    """A project with an image on three platforms, built on some of them."""
+    """Return the graph of a project with an image on three platforms. It is built on the given ones."""
     own = (f'[stages.app.platforms.{name}]\nargs = {{ A = "{name}" }}\n' for name in PLATFORMS)
     dockerfiles = {"app": "FROM scratch\nARG A\nENV A=$A\n"}
     made = graph(stages(tmp_path, dockerfiles, more=IMAGES + "".join(own)))
@@ -211,6 +211,6 @@ def test_an_index_needs_all_of_its_platforms(tmp_path: Path, layout: LayoutStore
     made = built(tmp_path, layout, "amd64", "board")
     with pytest.raises(ProjectError, match=r"app:aarch64: is not in cache/"):
         prepare(made, layout, state(), "app", RELEASE)
-    down = RegistryError("r.example", "is down")  # it may have the image
+    down = RegistryError("r.example", "is down")  # the registry may have the image
     with pytest.raises(RegistryError, match="is down"):
         prepare(made, layout, state(down), "app", RELEASE)

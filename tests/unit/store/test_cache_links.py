@@ -1,4 +1,4 @@
-"""``cache/`` that somebody else has filled: no link in it leads the store out of it, and nothing hangs it."""
+"""A ``cache/`` that somebody else filled: no link leads the store out of it, and no call hangs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def filled(tmp_path: Path) -> tuple[LayoutStore, Record]:
 
 
 def state(folder: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Mode, time and content of all that is in a folder."""
+    """Return the mode, time and content of everything in a folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
         info = path.lstat()
@@ -58,7 +58,7 @@ def state(folder: Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 def everything(root: Path, record: Record) -> Iterator[Callable[[], object]]:
-    """All that a run, a prune and a verify do to a store."""
+    """Yield every call of a run, a prune and a verify that uses a store."""
     store = LayoutStore(root)
     yield store.prepare
     yield store.locks.shared
@@ -145,12 +145,12 @@ def put_in_place(path: Path, kind: str, target: Path) -> None:
 def test_whatever_stands_in_whichever_place(
     filled: tuple[LayoutStore, Record], precious: Path, kind: str, tmp_path: Path
 ) -> None:
-    """Each place of a good cache in turn: nothing outside of it changes, and no call hangs."""
+    """Replace each entry of a good cache in turn. Nothing outside the cache changes, and no call hangs."""
     store, record = filled
     before = state(precious)
     for number, place in enumerate(places(store.root)):
         copy = tmp_path / f"copy{number}"
-        os.system(f"cp -a '{store.root}' '{copy}'")  # noqa: S605 - sockets and all
+        os.system(f"cp -a '{store.root}' '{copy}'")  # noqa: S605 - copies sockets, too
         put_in_place(copy / place, kind, precious)
         for call in everything(copy, record):
             with contextlib.suppress(StagegraphError, OSError):
@@ -178,7 +178,7 @@ def test_a_folder_that_is_a_link_is_told(
 
 
 def test_a_blob_that_is_a_link_is_set_aside(filled: tuple[LayoutStore, Record], precious: Path) -> None:
-    """A tool would take it for the blob, and write no other."""
+    """Otherwise a tool would use the link as the blob, and never write the real one."""
     store, record = filled
     layer = [*images.image_blobs(store.blobs, record)][-1].digest
     store.blobs.path(layer).unlink()
@@ -187,7 +187,7 @@ def test_a_blob_that_is_a_link_is_set_aside(filled: tuple[LayoutStore, Record], 
     assert fresh.find(record.key) is None
     assert not store.blobs.path(layer).is_symlink()
     assert (precious / "id_rsa").stat().st_mode & 0o777 == 0o600
-    fresh.commit(image(fresh))  # what a build writes is taken then
+    fresh.commit(image(fresh))  # the store accepts a new build
     assert fresh.find(record.key) == record
 
 
@@ -236,7 +236,7 @@ def test_what_a_killed_run_left_goes_and_what_is_used_stays(filled: tuple[Layout
 
 
 def test_a_folder_is_reached_by_its_descriptor(tmp_path: Path, precious: Path) -> None:
-    """A link that is put there while the folder is open changes nothing."""
+    """A link that replaces the folder while it is open changes nothing."""
     folder = Folder(tmp_path / "cache", "records")
     with folder.opened(make=True) as handle:
         folder.path.rename(tmp_path / "moved")

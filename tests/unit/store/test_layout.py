@@ -1,4 +1,4 @@
-"""``cache/``: whatever happens to it, what ``find`` gives is whole and what it should be."""
+"""``cache/``: after any damage, ``find`` returns only complete and correct images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.unit
 
 
 def old(store: LayoutStore) -> None:
-    """Give all blobs times of long ago, as after a day; only then are they remembered as verified."""
+    """Make all blobs a day old or older. Only blobs that are not new are remembered as verified."""
     for path in store.blobs.folder.path.iterdir():
         os.utime(path, (1, 1))
 
@@ -46,13 +46,13 @@ def store(tmp_path: Path) -> LayoutStore:
 
 @pytest.fixture
 def no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remember blobs at once, however young."""
+    """Remember blobs as verified at once, even new ones."""
     monkeypatch.setattr(verified, "_TICK", -1)
 
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the blobs that are read through."""
+    """The names of the blobs whose content was hashed."""
     names: list[str] = []
     real = hashlib.file_digest
 
@@ -71,7 +71,8 @@ def test_a_sweep_sets_aside_what_is_bad_and_leaves_what_is_being_written(store: 
     good, _ = store.blobs.add(b"good")
     bad, _ = store.blobs.add(b"bad")
     store.blobs.path(bad).write_bytes(b"ba")
-    begun = store.blobs.folder.path / f".{store.blobs.path(good).name}.x1"  # as write_atomically calls it
+    # the name that write_atomically uses
+    begun = store.blobs.folder.path / f".{store.blobs.path(good).name}.x1"
     begun.write_bytes(b"go")
     store.blobs.quarantine_corrupt()
     assert store.blobs.path(good).exists() and begun.exists() and not store.blobs.path(bad).exists()
@@ -99,14 +100,14 @@ def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.Mo
     store.prepare()
     for name in ("records", "latest"):
         (store.root / name).mkdir()
-    monkeypatch.setattr(os, "open", denied)  # root would be let in
+    monkeypatch.setattr(os, "open", denied)  # root may open every file
     for call in (lambda: list(store.list()), store.newest, lambda: store.has_record(key_of("x"))):
         with pytest.raises(StoreError, match="cannot be read"):
             call()
 
 
 def test_locks_are_everybodys(store: LayoutStore) -> None:
-    """Users who take turns in a store must not lock one another out."""
+    """Users who share a store must not lock each other out."""
     store.locks.shared()
     with store.locks.for_name("x"):
         modes = {path.name: path.stat().st_mode & 0o777 for path in store.locks.folder.path.iterdir()}
@@ -171,7 +172,7 @@ def test_damaged_record_is_ignored(store: LayoutStore, damage: bytes) -> None:
     store.commit(other)
     assert store.find(record.key) is None
     assert list(store.list()) == [other]
-    # and is overwritten by the next build
+    # the next build overwrites it
     store.commit(record)
     assert store.find(record.key) == record
 
@@ -243,7 +244,7 @@ def test_damaged_blob_is_noticed_and_set_aside(
     assert store.find(record.key) is None
     assert not path.exists()
     assert (store.root / "damaged" / path.name).exists()
-    # a new build brings it back
+    # a new build restores it
     image(store)
     assert store.find(record.key) == record
 
@@ -454,7 +455,7 @@ def test_index_is_written_under_a_lock(store: LayoutStore, monkeypatch: pytest.M
 
 
 def _is_free(store: LayoutStore, name: str) -> bool:
-    """Whether nobody has the lock of that name."""
+    """Return true if nobody holds the lock of this name."""
     try:
         store.locks.folder.lock(name, fcntl.LOCK_EX | fcntl.LOCK_NB, 0o666).close()
     except BlockingIOError:
@@ -482,7 +483,7 @@ def test_view_leaves_nothing_after_an_error(store: LayoutStore) -> None:
     assert list((store.root / "tmp").iterdir()) == []
 
 
-# -- several at once ---------------------------------------------------------------------------------
+# -- parallel use ------------------------------------------------------------------------------------
 
 
 def test_threads_lose_no_record(store: LayoutStore, no_tick: None) -> None:
@@ -529,11 +530,11 @@ def test_processes_lose_no_record(store: LayoutStore) -> None:
 
 
 class Crash(BaseException):
-    """The machine stops: nothing catches it, nothing after it happens."""
+    """The machine stops: no code catches this error, and nothing runs after it."""
 
 
 def steps_of(monkeypatch: pytest.MonkeyPatch, stop_at: int) -> list[str]:
-    """Stop at the n-th change of the disk that ``put`` makes."""
+    """Stop at the n-th change that ``commit`` makes to the disk. Return the list of changes, which grows."""
     done: list[str] = []
 
     def guard(owner: Any, name: str) -> None:
@@ -574,7 +575,7 @@ def test_any_prefix_of_a_crash_is_a_valid_store(tmp_path: Path, monkeypatch: pyt
         assert after.find(before.key) == before
         assert after.find(record.key) in (None, record)
         assert json.loads((store.root / "index.json").read_bytes())["manifests"]
-        # the next run goes on as if nothing had been
+        # the next run continues normally
         after.commit(record)
         assert after.find(record.key) == record
         assert len(names(after)) == 2
@@ -661,7 +662,7 @@ def test_full_disk_does_not_hinder_finding(
 
 
 def test_read_only_cache(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no_tick: None) -> None:
-    """As it is for a user who may not write; root, who runs tests in containers, may write anywhere."""
+    """The user may not write. Tests may run as root, who may write anywhere, so calls are replaced."""
     record, damaged = image(store), image(store, "redis", (b"other",))
     store.commit(record)
     store.commit(damaged)
@@ -685,7 +686,7 @@ def test_read_only_cache(store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no
     assert reader.find(record.key) == record
     assert reader.find(damaged.key) is None
     assert list(reader.list())
-    reader.set_latest("blas:amd64", record.key)  # is only for explanations
+    reader.set_latest("blas:amd64", record.key)  # no error: it serves only explanations
     writes: list[Callable[[], None]] = [lambda: reader.commit(record), lambda: reader.delete(record.key)]
     for write in writes:
         with pytest.raises(StoreError, match="cannot be written: Permission denied"):
@@ -722,7 +723,7 @@ def test_others_may_read(store: LayoutStore) -> None:
 
 
 def test_a_new_store_is_not_taken_for_source(tmp_path: Path) -> None:
-    """Version control leaves it out, unless it brings a file of its own."""
+    """git ignores a new store, unless the store has its own .gitignore."""
     LayoutStore(tmp_path / "new").prepare()
     assert (tmp_path / "new/.gitignore").read_text() == "*\n"
     (tmp_path / "old").mkdir()
@@ -732,7 +733,7 @@ def test_a_new_store_is_not_taken_for_source(tmp_path: Path) -> None:
 
 
 def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> None:
-    """A reader must not see a manifest half written; layers that are here need not come again."""
+    """A reader never sees an incomplete manifest. Layers that the store has are not copied again."""
     record = image(store)
     store.commit(record)
     before = {path.name: path.stat().st_ino for path in store.blobs.folder.path.iterdir()}
@@ -753,6 +754,6 @@ def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> No
 def test_blobs_have_the_mode_of_other_files(store: LayoutStore) -> None:
     record = image(store)
     for path in store.blobs.folder.path.iterdir():
-        path.chmod(0o444)  # as BuildKit writes them
+        path.chmod(0o444)  # the mode that BuildKit uses
     store.commit(record)
     assert {path.stat().st_mode & 0o777 for path in store.blobs.folder.path.iterdir()} == {0o644}

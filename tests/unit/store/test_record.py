@@ -1,4 +1,4 @@
-"""Records: what they hold survives, and what cannot be believed is no record."""
+"""A record survives writing and reading. A document that cannot be trusted is no record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ZSTD, GZIP, PLAIN = (f"application/vnd.oci.image.layer.v1.tar{kind}" for kind in
 
 
 def manifest(*kinds: str) -> dict[str, Any]:
-    """An image's manifest with layers of these media types."""
+    """Return the manifest of an image whose layers have these media types."""
     return {"layers": [{"mediaType": kind, "digest": sha(kind), "size": 1} for kind in kinds]}
 
 
@@ -66,7 +66,7 @@ def test_what_people_are_shown_survives_and_is_no_part_of_the_key() -> None:
     one = record(inputs=shown, key=keys.digest(shown))
     assert parse(one.to_bytes(MANIFEST), one.key) == one
     assert keys.digest([item._replace(shown="") for item in shown]) == one.key
-    # inputs of an older record have one word less
+    # without ``shown``, an input has one word less, as in older records
     assert json.loads(json.loads(record().to_bytes(MANIFEST))["annotations"]["stagegraph.inputs"])[0] == [
         "schema",
         "",
@@ -109,7 +109,7 @@ def test_an_entry_of_an_image_without_layers() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"annotations": {}},  # as records were written before
+        {"annotations": {}},  # as in older records
         {"annotations": {"io.github.containers.compression.zstd": "false", "stagegraph.node": "x:y"}},
         {"mediaType": "text/plain", "artifactType": "text/plain", "data": "", "urls": ["https://x"]},
     ],

@@ -1,4 +1,4 @@
-"""What skopeo's words are taken for, how often it is called, whose login it gets, what is asked for ahead."""
+"""The meaning of skopeo's messages, the number of calls, logins, pushes, and look-ups ahead of time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
-        # as skopeo 1.9 says it
+        # messages of skopeo 1.9
         ("reading manifest 1 in h/a: manifest unknown: manifest unknown", "absent"),
         ("Requesting bear token: invalid status code from registry 404 (Not Found)", "absent"),
         ("reading manifest 1 in h/a: unauthorized: authentication required", "login"),
@@ -67,7 +67,7 @@ def test_names_that_are_quoted_say_nothing(reference: str, message: str, kind: s
 
 @pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A skopeo that says what stands in a file and fails; it counts its calls in another."""
+    """A skopeo that prints the text of this file and fails. It counts its calls in another file."""
     program = tmp_path / "skopeo"
     program.write_text(
         f'#!/bin/sh\necho >> {tmp_path}/calls\ncat {tmp_path}/said >&2\nexit "$(cat {tmp_path}/status)"\n'
@@ -83,7 +83,7 @@ def calls(said: Path) -> int:
 
 
 def test_why_a_record_is_refused(said: Path) -> None:
-    """skopeo ends with what it would have had to do for another format."""
+    """skopeo's last message is about another format. The real reason is in an earlier message."""
     said.write_text(
         'time="1" level=debug msg="Upload of manifest list type a/b failed: uploading manifest b: denied"\n'
         'time="1" level=fatal msg="Manifest list must be converted to type c/d, but we cannot modify it"\n'
@@ -111,7 +111,7 @@ def test_tries(said: Path, monkeypatch: pytest.MonkeyPatch, message: str, patien
 
 
 def test_waits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several at once count as one."""
+    """Waits at the same time count once."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     waits = skopeo.WaitBudget(60)
@@ -121,7 +121,7 @@ def test_waits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wait_that_is_too_long_is_not_begun(said: Path) -> None:
-    """What skopeo waits by itself counts."""
+    """A wait that skopeo makes by itself counts, too."""
     said.write_text(
         'time="1" level=debug msg="Too many requests to http://h: sleeping for 61.000000 seconds before"\n'
     )
@@ -132,7 +132,7 @@ def test_a_wait_that_is_too_long_is_not_begun(said: Path) -> None:
 
 
 def test_silence_is_no_end_where_there_were_answers(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry that others are pushing to may be slow once."""
+    """A registry that answered before may be slow once, while others push to it."""
     monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     program, first = said.parent / "skopeo", said.parent / "first"
@@ -143,7 +143,7 @@ def test_silence_is_no_end_where_there_were_answers(said: Path, monkeypatch: pyt
 
 
 def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless a wait was announced, or the registry answers others while nothing moves here."""
+    """A silent call ends, unless it announced a wait, or the registry answers others during a copy."""
     monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
     program = said.parent / "skopeo"
     program.write_text(f"#!/bin/sh\ncat {said} >&2\nexec sleep 1.5\n")
@@ -157,7 +157,7 @@ def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_never_moves_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though the registry answers others."""
+    """The call ends although the registry answers others."""
     for name, value in (("SILENCE_TIMEOUT", 0.2), ("STALL_TIMEOUT", 0.5), ("MAX_ATTEMPTS", 1)):
         monkeypatch.setattr(skopeo, name, value)
     (said.parent / "skopeo").write_text("#!/bin/sh\nexec sleep 30\n")
@@ -183,7 +183,7 @@ def test_a_registry_that_spoils_all_is_left_alone(
 
 @pytest.mark.parametrize(("message", "there"), [("x509: unknown authority", False), ("no such host", True)])
 def test_what_cannot_pass_is_told_each_time(said: Path, tmp_path: Path, message: str, there: bool) -> None:
-    """An image that is asked for is not there; of a registry that is only down it is not expected."""
+    """The final image counts as missing after a certificate error, but not if the registry is only down."""
     said.write_text(message)
     store = RegistryStore("h/a", LayoutStore(tmp_path), lambda _: None)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
@@ -193,7 +193,7 @@ def test_what_cannot_pass_is_told_each_time(said: Path, tmp_path: Path, message:
 
 
 def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:
-    """Said once; one that wants a login is told at the end."""
+    """There is one warning. If the registry requires a login, there is also an error at the end."""
     record = image(LayoutStore(tmp_path), "a", (b"files",))
     for message, kinds in (("connection refused", []), ("unauthorized", [LoginError])):
         said.write_text(message)
@@ -223,7 +223,7 @@ def test_what_was_there_and_is_not_reached_any_more_is_an_error(
 
 
 def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it was: nobody else looks at what a push comes to."""
+    """Any error of a push is reported, because nothing else looks at the result."""
     said.write_text("manifest unknown")
     store = RegistryStore("h/a", LayoutStore(tmp_path), print)
     monkeypatch.setattr(store.remote, "send", lambda *_: 1 / 0)
@@ -234,7 +234,7 @@ def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_workers() -> None:
-    """No more at once than their number, in order; who has no room waits; errors are the asker's."""
+    """Two jobs run at once. A caller waits if the queue is full. The caller gets the error of its job."""
     workers, go = DaemonPool(2, max_waiting=1), threading.Event()
     done: list[int] = []
     broken: list[Future[object]] = []
@@ -274,7 +274,7 @@ def test_workers() -> None:
     ],
 )
 def test_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: object, helper: str) -> None:
-    """Only what skopeo would not find by itself, and nothing where the user says where logins are."""
+    """skopeo gets a file only if it would not find the login itself, and the user has not named a file."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -288,7 +288,7 @@ def test_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: object, 
 
 
 def test_ahead(tmp_path: Path) -> None:
-    """Nearest first, each once; not what is here, nor what only that stands on; nothing broken is told."""
+    """Nearest first, each once. A node that is here is left out with its ancestors; so is a broken one."""
     dockerfiles = {
         "deep": "FROM base\n",
         "one": "FROM deep\n",
@@ -314,7 +314,7 @@ def test_ahead(tmp_path: Path) -> None:
 def test_a_push_that_fails_on_this_side_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """What a worker meets nobody else sees: the final image did not get there, so the run must say so."""
+    """Nobody else sees an error of a worker. The final image was not pushed, so the run must report it."""
 
     def full(_: bytes) -> tuple[str, int]:
         raise error

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and a full disk is named."""
+"""A file is written completely or not at all. The error of a full disk says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of git: its output, or its message."""
+"""A call of git returns the output or the message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_output(repository: Path) -> None:
 
 def test_failure(repository: Path) -> None:
     assert git(repository, "rev-parse", "--verify", "HEAD").error.startswith("fatal: ")
-    # this one fails without a message of its own
+    # git prints no message here
     assert git(repository, "config", "--get", "no.such").error == "git config --get no.such failed"
 
 

@@ -1,4 +1,4 @@
-"""Text for people."""
+"""Texts for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""minimize keeps programs with their libraries and Python packages with their imports, and nothing more."""
+"""minimize keeps programs with their libraries and Python packages with their imports, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def elf(
 ) -> bytes:
     """Return a 64-bit ELF file that has a dynamic section and no code.
 
-    Structures and numbers: elf(5). The text of the strings begins behind the headers and the dynamic section.
+    Structures and numbers: elf(5). The strings are behind the headers and the dynamic section.
     """
     tags = [*((1, name) for name in needed), *((15, rpath),) * bool(rpath), *((29, runpath),) * bool(runpath)]
     segments = 3 if interpreter else 2
@@ -79,7 +79,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def kept(root: Path, *paths: str) -> set[str]:
-    """Return the paths that are kept for the given ones."""
+    """Return the paths that minimize keeps if these are requested."""
     closure = Closure(Rootfs(str(root)))
     for path in paths:
         closure.add(path)
@@ -143,7 +143,7 @@ def test_files_that_are_not_elf(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_real_program() -> None:
-    """This machine's own shell, if it is an ELF file."""
+    """The program is this machine's own shell, if it is an ELF file."""
     shell = Path("/bin/sh").resolve()
     if shell.read_bytes()[:4] != b"\x7fELF":
         pytest.skip("no ELF here")
@@ -155,7 +155,7 @@ def test_a_real_program() -> None:
 
 
 def test_the_order_in_which_the_loader_looks(root: Path) -> None:
-    """A program's own folders, then the configured ones. A library for another machine is passed over."""
+    """A program's own folders, then the configured ones. A library for another machine is skipped."""
     write(
         root,
         {
@@ -373,7 +373,7 @@ def test_the_stanzas_of_a_status_file() -> None:
 
 
 def test_the_debian_packages_that_are_kept(root: Path) -> None:
-    """By the paths that they list, which may go through /bin and /lib; each architecture for itself."""
+    """A package is kept if it lists a kept path, also by /bin or /lib. Architectures count separately."""
     status = [
         f"Package: {name}\nArchitecture: {architecture}\nVersion: {version}\n"
         for name, architecture, version in (
@@ -412,7 +412,7 @@ def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "minimize: 6 files, 0 MB\n"
     assert (out / "usr/bin/dash").stat().st_mode & 0o7777 == 0o2755
     assert not (out / "usr/bin/sh").exists()
-    assert not (out / "bin").exists()  # no kept path leads through it
+    assert not (out / "bin").exists()  # no kept path uses it
     assert (out / "tmp").stat().st_mode & 0o7777 == 0o1777
     assert (out / "home/atom").stat().st_uid == 1000
     assert "atom:x:1000:1000::/home/atom:/usr/sbin/nologin" in (out / "etc/passwd").read_text()
