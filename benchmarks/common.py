@@ -1,4 +1,4 @@
-"""What the benchmarks share: calls that must succeed, a registry, an engine with nothing in it."""
+"""Shared parts of the benchmarks: calls that must succeed, a registry, an empty engine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ DOIT = [sys.executable, "-m", "doit"]
 
 
 def call(folder: Path, *command: str, env: Mapping[str, str] | None = None) -> str:
-    """What a command prints that must succeed; what it says besides is shown only if it does not."""
-    # where Python may not keep byte code, every call compiles the project's modules, but not those of doit
+    """Run a command that must succeed. Return its standard output; show the rest only after a failure."""
+    # let Python write byte code; otherwise every call compiles the project's modules, but not those of doit
     environment = {**os.environ, "CI": "true", **(env or {})}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
@@ -73,7 +73,7 @@ def cleared(*repositories: str) -> Iterator[None]:
                 text=True,
                 check=False,
             )
-            # by name: removed by id, an image stays behind without one
+            # remove by name: removal by id leaves an image without a name
             if tags := listed.stdout.split():
                 subprocess.run(["docker", "rmi", *tags], capture_output=True, check=False)
 
@@ -95,7 +95,7 @@ def engine() -> Iterator[dict[str, str]]:
 
 
 def rows(table: list[tuple[str, ...]]) -> str:
-    """A Markdown table; the first row is its head."""
+    """Return a Markdown table. The first row is its head."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = [table[0], tuple("-" * width for width in widths), *table[1:]]
     return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in lines)

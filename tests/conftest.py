@@ -1,6 +1,6 @@
-"""What more than one file needs: a registry, a second engine, the platforms of the stock tier.
+"""Fixtures for several tiers: a registry, a second engine, the platforms of the stock tier.
 
-Also, every ``stages.toml`` that a test loads must fit the schema for editors.
+Every ``stages.toml`` that a test loads must also fit the schema for editors.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def platform(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def fits_the_schema() -> Iterator[None]:
-    """Let each file that the loader accepts be checked by the schema, too."""
+    """Check every file that the loader accepts against the schema, too."""
     validator, load = Draft4Validator(document()), loader.load
 
     @functools.wraps(load)

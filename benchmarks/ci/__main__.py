@@ -1,14 +1,15 @@
-"""What CI costs: ``./run python benchmarks/ci [--stage redis] [--computed]``.
+"""Measure and compute the cost of CI: ``./run python benchmarks/ci [--stage redis] [--computed]``.
 
-Two tables, for nothing built yet, one stage changed, and everything there.
+There are two tables. Each has three scenarios: nothing built yet, one stage changed, everything there.
 
-*Measured*: tiny stages of the shape of this project's CI graph for amd64, each copying a file, on engines
-that have nothing (as a CI machine) and one registry that keeps what was pushed. Whole calls by the clock.
+*Measured*: tiny stages in the shape of this project's CI graph for amd64; each copies one file. The engines
+are empty, as on a CI machine. One registry keeps what was pushed. The clock runs for whole calls.
 
 *Computed*: minutes and cost of the real stages, from stages.times and the table of costs under [ci].
 
-Against: the original's scheme, one chain of ``buildx build --push`` a platform, all of it in every job, arm64
-emulated; and ``buildx bake`` of both platforms with a registry cache, with the Dockerfiles as they are here.
+Two other schemes are compared. One is the scheme of the original project: a chain of ``buildx build --push``
+for each platform, complete in every job, with arm64 emulated. The other is ``buildx bake`` of both platforms
+with a registry cache and the Dockerfiles of this project.
 """
 
 from __future__ import annotations
@@ -38,13 +39,16 @@ SCENARIOS = ("nothing built", "{stage} changed", "everything there")
 
 @dataclass(frozen=True)
 class Shape:
-    """The graph of the project's CI: nodes, parents first, with what they stand on, and the images' nodes."""
+    """The graph of the project's CI. ``parents``: nodes with their parents, in build order.
+
+    ``goals``: images.
+    """
 
     parents: dict[Node, list[Node]]
     goals: list[Node]
 
     def above(self, stage: str) -> set[Node]:
-        """A stage on all platforms and what is made of it."""
+        """Return the nodes of a stage on all platforms, and all nodes that depend on them."""
         found = {node for node in self.parents if node.stage == stage}
         for node, below in self.parents.items():
             if found & set(below):
@@ -53,7 +57,7 @@ class Shape:
 
 
 def shape(plans: Plans) -> Shape:
-    """Nodes of one key are one."""
+    """Return the graph of the goals. Nodes with the same key count as one."""
     graph, first = plans.graph, dict[str, Node]()
     for node in graph.order(plans.goals):
         first.setdefault(graph.key(node), node)
@@ -65,7 +69,10 @@ def shape(plans: Plans) -> Shape:
 
 
 def half(graph: Shape) -> Shape:
-    """The nodes of amd64 alone: with all, one call of bake ends in BuildKit's "context deadline exceeded"."""
+    """Return the nodes of amd64 only.
+
+    With all nodes, one call of bake fails with BuildKit's "context deadline exceeded".
+    """
     parents = {node: below for node, below in graph.parents.items() if node.platform == "amd64"}
     return Shape(parents, [goal for goal in graph.goals if goal in parents])
 
@@ -78,7 +85,7 @@ def name(node: Node) -> str:
 
 
 def write(folder: Path, graph: Shape, host: str, repo: str, arch: str) -> None:
-    """The same tiny stages for all: as a project, as a bake file, for calls by hand."""
+    """Write the same tiny stages for all schemes: as a project, as a bake file, for calls by hand."""
     platform = f'[platforms.here]\ndocker = "linux/{arch}"\n'
     tables = [f'[project]\nrepo = "{repo}"\n{platform}[base]\nimage = "none"\n']
     targets: dict[str, dict[str, object]] = {}
@@ -96,7 +103,7 @@ def write(folder: Path, graph: Shape, host: str, repo: str, arch: str) -> None:
         contexts = {each: f"target:{each}" for each in used}
         targets[stage] = {"context": stage, "platforms": [f"linux/{arch}"], "contexts": contexts}
         if node in graph.goals:
-            # each with all that it is made of
+            # the cache of a goal contains everything that the goal depends on
             cache = f"type=registry,ref={host}/{repo}-bake:cache-{stage}"
             ways = {"cache-from": [cache], "cache-to": [f"{cache},mode=max"], "output": ["type=registry"]}
             targets[stage] |= {**ways, "tags": [f"{host}/{repo}-bake:{stage}"]}
@@ -107,7 +114,7 @@ def write(folder: Path, graph: Shape, host: str, repo: str, arch: str) -> None:
 
 
 def ours(folder: Path, graph: Shape, host: str, env: dict[str, str]) -> None:
-    """A job with nothing in ``cache/``: the registry has what there is."""
+    """Run a job of this project with an empty ``cache/``. The registry has what was pushed."""
     shutil.rmtree(folder / "cache", ignore_errors=True)
     goals = [f"{name(goal)}:here" for goal in graph.goals]
     call(folder, *DOIT, f"registry={host}", *goals, env=env)
@@ -119,7 +126,7 @@ def bake(folder: Path, graph: Shape, host: str, env: dict[str, str]) -> None:
 
 
 def chain(folder: Path, graph: Shape, host: str, env: dict[str, str]) -> None:
-    """As the original script: every stage, parents by their pushed tags."""
+    """Build every stage as the original script does, with parents by their pushed tags."""
     images = f"{host}/chain"
     for node, parents in graph.parents.items():
         arguments = [
@@ -130,7 +137,7 @@ def chain(folder: Path, graph: Shape, host: str, env: dict[str, str]) -> None:
 
 
 def measured(plans: Plans, stage: str) -> list[tuple[str, ...]]:
-    """Seconds of each scheme in each scenario, on engines that have nothing."""
+    """Return the seconds of each scheme in each scenario, on empty engines."""
     graph, arch = half(shape(plans)), PLATFORMS[os.uname().machine]
     table: list[tuple[str, ...]] = [("scheme", *(s.format(stage=stage) for s in SCENARIOS))]
     with contextlib.ExitStack() as stack:
@@ -162,7 +169,7 @@ def minutes(plans: Plans, node: Node) -> float:
 
 
 def computed(plans: Plans, service: str, stage: str) -> list[tuple[str, ...]]:
-    """Minutes until all is done, and cost, of each scheme in each scenario."""
+    """Return the minutes until everything is done, and the cost, of each scheme in each scenario."""
     graph, executor = shape(plans), plans.config.services[service][0]
     needed = (set(graph.parents), graph.above(stage), set[Node]())
     schemes = {
@@ -178,7 +185,7 @@ def computed(plans: Plans, service: str, stage: str) -> list[tuple[str, ...]]:
 
 
 def _static(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]:
-    """Every job starts; it builds what is needed of its own."""
+    """Compute a pipeline in which every job starts and builds those of its nodes that are needed."""
     ends: dict[str, float] = {}
     cost = 0.0
     for job in plans.pipeline(service).jobs:
@@ -190,7 +197,7 @@ def _static(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]:
 
 
 def _dynamic(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]:
-    """A job that asks, then jobs for what is needed."""
+    """Compute one job that asks the registry, and then jobs for the needed nodes."""
     first = plans.config.services[service][0]
     pipeline: Pipeline = plans.pipeline(service, need.__contains__)
     setup = plans.config.setup
@@ -198,16 +205,16 @@ def _dynamic(plans: Plans, service: str, need: set[Node]) -> tuple[float, float]
 
 
 def _bake(plans: Plans, graph: Shape, executor: Executor, need: set[Node]) -> tuple[float, float]:
-    """One job builds for both platforms; no limit of time is looked at."""
+    """Compute one job that builds for both platforms. Time limits are ignored."""
     total = plans.config.setup + sum(minutes(plans, node) for node in graph.parents if node in need)
     return total, total * executor.price / PRICE
 
 
 def _chain(plans: Plans, graph: Shape, executor: Executor, stage: str, scenario: int) -> tuple[float, float]:
-    """A job a platform; what follows a changed stage in the chain is built again.
+    """Compute one job for each platform, which builds a changed stage and all stages behind it in the chain.
 
-    Stages of arm64 take as long as those of amd64 do, emulated. Where everything is there, it is granted that
-    the calls find it, and cost nothing.
+    An emulated stage of arm64 takes the time of the same stage of amd64, divided by the speed of emulation.
+    If everything is there, the calls find it and cost nothing.
     """
     times, cost = [], 0.0
     for platform in dict.fromkeys(node.platform for node in graph.parents):

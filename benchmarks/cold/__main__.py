@@ -1,10 +1,10 @@
-"""What building for a foreign platform costs: each stage built for both, one after the other, in one run.
+"""Measure builds for a foreign platform: build each stage for both platforms, one by one, in one run.
 
     ./run python benchmarks/cold [--platforms amd64 aarch64] [STAGE ...]
 
-Each stage is built again as ``doit verify --rebuild`` does: on the parents in ``cache/``, without the
-builder's cache, into a store that is thrown away; so the images must have been built before. Fetching sources
-and packages is part of it. Nothing else should run on the machine; ratios count, not seconds.
+Each stage is built again as ``doit verify --rebuild`` does it: on the parents in ``cache/``, without the
+builder's cache, into a temporary store. So build the images first. The time includes the download of sources
+and packages. Run nothing else on the machine. Compare the ratios, not the seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def seconds(session: Workspace, node: Node) -> float:
-    """How long a node takes to build. Raises ``StagegraphError``, also where it never was built."""
+    """Return the seconds that the build of a node takes.
+
+    Raise ``StagegraphError`` if the build fails, or if the node or one of its parents is not in ``cache/``.
+    """
     records = {}
     for needed in (node, *session.graph.parents(node)):
         record = session.layout.find(session.graph.key(needed))

@@ -1,7 +1,8 @@
-"""What a call costs that has nothing to do: ``./run python benchmarks/noop [--rounds N]``.
+"""Measure a call that has nothing to do: ``./run python benchmarks/noop [--rounds N]``.
 
-Ten tiny stages in a temporary folder, and whole processes by the clock, in turns (a b c d, a b c d, ...), so
-that whatever else the machine does falls on all of them. The first round builds and is not counted.
+The project has ten tiny stages in a temporary folder. The clock runs for whole processes. The cases take
+turns (a b c d, a b c d, ...), so that other work of the machine affects all of them equally. The first round
+builds and does not count.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ TARGET = "top"
 
 
 def write(folder: Path, repo: str, arch: str) -> None:
-    """The same Dockerfiles for all: as a project, as a bake file, and for calls by hand (by argument)."""
+    """Write the same Dockerfiles for all cases: as a project, as a bake file, and for calls by hand.
+
+    For calls by hand, arguments name the parents.
+    """
     tables = [
         f'[project]\nrepo = "{repo}"\n[platforms.here]\ndocker = "linux/{arch}"\n[base]\nimage = "none"\n'
     ]
@@ -60,7 +64,7 @@ def write(folder: Path, repo: str, arch: str) -> None:
             "context": name,
             "platforms": [f"linux/{arch}"],
             "contexts": {parent: f"target:{parent}" for parent in parents},
-            # a part without a tag would be left in the engine under no name at all
+            # without a tag, the engine would keep this target's image without a name
             "tags": [f"{repo}:{name}"],
         }
     tables.append(f"[images.{TARGET}]\n")
@@ -72,7 +76,7 @@ def write(folder: Path, repo: str, arch: str) -> None:
 
 
 def push_all(folder: Path, images: str, arch: str) -> None:
-    """What the old script did: one ``buildx build --push`` a stage, parents named by their pushed tags."""
+    """Build as the original script did: ``buildx build --push`` for each stage, parents by pushed tags."""
     for name, parents in STAGES.items():
         arguments = [f"--build-arg={parent.upper()}={images}:{parent}" for parent in parents]
         tag = f"--tag={images}:{name}"
@@ -80,7 +84,7 @@ def push_all(folder: Path, images: str, arch: str) -> None:
 
 
 def own_task(arch: str) -> str | None:
-    """``stock`` for this machine's platform as doit calls it, if a call for it has nothing to build."""
+    """Return the goal ``stock`` for this machine's platform, or None if a call would build something."""
     task = f"stock:{'aarch64' if arch == 'arm64' else arch}"
     done = subprocess.run(
         [*DOIT, "plan", "--json", task], cwd=REPOSITORY, capture_output=True, text=True, check=False
@@ -91,14 +95,14 @@ def own_task(arch: str) -> str | None:
 
 
 def check_idle(folder: Path) -> None:
-    """The call measured must be one that did nothing. Raises ``SystemExit``."""
+    """Raise ``SystemExit`` if the measured call had work to do."""
     nodes = json.loads((folder / "cache" / "last-run.json").read_text())["nodes"]
     if not nodes or any(node["decision"] != "reuse" for node in nodes):
         raise SystemExit(f"the measured call of doit in {folder.name} had work to do: {nodes}")
 
 
 def measure(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every case in every round, after one round that does not count."""
+    """Return the seconds of every case in every round, after one round that does not count."""
     times: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 1):
         print(f"round {number} of {rounds}" if number else "warm-up: builds", file=sys.stderr)
@@ -111,7 +115,7 @@ def measure(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, li
 
 
 def table(times: dict[str, list[float]]) -> str:
-    """Medians, spread and ratios to the first two cases."""
+    """Return a table of medians, spread, and ratios to the first two cases."""
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     first, second = list(medians.values())[:2]
     rows: list[tuple[str, ...]] = [("call", "median s", "min-max s", "/ a", "/ b")]
@@ -132,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/noop", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count (default: 7)")
     rounds = max(1, parser.parse_args().rounds)
-    # ended from outside, it still stops its registry and removes its images
+    # after SIGTERM, still stop the registry and remove the images
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arch = PLATFORMS[os.uname().machine]
     repo = f"stagegraph-noop/{os.getpid()}"

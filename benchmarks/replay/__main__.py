@@ -1,20 +1,20 @@
-"""What a public family's own edits rebuild: its newest commits, one after the other, by keys.
+"""Count the rebuilds of a public family's own edits: replay its newest commits and compare the keys.
 
     ./run python benchmarks/replay CLONE [--against CHECKOUT] [--commits 100] [--declarations FILE]
 
-CLONE is a clone of github.com/osrf/docker_images, or of another family that FILE declares. Its Dockerfiles
-are taken as they are; nothing is built, and nothing in it is changed. For each commit of the main line that
-touches a declared folder, the files of that commit and the declarations are made a project, without those
-stages whose Dockerfile the commit does not have, and ``doit keys`` is called. A key that differs from the
-one before is a rebuild. ``truth`` tells which should be.
+CLONE is a clone of github.com/osrf/docker_images, or of another family that FILE declares. The benchmark uses
+its Dockerfiles unchanged and builds nothing. It replays each commit of the main line that touches a declared
+folder. The files of that commit and the declarations become a project, without stages whose Dockerfile the
+commit lacks. Then the benchmark calls ``doit keys``. A key that differs from the previous one is a rebuild.
+``truth`` says which rebuilds are due.
 
 CHECKOUT is another checkout of this program with its own virtual environment. It gets the declarations
-without ``names``, which an older version refuses. To it, a parent that is named by a published tag is an
-image from outside, pinned once.
+without ``names``, which an older version refuses. That version treats a parent with a published tag as an
+external image, pinned once.
 
-Nobody is asked for images from outside: ``stages.lock`` pins each to a digest that is made up from its
-name, and the package archive has one date. So the family's own edits count, and nothing else. The exit
-status is 1 if this program misses a rebuild.
+No registry is asked for external images. ``stages.lock`` pins each of them to a digest computed from its
+name, and the package date is fixed. So only the family's own edits count. The exit status is 1 if this
+program misses a rebuild.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ _ARCHIVE = "2026-01-01"
 
 @dataclass
 class Family:
-    """A clone and what is declared of it."""
+    """A clone and the declarations for it."""
 
     clone: Path
     declarations: dict[str, Any]
 
     @property
     def folders(self) -> dict[str, str]:
-        """Folders by stage."""
+        """The folders by stage."""
         return {stage: table["path"] for stage, table in self.declarations["stages"].items()}
 
     @property
     def names(self) -> dict[str, str]:
-        """Stages by the names that Dockerfiles use: tags of images, and further names."""
+        """The stages by the names that Dockerfiles use: tags of images, and further names."""
         repo = self.declarations["project"]["repo"]
         images = self.declarations.get("images", {})
         tags = {f"{repo}:{image}": table.get("stage", image) for image, table in images.items()}
@@ -66,21 +66,21 @@ class Family:
         return tags | {name: stage for stage, table in stages for name in table.get("names", ())}
 
     def git(self, *arguments: str) -> bytes:
-        """What git prints. Raises ``SystemExit``."""
+        """Return what git prints. Raise ``SystemExit`` if git fails."""
         done = subprocess.run(["git", "-C", str(self.clone), *arguments], capture_output=True, check=False)
         if done.returncode != 0:
             raise SystemExit(f"git {arguments[0]} in {self.clone}: {done.stderr.decode().strip()}")
         return done.stdout
 
     def commits(self, count: int) -> list[str]:
-        """The newest commits of the main line that touch a declared folder, the oldest first."""
+        """Return the newest commits of the main line that touch a declared folder, oldest first."""
         folders = self.folders.values()
-        # without HEAD, a bare clone takes the folders for revisions
+        # without HEAD, git takes the folders for revisions in a bare clone
         found = self.git("log", "--first-parent", f"-n{count}", "--format=%H", "HEAD", "--", *folders)
         return found.decode().split()[::-1]
 
     def state(self, commit: str) -> dict[str, truth.Folder]:
-        """What the declared stages are at a commit; without those that have no Dockerfile there."""
+        """Return the declared stages at a commit, without those that have no Dockerfile there."""
         listed = self.git("ls-tree", "-r", "-z", commit, "--", *self.folders.values()).decode()
         blobs = {path: word for word, _, path in (line.partition("\t") for line in listed.split("\0"))}
         state = {}
@@ -93,7 +93,7 @@ class Family:
         return state
 
     def write(self, commit: str, state: Mapping[str, truth.Folder], into: Path) -> None:
-        """The project of a commit, but for its declarations."""
+        """Write the project of a commit, without its declarations."""
         folders = [self.folders[stage] for stage in state]
         with tarfile.open(fileobj=io.BytesIO(self.git("archive", commit, "--", *folders))) as tar:
             tar.extractall(into, filter="data")
@@ -105,7 +105,7 @@ class Family:
         (into / "stages.lock").write_text(toml.dumps({"archive": _ARCHIVE, "images": images}))
 
     def declared(self, state: Mapping[str, truth.Folder], *, names: bool) -> str:
-        """``stages.toml`` of a commit, with or without ``names``."""
+        """Return ``stages.toml`` of a commit, with or without ``names``."""
         stages = {
             stage: {key: value for key, value in table.items() if names or key != "names"}
             for stage, table in self.declarations["stages"].items()
@@ -121,7 +121,7 @@ class Family:
 
 @dataclass
 class Program:
-    """A version of the program: how it is called, and what it has done so far."""
+    """A version of the program: the command that calls it, and its results so far."""
 
     label: str
     python: str
@@ -134,9 +134,9 @@ class Program:
     commits: int = 0
 
     def replay(self, folder: Path, state: Iterable[str], due: Mapping[str, bool]) -> str:
-        """The keys of one more commit, compared with those of the one before; a word on what was found.
+        """Compare the keys of one more commit with those of the commit before. Return a summary.
 
-        Raises ``SystemExit`` where a stage has no key.
+        Raise ``SystemExit`` if a stage has no key.
         """
         start = time.monotonic()
         keys = json.loads(common.call(folder, self.python, "-m", "doit", "keys", "--json"))
@@ -159,7 +159,7 @@ class Program:
 
 
 def replay(family: Family, programs: list[Program], count: int) -> Iterator[tuple[int, int, int]]:
-    """For each commit but the first: stages that were there before; of these, those edited and those due."""
+    """Yield for each commit but the first: how many stages existed before, were edited, and are due."""
     old: dict[str, truth.Folder] = {}
     for commit in family.commits(count + 1):
         state = family.state(commit)
@@ -181,7 +181,7 @@ def replay(family: Family, programs: list[Program], count: int) -> Iterator[tupl
 
 
 def report(counts: list[tuple[int, int, int]], programs: list[Program], lines: int) -> str:
-    """The sums of all commits, and a table of the programs."""
+    """Return the sums of all commits, and a table of the programs."""
     stages, edited, due = (sum(column) for column in zip(*counts, strict=True))
     head = ("keys", "moved", "missed", "commits with a miss", "needless", "s a commit (median)")
     rows: list[tuple[str, ...]] = [head]

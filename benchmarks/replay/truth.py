@@ -1,10 +1,10 @@
-"""Which images of a family a commit makes due. A reader of its own: it uses nothing of the measured program.
+"""The images of a family that a commit makes due. This module uses nothing of the measured program.
 
-An image is due if an instruction of its Dockerfile has changed, or a file that COPY, ADD or a bind mount
-reaches, if it is new, or if an image that it names as a parent is due. Comments, empty lines and the old
-spelling of ENV do not count, as for BuildKit. The reader knows what such families write; it does not know
-``.dockerignore`` and the directive ``escape``. Where it is in doubt, an image is due: so what it gets wrong
-shows as a miss. Pure.
+An image is due if it is new, if an instruction of its Dockerfile changed, or if one of its parents is due. It
+is also due if a file changed that COPY, ADD or a bind mount reaches. Comments, empty lines and the old
+spelling of ENV do not count, as for BuildKit. The module understands what such families write; it does not
+know ``.dockerignore`` and the directive ``escape``. In case of doubt, an image is due. So an error of this
+module shows as a miss. All functions are pure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOUNT = re.compile(r"--mount=(\S+)")
 
 @dataclass(frozen=True)
 class Folder:
-    """One image at one commit: ``files`` are those that its build reaches, ``parents`` names of images."""
+    """One image at one commit. ``files``: files that its build reaches. ``parents``: names of images."""
 
     instructions: tuple[str, ...]
     files: Mapping[str, str]
@@ -29,7 +29,7 @@ class Folder:
 
 
 def read(dockerfile: str, files: Mapping[str, str]) -> Folder:
-    """``files`` are all of the folder, each with a word for its content and mode."""
+    """Read a Dockerfile. ``files`` has all files of the folder, each with a word for its content and mode."""
     lines = tuple(_instructions(dockerfile))
     sources = [source for line in lines for source in _sources(line)]
     reached = {path: word for path, word in files.items() if any(_reaches(one, path) for one in sources)}
@@ -37,9 +37,9 @@ def read(dockerfile: str, files: Mapping[str, str]) -> Folder:
 
 
 def due(old: Mapping[str, Folder], new: Mapping[str, Folder], names: Mapping[str, str]) -> dict[str, bool]:
-    """The images of ``new`` that are due after ``old``; True for those whose own files have changed.
+    """Return the images of ``new`` that are due after ``old``, with True if their own files changed.
 
-    ``names`` tells which image a name in a Dockerfile means; any other name is an image from outside.
+    ``names`` maps a name in a Dockerfile to an image of the family. Any other name is an external image.
     """
     found = {image: True for image, folder in new.items() if not _same(old.get(image), folder)}
     todo = True
@@ -56,7 +56,7 @@ def _same(old: Folder | None, new: Folder) -> bool:
 
 
 def _instructions(text: str) -> Iterator[str]:
-    """Instructions, each in one line. Every line counts where there may be an inline file."""
+    """Yield the instructions, each as one line. If there may be an inline file, yield every line."""
     if "<<" in text:
         yield from filter(str.strip, text.splitlines())
         return
@@ -73,14 +73,14 @@ def _instructions(text: str) -> Iterator[str]:
 
 
 def _one_spelling(line: str) -> str:
-    """``ENV NAME VALUE`` as ``ENV NAME=VALUE``: the image is the same, and so is its history."""
+    """Write ``ENV NAME VALUE`` as ``ENV NAME=VALUE``. The image is the same, and so is its history."""
     words = line.split()
     old = len(words) == 3 and words[0].upper() == "ENV" and "=" not in words[1]
     return f"{words[0]} {words[1]}={words[2]}" if old else line
 
 
 def _split(line: str) -> tuple[str, list[str], list[str]]:
-    """The command, its options and its words."""
+    """Return the command of an instruction, its options and its words."""
     command, *words = line.split()
     count = next((place for place, word in enumerate(words) if not word.startswith("--")), len(words))
     rest = " ".join(words[count:])
@@ -96,7 +96,7 @@ def _mounts(options: list[str]) -> Iterator[dict[str, str]]:
 
 
 def _sources(line: str) -> Iterator[str]:
-    """What an instruction takes from the folder."""
+    """Yield the paths that an instruction takes from the folder."""
     command, options, words = _split(line)
     if command in ("COPY", "ADD") and not any(option.startswith("--from=") for option in options):
         yield from (word for word in words[:-1] if "://" not in word)
@@ -107,7 +107,7 @@ def _sources(line: str) -> Iterator[str]:
 
 
 def _reaches(source: str, path: str) -> bool:
-    """Whether a source is the file, a folder above it, or a pattern for one of these; or nobody knows."""
+    """Return true if a source is the file, a folder above it, a pattern for one of these, or unknown."""
     wanted = [part for part in source.split("/") if part not in ("", ".")]
     parts = path.split("/")
     if any("$" in part for part in wanted):
@@ -116,7 +116,7 @@ def _reaches(source: str, path: str) -> bool:
 
 
 def _parents(lines: tuple[str, ...]) -> Iterator[str]:
-    """Names of images that FROM, COPY --from= and RUN --mount=from= use; none for parts of the file."""
+    """Yield the images that FROM, COPY --from= and RUN --mount=from= name, without own build stages."""
     args: dict[str, str] = {}
     parts = {"scratch"}
     started = False

@@ -14,7 +14,7 @@ from kit import DODO, SUMMARY, Project, Registry, header, serving_who_logs_in, w
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Where tests run side by side, what the other processes have to tell comes from them."""
+    """Collect the figures that the worker processes of a parallel test run report."""
     node.config.stash.setdefault(SUMMARY, []).extend(getattr(node, "workeroutput", {}).get("figures", ()))
 
 
@@ -32,7 +32,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture
 def repo(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A repository name of the test's own; its images are removed from the engine afterwards."""
+    """A repository name for one test. Its images are removed from the engine afterwards."""
     name = f"stagegraph-test/{abs(hash(request.node.nodeid)) % 10**8}-{os.getpid()}"
     yield name
     command = ["docker", "images", "--format={{.Repository}}:{{.Tag}}", name]
@@ -43,7 +43,7 @@ def repo(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path, repo: str) -> Project:
-    """A folder with a dodo.py of one line and two platforms; tests add the stages."""
+    """A project folder with a dodo.py of one line and two platforms. Tests add the stages."""
     made = Project(tmp_path / "project")
     made.folder.mkdir()
     made.write({"dodo.py": DODO, "stages.toml": header(repo)})
@@ -52,16 +52,17 @@ def project(tmp_path: Path, repo: str) -> Project:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Registry]:
-    """A registry that wants a login: robot, secret."""
+    """A registry that requires a login: user robot, password secret."""
     with serving_who_logs_in(tmp_path / "locked") as registry:
         yield registry
 
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for the context; ``COPY program /`` makes ``/program`` of it, and what that needs.
+    """A folder for a context. ``COPY program /`` puts ``/program`` and its libraries into the image.
 
-    It prints its words; ``sleep N`` sleeps, ``fail N`` ends with status N, ``noise FILE`` writes bytes.
+    The program prints its arguments. ``sleep N`` sleeps, ``fail N`` ends with status N, ``noise FILE`` writes
+    random bytes.
     """
     folder = tmp_path_factory.mktemp("program")
     with_libraries(folder, "sh", "sleep", "head")

@@ -1,7 +1,8 @@
-"""Another engine's BuildKit behind a TCP port on loopback, as a buildkitd elsewhere would be.
+"""The BuildKit of another engine behind a TCP port on loopback, like a remote buildkitd.
 
-An engine speaks BuildKit's protocol on its own socket, after an upgrade of the connection (``POST /grpc``);
-buildx's ``remote`` driver speaks it at once. So this does the upgrade, and hands bytes to and fro.
+An engine speaks BuildKit's protocol on its own socket after an upgrade of the connection (``POST /grpc``).
+buildx's ``remote`` driver speaks the protocol at once. So this endpoint does the upgrade and passes the bytes
+in both directions.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ _UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgra
 
 
 class Endpoint:
-    """Listens until it is closed, which ends all connections; it may be opened again on the same port."""
+    """Listen until it is closed, which ends all connections. It can be opened again on the same port."""
 
     def __init__(self, engine: str) -> None:
-        """``engine`` is the path of the engine's socket."""
+        """Listen for clients of ``engine``, the path of the engine's socket."""
         self.engine = engine
         self.port = 0
         self.connections: list[socket.socket] = []

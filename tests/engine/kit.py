@@ -1,4 +1,4 @@
-"""Tiny projects built by the real engine; a real registry on loopback. Fixtures are in ``conftest``."""
+"""Tiny projects for the real engine, and a real registry on loopback. Fixtures are in ``conftest``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import pytest
 
 from stagegraph.oci.documents import INDEX
 
-#: Lines for the end of pytest's report, one group a test.
+#: Lines for the end of pytest's report, one group for each test.
 SUMMARY = pytest.StashKey[list[str]]()
 
 DODO = "from stagegraph.tasks import *\n"
@@ -33,7 +33,7 @@ NATIVE, FOREIGN = HOST[os.uname().machine]
 
 @dataclass
 class Run:
-    """What a call of doit did."""
+    """The result of one call of doit."""
 
     status: int
     output: str
@@ -57,7 +57,7 @@ class Project:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
-    limit: int = 300  # seconds that a call may take
+    limit: int = 300  # seconds that one call may take
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -66,8 +66,8 @@ class Project:
             path.write_text(textwrap.dedent(text))
 
     def start(self, *words: str, group: bool = False) -> subprocess.Popen[str]:
-        """``group``: in a process group of its own, so that its builder can be killed with it."""
-        # what runs behind a script has SIGINT ignored, and would never be interrupted
+        """Start doit. ``group``: in a process group of its own, so that its builder can be killed with it."""
+        # a shell starts background jobs with SIGINT ignored; reset it, so that a test can interrupt this
         return subprocess.Popen(
             ["env", "--default-signal=INT", sys.executable, "-m", "doit", *words],
             cwd=self.folder,
@@ -88,7 +88,7 @@ class Project:
         return Run(process.returncode, output, json.loads(last.read_text()) if last.exists() else {})
 
     def built(self, *words: str) -> Run:
-        """``doit`` that must succeed."""
+        """Run ``doit``, which must succeed."""
         run = self.doit(*words)
         assert run.status == 0, run.output
         return run
@@ -99,7 +99,7 @@ class Project:
 
 
 def with_libraries(folder: Path, *programs: str) -> None:
-    """Lay this machine's own programs into a folder, as ``bin/NAME``, and the libraries that they load."""
+    """Copy programs of this machine into a folder as ``bin/NAME``, with the libraries that they load."""
     for name in programs:
         found = shutil.which(name)
         assert found, name
@@ -107,25 +107,25 @@ def with_libraries(folder: Path, *programs: str) -> None:
         files = {path[1:]: path for path in re.findall(r"(/\S+) \(0x", loaded)}
         for inside, path in {f"bin/{name}": found, **files}.items():
             (folder / inside).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, folder / inside)  # what a link names
+            shutil.copy(path, folder / inside)  # follows links
 
 
 def git(folder: Path, *words: str) -> str:
-    """A call of git that must succeed; what it prints."""
+    """Run git, which must succeed. Return what it prints."""
     who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
     done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 def until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait for something that a process does."""
+    """Wait until a condition is true while a process runs."""
     while not true():
         assert process.poll() is None, "it ended before that"
         time.sleep(0.005)
 
 
 def image_id(tag: str) -> str:
-    """The engine's id of a tag; "" where it has none."""
+    """Return the engine's id of a tag, "" if the engine does not have it."""
     done = subprocess.run(
         ["docker", "image", "inspect", "--format={{.Id}}", tag], capture_output=True, text=True, check=False
     )
@@ -150,7 +150,7 @@ class Registry:
     process: subprocess.Popen[bytes]
 
     def tags(self, repo: str) -> set[str]:
-        """Tags of a repository that name something."""
+        """Return the tags of a repository that point to a manifest."""
         folder = self.data / "docker/registry/v2/repositories" / repo / "_manifests/tags"
         found = folder.iterdir() if folder.is_dir() else ()
         return {
@@ -158,7 +158,7 @@ class Registry:
         }
 
     def manifests_read(self) -> list[str]:
-        """Tags and digests whose manifests were asked for."""
+        """Return the tags and digests of the manifests that were requested."""
         return [
             line.split('"GET ')[1].split(" ")[0].rsplit("/", 1)[1]
             for line in self.log.read_text().splitlines()
@@ -166,13 +166,13 @@ class Registry:
         ]
 
     def index(self, name: str) -> dict[str, Any]:
-        """The index that ``REPOSITORY:TAG`` names."""
+        """Return the index that ``REPOSITORY:TAG`` names."""
         value = json.loads(self._ask("GET", name))
         assert isinstance(value, dict)
         return value
 
     def put_index(self, name: str, index: dict[str, Any]) -> None:
-        """Let ``REPOSITORY:TAG`` name this index, as it is."""
+        """Let ``REPOSITORY:TAG`` name this index, without changes."""
         self._ask("PUT", name, json.dumps(index).encode())
 
     def _ask(self, method: str, name: str, data: bytes | None = None) -> bytes:
@@ -195,7 +195,7 @@ class Registry:
 
 @contextmanager
 def serving(folder: Path, more: str = "") -> Iterator[Registry]:
-    """A registry that keeps its data below ``folder``. ``more`` are lines of its configuration."""
+    """A registry that keeps its data below ``folder``. ``more`` has more lines of its configuration."""
     port = free_port()
     folder.mkdir()
     config = folder / "config.yml"
@@ -224,7 +224,7 @@ HTPASSWD = "robot:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n
 
 @contextmanager
 def serving_who_logs_in(folder: Path) -> Iterator[Registry]:
-    """A registry that wants basic authentication: robot, secret."""
+    """A registry that requires basic authentication: user robot, password secret."""
     folder.mkdir()
     (folder / "htpasswd").write_text(HTPASSWD)
     more = f"auth: {{htpasswd: {{realm: here, path: {folder / 'htpasswd'}}}}}\n"
@@ -233,7 +233,7 @@ def serving_who_logs_in(folder: Path) -> Iterator[Registry]:
 
 
 def publish(registry: Registry, name: str, native: str, foreign: str) -> str:
-    """Put an image with a file ``/base`` for both platforms under ``name``; its reference."""
+    """Push an image with a file ``/base`` for both platforms as ``name``. Return its reference."""
     folder = registry.data.parent / uuid.uuid4().hex
     (folder / "context").mkdir(parents=True)
     for docker, text in ((NATIVE, native), (FOREIGN, foreign)):

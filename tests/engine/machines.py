@@ -1,4 +1,4 @@
-"""Machines of a simulated CI service: a job gets a fresh clone and an engine with nothing in it."""
+"""Machines of a simulated CI service. Each job gets a fresh clone and an empty engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BUILT = re.compile(r"^\s+(\S+:\S+): built in ", re.MULTILINE)
 
 @contextmanager
 def engine(folder: Path) -> Iterator[str]:
-    """Another engine with an empty data root; its DOCKER_HOST. Skips the test where only root could."""
+    """Start another engine with an empty data root. Yield its DOCKER_HOST. Skip the test without root."""
     if os.geteuid() != 0:
         pytest.skip("starts an engine of its own, which needs root")
     env = {**os.environ, "STAGEGRAPH_ENGINE_DIR": str(folder / "d")}
@@ -39,7 +39,7 @@ def engine(folder: Path) -> Iterator[str]:
 
 @dataclass
 class Outcome:
-    """How a job went: whether it ended well, what its steps printed, which nodes it built."""
+    """The result of a job: success, the output of its steps, and the nodes that it built."""
 
     ok: bool = True
     output: str = ""
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass
 class Kill:
-    """End a step of a job once ``when`` says so, by SIGTERM as a time limit would.
+    """End a step of a job by SIGTERM as soon as ``when`` returns true, as a time limit would.
 
     ``gone``: the machine is lost, so no other step runs.
     """
@@ -64,7 +64,7 @@ class Kill:
 
 @dataclass
 class Machine:
-    """One job's machine. ``folder`` is the clone."""
+    """The machine of one job. ``folder`` is the clone."""
 
     folder: Path
     env: dict[str, str]
@@ -72,7 +72,7 @@ class Machine:
     gone: bool = False
 
     def run(self, shell: list[str], command: str, env: Mapping[str, str], kill: Kill | None) -> bool:
-        """Run a step; whether it ended well. Output is kept also where the step was ended."""
+        """Run a step; return true if it succeeded. Its output is kept even if the step was killed."""
         with (self.folder.parent / "output").open("w+") as out:
             process = subprocess.Popen(
                 [*shell, command],
@@ -100,7 +100,7 @@ def machine(origin: Path, folder: Path, env: Mapping[str, str]) -> Iterator[Mach
     """A fresh clone and an empty engine."""
     clone = folder / "clone"
     subprocess.run(["git", "clone", "-q", str(origin), str(clone)], check=True)
-    # an engine's socket must have a short path
+    # the path of an engine's socket must be short
     with engine(Path("/tmp") / f"ci-{os.getpid()}-{time.monotonic_ns() % 10**9}") as host:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         docker = {"DOCKER_CONFIG": str(folder / "docker")}
@@ -109,6 +109,6 @@ def machine(origin: Path, folder: Path, env: Mapping[str, str]) -> Iterator[Mach
 
 
 def copy_in(source: Path, target: Path) -> None:
-    """As a service restores: what is there already stays, what comes has new times."""
+    """Restore files as a CI service does: existing files stay, restored files get new times."""
     target.mkdir(parents=True, exist_ok=True)
     subprocess.run(f'tar -C "{source}" -c . | tar -C "{target}" -x -m', shell=True, check=True)  # noqa: S602

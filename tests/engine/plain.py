@@ -1,4 +1,4 @@
-"""What BuildKit makes of a plain folder, as a user would build it; the measure for keys and selection."""
+"""The images that BuildKit builds from a plain folder: the reference for keys and selection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kit import NATIVE
 
 @dataclass(frozen=True)
 class Content:
-    """What an image holds, without what is declared as not kept: owner, times, modes but for execution."""
+    """The content of an image, without what is not preserved: owner, times, modes other than execution."""
 
     files: tuple[tuple[str, str, str], ...]
     config: str
@@ -33,10 +33,10 @@ class Content:
 def build(
     folder: Path, args: Mapping[str, str] | None = None, *, no_cache: bool = False, **contexts: Path
 ) -> tuple[Content | None, Path]:
-    """Content of an image built from a folder, or None where BuildKit refuses; and its OCI layout.
+    """Build a folder. Return the content of the image, or None if BuildKit refuses, and the OCI layout.
 
-    The folder is copied to a name never used before: BuildKit takes a file of the same path, size and time
-    for the one that it had. With ``no_cache`` BuildKit runs every step again.
+    The folder is copied to a new name each time, because BuildKit reuses a file with the same path, size and
+    time. With ``no_cache``, BuildKit runs every step again.
     """
     fresh = folder.parent / uuid.uuid4().hex
     shutil.copytree(folder, fresh, symlinks=True)
@@ -60,7 +60,7 @@ def digest(layout: Path) -> str:
 
 
 def read(layout: Path, image: str) -> Content:
-    """Content of one image of a layout."""
+    """Return the content of one image of a layout."""
 
     def blob(name: str) -> bytes:
         return (layout / "blobs/sha256" / name.removeprefix("sha256:")).read_bytes()
@@ -77,7 +77,7 @@ def read(layout: Path, image: str) -> Content:
 
 
 def _plain(layer: bytes) -> bytes:
-    """A layer without its compression, if that is zstd; tarfile knows gzip by itself."""
+    """Return a layer without zstd compression. tarfile reads gzip itself."""
     if not layer.startswith(zstandard.FRAME_HEADER):
         return layer
     return zstandard.ZstdDecompressor().stream_reader(layer, read_across_frames=True).read()
@@ -88,6 +88,6 @@ def _entry(archive: tarfile.TarFile, item: tarfile.TarInfo) -> tuple[str, str]:
         return "dir", ""
     if item.issym():
         return "link", item.linkname
-    file = archive.extractfile(item)  # a hard link gives the file that it names
+    file = archive.extractfile(item)  # of a hard link, this is the file that it names
     assert file is not None
     return "exec" if item.mode & 0o100 else "file", hashlib.sha256(file.read()).hexdigest()

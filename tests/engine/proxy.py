@@ -1,4 +1,4 @@
-"""A small HTTP proxy on loopback in front of a real registry, that goes wrong as it is told to."""
+"""A small HTTP proxy on loopback in front of a real registry. It fails as a test wants it to."""
 
 from __future__ import annotations
 
@@ -15,32 +15,35 @@ from typing import Any
 
 
 class Request:
-    """A request that has come in, and what may be done with it."""
+    """An incoming request, and the possible reactions."""
 
     def __init__(self, proxy: Proxy, handler: http.server.BaseHTTPRequestHandler) -> None:
         self.proxy, self._handler = proxy, handler
         self.method, self.path = handler.command, handler.path
         self.what = self.path.split("?")[0].rstrip("/").split("/")[-2]  # blobs, manifests, uploads
-        # a blob is sent to an address of its own each time; it is known by its size
+        # each upload of a blob has a new address, so identify the blob by its size
         sent = handler.headers.get("Content-Length", "") if self.method == "PATCH" else ""
         name = (self.method, sent or self.path.split("?")[0])
         with proxy.lock:
             proxy.seen.append((time.monotonic(), self.method, self.path))
             self.number = len(proxy.seen)
             proxy.times[name] += 1
-            self.time = proxy.times[name]  # how often this was asked
+            self.time = proxy.times[name]  # number of such requests so far
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self._head(status, {"Content-Length": str(len(body)), **headers})
         self._write(body)
 
     def forward(self, edit: Callable[[bytes], bytes] = lambda body: body, sent: float = 1.0) -> None:
-        """Ask the registry and hand on its answer; ``sent`` is the part of the body after which it is cut."""
+        """Forward the request and return the registry's answer.
+
+        ``edit`` changes the body. ``sent`` is the part of the body after which the answer is cut off.
+        """
         handler = self._handler
         length = handler.headers.get("Content-Length")
         body = handler.rfile.read(int(length)) if length else b"".join(self._chunks())
         connection = http.client.HTTPConnection(self.proxy.target, timeout=60)
-        # one header may come several times, as Accept does
+        # a header may occur several times, such as Accept
         headers = {name: ", ".join(handler.headers.get_all(name, [])) for name in handler.headers}
         headers.pop("Transfer-Encoding", None)
         connection.request(self.method, self.path, body, {**headers, "Content-Length": str(len(body))})
@@ -55,7 +58,7 @@ class Request:
             self._write(data[: int(len(data) * sent)])
 
     def cut(self) -> None:
-        """End the connection in the middle of what is sent: the body of an answer, or that of the request."""
+        """End the connection in the middle of a body: that of the answer, or that of the request."""
         if self.method == "GET":
             self.forward(sent=0.5)
         else:
@@ -64,7 +67,7 @@ class Request:
             self._handler.connection.shutdown(socket.SHUT_RDWR)
 
     def hang(self) -> None:
-        """Say nothing until the proxy ends."""
+        """Do not answer until the proxy ends."""
         self.proxy.ended.wait(300)
 
     def _chunks(self) -> Iterator[bytes]:
@@ -90,7 +93,7 @@ Fault = Callable[[Request], None]
 
 @dataclass
 class Proxy:
-    """``fault`` is called for every request; it may be changed at any time."""
+    """A running proxy. It calls ``fault`` for every request. A test may replace ``fault`` at any time."""
 
     target: str
     host: str = ""
@@ -102,14 +105,14 @@ class Proxy:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def asked(self, method: str, what: str) -> list[str]:
-        """Last words of the paths that were asked for: ``asked("GET", "manifests")``."""
+        """Return the last segments of the requested paths: ``asked("GET", "manifests")``."""
         paths = [path.split("?")[0].split("/") for _, m, path in self.seen if m == method]
         return [words[-1] for words in paths if words[-2:-1] == [what]]
 
 
 @contextmanager
 def proxy(target: str, fault: Fault = Request.forward, latency: float = 0.0) -> Iterator[Proxy]:
-    """A proxy before ``target`` (``HOST:PORT``). ``latency`` is what each request takes longer (seconds)."""
+    """A proxy in front of ``target`` (``HOST:PORT``). ``latency`` delays each request (seconds)."""
     made = Proxy(target, fault=fault, latency=latency)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -124,13 +127,13 @@ def proxy(target: str, fault: Fault = Request.forward, latency: float = 0.0) -> 
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one  # noqa: N815
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Print nothing."""
 
     class Server(http.server.ThreadingHTTPServer):
         request_queue_size = 64
 
         def handle_error(self, *_: object) -> None:
-            """Clients that go away are meant here."""
+            """Ignore clients that disconnect."""
 
     server = Server(("127.0.0.1", 0), Handler)
     made.host = f"127.0.0.1:{server.server_address[1]}"

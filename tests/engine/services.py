@@ -1,7 +1,7 @@
-"""CircleCI and GitHub Actions on this machine: files are run as they say, as far as `doit ci` writes any.
+"""CircleCI and GitHub Actions on this machine. They run pipelines with the syntax that `doit ci` writes.
 
-Only what the services' references describe is done, and what is not known is an error. Caches, workspaces and
-artifacts are folders. Jobs run side by side, each when those it needs are done.
+They do only what the references of the services describe. Unknown syntax is an error. Caches, workspaces and
+artifacts are folders. Jobs run in parallel, each as soon as the jobs that it needs are done.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from machines import Kill, Machine, Outcome, copy_in, machine
 def side_by_side(
     needs: Mapping[str, Collection[str]], job: Callable[[str], list[tuple[str, Outcome]]]
 ) -> Iterator[tuple[str, list[tuple[str, Outcome]]]]:
-    """Jobs two at a time; what each came to, as they end."""
+    """Run jobs two at a time. Yield the outcomes of each job as it ends."""
     left, running = list(needs), dict[Future[list[tuple[str, Outcome]]], str]()
     with ThreadPoolExecutor(2) as threads:
         while left or running:
@@ -39,7 +39,7 @@ def side_by_side(
 
 @dataclass
 class Service:
-    """What outlives a pipeline: the project's caches, in the order in which they were saved."""
+    """The state that outlives a pipeline: the project's caches, in the order in which they were saved."""
 
     origin: Path
     folder: Path
@@ -52,13 +52,13 @@ class Service:
         return path
 
     def save(self, key: str, source: Path) -> None:
-        """Keys are written once; a path that is not there is no failure."""
+        """Save a cache. A key is written only once; a missing path is no failure."""
         if key not in self.caches and source.exists():
             copy_in(source, target := self.fresh("cache"))
             self.caches[key] = target
 
     def restore(self, prefixes: list[str], target: Path) -> str:
-        """The newest cache whose key begins with the first prefix that any begins with; its key."""
+        """Restore the newest cache of the first prefix that matches any key. Return the key, or ""."""
         for prefix in prefixes:
             for key in reversed(list(self.caches)):
                 if key.startswith(prefix):
@@ -69,18 +69,19 @@ class Service:
 
 @dataclass
 class CircleCI(Service):
-    """https://circleci.com/docs/configuration-reference/
+    """The service of https://circleci.com/docs/configuration-reference/
 
-    ``contexts``: variables of contexts. ``fork``: the number of a pull request from a fork.
+    ``contexts``: the variables of each context. ``fork``: the number of a pull request from a fork.
     """
 
     contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     fork: str = ""
 
     def run(self, kill: Kill | None = None, only: set[str] | None = None) -> dict[str, Outcome]:
-        """Run the project's pipeline, a setup workflow and what it goes on with included.
+        """Run the project's pipeline: a setup workflow, if there is one, and its continuation.
 
-        ``only``: run these jobs again, the others are as they were. A job whose needs failed does not run.
+        ``only``: run these jobs again; the others keep their results. A job does not run if a job that it
+        needs failed.
         """
         config = yaml.safe_load((self.origin / ".circleci/config.yml").read_text())
         if only is None:
@@ -181,16 +182,16 @@ class CircleCI(Service):
 
 @dataclass
 class GitHub(Service):
-    """https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
+    """The service of https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
 
-    ``fork``: its runs are for a pull request from a fork, and get none of the ``secrets``.
+    ``fork``: runs are for a pull request from a fork and get no ``secrets``.
     """
 
     fork: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, kill: Kill | None = None, only: set[str] | None = None) -> dict[str, Outcome]:
-        """Run the workflow; with ``only`` these jobs again, whose names are those of the matrix."""
+        """Run the workflow. With ``only``, run these jobs again; they have the names of the matrix."""
         workflow = yaml.safe_load((self.origin / ".github/workflows/images.yml").read_text())
         if only is None:
             self.artifacts: dict[str, Path] = {}
@@ -266,7 +267,7 @@ class GitHub(Service):
             case "actions/cache/restore":
                 prefixes = [options["key"], *options["restore-keys"].splitlines()]
                 key = self.restore(prefixes, here.folder / options["path"])
-                context.outputs[step["id"]] = {"cache-matched-key": key}  # its outcome is added by who calls
+                context.outputs[step["id"]] = {"cache-matched-key": key}  # the caller adds the outcome
             case "actions/cache/save":
                 assert options["key"] not in self.caches, "a warning at each run"
                 self.save(options["key"], here.folder / options["path"])
@@ -284,7 +285,7 @@ class GitHub(Service):
 
 
 def _end(outcomes: list[Outcome]) -> str:
-    """The result of a job, of all rows of its matrix."""
+    """Return the result of a job from the outcomes of all rows of its matrix."""
     return "skipped" if not outcomes else "success" if all(each.ok for each in outcomes) else "failure"
 
 
@@ -312,7 +313,7 @@ class Context:
 
     def true(self, condition: str) -> bool:
         inner = condition.strip().removeprefix("${{").removesuffix("}}")
-        # a condition that asks for no status is one of success
+        # a condition without a status function includes success()
         if not re.search(r"\b(always|success|failure|cancelled)\(\)", inner):
             inner = f"success() && ({inner})"
         return bool(self.value(inner))
@@ -324,7 +325,7 @@ class Context:
             "always": lambda: True,
             "cancelled": lambda: False,
             "failure": lambda: self.state["failed"],
-            # jobs that were skipped are no success
+            # skipped jobs do not count as success
             "success": lambda: not (self.state["failed"] or self.state["skipped"]),
             "hashFiles": self._hash,
             "contains": lambda many, one: one in many,

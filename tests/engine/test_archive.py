@@ -1,4 +1,4 @@
-"""The archive's stamp and BuildKit's own cache, which must not hand on what ran under another stamp."""
+"""The package date and BuildKit's cache: a step that ran under one date is not reused under another date."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ pytestmark = pytest.mark.engine
 
 STAGES = '[stages.low]\npath = "low"\n[stages.high]\npath = "high"\n'
 LOW = "FROM scratch\nCOPY program mark /\n"
-#: A step that comes out otherwise each time that it runs, as one that asks the archive does some day.
+#: A step with another result each time it runs, like a step that installs packages on another day.
 ASKS = 'RUN ["/program", "noise", "/packages", "apt-get"]\n'
 
 
 @pytest.fixture
 def asking(project: Project, repo: str, program: Path) -> Project:
-    """low <- high; the tests say which step asks the archive."""
+    """Stages low <- high. The tests decide which step uses the package archive."""
     project.write({"stages.toml": header(repo) + STAGES, "low/Dockerfile": LOW, "low/mark": repo})
     shutil.copytree(program, project.folder / "low/program")
     stamp(project, "2026-01-31")
@@ -27,12 +27,15 @@ def asking(project: Project, repo: str, program: Path) -> Project:
 
 
 def stamp(project: Project, date: str) -> None:
-    """As ``doit lock archive`` does on that day."""
+    """Set the package date, as ``doit lock archive`` does on that day."""
     project.write({"stages.lock": f'archive = "{date}"\n'})
 
 
 def made(project: Project) -> tuple[str, bool]:
-    """The digest of ``high`` where ``cache/`` has nothing, and whether a RUN came out of BuildKit's cache."""
+    """Build ``high`` with an empty ``cache/``.
+
+    Return its digest, and true if BuildKit took a RUN from its cache.
+    """
     shutil.rmtree(project.folder / "cache", ignore_errors=True)
     run = project.built("high:here")
     assert run.built == {"low:here", "high:here"}
@@ -70,7 +73,7 @@ def test_a_new_stamp_runs_the_step_and_the_same_does_not(
     second, cached = made(asking)
     assert second != first and not cached
     assert made(asking) == (second, True)
-    stamp(asking, "2026-01-31")  # another branch: what belongs to its stamp is still there
+    stamp(asking, "2026-01-31")  # back to the first date, as on another branch: BuildKit still has that step
     assert made(asking) == (first, True)
 
 

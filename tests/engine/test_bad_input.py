@@ -1,4 +1,4 @@
-"""Wrong input: one clear message (where, what, what to do), its own exit status, no half-made tag."""
+"""Wrong input gives one clear message (where, what, what to do), its own exit status, no half-built tag."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_dockerfile(bad: Project, repo: str, case: str) -> None:
     assert run.status == status, run.output
     assert where in run.output and what in run.output
     assert not image_id(f"{repo}:bad-here")
-    # others are not concerned
+    # the other stage still builds
     assert bad.built("good:here").built <= {"good:here"}
 
 
@@ -101,7 +101,7 @@ def test_engine_down(bad: Project) -> None:
     bad.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
     run = bad.doit("bad:here")
     assert run.status == 20 and "doit doctor" in run.output
-    # looking needs none
+    # a plan needs no engine
     assert bad.doit("plan", "bad:here").status == 0
 
 
@@ -120,7 +120,7 @@ exec "$DOCKER" "$@"
 
 
 def test_builder_that_lost_a_snapshot(bad: Project, tmp_path: Path) -> None:
-    """BuildKit's known race after a cancelled build: built once more, and not out of the builder's cache."""
+    """BuildKit's known race after a cancelled build: doit tries once more, without the builder's cache."""
     docker, calls = tmp_path / "bin/docker", tmp_path / "calls"
     docker.parent.mkdir()
     docker.write_text(LOSES_A_SNAPSHOT)
@@ -142,8 +142,8 @@ ENGINE = Path(__file__).parents[2] / "run"
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="starts an engine of its own")
 def test_engine_killed_during_a_build(bad: Project, repo: str, program: Path, tmp_path: Path) -> None:
-    """Said, with what is finished kept; when the engine is up again, so is the work."""
-    data = Path(tempfile.mkdtemp(prefix="sg-"))  # short: sockets lie in it
+    """A killed engine gives a clear message. Finished nodes are kept; work continues after a restart."""
+    data = Path(tempfile.mkdtemp(prefix="sg-"))  # short: it contains sockets
     env = {**os.environ, "STAGEGRAPH_ENGINE_DIR": str(data)}
 
     def engine(*words: str) -> None:
@@ -174,7 +174,7 @@ def test_engine_killed_during_a_build(bad: Project, repo: str, program: Path, tm
 
 @contextlib.contextmanager
 def answering(status: int, reading: int) -> Iterator[str]:
-    """A registry that answers ``status``, and ``reading`` to those who only look."""
+    """A registry that answers ``status`` to writes and ``reading`` to reads."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -194,7 +194,7 @@ def answering(status: int, reading: int) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Print nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -210,7 +210,7 @@ def answering(status: int, reading: int) -> Iterator[str]:
     [(401, "continuing without reading the registry"), (404, "continuing without writing to the registry")],
 )
 def test_registry_that_needs_a_login(bad: Project, repo: str, reading: int, said: str) -> None:
-    """Said once; all is built, kept and in the engine; the status tells that it is not in the registry."""
+    """One warning. Everything is built, stored and in the engine. The exit status shows the missing push."""
     with answering(401, reading) as host:
         run = bad.doit(f"registry={host}", "bad:here")
         assert run.status == 23, run.output
@@ -218,14 +218,14 @@ def test_registry_that_needs_a_login(bad: Project, repo: str, reading: int, said
         assert run.output.count(said) == 1 and f"docker login {host}" in run.output
         assert set(run.last["images"]) == {f"{repo}:bad-here"} and image_id(f"{repo}:bad-here")
         assert "not delivered: bad:here: the registry requires a login" in run.output
-        # not worth a failure where no final image was asked for
+        # no failure if no final image was requested
         bad.write({"good/file": "y\n"})
         assert bad.built(f"registry={host}", "good:here").built == {"good:here"}
     assert not bad.built("good:here").built
 
 
 def test_registry_that_is_down(bad: Project, repo: str) -> None:
-    """What is said of it may hold any digits: they are no status that it answered."""
+    """Digits in the message of a dead registry are not taken for an HTTP status."""
     name = f"{repo}-a401b403c404d"
     bad.write({"stages.toml": header(name) + STAGES})
     run = bad.built("registry=127.0.0.1:1", "bad:here")
@@ -236,12 +236,12 @@ def test_registry_that_is_down(bad: Project, repo: str) -> None:
 
 
 def test_failing_step(bad: Project, repo: str, program: Path) -> None:
-    """Node, Dockerfile line, instruction, its last lines, and where the log is."""
+    """The message has the node, the Dockerfile line, the instruction, its last output, the log's path."""
     shutil.copytree(program, bad.folder / "bad/program")
     bad.write({"bad/Dockerfile": 'FROM good\nCOPY program /\n\nRUN ["/program", "fail", "7", "loudly"]\n'})
     run = bad.doit("bad:here")
     assert run.status == 1
-    # as buildx writes it
+    # the instruction as buildx writes it
     assert 'ERROR: bad:here: bad/Dockerfile:4: exit code 7 from: RUN ["/program"' in run.output
     assert "fail 7 loudly" in run.output and "cache/logs/bad--here.log" in run.output
     assert run.nodes("failed") == {"bad:here"} and run.built == {"good:here"}
@@ -256,8 +256,8 @@ def test_killed_for_memory_is_named(bad: Project, program: Path) -> None:
 
 
 def test_read_only_project(bad: Project) -> None:
-    """A cache that cannot be written is one message."""
-    if os.geteuid() == 0:  # root writes everywhere, so a file stands where the folder should be
+    """A cache that cannot be written gives one message."""
+    if os.geteuid() == 0:  # root can write everywhere, so put a file in place of the folder
         shutil.rmtree(bad.folder / "cache", ignore_errors=True)
         (bad.folder / "cache").mkdir()
         (bad.folder / "cache/blobs").write_text("")
@@ -270,14 +270,14 @@ def test_read_only_project(bad: Project) -> None:
 
 
 def test_qemu_missing(bad: Project) -> None:
-    """Said before the build starts."""
+    """Missing emulation is reported before the build starts."""
     if Path("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists():
         pytest.skip("this machine runs programs for riscv64")
     if "DOCKER_HOST" in os.environ:
         pytest.skip("of an engine that is said nobody knows on which machine it is")
     text = (bad.folder / "stages.toml").read_text()
     bad.write({"stages.toml": text.replace(f'"{FOREIGN}"', '"linux/riscv64"')})
-    assert bad.built("bad:there").built == {"good:there", "bad:there"}  # they run nothing
+    assert bad.built("bad:there").built == {"good:there", "bad:there"}  # these nodes run nothing
     bad.write({"good/Dockerfile": 'FROM scratch\nCOPY file /\nRUN ["/file"]\n'})
     shutil.rmtree(bad.folder / "cache")
     run = bad.doit("bad:there")
@@ -288,7 +288,7 @@ def test_qemu_missing(bad: Project) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
 def test_disk_full(bad: Project, repo: str) -> None:
-    """The message names the disk, nothing is recorded by half, and room is all that is needed to go on."""
+    """The message names the disk, no half record is left, and the next call works once there is space."""
     cache = bad.folder / "cache"
     cache.mkdir()
     (bad.folder / "bad/large").write_bytes(os.urandom(6 << 20))
@@ -323,7 +323,7 @@ def test_undeclared_secret(bad: Project) -> None:
 
 
 def test_a_secret_that_is_not_set(bad: Project, program: Path) -> None:
-    """It is none, and not an empty one: what requires it fails."""
+    """A secret that is not set is absent, not empty, so a step that requires it fails."""
     shutil.copytree(program, bad.folder / "good/program")
     bad.write({"stages.toml": (bad.folder / "stages.toml").read_text() + '[secrets.token]\nenv = "TOKEN"\n'})
     mount = "--mount=type=secret,id=token,target=/token"

@@ -1,6 +1,6 @@
-"""Pipelines that `doit ci` writes, run: each node is built once, whatever is restored, missing or ended.
+"""The pipelines that `doit ci` writes build each node once, whatever is restored, missing or interrupted.
 
-Each job has a fresh clone and an engine with nothing in it; it shares with others what the files say.
+Each job has a fresh clone and an empty engine. Jobs share only what the pipeline files say.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FILES = {
     "app/Dockerfile": "FROM one\nCOPY --from=two /two /two\n",
     "test/Dockerfile": 'ARG IMAGE\nFROM ${IMAGE}\nRUN ["/program", "tested"]\n',
 }
-#: Minutes in a table whose limit leaves room for 80: three jobs, two of them side by side.
+#: Minutes in a table whose limit leaves room for 80: three jobs, two of them in parallel.
 CI = """\
 [ci]
 limit = 100
@@ -69,7 +69,7 @@ NODES = {"one:here", "two:here", "app:here", "app-test:here"}
 
 
 def project(folder: Path, program: Path, repo: str, registry: str = "", *, dynamic: bool = False) -> Path:
-    """A repository with its pipelines in it."""
+    """A repository with its pipelines."""
     made = Project(folder)
     folder.mkdir()
     values = {"registry": registry, "dynamic": str(dynamic).lower(), "native": NATIVE}
@@ -101,7 +101,7 @@ def ended_well(run: Mapping[str, Outcome]) -> None:
 
 
 def one_job(origin: Path) -> None:
-    """Let the pipeline be one job: nobody pays for waiting, and there is room for all."""
+    """Change the pipeline to a single job: waiting costs nothing, and the limit has room for all nodes."""
     toml = (origin / "stages.toml").read_text()
     toml = toml.replace("limit = 100", "limit = 1000").replace("waiting = 1.0", "waiting = 0.0")
     commit(origin, {"stages.toml": toml})
@@ -113,7 +113,7 @@ def one_job(origin: Path) -> None:
 def test_caches_and_a_workspace(
     kind: type[CircleCI | GitHub], tmp_path: Path, program: Path, repo: str
 ) -> None:
-    """From nothing, after a change of one stage, after none."""
+    """Three runs: from nothing, after a change of one stage, without a change."""
     service = kind(project(tmp_path / "project", program, repo), tmp_path / "service")
     first = service.run()
     ended_well(first)
@@ -127,11 +127,11 @@ def test_caches_and_a_workspace(
     third = service.run()
     ended_well(third)
     assert not built(third)
-    assert set(service.caches) == saved  # what is saved already is not saved again
+    assert set(service.caches) == saved  # an existing cache is not saved again
 
 
 def test_circleci_gives_nobody_what_a_fork_has_saved(tmp_path: Path, program: Path, repo: str) -> None:
-    """But the fork gets what the project has."""
+    """The project never reads caches of a fork, but a fork reads those of the project."""
     one_job(origin := project(tmp_path / "project", program, repo))
     service = CircleCI(origin, tmp_path / "service", fork="12")
     assert built(service.run()) == Counter(dict.fromkeys(NODES, 1))
@@ -147,7 +147,10 @@ def test_circleci_gives_nobody_what_a_fork_has_saved(tmp_path: Path, program: Pa
 def test_jobs_have_logins_and_build_secrets(
     tmp_path: Path, program: Path, repo: str, locked: Registry, name: str
 ) -> None:
-    """All that the first job may not push, the second would build again; the check gets neither."""
+    """Jobs get the logins and the build secrets; the check gets neither.
+
+    If the first job could not push, the second would build the same nodes again.
+    """
     origin = project(tmp_path / "project", program, repo, locked.host, dynamic=True)
     toml = (origin / "stages.toml").read_text()
     toml = toml.replace("[ci]", '[ci]\ncontexts = ["builds"]\ncheck = "test -z \\"$TOKEN\\""')
@@ -207,7 +210,7 @@ def test_circleci_asks_the_registry_and_goes_on_with_what_is_missing(
 def test_github_has_jobs_for_what_the_registry_lacks(
     tmp_path: Path, program: Path, repo: str, registry: Registry
 ) -> None:
-    """From nothing, after a change of one stage, and with nothing to do."""
+    """Three runs: from nothing, after a change of one stage, with nothing to do."""
     service = GitHub(
         project(tmp_path / "project", program, repo, registry.host, dynamic=True), tmp_path / "service"
     )
@@ -233,7 +236,7 @@ def test_github_goes_on_after_a_machine_was_lost(
     service = GitHub(origin, tmp_path / "service")
 
     def one_is_pushed(_: Path) -> bool:
-        # a node has a tag for its recipe key and one for its content's
+        # a node has two tags: one for its recipe key, one for its content key
         return sum(tag.startswith("one-") for tag in registry.tags(repo)) == 2
 
     lost = service.run(kill=Kill("one-1", "Build and test", one_is_pushed, gone=True))
@@ -244,7 +247,7 @@ def test_github_goes_on_after_a_machine_was_lost(
 
 
 def test_a_job_that_never_had_its_cache_saves_none(tmp_path: Path, program: Path, repo: str) -> None:
-    """Or the next would begin with what it left."""
+    """A job that fails before it restores its cache saves none, because it would lack the old content."""
     origin = project(tmp_path / "project", program, repo)
     prepare = "mkdir -p cache && touch cache/begun && test ! -e broken"
     toml = (origin / "stages.toml").read_text().replace("[ci]", f'[ci]\nprepare = "{prepare}"')
@@ -266,7 +269,7 @@ def test_a_job_that_never_had_its_cache_saves_none(tmp_path: Path, program: Path
 def test_a_forks_pull_request_writes_nothing_that_others_read(
     tmp_path: Path, program: Path, repo: str, registry: Registry
 ) -> None:
-    """It hands on by artifacts what it may not push."""
+    """A pull request from a fork passes its nodes on by artifacts, because it may not push."""
     origin = project(tmp_path / "project", program, repo, registry.host)
     github = GitHub(origin, tmp_path / "service", fork=True)
     run = github.run()

@@ -44,12 +44,12 @@ def test_keys_of_every_node_or_of_those_asked_for(small: Project) -> None:
     keys = json.loads(small.doit("keys", "--json").output)
     assert set(keys) == {"part:here", "part:there", "whole:here", "whole:there"}
     assert all(key.startswith("sha256:") for key in keys.values()) and len(set(keys.values())) == 4
-    # doit wants options first; behind the names they work too
+    # doit wants options first; here they also work after the names
     assert json.loads(small.doit("keys", "part:here", "--json").output) == {"part:here": keys["part:here"]}
 
 
 def test_plan_is_in_the_order_of_work_and_comes_true(small: Project) -> None:
-    small.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # it needs no engine
+    small.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # a plan needs no engine
     plan = json.loads(small.doit("plan", "--json", "whole:here").output)
     assert plan["schema"] == 1
     assert [(n["node"], n["decision"]) for n in plan["nodes"]] == [
@@ -149,7 +149,7 @@ def test_lock_archive(project: Project) -> None:
 
 
 def test_doit_elsewhere_is_not_touched(tmp_path: Path) -> None:
-    """The package brings commands and a backend; a folder that is no project works as without it."""
+    """The package adds commands and a backend, but doit works as before in a folder that is no project."""
     (tmp_path / "dodo.py").write_text("def task_x():\n    return {'actions': ['echo fine']}\n")
     done = subprocess.run(
         [sys.executable, "-m", "doit"], cwd=tmp_path, capture_output=True, text=True, check=False

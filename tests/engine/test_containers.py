@@ -1,6 +1,7 @@
-"""``doit outdated`` on images whose shell is a program of the test: the container goes, whatever happens.
+"""``doit outdated`` and ``doit shell`` always remove their container.
 
-The image says in files what its shell prints, how it ends, and whether it sleeps first.
+The shell of the image is a program of the test. Files in the image say what it prints, how it ends, and if it
+sleeps first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kit import Project, header, until, with_libraries
 
 pytestmark = pytest.mark.engine
 
-#: Stands before the image's real shell: what apt says is in files of the test.
+#: Replaces the image's shell. It prints the answers of apt from files of the test.
 SHELL = """#!/bin/real-sh
 if [ $# = 0 ]; then
   [ ! -e /sleep ] || exec sleep 120
@@ -52,7 +53,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def image(project: Project, repo: str, shell: Path) -> Project:
-    """An image ``app`` with that shell; tests add the files it reads and build it."""
+    """An image ``app`` with that shell. Tests add the files that it reads, and build it."""
     project.write(
         {
             "stages.toml": header(repo) + '[stages.app]\npath = "app"\n[images.app]\n',
@@ -65,7 +66,7 @@ def image(project: Project, repo: str, shell: Path) -> Project:
 
 
 def containers(tag: str) -> list[str]:
-    """Names of the containers of an image, running or not."""
+    """Return the names of the containers of an image, running or not."""
     command = ["docker", "ps", "-a", "--format={{.Names}}", f"--filter=ancestor={tag}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
@@ -81,7 +82,7 @@ def test_table_and_json(image: Project, repo: str) -> None:
         "            bash:amd64    1  ->  2  stable",
     ]
     assert containers(f"{repo}:app-here") == []
-    # without words: every image that the engine has
+    # without a goal: every image that the engine has
     run = image.doit("outdated", "--json")
     assert f"app:there: the engine has no {repo}:app-there" in run.output
     value = json.loads(run.output[run.output.index("{\n") :])
@@ -94,7 +95,7 @@ def test_table_and_json(image: Project, repo: str) -> None:
 def test_what_cannot_be_asked(image: Project, repo: str) -> None:
     run = image.doit("outdated", "app:here")
     assert run.status == 20 and "the engine has no such image" in run.output
-    assert image.doit("outdated").status == 20  # none of the images is there
+    assert image.doit("outdated").status == 20  # the engine has none of the images
     assert image.doit("outdated", "ap:here").status == 10
     image.write({"app/files/status": "92", "app/files/errors": "E: Failed to fetch http://archive\n"})
     image.built("app:here")
@@ -121,7 +122,7 @@ def test_time_limit(image: Project, repo: str) -> None:
 
 
 def test_a_shell_whose_last_command_was_not_found(image: Project) -> None:
-    """Its status is that of an image without a shell, too."""
+    """Status 127 of the last command is not taken for an image without a shell."""
     image.built("app:here")
     run = image.doit("shell", "app:here")
     assert run.status == 127 and "there is no shell" not in run.output

@@ -1,10 +1,10 @@
 """Random edits to random small graphs, built by BuildKit from the plain folders.
 
-Whenever the content differs, the key must differ; in other words, whenever the key is unchanged, the content
-must be the same. And what the program itself builds holds what BuildKit makes of the plain folder (looked at
-for every second case). Needless changes of a key are counted and printed. Cases: 50, or as many as
-``STAGEGRAPH_DIFFERENTIAL_CASES`` says; the same ones each time, or others by another
-``STAGEGRAPH_DIFFERENTIAL_SEED``:
+If the content differs, the key must differ. In other words: if the key is the same, the content must be the
+same. In every second case, the program's own build must have the same content as BuildKit's build of the
+plain folder. The test counts and prints needless changes of a key. It runs 50 cases, or as many as
+``STAGEGRAPH_DIFFERENTIAL_CASES`` says. They are the same ones each time; another
+``STAGEGRAPH_DIFFERENTIAL_SEED`` gives others:
 
     STAGEGRAPH_DIFFERENTIAL_CASES=1000 STAGEGRAPH_DIFFERENTIAL_SEED=$RANDOM \\
         ./run pytest -m engine tests/engine/test_differential.py
@@ -64,7 +64,7 @@ STEPS = (
     "COPY a \\\n  # between\n  b /two/",
     "# a comment",
     "",
-    # variables that come from other parts, or from the image below
+    # variables of other build stages, or of the parent image
     "COPY $S* /v1/",
     "COPY ${E:-b}* /v2/",
     "COPY a${V}* ${U:-b}* /v3/",
@@ -90,7 +90,7 @@ STEPS = (
     "ONBUILD COPY <<END /t3\n# kept\nEND",
     "ONBUILD ENV E=own",
 )
-#: Of the parts below the last one.
+#: Steps of the build stages below the last one.
 BELOW = (
     "ARG S=a",
     "ENV S=b",
@@ -132,7 +132,7 @@ IGNORED = (
     "!d/e",
     "?",
 )
-#: The last cannot be copied, so it is rare.
+#: The last target cannot be copied, so it is rare.
 TARGETS = (*("a", "d/x", "d", "b") * 2, "/d/e", "../gone")
 CHILDREN = (
     "",
@@ -142,7 +142,7 @@ CHILDREN = (
     "FROM part AS x\nARG E=own\nFROM x\nCOPY ${E}* /own/\n",
     "ARG P=part\nFROM ${P}\nARG V=own\nCOPY ${V}* /own/\n",
 )
-#: Where a link called .dockerignore leads; "" for a file of that name.
+#: Targets of a link called .dockerignore; "" for a regular file.
 IGNORE_LINKS = ("", "", "", "", "", "d/ignore", "/ignore", "missing", "../common")
 
 
@@ -229,14 +229,14 @@ variants = st.builds(
     args=st.dictionaries(st.sampled_from(("S", "U", "V")), st.sampled_from(("a", "b", "d")), max_size=2),
 )
 
-#: Kinds of edits; those that more often reach the image stand here twice.
+#: Kinds of edits. Those that reach the image more often occur twice.
 KINDS = (
     *("content", "mode", "rename", "link", "ignore", "step", "arg") * 2,
     *("umask", "order", "spare", "below", "below", "alias", "name"),
 )
 
 
-#: Steps that an edit of a kind reaches the image through; every second edit finds one in its way.
+#: Steps through which an edit of a kind reaches the image. About every second case adds one.
 WAYS = {
     "content": ("COPY . /all", "COPY d/e d/x a* /c/"),
     "mode": ("COPY . /all", "COPY d/e d/x a* /c/"),
@@ -248,7 +248,7 @@ WAYS = {
 
 
 def edited(variant: Variant, draw: Callable[[Any], Any]) -> tuple[str, Variant, Variant]:
-    """The kind of an edit, the state before it, and the state after it."""
+    """Return the kind of an edit, the state before it, and the state after it."""
     old = copy.deepcopy(variant)
     kind: str = draw(st.sampled_from(KINDS))
     if draw(st.booleans()):
@@ -306,7 +306,7 @@ def nothing_outside(reference: str, platforms: object) -> ResolvedReference:
 
 
 def keys_of(root: Path, stages: list[str], name: str) -> dict[str, str | None]:
-    """Recipe keys, or None where the program refuses. The stage ``part`` may be called ``name``."""
+    """Return the recipe keys, or None if the program refuses. The stage ``part`` is called ``name``."""
     found: dict[str, str | None] = {}
     for stage in stages:
         try:
@@ -320,7 +320,7 @@ def keys_of(root: Path, stages: list[str], name: str) -> dict[str, str | None]:
 def contents_of(
     root: Path, stages: list[str], args: dict[str, str], name: str, *, no_cache: bool = False
 ) -> dict[str, Content | None]:
-    """Build the plain folders with BuildKit. A stage that BuildKit refuses is None."""
+    """Build the plain folders with BuildKit. Return None for a stage that BuildKit refuses."""
     part, layout = build(root / "part", args, no_cache=no_cache)
     found = {"part": part}
     if "child" in stages and part is None:
@@ -332,12 +332,12 @@ def contents_of(
 
 
 def refused_alone(keys: dict[str, str | None], contents: dict[str, Content | None]) -> bool:
-    """Report whether the program refuses a stage that BuildKit builds."""
+    """Return true if the program refuses a stage that BuildKit builds."""
     return any(key is None and contents[stage] is not None for stage, key in keys.items())
 
 
 def made(root: Path, stages: list[str], name: str) -> dict[str, Content]:
-    """What the program makes of them."""
+    """Build the stages with the program. Return the content of their images."""
     session = Workspace.open(root, {})
     nodes = {stage: Node(name if stage == "part" else stage, "here") for stage in stages}
     for node in nodes.values():
@@ -376,8 +376,8 @@ def _compare(counts: Counter[str], data: st.DataObject) -> None:
                 assert keys[-1]["part"] is None, "a link that BuildKit takes no notice of is followed"
                 return
             if refused_alone(keys[-1], contents[-1]):
-                # BuildKit may have reused a step of another build. COPY link/* has the same cache key when
-                # link leads to a file as when it leads nowhere. Without the cache it refuses the latter.
+                # BuildKit may have reused a step of another build. COPY link/* has the same cache key if link
+                # leads to a file and if it leads nowhere. Without the cache, BuildKit refuses the latter.
                 contents[-1] = contents_of(root, stages, variant.args, variant.name, no_cache=True)
                 counts["stages that BuildKit refuses without its cache"] += 1
             assert not refused_alone(keys[-1], contents[-1]), f"refused, but can be built: {variant}"
@@ -400,7 +400,7 @@ def _compare(counts: Counter[str], data: st.DataObject) -> None:
 def test_no_edit_is_missed(
     counts: Counter[str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stagegraph.build.command.COMPRESSION", "gzip")  # which this Python reads
+    monkeypatch.setattr("stagegraph.build.command.COMPRESSION", "gzip")  # tarfile reads gzip
     lines = request.config.stash.setdefault(SUMMARY, [])
     try:
         _compare(counts)

@@ -1,4 +1,4 @@
-"""``.dockerignore`` and the sources of COPY, proven against BuildKit itself: the same paths are taken."""
+"""``.dockerignore`` and the sources of COPY select the same paths as BuildKit does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.engine
 TREE = ("README", "readme", "a", "b.tmp", ".hidden", "d/a", "d/b.tmp", "d/e/a", "d/e/z", "d/e/f/a", "x y/q")
 LINKS = {"link": "a", "d/up": "../a", "folder": "d/e"}
 
-#: Not here: an escaped plain letter, which BuildKit before 0.13 takes for a backslash and a letter.
+#: Not here: an escaped plain letter. BuildKit before 0.13 takes it for a backslash and a letter.
 IGNORES = (
     "",
     "*",
@@ -100,7 +100,7 @@ def test_ignore(tree: Path, ignore: str) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_source(tree: Path, source: str) -> None:
-    """A build from what was selected alone gives what a build from all of it gives."""
+    """A build from the selected files gives the same as a build from the whole folder."""
     (tree / "Dockerfile").write_text(f"FROM scratch\nCOPY {source} /to/\n")
     content, _ = build(tree)
     chosen = selected(tree, source)

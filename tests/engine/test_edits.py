@@ -1,4 +1,4 @@
-"""Change one thing; exactly these nodes are built again."""
+"""One change rebuilds exactly these nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kit import DODO, NATIVE, Project, Registry, header, publish
 
 pytestmark = pytest.mark.engine
 
-#: base <- part <- left, right <- top; ``part`` is a file system that its users copy from, but for ``left``.
+#: part <- left, right <- top. ``left`` and ``top`` inherit by FROM; the other edges only copy files.
 STAGES = """
 [stages.part]
 path = "part"
@@ -112,7 +112,7 @@ TABLE: dict[str, tuple[Edit, set[str]]] = {
         rewrite("stages.toml", "[platforms.here]\n", "[platforms.here]\nargs = { SHAPE = 'round' }\n"),
         set(),
     ),
-    # labels are inherited by FROM and not seen by COPY --from
+    # FROM inherits labels; COPY --from does not see them
     "argument": (rewrite("stages.toml", "red", "blue"), {"part", "left", "top"}),
     "file that COPY of a folder reaches": (
         rewrite("part/folder/one", "1", "9"),
@@ -135,7 +135,7 @@ TABLE: dict[str, tuple[Edit, set[str]]] = {
     "another name for a stage, and for a part": (renamed, set()),
     "name of a stage as an argument": (given_as_an_argument, set()),
     "executable bit where COPY says the mode": (chmod("top/moded", 0o755), set()),
-    # early cutoff: it is built, what comes out is the same, its children are not built
+    # early cutoff: part is built with the same content, so its children are not built
     "parent that gives the same content": (
         rewrite("part/Dockerfile", "ARG COLOUR=none", "ARG COLOUR=some"),
         {"part"},
@@ -167,7 +167,7 @@ def test_exactly_these_nodes_are_built(template: Project, tmp_path: Path, case: 
 
 @pytest.mark.parametrize("case", TABLE)
 def test_plan_foretells_what_is_built(template: Project, tmp_path: Path, case: str) -> None:
-    """Everything that is built was planned; more is planned only where a content might come out the same."""
+    """The plan contains every node that is built; it has others only if a content may come out the same."""
     project = template.copy(tmp_path / "project")
     edit, expected = TABLE[case]
     edit(project.folder)
@@ -217,7 +217,7 @@ docker = "{docker}"
 
 @pytest.fixture
 def twins(project: Project, registry: Registry, repo: str) -> Project:
-    """Two stages and two platforms that come to one key, and what stands on one of the stages."""
+    """Two stages and two platforms with the same key, and a stage based on one of the stages."""
     part = {"part/Dockerfile": "FROM scratch\nCOPY file /\n", "part/file": "p\n"}
     project.write({"stages.toml": header(repo) + TWINS.format(docker=NATIVE), **part})
     project.write({"top/Dockerfile": "FROM twin\nWORKDIR /top\n"})
@@ -251,7 +251,7 @@ path = "apart"
 
 
 def test_the_base_moves(project: Project, registry: Registry, repo: str) -> None:
-    """A digest that moves concerns the nodes of its own platform, and none before the lock says so."""
+    """A new digest of a base rebuilds only the nodes of its platform, and only after the lock changed."""
     reference = publish(registry, "base:1", "n1", "f1")
     project.write(
         {
@@ -270,17 +270,17 @@ def test_the_base_moves(project: Project, registry: Registry, repo: str) -> None
     lock = project.folder / "stages.lock"
     for native, foreign, expected in (("n2", "f1", here), ("n2", "f2", there), ("n3", "f3", here | there)):
         publish(registry, "base:1", native, foreign)
-        assert project.built(*goals).built == set()  # a tag moves, the lock does not
+        assert project.built(*goals).built == set()  # the tag moves, the lock does not
         lock.unlink()
         assert project.built(*goals).built == expected
-    # what was is found again by its digest
+    # the images of an earlier digest are found again
     publish(registry, "base:1", "n1", "f1")
     lock.unlink()
     assert project.built(*goals).built == set()
 
 
 def test_a_base_that_only_the_engine_has(project: Project, repo: str) -> None:
-    """Such as one that somebody has loaded from a file; no registry is asked for it."""
+    """A base that only the engine has, for example loaded from a file, needs no registry."""
     tag = f"{repo}:base"
 
     def load(text: str) -> None:

@@ -1,6 +1,6 @@
-"""Builders elsewhere: a second engine, reached as a Docker context and by buildx's ``remote`` driver.
+"""Remote builders: a second engine, reached as a Docker context and by buildx's ``remote`` driver.
 
-It starts empty and has a data root of its own; nothing but what buildx sends gets there.
+It starts empty and has a data root of its own. It gets only what buildx sends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ path = "high"
 
 @dataclass
 class Farm:
-    """The second engine: how docker reaches it, and how buildx's remote driver does."""
+    """The second engine, as docker reaches it and as buildx's remote driver does."""
 
     env: dict[str, str]
     endpoint: Endpoint
@@ -42,7 +42,7 @@ class Farm:
         return done.stdout
 
     def made(self, word: str, host: str = "") -> bool:
-        """Whether an engine's build cache, this machine's by default, has a step with that word."""
+        """Return true if an engine's build cache has a step with that word. Default: this machine's."""
         return word in self.docker("buildx", "du", "--verbose", host=host)
 
 
@@ -67,7 +67,7 @@ def farm(second_engine: dict[str, str], tmp_path: Path) -> Iterator[Farm]:
 
 @pytest.fixture
 def two(project: Project, repo: str, program: Path, farm: Farm) -> Project:
-    """Two stages on each other; each runs a program of this machine's kind, whatever it is made for."""
+    """Two stages, one based on the other. Each runs a program of this machine's processor on any platform."""
     head = header(repo).replace(f'"{FOREIGN}"\n', f'"{FOREIGN}"\nbuilder = "farm"\n')
     run = f'FROM --platform={NATIVE} scratch AS t\nCOPY program /\nRUN ["/program", '
     copy = "ARG TARGETARCH\nCOPY --from=t /program /$TARGETARCH\n"
@@ -116,17 +116,17 @@ def test_same_digests_everywhere_and_another_builder_rebuilds_nothing(two: Proje
 
 def test_a_parent_of_another_builder_and_early_cutoff(two: Project, farm: Farm) -> None:
     low = two.built("builder=default", "low:there").digests["low:there"]
-    run = two.built("high:there")  # the parent reaches the other machine by its digest
+    run = two.built("high:there")  # the other builder gets the parent by its digest
     assert run.built == {"high:there"} and run.digests["high:there"]
     text = (two.folder / "low/Dockerfile").read_text()
-    two.write({"low/Dockerfile": text.replace('"LOW"', '"ANOTHER"')})  # what it leaves is the same
+    two.write({"low/Dockerfile": text.replace('"LOW"', '"ANOTHER"')})  # the content stays the same
     run = two.built("builder=plain", "high:there")
     assert run.built == {"low:there"} and run.digests["low:there"] == low
     assert run.nodes("reuse") == {"high:there"}
 
 
 def test_a_new_stamp_of_the_archive(two: Project) -> None:
-    """It reaches the cache of a builder elsewhere, too."""
+    """A new package date also applies to the cache of a remote builder."""
     run = 'RUN ["/program", "noise", "/o", "apt-get"]\n'
     two.write({"high/Dockerfile": f"FROM scratch\nCOPY program /\n{run}"})
     digests = []
@@ -138,7 +138,7 @@ def test_a_new_stamp_of_the_archive(two: Project) -> None:
 
 
 def test_native_first_then_what_can(two: Project, farm: Farm) -> None:
-    """For the other platform ``farm`` is native, and for this machine's own is not."""
+    """A list of builders prefers the native one. ``farm`` is native for the other platform only."""
     text = (two.folder / "low/Dockerfile").read_text()
     mark = f"mark{os.getpid()}"
     two.write(
@@ -154,7 +154,7 @@ def test_native_first_then_what_can(two: Project, farm: Farm) -> None:
 
 
 def test_nodes_of_one_builder(two: Project, farm: Farm, program: Path) -> None:
-    """buildx itself takes the machine that was declared for a platform."""
+    """buildx itself chooses the builder node that was declared for a platform."""
     near = Endpoint(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
     try:
         farm.docker("buildx", "create", "--driver=remote", "--name=both", near.address)
@@ -185,7 +185,7 @@ def test_a_builder_that_is_not_there(two: Project, farm: Farm) -> None:
     assert "docker buildx inspect --bootstrap farm" in run.output and time.monotonic() - start < 10
     run = two.doit("builder=farm,default", "low:there")
     assert run.status == 0 and "builder farm" in run.output and "building on default" in run.output
-    # where nothing is to be built, nobody is asked
+    # if there is nothing to build, no builder is asked
     run = two.built("builder=nosuch", "low:there")
     assert run.built == set() and "nosuch" not in run.output
 
@@ -226,7 +226,7 @@ def test_an_image_that_only_the_engine_has(two: Project, farm: Farm, repo: str, 
 
 
 def test_an_image_of_a_registry(two: Project, registry: Registry) -> None:
-    """The builder takes it from the registry itself; what it made goes to the registry from here."""
+    """The builder pulls the image from the registry; this machine pushes what the builder built."""
     reference = publish(registry, "from:1", "native", "foreign")
     two.write({"low/Dockerfile": f"FROM {reference}\nCOPY program /\n"})
     words = (f"registry={registry.host}", "high:there")

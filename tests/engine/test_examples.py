@@ -1,7 +1,7 @@
-"""The tour of ``examples/hello``: every command of its README runs as written and prints what is shown there.
+"""Every command in the README of ``examples/hello`` runs as written and prints what the README shows.
 
-Lines of a ``console`` block that begin with ``$`` are commands. The other lines must be in the output, in
-that order; ``...`` stands for any text.
+In a ``console`` block, lines that begin with ``$`` are commands. The output must contain the other lines in
+the same order. ``...`` stands for any text.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Step:
 
     @property
     def status(self) -> int:
-        """The exit status: a step that shows an error is the image's test that fails."""
+        """The expected exit status. A step that shows an error is the failing test of the image."""
         return errors.TestError.exit_status if any(line.startswith("ERROR: ") for line in self.lines) else 0
 
 
 def steps(text: str) -> list[Step]:
-    """The commands of the ``console`` blocks of a Markdown text."""
+    """Return the commands of the ``console`` blocks of a Markdown text."""
     found: list[Step] = []
     for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
@@ -101,7 +101,7 @@ def test_a_line_that_is_not_printed_is_found() -> None:
 
 
 def test_the_foreign_platform(clone: Path, repo: str) -> None:
-    """The program of the other processor runs, too."""
+    """The program for the other processor runs, too."""
     foreign = {"amd64": "arm64", "arm64": "amd64"}[ARCH]
     done = subprocess.run(
         [clone / "run", "doit", f"hello:{foreign}"],

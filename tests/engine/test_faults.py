@@ -1,4 +1,4 @@
-"""A registry that stumbles, lies or goes away: the build ends right or with one message; nothing is lost."""
+"""A registry that fails, lies or disappears: the build succeeds or ends with one message; nothing is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def every(count: int, status: int, **headers: str) -> Callable[[Request], None]:
 
 
 def blobs(wrong: Callable[[Request], None], *, first: bool = False) -> Callable[[Request], None]:
-    """Go wrong where a blob's bytes move, either way; ``first``: on the first try of each blob only."""
+    """Return a fault that fails when a blob is pulled or pushed, by ``wrong``.
+
+    ``first``: only at the first attempt for each blob.
+    """
 
     def fault(request: Request) -> None:
         moves = (request.method, request.what) in {("GET", "blobs"), ("PATCH", "uploads")}
@@ -47,7 +50,7 @@ def blobs(wrong: Callable[[Request], None], *, first: bool = False) -> Callable[
 
 
 def lie(request: Request) -> None:
-    """Other bytes of the right length."""
+    """Return other bytes of the right length."""
     request.forward(edit=lambda body: bytes(255 - byte for byte in body))
 
 
@@ -64,7 +67,7 @@ def redirect(request: Request) -> None:
 
 
 def unready(project: Project, host: str) -> Project:
-    """As on another machine: nothing in cache/."""
+    """Empty ``cache/``, as on another machine."""
     shutil.rmtree(project.folder / "cache", ignore_errors=True)
     project.env["STAGEGRAPH_REGISTRY"] = host
     return project
@@ -72,7 +75,7 @@ def unready(project: Project, host: str) -> Project:
 
 @dataclass
 class Warm:
-    """A registry that has all of a project, the project without cache/, and the image's digest."""
+    """A registry with everything of a project, the project without ``cache/``, and the image's digest."""
 
     registry: Registry
     folder: Path
@@ -105,20 +108,20 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 
 @pytest.fixture
 def before(registry: Registry) -> Iterator[Callable[..., Proxy]]:
-    """Proxies before an empty registry, or another one."""
+    """Start proxies in front of an empty registry, or of another one."""
     with ExitStack() as stack:
         yield lambda fault=Request.forward, target=registry.host: stack.enter_context(proxy(target, fault))
 
 
 def tagged(registry: Registry) -> str:
-    """The digest that the final tag has in the registry, "" where there is none."""
+    """Return the digest of the final tag in the registry, "" if there is no such tag."""
     command = ["skopeo", "inspect", "--tls-verify=false", f"docker://{registry.host}/{TAG}"]
     done = subprocess.run(command, capture_output=True, check=False)
     return str(json.loads(done.stdout)["Digest"]) if done.returncode == 0 else ""
 
 
 def ends_well(project: Project, run: Run, digest: str) -> None:
-    """The image is the right one, and what is recorded is whole."""
+    """Check that the image is the right one and that the records are complete."""
     assert run.last["images"] == {TAG: digest}, run.output
     verified = project.doit("verify", "light:here")
     assert verified.status == 0, verified.output
@@ -142,7 +145,7 @@ def test_pulling_from_one_that_stumbles(
     ends_well(project, run, warm.digest)
 
 
-# a push has more requests than a pull: so rarely that a second try gets through
+# A push has more requests than a pull. So these faults are rare enough for a second attempt to succeed.
 RARELY = {"429": every(17, 429, **TOO_MANY), "500": every(17, 500)}
 
 
@@ -159,14 +162,14 @@ def test_pushing_to_one_that_stumbles(
     assert run.built == {"heavy:here", "light:here"} and "warning" not in run.output, run.output
     ends_well(project, run, warm.digest)
     assert tagged(registry) == warm.digest
-    # and another machine finds all of it
+    # another machine finds everything
     assert unready(project, registry.host).built("light:here").nodes("pull") == {"light:here"}
 
 
 def test_pulling_from_one_that_refuses_every_second_request(
     warm: Warm, before: Callable[..., Proxy], tmp_path: Path
 ) -> None:
-    """skopeo waits, and asks again."""
+    """skopeo waits and tries again."""
     project = warm.project(tmp_path, before(every(2, 429, **TOO_MANY), warm.registry.host).host)
     run = project.built("push=never", "light:here")
     assert run.nodes("pull") == {"light:here"} and "warning" not in run.output, run.output
@@ -178,7 +181,7 @@ def fail(request: Request) -> None:
 
 
 LASTING = {
-    # a pull needs few requests, and later versions of skopeo do without an answer to one of them
+    # only blobs fail: a pull needs few requests, and later versions of skopeo can do without one answer
     "500": blobs(fail),
     "cut": blobs(Request.cut),
     "other bytes": blobs(lie),
@@ -191,7 +194,7 @@ LASTING = {
 def test_pulling_from_one_that_does_not_get_better(
     warm: Warm, before: Callable[..., Proxy], tmp_path: Path, fault: Callable[[Request], None]
 ) -> None:
-    """What it cannot give is built."""
+    """If the registry cannot deliver a node, doit builds it."""
     project = warm.project(tmp_path, before(fault, warm.registry.host).host)
     project.env["STAGEGRAPH_PUSH"] = "never"
     run = project.built("light:here")
@@ -201,7 +204,7 @@ def test_pulling_from_one_that_does_not_get_better(
 
 
 REFUSING = {
-    # what skopeo sends meets every second one each time
+    # every attempt of skopeo meets a failure, because every second request fails
     "429": every(2, 429, **TOO_MANY),
     "500": every(3, 500),
     "cut": blobs(Request.cut),
@@ -217,7 +220,7 @@ def test_pushing_to_one_that_does_not_get_better(
     tmp_path: Path,
     fault: Callable[[Request], None],
 ) -> None:
-    """Said once; all that was built is kept, and pushed when the registry is well again."""
+    """One warning; everything built is kept, and is pushed when the registry works again."""
     front = before(fault)
     project = warm.project(tmp_path, front.host)
     run = project.doit("light:here")
@@ -243,7 +246,7 @@ def test_one_that_wants_to_be_asked_in_an_hour(
 
 
 def full_queue() -> tuple[str, list[socket.socket]]:
-    """An address where the kernel drops what would connect: nobody accepts, and the queue is full."""
+    """Return an address at which the kernel drops new connections: nobody accepts, and the queue is full."""
     server = socket.socket()
     server.bind(("127.0.0.1", 0))
     server.listen(0)
@@ -276,7 +279,7 @@ def test_a_silent_registry_costs_one_short_time_out(
 def test_a_registry_that_goes_silent_in_the_middle(
     warm: Warm, before: Callable[..., Proxy], tmp_path: Path
 ) -> None:
-    """Said once, however much there was to push; what could be done is done; the status tells."""
+    """One warning, however much is left to push. The rest is done, and the exit status shows the failure."""
 
     def fault(request: Request) -> None:
         (Request.hang if request.proxy.asked("PATCH", "uploads") else Request.forward)(request)
@@ -293,7 +296,7 @@ def test_a_registry_that_goes_silent_in_the_middle(
 def test_a_manifest_that_is_gone(
     warm: Warm, before: Callable[..., Proxy], registry: Registry, tmp_path: Path
 ) -> None:
-    """The tag of the record still names it. It is built, and given to the registry again."""
+    """If the tag of a record names a missing manifest, the node is built and pushed again."""
     project = warm.project(tmp_path, registry.host)
     project.built("light:here")
     name = warm.digest.removeprefix("sha256:")
@@ -322,7 +325,7 @@ def test_the_tag_is_set_when_the_rest_is_there(
 
 
 def test_a_tag_that_does_not_take_is_told(warm: Warm, before: Callable[..., Proxy], tmp_path: Path) -> None:
-    """The registry says that it was set, and still has another one."""
+    """A registry that confirms a tag but does not set it is reported."""
 
     def fault(request: Request) -> None:
         if request.path.endswith("/manifests/light-here"):
@@ -367,7 +370,10 @@ cat > /dev/null
 def test_a_repository_that_its_first_push_makes(
     warm: Warm, before: Callable[..., Proxy], registry: Registry, tmp_path: Path
 ) -> None:
-    """Docker Hub, among others, says of one that it does not have yet that access to it is denied."""
+    """A repository that does not exist yet is created by the first push, although reading it is denied.
+
+    Docker Hub, among others, answers so for such a repository.
+    """
     made = threading.Event()
 
     def fault(request: Request) -> None:
@@ -393,7 +399,7 @@ def test_a_repository_that_its_first_push_makes(
 def test_login_by_docker_s_credential_helpers(
     warm: Warm, locked: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """As ``docker login`` leaves it: a helper for one registry, or a store for all."""
+    """A login works as ``docker login`` leaves it: a helper for one registry, or a store for all."""
     folder = tmp_path / "programs"
     folder.mkdir()
     helper = folder / "docker-credential-test"
@@ -405,7 +411,7 @@ def test_login_by_docker_s_credential_helpers(
     (tmp_path / "docker/config.json").write_text(json.dumps(said))
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     project = warm.project(tmp_path, locked.host)
-    # BuildKit asks the same store, of which it wants nothing here
+    # BuildKit uses the same configuration, but needs no login here
     project.env["DOCKER_CONFIG"] = str(tmp_path / "docker")
     run = project.built("light:here")
     assert "warning" not in run.output and run.built == {"heavy:here", "light:here"}, run.output
@@ -425,12 +431,12 @@ def test_without_the_login(warm: Warm, locked: Registry, tmp_path: Path) -> None
 
 
 def pushed(registry: Registry) -> set[str]:
-    """Stages whose records the registry has, and other tags."""
+    """Return the stages whose records are in the registry, and other tags."""
     return {name if name == "light-here" else name.partition("-")[0] for name in registry.tags(REPO)}
 
 
 def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: Path) -> None:
-    """What this run makes, and final images; all that these are made of only with push=all."""
+    """A run pushes what it built and final images. It pushes their other ancestors only with push=all."""
     project = warm.project(tmp_path, registry.host)
     project.built("push=never", "light:here")
     refused = project.doit("publish", "push=never", "light")
@@ -438,7 +444,7 @@ def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: P
     assert project.built("push=never", "light:here").nodes("reuse") == {"light:here"}
     assert not pushed(registry)
     project.built("heavy:here")
-    assert not pushed(registry)  # it was here, and is no image
+    assert not pushed(registry)  # heavy was in the cache already, and it is no image
     project.built("light:here")
     assert pushed(registry) == {"light", "light-here"}
     project.built("push=all", "light:here")
@@ -446,7 +452,7 @@ def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: P
 
 
 def test_look_ups_go_on_side_by_side(warm: Warm, before: Callable[..., Proxy], tmp_path: Path) -> None:
-    """The target first, then all that it stands on; each key once."""
+    """doit looks up the target first, then all that it depends on in parallel, and each key once."""
     front = before()
     project = warm.project(tmp_path, front.host)
     names = [f"part{number}" for number in range(12)]
@@ -474,6 +480,6 @@ def test_look_ups_go_on_side_by_side(warm: Warm, before: Callable[..., Proxy], t
     front.fault = fault
     project.built("plan", "light:here")
     asked = front.asked("GET", "manifests")
-    # each part by both keys; the target by one, as what it stands on is not there
+    # two keys for each part; one for the target, because its content key needs its parents
     assert asked[0].startswith("light-") and len(asked) == len(set(asked)) == 25, asked
     assert 2 < most[0] <= 8

@@ -1,4 +1,4 @@
-"""A ``cache/`` that somebody else has filled with links: a run touches nothing outside of it."""
+"""A ``cache/`` that somebody else has filled with links: a run changes nothing outside it."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def test_a_folder_that_is_a_link(built: Project, precious: Path, name: str) -> N
     assert built.doit("prune", "--keep-current").status == (0 if name in ("tmp", "logs") else 27)
     assert untouched(precious)
     folder.unlink(missing_ok=True)
-    assert built.built("top:here").built  # what the message asks for mends it
+    assert built.built("top:here").built  # as the message says, it is enough to remove the link
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 @pytest.mark.parametrize("what", FILES)
 def test_a_file_that_is_none(built: Project, precious: Path, what: str, kind: str) -> None:
-    """It counts for nothing, is replaced, and what it leads to stays as it is."""
+    """A link or a FIFO in place of a file is ignored and replaced. The target of the link does not change."""
     for path in list((built.folder / "cache").glob(what)):
         path.unlink()
         path.symlink_to(precious / "key") if kind == "link" else os.mkfifo(path)

@@ -1,6 +1,6 @@
-"""A small project from nothing, as a user goes: bases, both platforms, a registry, another clone, publish.
+"""A small project from nothing, as a user builds it: bases, two platforms, a registry, a clone, publish.
 
-It is what ``.ci/bare-root`` runs in a bare machine of another Debian release, so it needs the network.
+``.ci/bare-root`` runs it in a bare machine of another Debian release, so it needs the network.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ path = "hello"
 [images.hello]
 test = "test"
 """
-#: amd64 makes arm64's base without emulation; an arm64 machine bootstraps both.
+#: On amd64, arm64's base is built without emulation. An arm64 machine bootstraps both.
 FOREIGN_BASE = '[base.platforms."linux/arm64"]\npath = "base-foreign"\n'
 
 
@@ -71,21 +71,21 @@ def hello(project: Project, repo: str) -> Project:
 
 
 def says(tag: str, docker: str) -> str:
-    """What a container of an image prints."""
+    """Return what a container of an image prints."""
     command = ["docker", "run", "--rm", "--network=none", f"--platform={docker}", tag]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def test_build_push_pull_publish(hello: Project, registry: Registry, repo: str, tmp_path: Path) -> None:
     goals = ("hello:here", "hello:there")
-    hello.limit = 1500  # the bases, on a machine that may do other work
+    hello.limit = 1500  # seconds for the bases, on a machine that may do other work
     hello.env["STAGEGRAPH_REGISTRY"] = registry.host
     first = hello.built(*goals)
     assert {"base:here", "tool:there", "hello:here", "hello-test:there"} <= first.built
     for name, docker in (("here", NATIVE), ("there", FOREIGN)):
         assert says(f"{repo}:hello-{name}", docker) == f"{ARCH[docker]}\nhello\n"
     assert not hello.built(*goals).built
-    # another clone has nothing, and takes all from the registry
+    # another clone has nothing and pulls everything from the registry
     subprocess.run(["docker", "rmi", "-f", f"{repo}:hello-here", f"{repo}:hello-there"], check=True)
     clone = Project(tmp_path / "clone", dict(hello.env), hello.limit)
     shutil.copytree(hello.folder, clone.folder, ignore=shutil.ignore_patterns("cache"))

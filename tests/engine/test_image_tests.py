@@ -1,4 +1,4 @@
-"""An image's test runs before its tag is set; a pass is remembered, a failure leaves no tag."""
+"""The test of an image runs before the image gets its tag. A pass is remembered; a failure leaves no tag."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_pass_is_remembered(thing: Project, repo: str) -> None:
     thing.write({"test/words": "v\n"})
     run = thing.built("thing:here")
     assert run.built == {"thing-test:here"} and run.nodes("reuse") == {"part:here"}
-    # another recipe, but the image comes out as it was
+    # another recipe, but the image is the same
     text = (thing.folder / "part/Dockerfile").read_text()
     thing.write({"part/Dockerfile": text.replace("file program", "program file")})
     run = thing.built("thing:here")
@@ -106,7 +106,7 @@ def test_a_pass_elsewhere_counts(thing: Project, repo: str, registry: Registry) 
 
 
 def test_shell(thing: Project, repo: str) -> None:
-    """Where there is one; an image of files alone has none."""
+    """``doit shell`` reports an image that is not built, and an image of files without a shell."""
     thing.write({"part/Dockerfile": "FROM scratch\nCOPY file /\n"})
     run = thing.doit("shell", "part:here")
     assert run.status == 27 and "build it first: doit part:here" in run.output
@@ -125,7 +125,7 @@ def test_going_on_after_a_failure_gives_no_tag(thing: Project, repo: str) -> Non
 
 
 def test_a_pass_is_of_the_image_that_is_there_now(thing: Project, repo: str) -> None:
-    """An image that is not reproducible can be another under the same recipe key."""
+    """An image that is not reproducible can be a different one under the same recipe key."""
     text = (thing.folder / "stages.toml").read_text()
     thing.write({"stages.toml": text + '[stages.other]\npath = "other"\n', "other/file": "z\n"})
     thing.write({"other/Dockerfile": "FROM scratch\nCOPY file program /\n"})
@@ -142,12 +142,12 @@ def test_a_pass_is_of_the_image_that_is_there_now(thing: Project, repo: str) -> 
 
 
 def test_an_image_that_was_lost_and_comes_out_different_is_tested_again(thing: Project, repo: str) -> None:
-    """The pass is known by the image's recipe, but it is of an image that is nowhere any more."""
+    """A pass for a lost image does not count for its new build."""
     thing.built("thing:here")
     keys = json.loads(thing.built("keys", "--json").output)
     for record in (thing.folder / "cache/records").iterdir():
         text = record.read_text()
-        # what is left is a pass that does not count for the content that will come out
+        # keep only a pass that does not count for the content of the new build
         if '"part:here"' in text or keys["thing-test:here"] not in text:
             record.unlink()
     subprocess.run(["docker", "image", "rm", f"{repo}:thing-here"], capture_output=True, check=True)

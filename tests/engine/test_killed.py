@@ -1,4 +1,4 @@
-"""Killed at any moment: the next call needs no repair, loses no finished node, gives the same result."""
+"""After a kill at any moment, the next call needs no repair, loses no node, and gives the same result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def slow(project: Project, repo: str, program: Path) -> Project:
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_in_the_middle_of_a_build(slow: Project, repo: str, kill: signal.Signals) -> None:
-    # words of its own, or BuildKit would remember the step from the case before
+    # a step of its own for each case; otherwise BuildKit reuses the step of the case before
     words = f'"/program", "sleep", "4", "{kill.name}", "{repo}"'
     slow.write({"slow/Dockerfile": f"FROM first\nRUN [{words}]\n"})
     process = slow.start("slow:here")
@@ -55,13 +55,13 @@ def test_in_the_middle_of_a_build(slow: Project, repo: str, kill: signal.Signals
     assert not image_id(f"{repo}:slow-here")
     run = slow.built("slow:here")
     assert run.built == {"slow:here"} and run.nodes("reuse") == {"first:here"}
-    assert not list((slow.folder / "cache/tmp").iterdir())  # what the killed one left is gone, too
+    assert not list((slow.folder / "cache/tmp").iterdir())  # the rest of the killed call is gone, too
     assert run.last["images"][f"{repo}:slow-here"] == image_id(f"{repo}:slow-here")
 
 
 @pytest.mark.parametrize("builder_too", [False, True])
 def test_while_the_builder_writes_blobs(slow: Project, repo: str, builder_too: bool) -> None:
-    """Killed alone, it leaves a builder that goes on writing into the store for a while."""
+    """The next call succeeds although the builder of a killed call still writes into the store."""
     slow.write({"slow/Dockerfile": "FROM first\nCOPY large /\n"})
     (slow.folder / "slow/large").write_bytes(os.urandom(32 << 20))
     slow.built("first:here")
@@ -95,7 +95,7 @@ def test_while_the_engine_loads(slow: Project, repo: str) -> None:
     assert any("loading" in line for line in process.stdout)
     process.kill()
     process.communicate(timeout=60)
-    # there or not, never by half
+    # the engine has the whole image or nothing
     left = image_id(f"{repo}:slow-here")
     run = slow.built("slow:here")
     assert not run.built

@@ -1,4 +1,4 @@
-"""Names that mean a stage of the project: what they bring is never old, and never somebody else's."""
+"""Names that mean a stage of the project: a child always gets the current image of exactly that stage."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write(project: Project, repo: str, name: str, *, more: str = "", app: str = 
 
 
 def held(project: Project, node: str = "app:here") -> dict[str, str]:
-    """Files of a node's image and the digests of their content."""
+    """Return the files of a node's image with the digests of their content."""
     run = project.built(node)
     files = plain.read(project.folder / "cache", run.digests[node]).files
     return {path: said for path, _, said in files}
@@ -92,7 +92,10 @@ def test_a_slip_is_no_image_of_the_public_registry(project: Project, repo: str) 
 
 
 def test_the_builders_own_front_end(project: Project, repo: str) -> None:
-    """The named one cannot be had; what COPY takes is the file as it is."""
+    """The builder's own front end reads the Dockerfile, although the named one cannot be pulled.
+
+    COPY takes the Dockerfile unchanged.
+    """
     app = "# syntax=nowhere.example/frontend:1\n# escape=`\nFROM scratch\nLABEL a=b `\n  c=d\nCOPY . /\n"
     write(project, repo, "", app=app)
     assert project.doit("app:here").status == 14
@@ -118,7 +121,7 @@ def _without_syntax(folder: Path) -> Path:
 def test_the_front_end_that_the_dockerfile_names_is_asked_for_by_digest(
     project: Project, repo: str, registry: Registry, app: str
 ) -> None:
-    """What is there is no front end, so the build fails; BuildKit says which image it took for one."""
+    """The named image is no front end, so the build fails. BuildKit's log shows which image it tried."""
     frontend = publish(registry, "some/frontend:1", "x", "x")
     write(project, repo, "", app=f"# syntax={frontend}\n{app}")
     run = project.doit("app:here")
@@ -126,12 +129,15 @@ def test_the_front_end_that_the_dockerfile_names_is_asked_for_by_digest(
     assert f"{frontend} reads this Dockerfile" in run.output
     log = (project.folder / "cache/logs/app--here.log").read_text()
     assert f"{frontend.removesuffix(':1')}@sha256:" in log
-    # a tar could be read only once, and the own front end of an older builder has read it
+    # send no tar: the own front end of an older builder reads it, and it can be read only once
     assert "load remote build context" not in log
 
 
 def test_a_front_end_that_only_the_engine_has(project: Project, repo: str) -> None:
-    """BuildKit asks the registry for a digest of a name that it has not met."""
+    """The builder finds a front end that only the engine has.
+
+    BuildKit looks for a digest in the registry unless it has seen the name before.
+    """
     frontend = f"{repo}:front"
     build = ["docker", "buildx", "build", "--provenance=false", "--load", f"--tag={frontend}", "-"]
     dockerfile = f"FROM scratch\nLABEL of={repo}\n".encode()
@@ -147,7 +153,10 @@ def test_a_front_end_that_only_the_engine_has(project: Project, repo: str) -> No
 def test_triggers_of_an_image_from_outside(
     project: Project, repo: str, registry: Registry, tmp_path: Path, where: str, docker: str
 ) -> None:
-    """It copies what the child's Dockerfile does not name; one that takes from elsewhere is refused."""
+    """A trigger of an external image copies files that the child's Dockerfile does not name.
+
+    A trigger that copies from another image is refused.
+    """
     image = f"{registry.host}/{repo}:triggers" if where == "registry" else f"{repo}:triggers"
     _with_trigger(image, "COPY . .", tmp_path / "a", docker)
     write(project, f"{repo}-own", "", app=f"FROM {image}\n")
@@ -164,7 +173,7 @@ def test_triggers_of_an_image_from_outside(
 
 
 def _with_trigger(image: str, trigger: str, layout: Path, docker: str) -> None:
-    """An image with a trigger in a registry, or, without a host in its name, in the engine."""
+    """Put an image with a trigger into a registry, or into the engine if its name has no host."""
     dockerfile = f"FROM scratch\nWORKDIR /w\nONBUILD {trigger}\n".encode()
     build = ["docker", "buildx", "build", "--provenance=false", f"--platform={docker}", "-"]
     local = not image.startswith("127.")

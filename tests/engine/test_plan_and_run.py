@@ -1,6 +1,6 @@
 """``doit plan`` and the run that follows agree: the same nodes, decisions and reasons.
 
-A plan cannot know what comes out of a build. So a node whose parents are built first may be built or reused.
+A plan does not know the result of a build. So a node whose parents are built first may be built or reused.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def family(project: Project, repo: str, program: Path, registry: Registry) -> Pr
 
 
 def agrees(project: Project, *goals: str) -> dict[str, tuple[str, str]]:
-    """Plan and run the goals; decisions and reasons of the run, by node."""
+    """Plan and run the goals. Return the decisions and reasons of the run, by node."""
     planned = json.loads(project.built("plan", "--json", *goals).output)["nodes"]
     before = {step["node"]: (step["decision"], step["reason"]) for step in planned}
     run = project.built(*goals)
@@ -83,7 +83,7 @@ def without(*names: str) -> Callable[[Project], None]:
 
 
 def untagged(project: Project) -> None:
-    """The engine lost its images, so that a run looks at every goal."""
+    """Remove the project's images from the engine, so that a run looks at every goal."""
     tags = subprocess.run(
         ["docker", "images", "--format={{.Repository}}:{{.Tag}}"], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -1,4 +1,4 @@
-"""What is removed is not missed: what is current is there afterwards, in ``cache/`` and the registry."""
+"""Pruning removes nothing that is current, neither from ``cache/`` nor from the registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHOLE = {"part:here", "app:here"}
 
 @pytest.fixture
 def app(project: Project, repo: str) -> Project:
-    """part <- app, in a repository of its own; what a commit is of stands in a file of part."""
+    """Stages part <- app, in a git repository of its own. A file of part has another text for each commit."""
     part, whole = "FROM scratch\nCOPY file /part\n", "FROM scratch\nCOPY --from=part /part /app\n"
     project.write({"stages.toml": header(repo) + STAGES, "part/Dockerfile": part, "app/Dockerfile": whole})
     project.write({".gitignore": "cache/\n__pycache__/\n", "stages.lock": 'archive = "2026-01-01"\n'})
@@ -54,14 +54,14 @@ def test_a_pruned_cache_has_all_that_is_current(app: Project) -> None:
     assert len(list(blobs.iterdir())) < before
     assert app.built("app:here").nodes("reuse") >= {"app:here"}
     assert app.doit("verify", "app:here", "part:here").status == 0
-    # the old one is gone, and why it is built again is known
+    # the old image is gone, but the reason for the new build is known
     app.write({"part/file": "one\n"})
     assert "part/file: file file changed" in app.doit("plan", "app:here").output
     assert app.built("app:here").built == WHOLE
 
 
 def test_while_a_run_is_not_done_nothing_is_removed(app: Project, program: Path) -> None:
-    """Also what it has finished, and no other call would need."""
+    """While a run is at work, prune removes nothing, not even finished nodes that only this run needs."""
     app.write(
         {
             "part/file": "one\n",
@@ -96,16 +96,16 @@ def test_a_registry_keeps_what_kept_revisions_need(app: Project, registry: Regis
     commit(app, "two\n")
     app.built("app:here")
     whole = registry.tags(repo)
-    assert not prune(app, "--days=0")["removed"]  # both are tips of a tag or a branch
+    assert not prune(app, "--days=0")["removed"]  # both are the tip of a tag or a branch
     git(app.folder, "tag", "-d", "v1")
-    assert not prune(app)["removed"]  # young
+    assert not prune(app)["removed"]  # too young
     doomed = prune(app, "--days=0", "--dry-run")["removed"]
     assert registry.tags(repo) == whole
     assert {tag.rsplit("-", 2)[0] for tag in doomed} == {"part", "app"}
     assert prune(app, "--days=0")["removed"] == doomed
     assert registry.tags(repo) == whole - set(doomed)
     assert not prune(app, "--days=0")["removed"]
-    # another machine finds all of what is left, its final image too
+    # another machine finds everything that is left, including the final image
     shutil.rmtree(app.folder / "cache")
     run = app.built("app:here")
     assert run.nodes("pull") == {"app:here"}

@@ -1,4 +1,4 @@
-"""``doit publish``: an index over platforms, what is said of each image, a second engine that pulls it."""
+"""``doit publish``: an index over platforms, documents about each image, a second engine that pulls it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXTS = {NATIVE: "native", FOREIGN: "foreign"}
 
 @pytest.fixture
 def both(project: Project, repo: str) -> Project:
-    """An image without a shell for two Docker platforms, with a third platform of one of them."""
+    """An image without a shell for two OCI platforms. A third platform shares one of them."""
     project.write(
         {
             "part/Dockerfile": f"""\
@@ -77,7 +77,7 @@ def blob(registry: Registry, digest: str) -> bytes:
 def pushed(project: Project, *words: str) -> dict[str, str]:
     run = project.doit("publish", "--json", *words)
     assert run.status == 0, run.output
-    # warnings may stand on either side
+    # there may be warnings before and after
     value, _ = json.JSONDecoder().raw_decode(run.output[run.output.index("{") :])
     assert differences("doit publish --json", value) == set()
     return {item["reference"].rpartition(":")[2]: item["state"] for item in value["pushed"]}
@@ -94,14 +94,14 @@ def test_an_index_over_platforms(
 
     index = raw(registry, repo, ":app")
     platforms = ["/".join((m["platform"]["os"], m["platform"]["architecture"])) for m in index["manifests"]]
-    assert platforms == [NATIVE, FOREIGN]  # and not the board, which is not built
+    assert platforms == [NATIVE, FOREIGN]  # without the board, which is not built
     notes = {name.rpartition(".")[2]: value for name, value in index["annotations"].items()}
     assert notes["created"] == "2025-01-01T00:00:00Z"
     assert (notes["title"], notes["description"], notes["version"]) == ("app", "an app", "1.2")
     for manifest, platform in zip(index["manifests"], ("here", "there"), strict=True):
         assert raw(registry, repo, f":app-{platform}") == raw(registry, repo, f"@{manifest['digest']}")
 
-    # another machine takes what is its own, or what it asks for
+    # another machine pulls its own platform, or the one that it requests
     engine = {**os.environ, **second_engine}
     reference = f"{registry.host}/{repo}:app"
     for docker, text in TEXTS.items():
@@ -118,9 +118,9 @@ def test_an_index_over_platforms(
         )
         assert text.encode() in copied.stdout
 
-    # again: nothing, though the registry is another process's by now
+    # a second call pushes nothing
     assert set(pushed(both, "app", setting, "--version=1.2").values()) == {"same"}
-    # an edit of one platform's file: that image and the index move, the other stays
+    # an edit of one platform's file moves that image and the index; the other image stays
     both.write({f"app/{FOREIGN}": "foreign, edited"})
     both.built("app:there")
     states = pushed(both, "app", setting, "--version=1.2")
@@ -132,7 +132,7 @@ def test_what_is_said_of_an_image(both: Project, registry: Registry, repo: str) 
     both.built("app:here", "app:there", "app:board")
     states = pushed(both, "app", f"registry={registry.host}")
     assert states["app-board"] == "new"
-    assert len(raw(registry, repo, ":app")["manifests"]) == 2  # a board has its own tag only
+    assert len(raw(registry, repo, ":app")["manifests"]) == 2  # a board has only its own tag
     assert raw(registry, repo, ":app-board")["config"]["mediaType"].endswith("image.config.v1+json")
     digest = raw_digest(registry, repo, ":app-board")
     listed = raw(registry, repo, f":{digest.replace(':', '-')}")
@@ -166,7 +166,7 @@ def test_what_is_said_of_an_image(both: Project, registry: Registry, repo: str) 
 def test_provenance_is_complete_where_cache_has_the_image_alone(
     both: Project, registry: Registry, repo: str
 ) -> None:
-    """As in CI: a job pulls what it wants and none of its ancestors."""
+    """As in CI: a job pulls the image and none of its ancestors."""
     setting = f"registry={registry.host}"
     both.built("app:here", "app:there", setting)
     first = pushed(both, "app", setting)
@@ -179,14 +179,14 @@ def test_provenance_is_complete_where_cache_has_the_image_alone(
 
 
 def test_what_others_attached_is_kept(both: Project, registry: Registry, repo: str) -> None:
-    """A signature, for example: in the same list, by the same tag."""
+    """A foreign entry, for example a signature, stays in the list of an image's referrers."""
     both.built("app:here", "app:there")
     setting = f"registry={registry.host}"
     pushed(both, "app", setting)
     digest = raw(registry, repo, ":app")["manifests"][0]["digest"]
     tag = digest.replace(":", "-")
     listed = raw(registry, repo, f":{tag}")
-    # somebody's own entry: an artifact that is there, without our mark
+    # a foreign entry: an artifact that exists, without our mark
     strange = {**listed["manifests"][0], "annotations": {"somebody": "else"}}
     strange["digest"] = raw_digest(registry, repo, f":{'app-there'}")
     strange["size"] = len(blob(registry, strange["digest"]))
@@ -194,18 +194,18 @@ def test_what_others_attached_is_kept(both: Project, registry: Registry, repo: s
     put(registry, repo, tag, listed)
     assert set(pushed(both, "app", setting).values()) == {"same"}
     assert strange["digest"] in {m["digest"] for m in raw(registry, repo, f":{tag}")["manifests"]}
-    # a commit is better than none: ours is replaced, the other stays
+    # ours is replaced, because now there is a commit; the other entry stays
     both.write({".gitignore": "cache/\n"})
     commit(both, "init -q", "add .", "commit -qm first")
     assert pushed(both, "app", setting)[tag] == "moved"
     after = raw(registry, repo, f":{tag}")["manifests"]
     assert strange["digest"] in {m["digest"] for m in after}
     assert len(after) == 3
-    # it was made once: a later commit that does not change the image says nothing new of it
+    # a later commit that does not change the image leaves its provenance as it is
     commit(both, "commit -qm second --allow-empty")
     states = pushed(both, "app", setting)
-    assert (states[tag], states["app"]) == ("same", "moved")  # the index says the revision
-    # and what is gone from the registry is not listed any longer
+    assert (states[tag], states["app"]) == ("same", "moved")  # the index contains the revision
+    # an entry whose manifest is gone from the registry is dropped
     lost = strange["digest"].removeprefix("sha256:")
     for link in registry.data.rglob(f"_manifests/revisions/sha256/{lost}/link"):
         link.unlink()
@@ -240,7 +240,7 @@ def raw_digest(registry: Registry, repo: str, name: str) -> str:
 
 
 def put(registry: Registry, repo: str, tag: str, index: dict[str, Any]) -> None:
-    """Give a tag an index, as any client of the registry would."""
+    """Set a tag to an index, as any client of the registry could."""
     import http.client
 
     host, port = registry.host.split(":")

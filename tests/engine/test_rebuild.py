@@ -1,4 +1,4 @@
-"""``doit verify``: a node that does not come out the same twice is named, with its file."""
+"""``doit verify`` names a node whose second build differs, and the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ path = "top"
 
 @pytest.fixture
 def built(project: Project, repo: str, program: Path) -> Project:
-    """even <- noisy <- top, all built."""
+    """Stages even <- noisy <- top, all built."""
     project.write(
         {
             "stages.toml": header(repo) + STAGES,
@@ -45,7 +45,7 @@ def built(project: Project, repo: str, program: Path) -> Project:
 
 
 def state(cache: Path) -> dict[str, tuple[bytes, int, int]]:
-    """What must not change: records, index and blobs, with inode and time of change."""
+    """Return what must not change: records, index and blobs, with inode and time of change."""
     names = [cache / "index.json", *(cache / "records").iterdir(), *(cache / "blobs/sha256").iterdir()]
     return {str(p.relative_to(cache)): (p.read_bytes(), p.stat().st_ino, p.stat().st_ctime_ns) for p in names}
 
@@ -59,7 +59,7 @@ def test_rebuild_names_the_node_and_the_file(built: Project) -> None:
     assert [line for line in lines if "  " in line and not line.startswith(" ")] == [
         "same  even:here",
         "differs  noisy:here",
-        "same  top:here",  # it stands on the recorded image of noisy
+        "same  top:here",  # its parent is the recorded image of noisy
     ]
     assert "    content      /random (8 bytes)" in lines
     assert "  layer 3: RUN /program noise /random # buildkit" in lines
@@ -77,7 +77,7 @@ def test_rebuild_as_json_and_same_is_success(built: Project) -> None:
         text=True,
         check=True,
     )
-    (node,) = json.loads(process.stdout)["nodes"]  # progress is on standard error
+    (node,) = json.loads(process.stdout)["nodes"]  # progress goes to standard error
     assert (node["node"], node["result"], node["differences"]) == ("even:here", "same", [])
     assert node["recorded"] == node["rebuilt"]
 
@@ -116,7 +116,7 @@ def test_check_finds_rot_and_the_next_run_mends_it(built: Project) -> None:
     data[-1] ^= 1
     blob.write_bytes(data)
     os.utime(blob, ns=(info.st_atime_ns, info.st_mtime_ns))
-    built.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # it needs no engine
+    built.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # verify needs no engine
     run = built.doit("verify", "top:here")
     assert (
         run.status == 1
@@ -152,7 +152,7 @@ def test_interrupted_rebuild_leaves_nothing(built: Project, program: Path) -> No
     before = state(built.folder / "cache")
     process = built.start("verify", "--rebuild", "even:here")
     assert process.stdout is not None
-    for line in process.stdout:  # the builder has started
+    for line in process.stdout:  # until the builder has started
         if "even:here: [" in line:
             break
     process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What a Dockerfile is found to need, proven against BuildKit: it gives what everything gives."""
+"""The files that the analysis of a Dockerfile selects give the same image in BuildKit as the whole folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engine
 
 FILES = ("a", "ax", "b", "bx", "$Ax", "d/a", "d/b", "d/e/a", "e/a")
 
-#: Dockerfile, and what the image ``base`` has as its environment.
+#: Dockerfiles by rule. Their image ``base`` has ``ENV B=b``.
 RULES = {
     "ENV of a part wins over its ARG": "FROM scratch AS x\nENV A=b\nARG A=a\nFROM x\nCOPY $A* /o/",
     "ARG behind ENV in one part": "FROM scratch\nENV A=b\nARG A=a\nCOPY $A* /o/",
@@ -40,7 +40,7 @@ RULES = {
     "COPY \\$V* /o/\nCOPY \\$Ax /p",
     "escape": "# escape=`\nFROM scratch\nARG V=d\nCOPY $V/a /o/\nCOPY `$Ax /p",
     "unknown directive": "# a=b\n# escape=`\nFROM scratch\nCOPY \\$A* /o/",
-    # a is named since buildx sends what d/link leads to only for another reason
+    # COPY a: buildx sends the target of d/link only if something else needs it
     "pattern of folders": "FROM scratch\nCOPY */* /o/\nCOPY a /p",
     "pattern of folders below a link": "FROM scratch\nCOPY inside/* /o/",
     "pattern that matches links": "FROM scratch\nCOPY i* d/l* /o/",
@@ -66,7 +66,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def without_the_rest(tree: Path, text: str) -> bool:
-    """Leave what the program selects; whether it selects anything but everything."""
+    """Delete what the program does not select. Return false if it selects everything."""
     native = OciPlatform(NATIVE)
     facts = analyse(text, "Dockerfile", BuildOptions(native, native))
     selection = ContextSelection(tree, "Dockerfile", ignore_file(tree, "Dockerfile"))
@@ -94,7 +94,7 @@ def test_what_is_selected_is_enough(tree: Path, tmp_path: Path, rule: str) -> No
 
 
 def test_ignore_file_that_is_a_link_out_of_the_folder(tree: Path) -> None:
-    """BuildKit sends what it names."""
+    """BuildKit does not follow such a link and sends the listed files. The program refuses it."""
     (tree.parent / "common").write_text("b\n")
     (tree / ".dockerignore").symlink_to("../common")
     (tree / "Dockerfile").write_text("FROM scratch\nCOPY b /b\n")
@@ -106,7 +106,7 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(tree: Path) -> None:
 
 @pytest.mark.parametrize("source", ["link", "link/*", "l*"])
 def test_link_that_leaves_and_leads_nowhere(tree: Path, source: str) -> None:
-    """BuildKit starts such a link at the folder's root, finds nothing there, and refuses it too."""
+    """BuildKit follows such a link from the folder's root, finds nothing there, and refuses it too."""
     (tree / "link").symlink_to("../gone")
     (tree / "Dockerfile").write_text(f"FROM scratch\nCOPY {source} /o/\n")
     assert build(tree, no_cache=True)[0] is None

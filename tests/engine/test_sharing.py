@@ -1,4 +1,4 @@
-"""``push=all``: one machine has built everything; another changes one stage and builds no other part."""
+"""``push=all``: one machine built everything; another edits one stage and builds only what depends on it."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ NODES = {"low", "mid", "side", "probe", "leaf", "leaf-test"}
 
 @dataclass
 class Home:
-    """A machine that has built all, and has pushed it with push=all to ``registry``."""
+    """A machine that has built everything and pushed it to ``registry`` with push=all."""
 
     project: Project
     registry: Registry
 
     def again(self, folder: Path, registry: Registry) -> Project:
-        """The same machine with another registry."""
+        """Return the same machine with another registry."""
         copied = self.project.copy(folder / "again")
         copied.env["STAGEGRAPH_REGISTRY"] = registry.host
         return copied
 
     def elsewhere(self, folder: Path) -> Project:
-        """The project on a machine that has nothing, with the same registry."""
+        """Return the project on a machine that has nothing, with the same registry."""
         copied = self.project.copy(folder / "elsewhere")
         shutil.rmtree(copied.folder / "cache")
         return copied
@@ -58,7 +58,7 @@ class Home:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterator[Home]:
-    """low <- mid <- leaf -> side; the image's test uses probe besides."""
+    """Stages low <- mid <- leaf -> side. The image's test also uses probe."""
     folder = tmp_path_factory.mktemp("sharing")
     project = Project(folder / "project")
     project.folder.mkdir()
@@ -99,7 +99,7 @@ def here(*stages: str) -> set[str]:
 
 
 def pushed(registry: Registry) -> set[str]:
-    """Stages whose nodes are in the registry."""
+    """Return the stages whose nodes are in the registry."""
     return {tag.rsplit("-", 2)[0] for tag in filter(retention.is_node_tag, registry.tags(REPO))}
 
 
@@ -129,7 +129,7 @@ def test_a_change_elsewhere_builds_what_it_is_about(home: Home, tmp_path: Path) 
 
 
 def test_what_comes_out_the_same_is_pulled_elsewhere(home: Home, tmp_path: Path) -> None:
-    """By the content of its parents: the record that finds it so was pushed as well."""
+    """A child is found by the content of its parents: its record under that key was pushed as well."""
     other = home.elsewhere(tmp_path)
     other.write({"low/Dockerfile": "FROM scratch\nLABEL a=1\nCOPY file /low\n"})
     run = other.built("push=never", "leaf:here")
@@ -137,7 +137,7 @@ def test_what_comes_out_the_same_is_pulled_elsewhere(home: Home, tmp_path: Path)
 
 
 def test_what_the_registry_has_is_neither_pushed_again_nor_missed(home: Home, tmp_path: Path) -> None:
-    """Also not by a machine that has pulled the image alone."""
+    """Nothing is pushed again, also not by a machine that has pulled only the image."""
     assert pushed(home.registry) == NODES
     tags, begun = home.registry.tags(REPO), writes(home.registry)
     for project in (home.project, home.elsewhere(tmp_path)):
@@ -147,7 +147,7 @@ def test_what_the_registry_has_is_neither_pushed_again_nor_missed(home: Home, tm
 
 
 def writes(registry: Registry) -> int:
-    """Requests that write."""
+    """Return the number of requests that write."""
     lines = registry.log.read_text().splitlines()
     return sum(f'"{word} ' in line for line in lines for word in ("PUT", "POST", "PATCH"))
 
@@ -161,7 +161,10 @@ def test_by_default_only_what_the_run_makes_is_pushed(home: Home, tmp_path: Path
 def test_what_is_not_in_the_cache_any_more_is_named_once(
     home: Home, tmp_path: Path, registry: Registry, whole: bool
 ) -> None:
-    """``whole``: the record has gone too; pruning keeps some without their images."""
+    """One warning names what is missing. ``whole``: the record is missing, too.
+
+    Pruning keeps some records without their images.
+    """
     project = home.again(tmp_path, registry)
     keys = json.loads(project.built("keys", "--json").output)
     record = project.folder / "cache/records" / keys["low:here"].removeprefix("sha256:")

@@ -35,7 +35,7 @@ def stacked(project: Project, repo: str) -> Project:
 
 
 def layers(tag: str) -> list[str]:
-    """Digests of an image's layers, as the engine tells them."""
+    """Return the digests of an image's layers in the engine."""
     command = ["docker", "image", "inspect", "--format={{range .RootFS.Layers}}{{println .}}{{end}}", tag]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
@@ -45,7 +45,7 @@ def test_each_stage_is_built_once_for_each_parent(stacked: Project, repo: str) -
     assert run.built == ALL
     assert run.last["images"] == {f"{repo}:{i}-here": image_id(f"{repo}:{i}-here") for i in ("short", "long")}
     short, long = (layers(f"{repo}:{image}-here") for image in ("short", "long"))
-    # the lowest is shared; the one between is not in the short stack
+    # both share low; mid is only in the long stack
     assert short[0] == long[0] and (len(short), len(long)) == (2, 3)
 
 

@@ -1,4 +1,4 @@
-"""A machine that has only ``cache/``, only the registry, or damaged ones of either."""
+"""A machine that has only ``cache/``, only the registry, or a damaged one of these."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ path = "light"
 
 @pytest.fixture
 def chain(project: Project, repo: str) -> Project:
-    """heavy <- light, of which light is an image."""
+    """Stages heavy <- light. Only light is an image."""
     project.write(
         {
             "stages.toml": header(repo) + STAGES,
@@ -82,7 +82,7 @@ def test_a_line_break_in_the_folder_s_name_is_told(chain: Project, tmp_path: Pat
 
 
 def test_a_certificate_bundle_by_a_relative_path(chain: Project) -> None:
-    """What the environment names is relative to the project, whatever runs."""
+    """A relative path in the environment is relative to the project, for every program that runs."""
     chain.write({"ca.crt": "none", "heavy/Dockerfile": "FROM scratch\nCOPY file /heavy\n"})
     chain.env |= {"SSL_CERT_FILE": "ca.crt", "DOCKER_CONFIG": "docker"}
     chain.built("light:here")
@@ -139,7 +139,7 @@ def test_only_the_registry(chain: Project, registry: Registry, repo: str) -> Non
     assert not [name for name in asked if name.startswith("heavy")]
     heavy = first.digests["heavy:here"]
     assert heavy not in asked
-    # exactly the blobs of one image have come
+    # exactly the blobs of one image were pulled
     blobs = chain.folder / "cache/blobs/sha256"
     manifest = json.loads((blobs / first.digests["light:here"].removeprefix("sha256:")).read_text())
     image = {manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
@@ -149,7 +149,7 @@ def test_only_the_registry(chain: Project, registry: Registry, repo: str) -> Non
 
 
 def test_the_final_tag_is_in_the_registry(chain: Project, registry: Registry, repo: str) -> None:
-    """Also where the image was built before a registry was set."""
+    """The final tag is pushed even if the image was built before a registry was set."""
     first = chain.built("light:here")
     chain.built(f"registry={registry.host}", "light:here")
     shutil.rmtree(chain.folder / "cache")
@@ -167,7 +167,7 @@ ZSTD = {"annotations": {"io.github.containers.compression.zstd": "true"}}
 
 
 def entries(registry: Registry, repo: str) -> dict[str, list[dict[str, object]]]:
-    """What the records of a registry say of each node's image beside its descriptor and platform."""
+    """Return the entries of a registry's records by node, without descriptor and platform."""
     found: dict[str, list[dict[str, object]]] = {}
     for tag in filter(retention.is_node_tag, registry.tags(repo)):
         index = registry.index(f"{repo}:{tag}")
@@ -179,7 +179,7 @@ def entries(registry: Registry, repo: str) -> dict[str, list[dict[str, object]]]
 
 
 def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
-    """An image whose layers are compressed so, recorded in a store."""
+    """An image with these compressions of layers, recorded in a store."""
     pack: dict[str, Callable[[bytes], bytes]]
     pack = {"": bytes, "+gzip": gzip.compress, "+zstd": zstandard.compress}
     layers, contents = [], []
@@ -229,7 +229,10 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
 def test_images_of_any_compression_come_and_go(
     tmp_path: Path, registry: Registry, kinds: tuple[str, ...], says: bool
 ) -> None:
-    """skopeo 1.14 to 1.22 copies an index only if it says of an image in zstd that it is, and of no other."""
+    """Images of any compression can be pushed and pulled.
+
+    skopeo 1.14 to 1.22 copies an index only if an annotation marks its images in zstd, and no other images.
+    """
     node, said = Node("made", "here"), list[str]()
     store, other = LayoutStore(tmp_path / "one"), LayoutStore(tmp_path / "other")
     made = handmade(store, kinds)
@@ -245,7 +248,7 @@ def test_images_of_any_compression_come_and_go(
 def test_records_that_were_pushed_before_skopeo_wanted_more(
     chain: Project, registry: Registry, repo: str
 ) -> None:
-    """They are found and pulled, and written as they are now where the image is pushed again."""
+    """Older records are found and pulled. If the image is pushed again, they get the present form."""
     setting = f"registry={registry.host}"
     first = chain.built(setting, "light:here")
     for tag in filter(retention.is_node_tag, registry.tags(repo)):
@@ -263,7 +266,7 @@ def test_records_that_were_pushed_before_skopeo_wanted_more(
     run = chain.built(setting, "light:here")
     assert run.nodes("pull") == {"light:here"} and run.last["images"] == first.last["images"]
 
-    # a cache/ of the same time, and a registry that has nothing
+    # a cache/ of the same time, and an empty registry
     shutil.rmtree(chain.folder / "cache")
     (chain.folder.parent / "old").rename(chain.folder / "cache")
     shutil.rmtree(registry.data / "docker/registry/v2/repositories" / repo)
@@ -286,14 +289,14 @@ def test_a_tag_that_holds_something_else_is_not_believed(
     subprocess.run([*copy, f"{base}:{other}", f"{base}:{wanted}"], check=True, capture_output=True)
     shutil.rmtree(chain.folder / "cache")
     run = chain.built(setting, "light:here")
-    # its content key still finds it, once its parent is there
+    # the content key still finds the image, once its parent is there
     assert run.nodes("pull") == {"heavy:here", "light:here"}
     assert run.last["images"] == first.last["images"]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "swapped"])
 def test_a_damaged_blob_is_replaced(chain: Project, damage: str, repo: str) -> None:
-    """It is set aside, and what it belonged to is built again."""
+    """A damaged blob is set aside, and its image is built again."""
     first = chain.built("light:here")
     subprocess.run(["docker", "rmi", "-f", f"{repo}:light-here"], check=True, capture_output=True)
     blobs = chain.folder / "cache/blobs/sha256"
@@ -311,7 +314,10 @@ def test_a_damaged_blob_is_replaced(chain: Project, damage: str, repo: str) -> N
 @pytest.mark.parametrize("records", [True, False])
 @pytest.mark.parametrize("length", [0, 20])
 def test_where_all_blobs_are_cut_off_all_is_built(chain: Project, records: bool, length: int) -> None:
-    """As by a machine that stopped, or a restore that broke off: who writes a blob leaves what is there."""
+    """Cut-off blobs, as after a crash or a broken restore, are written again.
+
+    A builder that writes a blob would otherwise keep the existing file.
+    """
     chain.built("light:here")
     cache = chain.folder / "cache"
     for path in (cache / "blobs/sha256").iterdir():
@@ -338,7 +344,7 @@ def test_a_damaged_cache_beside_a_good_registry(chain: Project, registry: Regist
 
 
 def test_a_registry_that_has_lost_blobs(chain: Project, registry: Registry) -> None:
-    """Said; what it still names but cannot give is built, and given to it again."""
+    """A lost blob is reported; the image that cannot be pulled is built and pushed again."""
     setting = f"registry={registry.host}"
     first = chain.built(setting, "light:here")
     blobs = chain.folder / "cache/blobs/sha256"
@@ -352,7 +358,10 @@ def test_a_registry_that_has_lost_blobs(chain: Project, registry: Registry) -> N
 
 
 def test_what_is_here_is_not_written_again(chain: Project, registry: Registry) -> None:
-    """A manifest that is pulled under one more key; who reads it meanwhile must not see half of it."""
+    """If a manifest is pulled under another key, its file is not written again.
+
+    A process that reads it at the same time must not see half of it.
+    """
     setting = f"registry={registry.host}"
     chain.built(setting, "light:here")
     blobs = chain.folder / "cache/blobs/sha256"
@@ -379,7 +388,7 @@ def test_two_processes_build_a_node_once(chain: Project, program: Path) -> None:
 
 
 def test_two_processes_build_two_nodes_at_once(chain: Project, program: Path) -> None:
-    """Neither takes the other's files for leftovers, and no entry of the index is lost."""
+    """Neither process deletes the other's files as leftovers, and no entry of the index is lost."""
     shutil.copytree(program, chain.folder / "heavy/program")
     words = f'"/program", "sleep", "3", "{chain.folder}"'
     chain.write({"heavy/Dockerfile": f"FROM scratch\nCOPY file program /\nRUN [{words}]\n"})
@@ -395,11 +404,11 @@ def test_two_processes_build_two_nodes_at_once(chain: Project, program: Path) ->
     assert slow.returncode == 0 and "1 built" in output and "once more" not in output, output
     records = list((chain.folder / "cache/records").iterdir())
     index = json.loads((chain.folder / "cache/index.json").read_text())
-    assert len(index["manifests"]) == len(records) == 4  # each under its recipe and its content key
+    assert len(index["manifests"]) == len(records) == 4  # each has a recipe key and a content key
 
 
 def test_an_image_without_layers(chain: Project, repo: str) -> None:
-    """It is as whole as any other, and its labels are seen by who stands on it."""
+    """An image without layers is complete, and its child sees a change of its labels."""
     chain.write(
         {"heavy/Dockerfile": "FROM scratch\nLABEL a=1\n", "light/Dockerfile": "FROM heavy\nLABEL b=1\n"}
     )
@@ -411,7 +420,7 @@ def test_an_image_without_layers(chain: Project, repo: str) -> None:
 
 
 def test_a_record_that_says_something_else_of_its_image_is_not_believed(chain: Project) -> None:
-    """What a child can see decides early cutoff, so it is not taken on trust."""
+    """The contents in a record are checked, because early cutoff depends on what a child can see."""
     first = chain.built("light:here")
     for path in (chain.folder / "cache/records").iterdir():
         record = json.loads(path.read_text())
@@ -423,7 +432,7 @@ def test_a_record_that_says_something_else_of_its_image_is_not_believed(chain: P
 
 @dataclass
 class Contract:
-    """A store as its contract sees it; None stands for what it does not offer."""
+    """A store in the view of the contract test. None: the store does not offer it."""
 
     find: Callable[[Key], Record | None]
     put: Callable[[Record], object]
@@ -433,7 +442,7 @@ class Contract:
 
 @pytest.fixture(params=["layout", "registry"])
 def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, registry: Registry) -> Contract:
-    """An empty store beside the images of a project that has been built."""
+    """An empty store, and next to it a built project."""
     layout = LayoutStore(chain.folder / "cache")
     if request.param == "layout":
         other = LayoutStore(tmp_path / "other")

@@ -1,4 +1,4 @@
-"""What the tests of images share: calls of doit, programs in a container, the files of an image."""
+"""Shared helpers for tests of images: calls of doit, programs in a container, the files of an image."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: What the kernel calls the processor, and its number in ELF headers (e_machine), by the project's names.
+#: The kernel's name of the processor, and its number in ELF headers (e_machine), by the project's platform.
 MACHINE = {"amd64": ("x86_64", 62), "aarch64": ("aarch64", 183)}
 OCI = {"amd64": "amd64", "aarch64": "arm64"}
 
 
 def doit(folder: Path, *words: str) -> str:
-    """Standard output of a call of doit that must succeed."""
+    """Call doit, which must succeed. Return its standard output."""
     done = subprocess.run(
         [sys.executable, "-m", "doit", *words],
         cwd=folder,
@@ -36,14 +36,17 @@ def doit(folder: Path, *words: str) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """An image in the engine. ``stage`` is its stage, ``platform`` the project's name of its platform."""
+    """An image in the engine. ``platform`` is the project's name of its platform."""
 
     tag: str
     stage: str
     platform: str
 
     def run(self, script: str, *, stdin: bytes = b"", status: int = 0) -> bytes:
-        """Standard output of a script in a container without network, which must end with ``status``."""
+        """Run a script in a container without network; it must end with ``status``.
+
+        Return its standard output.
+        """
         options = ["--rm", "--interactive", "--pull=never", "--network=none"]
         where = f"--platform=linux/{OCI[self.platform]}"
         done = subprocess.run(
@@ -57,7 +60,7 @@ class Image:
         return done.stdout
 
     def says(self, script: str, *, stdin: bytes = b"") -> list[str]:
-        """Lines that a script prints."""
+        """Return the lines that a script prints."""
         return self.run(script, stdin=stdin).decode().splitlines()
 
 
@@ -70,7 +73,7 @@ class File:
 
 
 def machine(head: bytes) -> int | None:
-    """``e_machine`` of an ELF header."""
+    """Return ``e_machine`` of an ELF header, None for other files."""
     if len(head) < 20 or not head.startswith(b"\x7fELF"):
         return None
     order = "<" if head[5] == 1 else ">"
@@ -78,7 +81,7 @@ def machine(head: bytes) -> int | None:
 
 
 def files(image: Image) -> dict[str, File]:
-    """All regular files of an image by path; links are left out, what they lead to is in it."""
+    """Return all regular files of an image by path. Links are left out; their targets are included."""
     created = subprocess.run(
         ["docker", "create", "--pull=never", f"--platform=linux/{OCI[image.platform]}", image.tag, "true"],
         capture_output=True,
@@ -102,7 +105,7 @@ def files(image: Image) -> dict[str, File]:
 
 
 def build(*goals: str) -> dict[str, Any]:
-    """``doit`` for images; what it says it did."""
+    """Call ``doit`` for these goals. Return the content of ``last-run.json``."""
     last = ROOT / "cache" / "last-run.json"
     last.unlink(missing_ok=True)
     doit(ROOT, *goals)
@@ -111,7 +114,7 @@ def build(*goals: str) -> dict[str, Any]:
 
 
 def built(platform: str, *names: str) -> dict[str, Image]:
-    """Images of a platform, built and in the engine, by name."""
+    """Build images of a platform and load them into the engine. Return them by name."""
     tags = build(*(f"{name}:{platform}" for name in names))["images"]
     found = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""``stock`` published, pulled on a second, empty engine, and put to its own test there."""
+"""``stock`` is published, pulled on a second, empty engine, and passes its own test there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEST = ["python", "-B", "-m", "unittest", "--failfast", "test_stock"]
 
 
 def programs(platform: str, folder: Path) -> Path:
-    """The folder ``/test`` of the image that the test of stock left in ``cache/``."""
+    """Return the folder ``/test`` of the image that the test of stock left in ``cache/``."""
     session = Workspace.open(ROOT, {})
     node = Node("stock-test", platform)
     record = session.layout.find(session.graph.key(node))

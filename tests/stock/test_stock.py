@@ -1,7 +1,7 @@
-"""The images of this repository, built and put to use on both platforms.
+"""The images of this repository, built and used on both platforms.
 
-An hour when nothing is cached, minutes otherwise. Nothing is mounted: programs go in and out of containers by
-standard input and output, so it does not matter where the engine runs.
+This takes an hour if nothing is cached, minutes otherwise. Nothing is mounted: programs get in and out of
+containers by standard input and output. So the engine may run anywhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.stock
 PROGRAMS = Path(__file__).parent / "programs"
 #: Stages of the images and of their tests.
 IMAGES = ("stock", "stock-test", "stock-dev", "stock-dev-test")
-#: Stages that stand on stock, and whose keys go with it. opencv-lib, which is long to compile, is not here.
+#: Stages based on stock, whose keys change with it. opencv-lib is not here: it is slow to compile.
 VARIANTS = (
     "stock--opengl",
     "opengl-test",
@@ -37,7 +37,7 @@ VARIANTS = (
     "stock--opencv--production-opencv",
     "production-opencv-test",
 )
-#: Another processor that OpenBLAS can be compiled for, of which nobody will have a build in ``cache/``.
+#: Another processor for OpenBLAS. No ``cache/`` will have a build for it.
 OTHER_TARGET = {"amd64": ('"HASWELL"', '"COOPERLAKE"'), "aarch64": ('"ARMV8"', '"THUNDERX3T110"')}
 
 
@@ -78,7 +78,7 @@ def dev_files(dev: Image) -> dict[str, File]:
 
 
 def compiled(dev: Image, source: str, modules: str, compiler: str = "cc") -> bytes:
-    """The program that ``cc x.c $(pkg-config --cflags --libs MODULES)`` makes in ``stock-dev``."""
+    """Return the program that ``cc x.c $(pkg-config --cflags --libs MODULES)`` compiles in ``stock-dev``."""
     suffix = {"cc": "c", "c++": "cc"}[compiler]
     script = (
         f"cd /tmp; cat >x.{suffix}; flags=$(pkg-config --cflags --libs {modules}); "
@@ -87,11 +87,11 @@ def compiled(dev: Image, source: str, modules: str, compiler: str = "cc") -> byt
     return dev.run(script, stdin=source.encode())
 
 
-#: Keeps the program that comes by standard input.
+#: Saves the program that arrives on standard input.
 SAVE = "cd /tmp; cat >x; chmod +x x; "
 
-#: A server on loopback, which a container without network has too. On arm64 Redis looks for a bug of the
-#: kernel and takes QEMU for a kernel that has it.
+#: A server on loopback, which a container without network has too. On arm64, Redis checks for a kernel bug
+#: and wrongly finds it under QEMU.
 REDIS = (
     "redis-server --port 6380 --save '' --ignore-warnings ARM64-COW-BUG --daemonize yes >log "
     "|| { cat log; exit 1; }; "
@@ -121,7 +121,7 @@ def test_googletest_program_compiles_and_runs_in_stock_dev(dev: Image) -> None:
     """
     program = compiled(dev, source, "gtest gmock_main", "c++")
     assert "[  PASSED  ] 1 test." in dev.says(f"{SAVE}./x --gtest_filter=*Right", stdin=program)
-    dev.run(f"{SAVE}./x", stdin=program, status=1)  # it does look at what is compared
+    dev.run(f"{SAVE}./x", stdin=program, status=1)  # the program does compare
 
 
 def test_msgpack_for_cxx_compiles_and_runs_in_stock_dev(dev: Image) -> None:
@@ -146,7 +146,7 @@ def test_msgpack_for_cxx_compiles_and_runs_in_stock_dev(dev: Image) -> None:
     assert dev.says(f"{SAVE}./x", stdin=program) == ["1", "-1", "300", "1"]
 
 
-# -- what stock holds ----------------------------------------------------------------------------------------
+# -- contents of stock ---------------------------------------------------------------------------------------
 
 
 def test_redis_runs_on_its_platform(stock: Image) -> None:
@@ -199,14 +199,14 @@ _COMPILER = re.compile(
 
 
 def compilers(found: dict[str, File]) -> set[str]:
-    """Compilers and their parts, by name among what can be executed."""
+    """Return the compilers and their parts: executable files with one of their names."""
     return {
         p for p, file in found.items() if file.mode & 0o111 and _COMPILER.fullmatch(PurePosixPath(p).name)
     }
 
 
 def duplicates(found: dict[str, File]) -> set[str]:
-    """Static libraries beside which there is a shared one of the same name."""
+    """Return the static libraries that also exist as a shared library of the same name."""
     shared = {PurePosixPath(path).name.partition(".so")[0] for path in found if ".so" in path}
     return {p for p in found if p.endswith(".a") and PurePosixPath(p).stem in shared}
 
@@ -224,7 +224,7 @@ def test_stock_holds_no_compiler(stock_files: dict[str, File], dev_files: dict[s
 def test_stock_holds_no_static_library_that_is_there_as_a_shared_one(
     stock_files: dict[str, File], dev_files: dict[str, File]
 ) -> None:
-    assert duplicates(dev_files)  # libc's, for one
+    assert duplicates(dev_files)  # libc has one, for example
     assert duplicates(stock_files) == set()
     assert {path for path in duplicates(dev_files) if path.startswith("usr/local/")} == set()
 
@@ -237,7 +237,7 @@ def test_nothing_of_the_packaging_tools_is_left(
     )
     for found in (stock_files, dev_files):
         assert "var/lib/dpkg/status" in found
-        # two files that apt's own package brings, both empty
+        # apt's own package contains these two files, both empty
         empty = {"var/lib/apt/lists/lock", "var/cache/apt/archives/lock"}
         assert {path for path in found if left.fullmatch(path)} - empty == set()
 
@@ -246,7 +246,7 @@ def test_nothing_of_the_packaging_tools_is_left(
 
 
 def records(folder: Path) -> dict[str, int]:
-    """Records of a store and when each was written."""
+    """Return the records of a store, with the time when each was written."""
     return {path.name: path.stat().st_mtime_ns for path in (folder / "cache" / "records").iterdir()}
 
 
@@ -262,10 +262,10 @@ def test_second_call_builds_nothing(images: dict[str, Image], platform: str) -> 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Path]:
-    """The project once more, with the same store: records copied, blobs shared.
+    """A copy of the project with the same store: copied records, shared blobs.
 
-    Blobs are reached by a link to their folder; a hard link of each would change the times by which the
-    original store knows that it has read them.
+    The blobs are shared by a link to their folder. Hard links would change the times by which the original
+    store knows that it has read the blobs.
     """
     folder = tmp_path / "project"
     for name in ("stock", "variant"):
@@ -282,13 +282,13 @@ def copy(tmp_path: Path) -> Iterator[Path]:
 
 
 def keys(folder: Path) -> dict[str, str]:
-    """Keys of all nodes but those of CUDA, whose images from outside not every machine reaches."""
+    """Return the keys of all nodes except CUDA's, because not every machine can reach its external images."""
     found: dict[str, str] = json.loads(doit(folder, "keys", "--json"))
     return {node: key for node, key in found.items() if "cuda" not in node}
 
 
 def plan(folder: Path, platform: str) -> dict[str, dict[str, Any]]:
-    """Facts of every node that a run for both images would come to."""
+    """Return the facts of every node in a run for both images."""
     steps = json.loads(doit(folder, "plan", "--json", f"stock:{platform}", f"stock-dev:{platform}"))
     return {step["node"]: step for step in steps["nodes"]}
 
@@ -323,7 +323,7 @@ def edit(copy: Path, name: str, old: str, new: str) -> None:
     (copy / name).write_text(text.replace(old, new))
 
 
-#: Edits, and the stages whose keys they change on the platform that is looked at.
+#: Edits, and the stages whose keys they change on the tested platform.
 EDITS = {
     "comment": (("stock/hiredis/Dockerfile", "# hiredis,", "# hiredis is"), set[str]()),
     "another platform": (("stages.toml", "CORTEXA57", "CORTEXA53"), set[str]()),
@@ -359,7 +359,10 @@ def test_an_edit_rebuilds_what_stands_on_it_and_nothing_else(
 def test_another_blas_takes_its_place_and_passes_the_same_tests(
     images: dict[str, Image], platform: str, blas: str
 ) -> None:
-    """Within the tolerance that the image's test states; numpy and LAPACK are not compiled again."""
+    """Another library passes the image's test within its tolerance.
+
+    numpy and LAPACK are not compiled again.
+    """
     last = ROOT / "cache" / "last-run.json"
     doit(ROOT, f"blas={blas}", f"tag=blas-{blas}-{platform}", f"stock:{platform}")
     run: dict[str, Any] = json.loads(last.read_text())

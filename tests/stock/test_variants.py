@@ -1,4 +1,4 @@
-"""Variants and production images on both platforms. Each passes its own test when it is built."""
+"""Variants and production images on both platforms. The build of each includes its own test."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_production_is_small_and_has_nothing_to_get_in_by(
 
 
 def unpacked(image: Image) -> int:
-    """Bytes of an image's files."""
+    """Return the bytes of an image's files."""
     created = subprocess.run(
         ["docker", "create", "--pull=never", f"--platform=linux/{OCI[image.platform]}", image.tag, "none"],
         check=True, capture_output=True, text=True,
@@ -78,7 +78,7 @@ def unpacked(image: Image) -> int:
 
 
 def copied(folder: Path) -> Path:
-    """The project's declarations once more, with the same store."""
+    """Copy the project's declarations. The copy uses the same store."""
     for name in ("stock", "variant"):
         shutil.copytree(ROOT / name, folder / name, symlinks=True)
     for name in ("stages.toml", "stages.lock", "dodo.py"):
@@ -89,7 +89,7 @@ def copied(folder: Path) -> Path:
 
 @contextmanager
 def desktop(image: Image) -> Iterator[str]:
-    """A container with a desktop that is filled with green; its name. It listens on its own loopback only."""
+    """A container with a desktop filled with green. Yield its name. It listens only on its own loopback."""
     command = ["desktop", "xterm", "-bg", "#00c040", "-geometry", "300x100+0+0", "-e", "sleep 600"]
     name = subprocess.run(
         [
@@ -120,7 +120,7 @@ def browser() -> str:
 
 
 def seen(browser: str, container: str, password: str, seconds: float) -> float:
-    """Which part of noVNC's page is green, some seconds after a browser has opened it with a password."""
+    """Return the green share of noVNC's page (0 to 1), some seconds after a browser opened it."""
     page = f"http://127.0.0.1:6080/vnc.html?autoconnect=1&reconnect=0&password={password}"
     done = subprocess.run(
         [
@@ -144,7 +144,7 @@ def test_novnc_in_a_browser(images: dict[str, Image], browser: str) -> None:
 def test_a_change_of_redis_compiles_no_opencv(
     images: dict[str, Image], platform: str, tmp_path: Path
 ) -> None:
-    """Only what stands on it: assemblies and their tests."""
+    """Only stages that depend on redis are built: assemblies and their tests."""
     folder = copied(tmp_path / "project")
     dockerfile = folder / "stock/redis/Dockerfile"
     before = dockerfile.read_text()
@@ -160,7 +160,7 @@ def test_a_change_of_redis_compiles_no_opencv(
     }  # fmt: skip
 
 
-#: A stand-in for NVIDIA's image: a library of that name that answers, where such an image has it.
+#: A stand-in for NVIDIA's image: a library of the same name and path that answers a call.
 CUDA = "nvidia/cuda:12.8.1-runtime-ubuntu24.04"
 CUDART = "int cudaRuntimeGetVersion(int *v) { *v = 12080; return 0; }"
 STAND_IN = f"""
@@ -173,7 +173,7 @@ RUN echo '{CUDART}' | cc -x c -shared -fPIC -Wl,-soname,libcudart.so.12 -o libcu
 
 
 def test_cuda_on_a_stand_in(tmp_path: Path) -> None:
-    """NVIDIA's own images cannot be had everywhere; the way through the program is the same."""
+    """NVIDIA's own images are not available everywhere. A stand-in takes the same way through the program."""
     build("stock:amd64", "stock-dev:amd64")
     there = subprocess.run(["docker", "image", "inspect", CUDA], capture_output=True, check=False)
     if there.returncode == 0:
@@ -184,7 +184,7 @@ def test_cuda_on_a_stand_in(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    folder = copied(tmp_path / "project")  # the lock is written
+    folder = copied(tmp_path / "project")  # a copy, because the lock is written
     try:
         doit(folder, "cuda:amd64")
     finally:

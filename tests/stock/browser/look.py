@@ -1,7 +1,7 @@
-"""look.py URL SECONDS: what a browser shows of a page after some seconds, as PNG on standard output.
+"""Write a picture of a web page to standard output, as PNG: look.py URL SECONDS.
 
-Chromium takes its picture when a page is loaded. So the page is put into a frame of another one, which has an
-image that arrives late.
+The picture shows the page after SECONDS. Chromium takes it as soon as a page is loaded. So the page is in a
+frame of another page, which has an image that arrives late.
 """
 
 import html
@@ -43,7 +43,7 @@ def answers() -> bool:
     return True
 
 
-# programs under emulation need a while to begin; a page that is not there is not asked for again
+# programs under emulation start slowly, and chromium does not retry a page that is missing
 end = time.monotonic() + 120
 while not answers() and time.monotonic() < end:
     time.sleep(0.5)
