@@ -1,6 +1,7 @@
 """The project as declared in ``stages.toml``: platforms, stages, images.
 
 Frozen values. Knows nothing of files, Dockerfiles or builds: ``loader`` builds it, ``graph`` resolves it.
+``Project.tag`` decides the final tag of an image. ``store.record.tag`` decides the tag of a node's record.
 """
 
 from __future__ import annotations
