@@ -3,9 +3,9 @@
 Pure. Where a path depends on something that only the build knows, the answer is the safe one: the whole
 context. Rules are BuildKit's (https://docs.docker.com/reference/dockerfile/#copy).
 
-A file that COPY names reaches the key this way: here its source is found, ``context.selection`` selects and
-hashes the files of the source, ``graph.reader`` puts them into the ``NodeSpec``, and ``keys.inputs`` adds one
-input for each.
+A file that COPY names reaches the key this way: ``analysis`` passes each instruction that counts to this
+module, which finds the sources. ``context.selection`` selects and hashes their files, ``graph.reader`` puts
+them into the ``NodeSpec``, and ``keys.inputs`` adds one input for each.
 """
 
 from __future__ import annotations

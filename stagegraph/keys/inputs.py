@@ -3,6 +3,9 @@
 Pure. ``digest`` hashes the list, ``explain`` compares two lists. The recipe key holds the recipe keys of the
 parents; the content key holds digests of their content ("deep constructive" and "constructive" traces of
 *Build Systems a la Carte*, Mokhov et al. 2018).
+
+The inputs of a node come from its ``NodeSpec``: instructions from ``dockerfile.instructions``, whose white
+space does not count, and files from ``dockerfile.sources``, which says how a file that COPY names comes here.
 """
 
 from __future__ import annotations

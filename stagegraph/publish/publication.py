@@ -1,4 +1,8 @@
-"""The parts of one publication: an image's platforms with their tags, and the index over them."""
+"""The parts of one publication: an image's platforms with their tags, and the index over them.
+
+``Project.tag`` (``project.model``) decides the tag of an image in a run. With ``tag=TAG``, a publication
+gives TAG to the index and TAG-PLATFORM to the images, since an index needs a tag of its own.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Builds read and write the layout. It finds a record by its key, and only if the 
 exchanges whole images with the layout. It finds a record by node and key, since the tag names both. One
 contract test (``tests/engine/test_stores.py``) requires the same answers of both.
 
-They have no common interface. To add a store, write its class here, then add it to ``StoreLookup``
-(look-ups), ``NodeRunner._fetch`` (pull), ``Delivery`` (final images) and ``Workspace`` (wiring) in
-``execution``.
+They have no common interface. To add a store, write its class here. Then change ``execution``: ``decide``
+(the names of stores in ``Store`` and ``Have``), ``lookup`` (``StoreLookup``), ``nodes`` (pull and push),
+``delivery`` (final images), ``sharing`` (``push=all``) and ``workspace`` (wiring).
 """
