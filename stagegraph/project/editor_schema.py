@@ -208,7 +208,8 @@ KINDS: dict[str, tuple[str, Schema]] = {
     "defaults": ("Values for all stages. Those of a platform, a stage or an alternative override them.", {}),
     "platform": ("A platform: an OCI platform and its build arguments.", {"required": ["docker"]}),
     "base": (
-        "The image that a Dockerfile means by FROM base: bootstrap, or image. Required, even if nothing is FROM base.",
+        "The image that a Dockerfile means by FROM base: bootstrap, or image. "
+        "Required, even if nothing is FROM base.",
         {"oneOf": [{"required": ["bootstrap"]}, {"required": ["image"]}]},
     ),
     "base on a platform": (
