@@ -537,8 +537,10 @@ def test_a_set_up_that_is_interrupted(ready: Project) -> None:
     ready.env["DOCKER_HOST"] = "ssh://there"
     # the quick check fails, where it comes to docker at all; then Python calls docker, in another form
     ready.stub("docker", 'case $* in *--format=*) echo >"$CALLS.asked"; sleep 20 ;; *) exit 1 ;; esac')
+    # a background job has SIGINT ignored, and so would all that it starts
+    command = [str(shutil.which("env")), "--default-signal=INT", str(ready.folder / "run"), "true"]
     with subprocess.Popen(
-        [ready.folder / "run", "true"],
+        command,
         env=ready.env | {"STAGEGRAPH_NO_ENGINE": "0"},
         stderr=subprocess.PIPE,
         text=True,
