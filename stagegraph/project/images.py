@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import nearest
 from . import schema, stacks
 from .model import BASE, Image, Stage
+from .tags import default_tag
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -138,7 +139,8 @@ class ImageReader:
         """Check that no two images have the same tag by default, or the same name when published."""
         taken: dict[str, str] = {}
         for image in images:
-            tags = {f"{image.name}-{platform}": f"{image.name}:{platform}" for platform in image.platforms}
+            name = image.name
+            tags = {default_tag(name, platform): f"{name}:{platform}" for platform in image.platforms}
             for tag, owner in {image.name: f"the published {image.name}", **tags}.items():
                 if tag in taken:
                     what = f"image {image.name}: {owner} would have the tag {tag}, like {taken[tag]}"

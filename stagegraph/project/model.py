@@ -1,7 +1,7 @@
 """The project as declared in ``stages.toml``: platforms, stages, images.
 
 Frozen values. Knows nothing of files, Dockerfiles or builds: ``loader`` builds it, ``graph`` resolves it.
-``Project.tag`` decides the final tag of an image. ``store.record.tag`` decides the tag of a node's record.
+``tags`` decides the final tags of images.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..oci.platform import NO_PLATFORM, tag_part
+from .tags import default_tag, final_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -227,10 +228,10 @@ class Project:
 
     def tag(self, image: str, platform: str) -> str:
         """Return the final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""
-        return f"{self.settings.repo}:{self.settings.tag or f'{image}-{platform}'}"
+        return final_reference(self.settings.repo, self.settings.tag, image, platform)
 
 
 def final_tags(images: Mapping[str, Image]) -> dict[str, tuple[Image, str]]:
     """Return image and platform by default tag: ``IMAGE-PLATFORM``; ``IMAGE`` with platform "" for all."""
-    tags = {f"{i.name}-{platform}": (i, platform) for i in images.values() for platform in i.platforms}
+    tags = {default_tag(i.name, platform): (i, platform) for i in images.values() for platform in i.platforms}
     return {i.name: (i, "") for i in images.values()} | tags

@@ -49,7 +49,10 @@ _DOCKER = re.compile(r"linux/[a-z0-9_]+(/[a-z0-9_]+)?")
 
 
 def tag(stage: str, docker: OciPlatform, key: Key) -> str:
-    """The tag of a record in a registry: ``STAGE-ARCHITECTURE-DIGITS``, with the digits of its key."""
+    """The tag of a record in a registry: ``STAGE-ARCHITECTURE-DIGITS``, with the digits of its key.
+
+    ``project.tags`` decides the final tags of images.
+    """
     return f"{stage}-{tag_part(docker)}-{digits(key)}"
 
 
