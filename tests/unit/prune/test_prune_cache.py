@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from stagegraph.ci import cache_keys
 from stagegraph.errors import StoreError
 from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
+from stagegraph.keys.key import digits
 from stagegraph.prune import cache
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
@@ -102,6 +104,17 @@ def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
     # the old record explains the next build of its node
     assert {new.key[7:], old.key[7:], "use", "index"} <= left
     assert sha("nobody's")[7:] not in left
+
+
+def test_a_manifest_that_is_bad_in_its_middle_keeps_none_of_its_blobs(store: LayoutStore) -> None:
+    record = put(store, "blas", b"layer")
+    manifest = store.blobs.json(record.digest)
+    manifest["layers"].append({"digest": "no digest", "size": 1})
+    digest, size = store.blobs.add(json.dumps(manifest).encode())
+    bad = replace(record, digest=digest, size=size)
+    store.records.write(digits(bad.key), store.document(bad))
+    selection = cache.select(store, [bad.key])
+    assert (selection.kept, selection.kept_bytes) == ((), 0)
 
 
 def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None:
