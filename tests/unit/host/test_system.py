@@ -120,3 +120,20 @@ def test_usual_causes_are_named(tmp_path: Path, output: str, advice: str | None)
     log.write_text(output)
     lines = [*messages.explain(log, 1, ["pip"])][3:]
     assert advice in " ".join(lines) if advice else lines == []
+
+
+def test_a_folder_that_cannot_be_made_is_a_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stagegraph.host import __main__ as entry
+
+    def fail() -> int:
+        raise NotADirectoryError(20, "Not a directory", "/etc/hostname/x")
+
+    monkeypatch.setitem(entry.COMMANDS, "ensure", fail)
+    monkeypatch.setattr(sys, "argv", ["run", "ensure"])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == Status.STEP_FAILED
+    assert "failed: [Errno 20] Not a directory: '/etc/hostname/x'" in capsys.readouterr().err
