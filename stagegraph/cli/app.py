@@ -42,15 +42,18 @@ class App:
         return Workspace.open(Path.cwd(), command_line_settings())
 
     @cached_property
+    def default_goals(self) -> list[str]:
+        """The goals of a run without words. Raises ``ProjectError``."""
+        return default_goals(self.workspace.project)
+
+    @cached_property
     def nodes_with_tasks(self) -> list[Node]:
         """The nodes that get a task: those that the run can reach, or all if that cannot be told.
 
         A project may have hundreds of nodes. Raises ``StagegraphError`` for a goal that cannot be read.
         """
         graph = self.workspace.graph
-        words = self.requested
-        if words == []:
-            words = default_goals(self.workspace.project)
+        words = self.default_goals if self.requested == [] else self.requested
         try:
             if words is not None and (reachable := goals.closure(graph, words)) is not None:
                 return [node for node in graph.nodes if node in reachable]

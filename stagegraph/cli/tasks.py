@@ -15,7 +15,6 @@ from ..project.model import BASE, Bootstrap, Node
 from . import app as apps
 from .actions import action, up_to_date_check
 from .app import App, exit_with
-from .goals import default_goals
 from .reporter import Reporter
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class _DefaultGoals(Sequence[str]):
     @property
     def _goals(self) -> list[str]:
         try:
-            return default_goals(apps.current().workspace.project)
+            return apps.current().default_goals
         except StagegraphError as error:
             exit_with(error)
 

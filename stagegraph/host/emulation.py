@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ..oci.platform import OciPlatform, family, host_platform
+from ..oci.platform import OciPlatform, family, host_platform, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ _USABLE = re.compile(r"enabled\n(.*\n)*flags: *\w*F")
 
 def processor(platform: str) -> str:
     """QEMU's name of an OCI platform's processor: ``linux/arm64`` -> ``aarch64``; "" if QEMU has none."""
-    return _QEMU.get(platform.split("/")[1], "")
+    return _QEMU.get(parts(OciPlatform(platform)).architecture, "")
 
 
 def entries(name: str) -> list[Path]:

@@ -14,15 +14,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from fake_engine import answering
 
 from stagegraph.host.messages import Status
 
@@ -147,34 +146,6 @@ def ready(project: Project) -> Project:
     return project
 
 
-@contextmanager
-def engine(path: Path) -> Iterator[None]:
-    """Listen on a socket that answers a ping as Docker does."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
-
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return
-                with client:
-                    if not client.recv(4096):
-                        return
-                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            with socket.socket(socket.AF_UNIX) as last:
-                last.connect(str(path))
-            thread.join()
-
-
 def add_buildx(project: Project) -> None:
     project.stub("docker", 'echo "docker $*" >>"$CALLS"')
     plugin = Path(project.env["HOME"]) / ".docker/cli-plugins/docker-buildx"
@@ -247,7 +218,7 @@ def test_unknown_command_is_127(ready: Project) -> None:
 def test_warm_call_starts_neither_python_nor_docker_and_is_fast(ready: Project, tmp_path: Path) -> None:
     add_buildx(ready)
     times = []
-    with engine(tmp_path / "none.sock"):
+    with answering(tmp_path / "none.sock"):
         for _ in range(7):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             assert ready.call("true", STAGEGRAPH_NO_ENGINE="0").returncode == 0
@@ -454,7 +425,7 @@ def test_engine_without_buildx_is_left_alone(ready: Project, tmp_path: Path) -> 
     ready.stub("docker", "exit 1")
     ready.replace("/usr/{local/,}lib{exec,}/docker", "/nowhere")
     ready.replace('Path("/usr/', 'Path("/nowhere/')
-    with engine(tmp_path / "none.sock"):
+    with answering(tmp_path / "none.sock"):
         result = ready.call("true", STAGEGRAPH_NO_ENGINE="0")
     assert result.returncode == 69
     assert "buildx is missing" in result.stderr
@@ -479,7 +450,7 @@ def test_engine_dir_has_its_own_socket(ready: Project, tmp_path: Path) -> None:
         "STAGEGRAPH_NO_ENGINE": "0",
         "DOCKER_CONTEXT": "other",
     }
-    with engine(folder / "docker.sock"):
+    with answering(folder / "docker.sock"):
         result = ready.call("bash", "-c", 'echo "$DOCKER_HOST ${DOCKER_CONTEXT-unset}"', **environment)
     assert result.stdout == f"unix://{folder}/docker.sock unset\n", result.stderr
 
@@ -511,7 +482,7 @@ def test_engine_of_somebody_else_is_not_touched(ready: Project, tmp_path: Path) 
     binfmt = tmp_path / "binfmt_misc"
     binfmt.mkdir()
     ready.replace("/proc/sys/fs/binfmt_misc", str(binfmt))
-    with engine(tmp_path / "none.sock"):
+    with answering(tmp_path / "none.sock"):
         result = ready.call("true", STAGEGRAPH_NO_ENGINE="0")
     assert result.returncode == 0
     assert re.search("note: (aarch64|x86_64) images cannot be built here.*; mend: .", result.stderr)
@@ -526,7 +497,7 @@ def test_a_context_is_looked_at_closely(ready: Project, tmp_path: Path, text: st
     del ready.env["DOCKER_HOST"]
     (Path(ready.env["HOME"]) / ".docker/config.json").write_text(text)
     ready.stub("docker", "exit 1")
-    with engine(tmp_path / "default.sock"):
+    with answering(tmp_path / "default.sock"):
         result = ready.call("true", STAGEGRAPH_NO_ENGINE="0")
     assert result.returncode == (69 if "far-away" in text else 0)
 
@@ -610,7 +581,7 @@ def test_doctor_with_everything_there(project: Project, tmp_path: Path) -> None:
     names = "*commands.doctor*) echo '[\"farm\"]' ;; *sys.version_info*)"
     project.stub("python3", PYTHON.replace("*sys.version_info*)", names))
     shutil.copy(project.bin / "python3", project.folder / ".venv/bin/python")
-    with engine(tmp_path / "none.sock"):
+    with answering(tmp_path / "none.sock"):
         result = project.call("doctor", SSL_CERT_FILE=str(tmp_path / "ca"))
         assert (result.returncode, re.findall("missing.*", result.stdout)) == (0, [])
         assert "builder farm       linux/amd64, linux/arm64" in result.stdout

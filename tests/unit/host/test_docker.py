@@ -4,43 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fake_engine import answering
 from fake_machine import Machine
 
 from stagegraph.host import docker
 
 pytestmark = pytest.mark.unit
-
-
-@contextmanager
-def answering(path: Path, answer: bytes = b"HTTP/1.0 200 OK\r\n\r\nOK") -> Iterator[None]:
-    """Listen on a socket that gives the same answer to every call."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
-
-        def serve() -> None:
-            while True:
-                client, _ = server.accept()
-                with client:
-                    if not client.recv(4096):
-                        return
-                    client.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            with socket.socket(socket.AF_UNIX) as last:
-                last.connect(str(path))
-            thread.join()
 
 
 def configure(machine: Machine, text: str) -> None:
