@@ -61,7 +61,7 @@ def build_command(
     elif spec.bootstrap is None:
         command.append(f"--file={spec.config.dockerfile}")
     if spec.package_date:
-        command.append(f"--add-host={_package_date_host(spec.package_date)}")
+        command.append(f"--add-host={package_date_host(spec.package_date)}")
     if spec.config.target:
         command.append(f"--target={spec.config.target}")
     frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
@@ -93,7 +93,7 @@ def option_value(fields: Mapping[str, object]) -> str:
     return line.getvalue()
 
 
-def _package_date_host(date: str) -> str:
+def package_date_host(date: str) -> str:
     """A host for ``--add-host`` whose name tells BuildKit the date of the package archive.
 
     A new date changes nothing else that BuildKit sees. Without this host it would take the RUN instruction

@@ -38,7 +38,7 @@ def secret_options(
                     f"declare it in stages.toml: [secrets.{name}] with file or env; {nearest(name, declared)}"
                 )
                 raise ProjectError(str(spec.node), what, hint)
-            if bundle := _ca_bundle():
+            if bundle := ca_bundle():
                 yield _option(id="ca", src=bundle)
         elif not secret.env:
             yield _option(id=name, src=root / Path(secret.file).expanduser())
@@ -54,7 +54,7 @@ def _option(**fields: object) -> str:
     return f"--secret={option_value(fields)}"
 
 
-def _ca_bundle() -> str:
+def ca_bundle() -> str:
     """The path of this machine's certificate authorities; "" if there is none."""
     bundles = (os.environ.get("SSL_CERT_FILE", ""), *CA_BUNDLES)
     return next((path for path in bundles if path and Path(path).exists()), "")
