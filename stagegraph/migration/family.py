@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..oci.platform import host_platform, tag_part
-from ..oci.reference import familiar, is_bare, split
+from ..oci.reference import familiar, split
 from ..project.model import DEFAULT_EPOCH
 from ..project.tags import default_tag
 from . import names
+from .parents import Parents
 from .source import Note, Reading, read
 
 if TYPE_CHECKING:
@@ -62,12 +63,11 @@ class _Family:
     """One family of sources."""
 
     def __init__(self, root: Path, sources: Sequence[Source], by_name: bool, notes: list[Note]) -> None:
-        self._root, self._sources, self._by_name, self._notes = root, sources, by_name, notes
+        self._root, self._by_name, self._notes = root, by_name, notes
         self._readings = {source.name: read(root, source) for source in sources}
-        self._edges = {source.name: _edges(source, self._readings[source.name]) for source in sources}
-        wanted = [names.allowed(names.slug(s.name), self._taken_by_others(s)) for s in sources]
-        self._stages = dict(zip((s.name for s in sources), names.unique(wanted), strict=True))
-        self._aliases = self._published()
+        self._parents = Parents(sources, self._readings, by_name, notes)
+        self._stages, self._aliases = self._parents.stages, self._parents.aliases
+        self._sources = self._parents.in_order()
         self._contexts: dict[str, str] = {}
 
     def draft(self) -> Draft:
@@ -76,7 +76,7 @@ class _Family:
             if not self._is_final(reference, self._stages[name]):
                 stages[self._stages[name]].setdefault("names", []).append(reference)
             what = f"{reference} in Dockerfiles means this stage, and follows it from now on"
-            self._notes.append(Note(self._origin(name), what))
+            self._notes.append(Note(self._parents.source(name).origin, what))
         tables: dict[str, Any] = {
             "project": {"repo": self._repo()} | self._epoch(),
             "platforms": {tag_part(docker): {"docker": docker} for docker in self._platforms()},
@@ -90,76 +90,6 @@ class _Family:
             if error := self._readings[source.name].error:
                 draft.leave_out(self._stages[source.name], str(error))
         return draft
-
-    # -- names -----------------------------------------------------------------------------------
-
-    def _taken_by_others(self, source: Source) -> set[str]:
-        """Return the bare names that mean an external image, so that this stage cannot have them."""
-        own = {edge.name for edge in self._edges[source.name] if edge.bare}
-        if self._by_name:
-            return own
-        return {edge.name for s in self._sources for edge in self._edges[s.name] if edge.bare} - {
-            familiar(name) for s in self._sources for name in s.parents
-        }
-
-    def _published(self) -> dict[str, str]:
-        """Return the sources that Dockerfiles name by a published reference, by that reference."""
-        known = {familiar(tag): source.name for source in self._sources for tag in source.tags}
-        found: dict[str, str] = {}
-        for source in self._sources:
-            for edge in self._edges[source.name]:
-                if edge.name in source.parents or edge.name in found or is_bare(edge.name):
-                    continue
-                name = known.get(edge.name) or (self._named_by(edge.name) if self._by_name else "")
-                if name and name != source.name and not self._reaches(name, source.name, found):
-                    found[edge.name] = name
-        return found
-
-    def _named_by(self, reference: str) -> str:
-        """Return the source that a reference ends with (``org/app:1``, ``org/family:app``); "" for none.
-
-        It must be the only meaning: one tag of the repository in all Dockerfiles, and the source itself is
-        not based on that repository.
-        """
-        repository, tag, digest = split(reference)
-        if digest or "/" not in repository:
-            return ""
-        by_stage = {stage: name for name, stage in self._stages.items()}
-        for word in (repository.rpartition("/")[2], tag):
-            name = by_stage.get(word) or by_stage.get(f"{word}{names.SUFFIX}") or ""
-            if not name:
-                continue
-            used = {edge.name for edges in self._edges.values() for edge in edges}
-            tags = {other for other in used if split(other).repository == repository}
-            own = {split(edge.name).repository for edge in self._edges[name]}
-            if repository in own or (word != tag and len(tags) > 1):
-                what = f"{reference} may be {name}; it stays external. To follow the stage, add it to `names`"
-                self._notes.append(Note(self._origin(name), what))
-                return ""
-            return name
-        return ""
-
-    def _reaches(self, start: str, goal: str, aliases: Mapping[str, str]) -> bool:
-        """Return True if ``goal`` is an ancestor of ``start``: an alias would then make a cycle."""
-        waiting, seen = [start], set[str]()
-        while waiting:
-            name = waiting.pop()
-            if name == goal:
-                return True
-            if name not in seen:
-                seen.add(name)
-                waiting += [
-                    p for e in self._edges[name] if (p := self._parent(name, e) or aliases.get(e.name))
-                ]
-        return False
-
-    def _parent(self, name: str, edge: Edge) -> str:
-        """Return the source that an edge means by its name alone; "" for none."""
-        source = self._source(name)
-        parents = {familiar(written): parent for written, parent in source.parents.items()}
-        if edge.name in parents:
-            return parents[edge.name]
-        return edge.name if self._by_name and edge.name in self._stages and edge.name != name else ""
 
     # -- tables ----------------------------------------------------------------------------------
 
@@ -177,13 +107,13 @@ class _Family:
             what = 'ADD of a URL has no --checksum (unpinned = "allow"): new content there causes no build'
             self._notes.append(Note(source.origin, what))
         contexts = dict(table.pop("contexts", {}))
-        for edge in self._edges[source.name]:
+        for edge in self._parents.edges[source.name]:
             self._connect(source, edge, contexts)
         return table | ({"contexts": contexts} if contexts else {})
 
     def _connect(self, source: Source, edge: Edge, contexts: dict[str, str]) -> None:
         """Let the name of an edge mean its stage, or the external image that it meant before."""
-        parent = self._parent(source.name, edge)
+        parent = self._parents.parent(source.name, edge)
         if parent and self._stages[parent] != edge.name:
             (self._contexts if self._by_name else contexts)[edge.name] = self._stages[parent]
         elif not parent and edge.bare and edge.name not in (*contexts, *self._contexts, "scratch"):
@@ -238,16 +168,3 @@ class _Family:
         value = next(iter(found))
         own = int(value) if len(found) == 1 and value and value.isdigit() else DEFAULT_EPOCH
         return {} if own == DEFAULT_EPOCH else {"source_date_epoch": own}
-
-    def _source(self, name: str) -> Source:
-        return next(source for source in self._sources if source.name == name)
-
-    def _origin(self, name: str) -> str:
-        return self._source(name).origin
-
-
-def _edges(source: Source, reading: Reading) -> list[Edge]:
-    """Return the edges to what is not declared as an external image already."""
-    declared = {familiar(name) for name in source.options.get("contexts", {})}
-    edges = reading.analysis.edges if reading.analysis else ()
-    return [edge for edge in edges if edge.name not in declared]

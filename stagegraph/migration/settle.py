@@ -60,7 +60,7 @@ def render(draft: Draft) -> str:
     """Return the text of ``stages.toml``."""
     tables, section = draft.tables, toml_text.section
     parts = [section(["project"], tables["project"])]
-    parts += [section(["platforms", name], table) for name, table in tables["platforms"].items()]
+    parts.append("\n".join(section(["platforms", n], table) for n, table in tables["platforms"].items()))
     parts.append(section(["base"], tables["base"], _BASE_COMMENT))
     if tables["contexts"]:
         parts.append(section(["contexts"], tables["contexts"]))
@@ -70,7 +70,8 @@ def render(draft: Draft) -> str:
             written = _as_comment(f"left out: {why}\n{written}")
         parts.append(written)
     for kind in ("images", "secrets"):
-        parts += [section([kind, name], table) for name, table in tables.get(kind, {}).items()]
+        if named := [section([kind, name], table) for name, table in tables.get(kind, {}).items()]:
+            parts.append("\n".join(named))
     return "\n\n".join(parts) + "\n"
 
 

@@ -113,6 +113,11 @@ def project(folder: Path) -> Project:
             id="no cycle",
         ),
         pytest.param(
+            {"a/Dockerfile": "FROM o/b:1\n", "b/Dockerfile": "FROM c\n", "c/Dockerfile": "FROM o/b:1\n"},
+            {"a": [], "b": ["c"], "c": []},
+            id="no cycle of three",
+        ),
+        pytest.param(
             {"a/Dockerfile": "FROM scratch\n", "b/Dockerfile": "FROM ${NONE}\n", "c/Dockerfile": "FROM b\n"},
             {"a": []},
             id="one that cannot be read, and what is based on it",
