@@ -99,7 +99,8 @@ class _Importer:
         dockerfile = self._typed(table.get("dockerfile") or "Dockerfile", str, origin)
         if folder is None or (dockerfile := self._dockerfile(folder, dockerfile, origin)) is None:
             return None
-        keys = dict(filter(None, (self._option(origin, k, v) for k, v in table.items() if k not in _OWN)))
+        others = sorted(table.keys() - set(_OWN), key=options.place)
+        keys = dict(filter(None, (self._option(origin, key, table[key]) for key in others)))
         parents, images = self._contexts(origin, self._typed(table.get("contexts", {}), dict, origin))
         if images:
             keys["contexts"] = images

@@ -68,6 +68,11 @@ ROWS = (
 _BY_KEY = {row.bake: row for row in ROWS}
 
 
+def place(key: str) -> tuple[int, str]:
+    """Return the place of an option in the table, unknown ones last."""
+    return (list(_BY_KEY).index(key) if key in _BY_KEY else len(_BY_KEY), key)
+
+
 def read(key: str, value: Any) -> tuple[str, Any]:
     """Return the key and the value in ``[stages.NAME]`` of an option. Raises ``Inexpressible``."""
     row = _BY_KEY.get(key)
