@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import ProjectError, StagegraphError, StoreError
 
@@ -46,8 +46,8 @@ next: doit list           what there is to build
 
 def run(words: Sequence[str]) -> int:
     """Run ``init`` or ``import`` with the words of the command line. Return the exit status."""
-    options = _parser().parse_args(words)
     try:
+        options = _parser().parse_args(words)
         _refuse_existing(Path(options.folder if options.command == "init" else "."), options.force)
         return _init(options) if options.command == "init" else _import(options)
     except StagegraphError as error:
@@ -55,8 +55,15 @@ def run(words: Sequence[str]) -> int:
         return error.exit_status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong call as all commands do."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ProjectError("command line", message, f"{self.prog} --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="stagegraph")
+    parser = _Parser(prog="stagegraph")
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", help=PURPOSES["init"], description=_INIT_TEXT)
     init.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="default: this folder")
@@ -84,7 +91,7 @@ def _import(options: argparse.Namespace) -> int:
 
     root, where = Path(), options.file
     text = _read(where)
-    if text.lstrip().startswith("{") and '"services"' not in text:
+    if bake.is_bake(text, where):
         imported = bake.sources(bake.parse(text, where), where, root)
     else:
         folder = "." if where == "-" else os.path.relpath(Path(where).parent)

@@ -36,6 +36,21 @@ class Imported(NamedTuple):
     notes: list[Note]
 
 
+def is_bake(text: str, where: str) -> bool:
+    """Return True for a bake file in JSON, False for what may be a Compose file, which may be JSON, too.
+
+    Raises ``ProjectError`` for a bake file in HCL.
+    """
+    if where.endswith(".hcl"):
+        hint = "docker buildx bake --print | stagegraph import -"
+        raise ProjectError(where, "is HCL, which only bake can read; let it print JSON", hint)
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return text.lstrip().startswith("{")
+    return isinstance(data, dict) and not ("services" in data and "target" not in data)
+
+
 def parse(text: str, where: str) -> dict[str, Any]:
     """Return the file as JSON. Raises ``ProjectError`` for other text."""
     hint = "give what `docker buildx bake --print` prints, or a Compose file"
@@ -62,7 +77,7 @@ class _Importer:
     """Reads one bake file. All methods raise ``ProjectError`` for a value of a wrong type."""
 
     def __init__(self, data: Mapping[str, Any], where: str, root: Path, kind: str) -> None:
-        self._where, self._root, self._kind = where, root, kind
+        self._data, self._where, self._root, self._kind = data, where, root, kind
         self._targets: dict[str, Mapping[str, Any]] = {
             name: self._typed(table, dict, f"{kind} {name}") for name, table in data["target"].items()
         }
@@ -76,7 +91,10 @@ class _Importer:
     def imported(self) -> Imported:
         found = [self._source(name, table) for name, table in self._targets.items()]
         kept = self._complete({source.name: source for source in found if source is not None})
-        for name in self._groups.keys() - {"default"}:
+        for name in sorted(self._data.keys() & {"variable", "function"}):
+            what = "is not read: give the import what `docker buildx bake --print` prints"
+            self._notes.append(Note(name, what))
+        for name in sorted(self._groups.keys() - {"default"}):
             words = " ".join(self._members(name))
             self._notes.append(Note(f"group {name}", f"is left out; name its images: doit {words}"))
         return Imported(kept, self._secrets, self._notes)

@@ -92,6 +92,9 @@ class _Converter:
             self._notes.append(
                 Note(origin, "extends is left out: print the file with `docker compose config`")
             )
+        if "x-bake" in build:
+            what = "x-bake is left out: give the import what `docker buildx bake --print` prints"
+            self._notes.append(Note(origin, what))
         target: dict[str, Any] = {}
         for key, value in build.items():
             if key.startswith("x-") or value is None:

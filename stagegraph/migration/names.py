@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: What a stage gets behind its name if that name is reserved, or means an external image.
 SUFFIX = "-image"
 
+#: Words for processors. ``Dockerfile.arm64`` is not an image called arm64.
+_PROCESSORS = frozenset(("amd64", "x86_64", "arm64", "aarch64", "armhf", "arm", "armv7", "386", "i386"))
+
 #: The longest name of a stage (``schema.NAME``).
 _LONGEST = 54
 
@@ -30,8 +33,8 @@ def slug(text: str) -> str:
 def from_paths(paths: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return a name for each Dockerfile, by its path. The values are the words of its path, outermost first.
 
-    A name is the last word. If two Dockerfiles have the same, or it begins with a digit (a version), the
-    word before it is put in front, until they differ.
+    A name is the last word. If two Dockerfiles have the same, or it is a version or a processor, the word
+    before it is put in front, until they differ.
     """
     lengths = {path: _length(words, 1) for path, words in paths.items()}
     while True:
@@ -45,8 +48,14 @@ def from_paths(paths: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def _length(words: Sequence[str], least: int) -> int:
-    """Return how many words of the path a name has, at least ``least``: it does not begin with a digit."""
-    return next((n for n in range(least, len(words)) if not words[-n][:1].isdigit()), len(words))
+    """Return how many words of the path a name has, at least ``least``.
+
+    It does not begin with a digit or with a processor.
+    """
+    good = (
+        n for n in range(least, len(words)) if not words[-n][:1].isdigit() and words[-n] not in _PROCESSORS
+    )
+    return next(good, len(words))
 
 
 def unique(names: Iterable[str], taken: Collection[str] = ()) -> list[str]:

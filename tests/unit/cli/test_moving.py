@@ -224,6 +224,8 @@ def test_nothing_is_overwritten(
         (["init"], "no Dockerfile in this folder or below"),
         (["init", "none"], "none: is not a folder"),
         (["import", "none.json"], "none.json: cannot be read"),
+        (["import"], "command line: the following arguments are required: FILE\n  stagegraph import --help"),
+        (["init", "--forse"], "command line: unrecognized arguments: --forse"),
     ],
 )
 def test_a_call_that_finds_nothing(
@@ -367,6 +369,18 @@ def test_secrets_that_differ(two: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "target app: secret a differs from that of another target" in imported(two, data, capsys)
 
 
+def test_a_file_in_hcl_is_for_bake_to_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, {"docker-bake.hcl": 'target "app" {}\n'})
+    assert main(["import", "docker-bake.hcl"]) == ProjectError.exit_status
+    assert "docker buildx bake --print | stagegraph import -" in capsys.readouterr().err
+
+
+def test_a_target_may_be_called_services(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"target": {"services": {"context": "low"}}, "variable": {"X": {"default": "1"}}}
+    assert "variable: is not read: give the import what `docker buildx" in imported(two, data, capsys)
+    assert edges(two) == {"services": []}
+
+
 def test_standard_input(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.BytesIO(json.dumps(target(contexts={"parent:1": "target:low"})).encode())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(text))
@@ -379,6 +393,7 @@ def test_standard_input(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("{", "not valid JSON"),
         ("{}", "declares no target"),
+        ('{"services": {}}', "no service has a `build`"),
         ('{"target": []}', "declares no target"),
         ('{"target": {"a": []}}', "target a is not an object"),
         ('{"target": {"a": {"tags": "x"}}}', "target a is not a list"),
@@ -457,6 +472,7 @@ def test_a_compose_file_of_another_folder(folder: Path) -> None:
         ("{context: app, cache_from: [x]}", "service app: cache-from is left out"),
         ("{context: app, privileged: true}", "service app: privileged: stagegraph does not know this option"),
         ("{context: app, no_cache: false}", ""),
+        ("{context: app, x-bake: {}}", "service app: x-bake is left out"),
         ("{context: app, args: [UNSET]}", "variable UNSET is not set"),
         ("{context: app, secrets: [none]}", "service app: secret none is left out"),
     ],

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.unit
             {"a": ["root", "python", "3.12", "slim"], "b": ["root", "python", "3.13", "slim"]},
             ["python-3.12-slim", "python-3.13-slim"],
         ),
+        ({"a": ["root", "app", "arm64"]}, ["app-arm64"]),
         ({"a": ["root", "app"], "b": ["root", "App"]}, ["root-app", "root-app-2"]),
         ({"a": ["root", "app"], "b": ["root", "x", "app"]}, ["root-app", "x-app"]),
     ],
