@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...execution.decide import Why
 from ...execution.plan import plan
 from ..goals import resolve_goals
 from .base import Command, KeepGoing, flag, print_json
@@ -54,21 +55,21 @@ class Plan(Command[Options]):
         for step in steps:
             usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
             print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
-            for change in step.changes[1:]:
+            for change in step.changes[1:] if step.why is Why.CHANGED and len(step.changes) > 2 else ():
                 print(f"{'':<{width + 9}}also {change}")
         print(total(steps, len(goals.to_json())))
         return goals.status
 
 
 def total(steps: list[Step], left_out: int = 0) -> str:
-    """How many images there are to build, pull and reuse: platforms may share a key, which is made once.
+    """How many nodes there are to build, pull and reuse; how long the builds take.
 
     ``left_out`` is how many nodes cannot be looked at.
     """
     from ...system.text import human_time
 
     made: dict[str, list[Step]] = {"build": [], "pull": [], "reuse": []}
-    for step in {step.key: step for step in reversed(steps)}.values():
+    for step in steps:
         made[step.decision].append(step)
     said = ", ".join(f"{len(made[decision])} to {decision}" for decision in made)
     said += f", {left_out} left out" if left_out else ""

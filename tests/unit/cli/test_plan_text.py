@@ -17,10 +17,10 @@ def test_total() -> None:
         Step(Node("a", "amd64"), Key("1"), "reuse", "", seconds=7.0),
         Step(Node("b", "amd64"), Key("2"), "build", "", seconds=60.0),
         Step(Node("c", "rpi"), Key("3"), "build", ""),
-        Step(Node("c", "xavier"), Key("3"), "build", ""),
+        Step(Node("c", "xavier"), Key("3"), "reuse", ""),
     ]
     assert total(steps) == (
-        "2 to build, 0 to pull, 1 to reuse; 1 min 00 s one by one, as long as the last builds took, "
+        "2 to build, 0 to pull, 2 to reuse; 1 min 00 s one by one, as long as the last builds took, "
         "1 of unknown duration"
     )
     assert total(steps[:1]) == "0 to build, 0 to pull, 1 to reuse"
