@@ -11,7 +11,6 @@ space does not count, and files from ``dockerfile.sources``, which says how a fi
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..oci.digest import sha256
@@ -98,7 +97,7 @@ def _bootstrapped(boot: Bootstrap, docker: OciPlatform) -> Iterator[Input]:
     for package in sorted(boot.include):
         yield Input("package", package, "", boot.declared_at)
     # suite and packages are inputs of their own, above
-    plain = replace(boot, suite="", include=())
+    plain = boot._replace(suite="", include=())
     yield Input("option", "mmdebstrap", _json(bootstrap.arguments(plain, docker)))
     yield Input("option", "dockerfile", bootstrap.DOCKERFILE)
 

@@ -1,13 +1,14 @@
 """The project as declared in ``stages.toml``: platforms, stages, images.
 
-Frozen values. Knows nothing of files, Dockerfiles or builds: ``loader`` builds it, ``graph`` resolves it.
-``tags`` decides the final tags of images.
+Frozen values. They are named tuples, which cost less time at each start than data classes. Knows nothing of
+files, Dockerfiles or builds: ``loader`` builds it, ``graph`` resolves it. ``tags`` decides the final tags of
+images.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..oci.platform import NO_PLATFORM, tag_part
 from .tags import default_tag, final_reference
@@ -25,6 +26,8 @@ BASE = "base"
 #: the day of the build.
 DEFAULT_EPOCH = 1735689600
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
 
 class Node(NamedTuple):
     """A stage on a platform; written ``STAGE:PLATFORM``."""
@@ -36,8 +39,7 @@ class Node(NamedTuple):
         return f"{self.stage}:{self.platform}"
 
 
-@dataclass(frozen=True)
-class Platform:
+class Platform(NamedTuple):
     """A named target. ``docker`` is its OCI platform (``linux/arm64``, ``linux/arm/v7``).
 
     ``builders`` are buildx builders, the preferred one first; () for buildx's current one. They are not part
@@ -46,7 +48,7 @@ class Platform:
 
     name: str
     docker: OciPlatform
-    args: Mapping[str, str] = field(default_factory=dict)
+    args: Mapping[str, str] = _NONE
     builders: tuple[str, ...] = ()
 
     @property
@@ -55,8 +57,7 @@ class Platform:
         return tag_part(self.docker)
 
 
-@dataclass(frozen=True)
-class StageConfig:
+class StageConfig(NamedTuple):
     """How one stage is built on one platform: all layers of settings, merged.
 
     - ``context``: the stage's folder, relative to the project. ``dockerfile``: relative to that folder.
@@ -76,13 +77,13 @@ class StageConfig:
     dockerfile: str = "Dockerfile"
     target: str = ""
     network: str = "default"
-    args: Mapping[str, str] = field(default_factory=dict)
+    args: Mapping[str, str] = _NONE
     own_args: frozenset[str] = frozenset()
     unpinned: bool = False
     installs_packages: bool = False
     timeout: int = 0
     native: OciPlatform = NO_PLATFORM
-    contexts: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = _NONE
     own_frontend: bool = False
     alternative: str = ""
     declared_at: str = ""
@@ -93,8 +94,7 @@ class StageConfig:
         return f"{self.context}/{self.dockerfile}"
 
 
-@dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(NamedTuple):
     """A base that mmdebstrap builds from the distribution's packages.
 
     ``include`` are packages besides the smallest set.
@@ -105,8 +105,7 @@ class Bootstrap:
     declared_at: str = ""
 
 
-@dataclass(frozen=True)
-class ExternalBase:
+class ExternalBase(NamedTuple):
     """A base that is an external image."""
 
     image: str
@@ -117,8 +116,7 @@ class ExternalBase:
 Base = Bootstrap | ExternalBase | StageConfig
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """A folder with a Dockerfile, and its settings.
 
     ``configs`` is by platform name: for all platforms, or for those of the images that need a stacked stage
@@ -134,8 +132,7 @@ class Stage:
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """A stage that users name and that gets a final tag.
 
     ``test`` is the stage that must build before the tag is set, "" for none. A test is a stage that starts
@@ -152,16 +149,14 @@ class Image:
     default: bool = True
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(NamedTuple):
     """A build secret: a file, or an environment variable that holds the value."""
 
     file: str = ""
     env: str = ""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings of a call, from the command line, the environment or ``[project]``.
 
     ``push`` is what a run pushes to the registry. "never": nothing. "nodes": the nodes that it builds.
@@ -175,8 +170,7 @@ class Settings:
     push: str = "built"
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """Everything that ``stages.toml`` and the settings of a call declare. ``bases`` is by platform name.
 
     ``repositories`` are the names of the repository of final images, with and without the registry, as
@@ -190,7 +184,7 @@ class Project:
     stages: Mapping[str, Stage]
     images: Mapping[str, Image]
     epoch: int = DEFAULT_EPOCH
-    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = _NONE
     repositories: frozenset[str] = frozenset()
 
     @property

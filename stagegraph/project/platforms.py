@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ..errors import nearest
@@ -24,7 +23,7 @@ def read(reader: TableReader, head: Mapping[str, Any], sources: SettingSources) 
         hint = 'write [platforms.amd64] with docker = "linux/amd64"'
         raise reader.error(("platforms",), "no platform is declared", hint)
     for name, builders in sources.builders(platforms.values()).items():
-        platforms[name] = dataclasses.replace(platforms[name], builders=builders)
+        platforms[name] = platforms[name]._replace(builders=builders)
     return platforms
 
 

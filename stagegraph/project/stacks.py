@@ -6,7 +6,6 @@ Images that share a beginning share these stages.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -57,8 +56,8 @@ def _stacked(stage: Stage, stack: Sequence[str], platforms: Container[str]) -> S
     """Return the stage at the top of a stack, on these platforms."""
     parent = name(stack[:-1])
     configs = {
-        platform: replace(
-            config, args={**config.args, ARGUMENT: parent}, own_args=config.own_args | {ARGUMENT}
+        platform: config._replace(
+            args={**config.args, ARGUMENT: parent}, own_args=config.own_args | {ARGUMENT}
         )
         for platform, config in stage.configs.items()
         if platform in platforms

@@ -62,8 +62,8 @@ class CI(Command[Options]):
             raise ProjectError("command line", f"doit ci takes no {words[0]!r}", hint)
         workspace = app.workspace
         if options.check:  # which must not write stages.lock
-            settings = replace(workspace.project.settings, locked=True)
-            workspace = Workspace(replace(workspace.project, settings=settings), workspace.report)
+            settings = workspace.project.settings._replace(locked=True)
+            workspace = Workspace(workspace.project._replace(settings=settings), workspace.report)
         plans = Plans(workspace.graph, limit=options.limit)
         if options.times:
             _note_times(workspace, plans.goals)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -59,8 +58,8 @@ def test_nodes_begin_with_the_base() -> None:
 
 
 def test_an_external_base_is_not_a_node() -> None:
-    one = dataclasses.replace(
-        project(Settings("a")), bases={"amd64": ExternalBase("debian"), "arm64": Bootstrap("trixie")}
+    one = project(Settings("a"))._replace(
+        bases={"amd64": ExternalBase("debian"), "arm64": Bootstrap("trixie")}
     )
     assert one.nodes() == [Node("base", "arm64")]
 
@@ -72,5 +71,5 @@ def test_only_a_base_that_is_a_stage_has_a_configuration() -> None:
 
 
 def test_frozen() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Platform("a", OciPlatform("b")).name = "c"  # type: ignore[misc]
