@@ -12,7 +12,7 @@ from stagegraph.project.model import Node
 pytestmark = pytest.mark.unit
 
 
-def test_total() -> None:
+def test_the_last_line_of_a_plan_has_the_totals() -> None:
     steps = [
         Step(Node("a", "amd64"), Key("1"), "reuse", "", seconds=7.0),
         Step(Node("b", "amd64"), Key("2"), "build", "", seconds=60.0),

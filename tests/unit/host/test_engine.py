@@ -58,13 +58,13 @@ def test_the_default_engine_has_dockers_socket_and_bridge(
     assert Engine.from_environment() == default
 
 
-def test_a_slash_at_the_end_makes_no_other_engine(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slash_at_the_end_means_the_same_engine(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGEGRAPH_ENGINE_DIR", f"{own.folder}/")
     assert Engine.from_environment() == own
     assert own.bridge.startswith("sg-") and len(own.bridge) <= 13
 
 
-def test_an_engine_that_somebody_chose(
+def test_another_engine_that_the_user_chose_is_recognized(
     machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not own.somebody_chose_another
@@ -76,7 +76,9 @@ def test_an_engine_that_somebody_chose(
     assert default.somebody_chose_another
 
 
-def test_a_configuration_that_exists_is_left(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_configuration_is_not_changed(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = machine.folder / "new/daemon.json"
     engine.configure(file)
     engine.configure(file)
@@ -188,7 +190,7 @@ def test_an_engine_that_does_not_answer_in_time(
             engine.start(own)
 
 
-def test_an_engine_of_its_own_keeps_clear_of_others(
+def test_a_separate_engine_does_not_disturb_others(
     machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers_when_up(own, monkeypatch)
@@ -291,7 +293,7 @@ def test_only_root_stops_the_engine(machine: Machine, own: Engine) -> None:
 @pytest.mark.parametrize(
     ("roots", "times"), [("/a/docker\n/b\n", 1), ("/\n", 0), ("", 0)], ids=["bound", "a disk", "no mount"]
 )
-def test_what_a_killed_engine_has_mounted_goes(machine: Machine, own: Engine, roots: str, times: int) -> None:
+def test_mounts_of_a_killed_engine_are_removed(machine: Machine, own: Engine, roots: str, times: int) -> None:
     (machine.folder / "roots").write_text(roots)
     machine.stub("findmnt", f"cat {machine.folder}/roots")
     machine.stub("umount", f": >{machine.folder}/roots")
