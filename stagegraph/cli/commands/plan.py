@@ -58,6 +58,8 @@ class Plan(Command[Options]):
             for change in step.changes[1:] if step.why is Why.CHANGED and len(step.changes) > 2 else ():
                 print(f"{'':<{width + 9}}also {change}")
         print(total(steps, len(goals.to_json())))
+        if note := cost_of_epoch(steps):
+            print(note)
         return goals.status
 
 
@@ -79,6 +81,16 @@ def total(steps: list[Step], left_out: int = 0) -> str:
     unknown = len(made["build"]) - len(known)
     rest = f", {unknown} of unknown duration" if unknown else ""
     return f"{said}; {human_time(sum(known))} one by one, as long as the last builds took{rest}"
+
+
+def cost_of_epoch(steps: list[Step]) -> str:
+    """Say how many nodes a new ``source_date_epoch`` changes; "" for none."""
+    own = [{change.name for change in step.changes if change.role != "parent"} for step in steps]
+    moved = [names for names in own if "epoch" in names]
+    if not moved:
+        return ""
+    alone = sum(names == {"epoch"} for names in moved)
+    return f"source_date_epoch changed, which is part of every key: {len(moved)} nodes, {alone} by this alone"
 
 
 def _size(step: Step, sizes: dict[Node, Size] | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import HEAD, graph, image, stages, write
 
+from stagegraph.cli.commands.plan import cost_of_epoch
 from stagegraph.execution.lookup import Results, StoreLookup
 from stagegraph.execution.plan import Step, plan
 from stagegraph.keys.inputs import digest
@@ -67,3 +68,23 @@ def test_a_reason_names_both_of_two_changes(tmp_path: Path, edit: str, reason: s
     write(tmp_path, {"app/Dockerfile": edit})
     (step,) = steps(tmp_path, app)
     assert (step.decision, step.reason) == ("build", reason)
+
+
+def test_the_cost_of_a_new_epoch(tmp_path: Path) -> None:
+    both = Node("one", "amd64"), Node("two", "amd64")
+    stages(tmp_path, {"one": APP, "two": APP + "LABEL c=d\n"})
+    for node in both:
+        built(tmp_path, node)
+    assert cost_of_epoch(steps(tmp_path, *both)) == ""
+    write(
+        tmp_path,
+        {
+            "stages.toml": (tmp_path / "stages.toml")
+            .read_text()
+            .replace('m"\n', 'm"\nsource_date_epoch = 1\n', 1),
+            "two/Dockerfile": APP + "LABEL c=e\n",
+        },
+    )
+    assert cost_of_epoch(steps(tmp_path, *both)) == (
+        "source_date_epoch changed, which is part of every key: 2 nodes, 1 by this alone"
+    )
