@@ -1,6 +1,7 @@
 """``stages.toml`` and settings -> ``model.Project``: read, parse and validate.
 
-The tables have a module each: ``platforms``, ``bases``, ``images``; ``configs`` merges the layers of a stage.
+``families`` first writes out entries that stand for several stages or images. The tables have a module each:
+``platforms``, ``bases``, ``images``; ``configs`` merges the layers of a stage.
 ``stacks`` puts stages on one another, ``settings`` reads the command line and the environment, ``claims``
 checks that each name has one meaning.
 """
@@ -8,11 +9,12 @@ checks that each name has one meaning.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
 from ..oci.reference import familiar
-from . import claims, platforms, schema, stacks
+from . import claims, families, folders, globs, platforms, schema, stacks
 from .bases import BaseReader
 from .configs import ConfigReader
 from .images import ImageReader
@@ -67,7 +69,9 @@ def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str
         name = str(root).encode("unicode_escape").decode()
         raise ProjectError(name, "the folder's name has a line break, which the builder does not accept")
     sources = SettingSources(dict(cli or {}), os.environ if env is None else env)
-    return _ProjectLoader(root, TableReader(*parse(read(root))), sources).project()
+    tables, lines = parse(read(root))
+    disk = globs.Folders(partial(folders.matching, root), partial(folders.has_file, root))
+    return _ProjectLoader(root, TableReader(*families.expand(tables, lines, disk)), sources).project()
 
 
 class _ProjectLoader:

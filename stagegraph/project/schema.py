@@ -37,6 +37,10 @@ RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ENV_ONLY_SETTINGS, *COMMANDS)
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
 NAME = re.compile(r"(?=.{1,54}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
 
+#: The name of an entry that stands for several stages or images: with a place for a value of its matrix, or
+#: with the ``*`` of a glob.
+FAMILY = re.compile(r"(?=.*[{*])(?:[a-z0-9._*-]|\{[A-Za-z_][A-Za-z0-9_.-]*\})+")
+
 VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -95,6 +99,17 @@ Kind = type | tuple[type, ...]
 
 _STRING_OR_LIST: Kind = (str, list)
 
+_STAGE: dict[str, Kind] = {
+    **_LAYER, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
+}  # fmt: skip
+
+_IMAGE: dict[str, Kind] = {
+    "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
+    "default": bool,
+}  # fmt: skip
+
+_FAMILY: dict[str, Kind] = {"matrix": dict, "exclude": list}
+
 TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {
         "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST, "source_date_epoch": int,
@@ -103,15 +118,12 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
     "base": {**_BASE, "platforms": dict},
     "base on a platform": {**_BASE, **_LAYER},
-    "stage": {
-        **_LAYER, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
-    },
+    "stage": _STAGE,
     "stage on a platform": {**_LAYER, "alternative": str},
     "alternative": _LAYER,
-    "image": {
-        "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
-        "default": bool,
-    },
+    "family of stages": {**_STAGE, "path": _STRING_OR_LIST, **_FAMILY},
+    "image": _IMAGE,
+    "family of images": {**_IMAGE, **_FAMILY},
     "secret": {"file": str, "env": str},
     "ci": {
         "command": str, "prepare": str, "check": str, "images": list, "branch": str, "registry": str,

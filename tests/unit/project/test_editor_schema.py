@@ -119,6 +119,29 @@ frontend = "syntax"
 [stages.high]
 path = "a"
 needs = ["low"]
+[stages."wide-{word.name}-{other}"]
+matrix = { word = [{ name = "b", folder = "a" }, { name = "c", folder = "a" }], other = ["x", 2, true] }
+exclude = [{ word.name = "c", other = 2 }]
+path = "{word.folder}"
+description = "wide"
+dockerfile = "Dockerfile"
+target = ""
+network = "default"
+args = { A = "{other}" }
+unpinned = "allow"
+archive = true
+timeout = 10
+native = "linux/amd64"
+contexts = { "debian:{word.name}" = "debian:{other}" }
+frontend = "syntax"
+needs = ["low"]
+names = ["ros:{word.name}-{other}"]
+[stages."wide-{word.name}-{other}".platforms."linux/arm64"]
+native = "linux/amd64"
+[stages."wide-{word.name}-{other}".alternatives.other]
+path = "{word.folder}"
+[stages."glob-*"]
+path = ["*"]
 [images.low]
 stage = "low"
 description = "an image"
@@ -128,6 +151,17 @@ test_timeout = 5
 default = false
 [images.high]
 stack = ["low", "high"]
+[images."{word}"]
+matrix = { word = ["d", "e"] }
+exclude = [{ word = "e" }]
+stage = "low"
+description = "an image, {word}"
+platforms = ["amd64"]
+test = "a"
+test_timeout = 5
+default = false
+[images."glob-*"]
+stack = ["low", "glob-*"]
 [secrets.token]
 file = "~/.token"
 [secrets.other]
@@ -273,9 +307,11 @@ def test_a_file_with_every_key(root: Path) -> None:
             k: v for base in tables["base"]["platforms"].values() for k, v in base.items()
         },
         "stage": tables["stages"]["low"] | tables["stages"]["high"],
+        "family of stages": tables["stages"]["wide-{word.name}-{other}"],
         "stage on a platform": tables["stages"]["low"]["platforms"]["linux/arm64"],
         "alternative": tables["stages"]["low"]["alternatives"]["other"],
         "image": tables["images"]["low"] | tables["images"]["high"],
+        "family of images": tables["images"]["{word}"] | tables["images"]["glob-*"],
         "secret": tables["secrets"]["token"] | tables["secrets"]["other"],
         "ci": tables["ci"],
         "circleci executor": tables["ci"]["circleci"]["amd64"],
@@ -302,6 +338,8 @@ def test_mutations(root: Path, top: str) -> None:
     for place, value, changed in mutations(tables, top):
         fits, said = VALIDATOR.is_valid(changed), fault(root, changed)
         lenient = value == "" or "runs_on" in place or place[:2] in (("ci", "images"), ("ci", "contexts"))
+        if "matrix" in place and "is not a name" in said:
+            continue  # the schema does not know the names that come out
         if (fits and WRONG.search(said)) or not (fits or said or lenient):
             differences.append(f"{place} = {value!r}: the schema: {refused(changed)}, the loader: {said}")
     assert differences == []
