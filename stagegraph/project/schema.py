@@ -114,7 +114,7 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {
         "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST, "source_date_epoch": int,
     },
-    "defaults": {"args": dict, "network": str, "frontend": str},
+    "defaults": {key: kind for key, kind in _LAYER.items() if key != "contexts"},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
     "base": {**_BASE, "platforms": dict},
     "base on a platform": {**_BASE, **_LAYER},
@@ -133,6 +133,15 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
     "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
+#: Hints for keys that are elsewhere, or of another form; by the kind of table and the key.
+HINTS = {
+    ("defaults", "contexts"): "write [contexts], which is for all stages",
+    **{
+        ("defaults", key): f"{key} is different for each stage; write it there"
+        for key in ("description", "needs", "names", "platforms", "alternatives")
+    },
+}
+
 #: The meaning of each setting.
 SETTING_MEANINGS = {
     "repo": "The repository of all images. Default: `repo` of `[project]`.",

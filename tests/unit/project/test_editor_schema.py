@@ -44,6 +44,13 @@ source_date_epoch = 1
 network = "none"
 frontend = "builder"
 args = { JOBS = "2" }
+path = "a"
+dockerfile = "Dockerfile"
+target = ""
+unpinned = "allow"
+archive = true
+timeout = 10
+native = "linux/amd64"
 [platforms.amd64]
 docker = "linux/amd64"
 [platforms.aarch64]

@@ -8,6 +8,7 @@ import pytest
 from helpers import write
 
 from stagegraph.errors import ProjectError
+from stagegraph.oci.platform import OciPlatform
 from stagegraph.project import configs, loader
 from stagegraph.project.model import (
     DEFAULT_EPOCH,
@@ -107,6 +108,71 @@ def test_layers_of_arguments_later_wins(tmp_path: Path) -> None:
     }  # fmt: skip
     assert (amd64.network, jetson.network) == ("none", "default")
     assert amd64.own_args == jetson.own_args == frozenset("BCD")
+
+
+def test_defaults_are_for_every_stage_that_says_nothing_else(tmp_path: Path) -> None:
+    text = """\
+        [defaults]
+        path = "blas"
+        dockerfile = "Other"
+        target = "all"
+        network = "none"
+        unpinned = "allow"
+        archive = true
+        timeout = 5
+        native = "linux/amd64"
+        frontend = "builder"
+        [stages.plain]
+        [stages.own]
+        path = "netlib"
+        dockerfile = "Dockerfile"
+        target = ""
+        network = "default"
+        archive = false
+        timeout = 6
+        native = "linux/arm64"
+        frontend = "syntax"
+        [stages.own.platforms.jetson]
+        target = "on jetson"
+        [stages.own.alternatives.other]
+        path = "blas"
+        [base.platforms.jetson]
+        path = "netlib"
+        dockerfile = "Dockerfile"
+        """
+    write(tmp_path, {"blas/Other": "FROM base\n"})
+    project = load(tmp_path, text)
+    plain, own = (project.stages[name].configs["amd64"] for name in ("plain", "own"))
+    default = StageConfig(
+        "blas",
+        "Other",
+        target="all",
+        network="none",
+        args={},
+        unpinned=True,
+        installs_packages=True,
+        timeout=5,
+        native=OciPlatform("linux/amd64"),
+        contexts={},
+        own_frontend=True,
+        declared_at=f"stages.toml:{NEXT + 10}",
+    )
+    assert plain == default
+    assert own == StageConfig(
+        "netlib",
+        args={},
+        unpinned=True,
+        timeout=6,
+        native=OciPlatform("linux/arm64"),
+        contexts={},
+        declared_at=f"stages.toml:{NEXT + 11}",
+    )
+    assert project.stages["own"].configs["jetson"].target == "on jetson"
+    base = project.bases["jetson"]
+    assert isinstance(base, StageConfig) and (base.target, base.timeout) == ("all", 5)
+    write(tmp_path, {"netlib/Other": "FROM base\n", "blas/Dockerfile": "FROM base\n"})
+    other = load(tmp_path, text, cli={"own": "other"}).stages["own"].configs["amd64"]
+    assert (other.context, other.dockerfile) == ("blas", "Dockerfile")
 
 
 ALTERNATIVE = (
@@ -380,6 +446,24 @@ FAULTS = {
     "platform twice": (
         '[platforms.amd64]\ndocker = "linux/386"\n',
         "stages.toml:{0}: platforms.amd64 is written twice, first in line 3\n  keep one of them",
+    ),
+    "a path in defaults": (
+        '[defaults]\npath = "gone"\n[stages.blas]\n',
+        "stages.toml:{1}: no folder 'gone'\n  create it, with a Dockerfile in it",
+    ),
+    "a Dockerfile in defaults": (
+        '[defaults]\ndockerfile = "gone"\n[stages.blas]\npath = "blas"\n',
+        "stages.toml:{0}: no gone in 'blas'",
+    ),
+    "what cannot be a default": (
+        '[defaults]\ndescription = "x"\n',
+        "stages.toml:{1}: unknown key 'description' in defaults [defaults]\n"
+        "  description is different for each stage; write it there",
+    ),
+    "stand-ins in defaults": (
+        "[defaults]\ncontexts = {}\n",
+        "stages.toml:{1}: unknown key 'contexts' in defaults [defaults]\n"
+        "  write [contexts], which is for all stages",
     ),
     "no path": ("[stages.blas]\n", 'stages.toml:{0}: stage blas has no path\n  write path = "stock/blas"'),
     "missing folder": (
