@@ -11,6 +11,7 @@ from ..errors import ProjectError, StagegraphError
 from ..oci.platform import host_platform
 from . import app as apps
 from .app import exit_with
+from .goals import absences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,6 +37,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             check_tags(self.app.workspace.project, metas)
         except StagegraphError as error:
             exit_with(error)
+        for line in absences(self.app.workspace.project, self.app.requested or []):
+            print(f"   {line}", file=sys.stderr)
         if not selected_tasks:
             what = f"no image is for this machine's platform, {host_platform()}: see doit list"
             print(what, file=sys.stderr)

@@ -55,17 +55,18 @@ def task_stages() -> Iterator[dict[str, Any]]:
     """One group for each stage, one task for each platform."""
     app, nodes = _loaded()
     project = app.workspace.project
-    for stage in dict.fromkeys(node.stage for node in nodes):
+    by_stage: dict[str, list[Node]] = {}
+    for node in nodes:
+        by_stage.setdefault(node.stage, []).append(node)
+    for stage, on_platforms in by_stage.items():
         group = f"_{stage}" if stage in project.images else stage
         yield {
             "basename": group,
             "name": None,
-            "doc": _description(project, Node(stage, next(iter(project.platforms)))),
+            "doc": _description(project, on_platforms[0]),
             "meta": {"stage": stage},
         }
-        for node in nodes:
-            if node.stage == stage:
-                yield {**_build_task(app, node), "basename": group}
+        yield from ({**_build_task(app, node), "basename": group} for node in on_platforms)
 
 
 def task_images() -> Iterator[dict[str, Any]]:

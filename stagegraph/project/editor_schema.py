@@ -154,6 +154,10 @@ KEYS: dict[str, tuple[str, Schema]] = {
     "description": ("One line that doit list shows.", {}),
     "needs": ("Stages that must be below this one in a stack.", _list(_NAME)),
     "names": ("More references that mean this stage, such as ros:jazzy-ros-core.", _list(_REFERENCE)),
+    "only": (
+        "The platforms that have the stage, by their names or OCI platforms. Default: all.",
+        _list({"type": "string", "pattern": _ON_PLATFORM}, minItems=1),
+    ),
     "stage.platforms": (
         "Other values for one platform, by its name or its OCI platform.",
         _tables("stage on a platform", _ON_PLATFORM),

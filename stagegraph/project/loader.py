@@ -24,8 +24,10 @@ from .settings import SettingSources
 from .tables import TableReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from .model import Platform
 
 
 FILE = "stages.toml"
@@ -92,7 +94,8 @@ class _ProjectLoader:
         self._sources.check(tables)
         epoch = self._epoch()
         declared = {name: self._stage(name, tables) for name in tables}
-        image_reader = ImageReader(reader, self._configs, self._platforms, tables)
+        on = {name: stage.configs.keys() for name, stage in declared.items()}
+        image_reader = ImageReader(reader, self._configs, self._platforms, tables, on)
         images = image_reader.images()
         tests = {image.test: image_reader.test(image) for image in images.values() if image.test}
         image_reader.check_stacks(tests)
@@ -136,7 +139,8 @@ class _ProjectLoader:
             self._check_layer((*path, "platforms", key), "stage on a platform")
         for key in self._reader.named((*path, "alternatives")):
             self._check_layer((*path, "alternatives", key), "alternative")
-        configs = {p.name: self._configs.stage(name, table, p) for p in self._platforms.values()}
+        on = self._only(name, table)
+        configs = {p.name: self._configs.stage(name, table, p) for p in on}
         names = tuple(table.get("names", ()))
         for other in names:
             if not isinstance(other, str) or not schema.REFERENCE.fullmatch(other):
@@ -145,6 +149,14 @@ class _ProjectLoader:
                 raise self._reader.error((*path, "names"), what, hint)
         where = self._reader.lines.where(*path)
         return Stage(name, table.get("description", ""), configs, where, names=names)
+
+    def _only(self, name: str, table: Mapping[str, Any]) -> Iterable[Platform]:
+        """Return the platforms of a stage, by default all."""
+        if "only" not in table:
+            return self._platforms.values()
+        path, what = ("stages", name, "only"), f"stage {name}"
+        names = platforms.only(self._reader, self._platforms, table["only"], path, what)
+        return [self._platforms[each] for each in names]
 
     def _check_layer(self, path: tuple[str, ...], kind: str) -> None:
         self._configs.check_layer(self._reader.table(path, kind), path)

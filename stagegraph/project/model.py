@@ -119,9 +119,9 @@ Base = Bootstrap | ExternalBase | StageConfig
 class Stage(NamedTuple):
     """A folder with a Dockerfile, and its settings.
 
-    ``configs`` is by platform name: for all platforms, or for those of the images that need a stacked stage
-    or test. ``stacked_on`` is the stage below it in a stack, "" without a stack. ``names`` are further
-    references that mean this stage, as they are written.
+    ``configs`` is by platform name: for all platforms or those that the stage names (``only``), or for those
+    of the images that need a stacked stage or test. ``stacked_on`` is the stage below it in a stack, ""
+    without a stack. ``names`` are further references that mean this stage, as they are written.
     """
 
     name: str

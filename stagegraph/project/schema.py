@@ -100,7 +100,8 @@ Kind = type | tuple[type, ...]
 _STRING_OR_LIST: Kind = (str, list)
 
 _STAGE: dict[str, Kind] = {
-    **_LAYER, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
+    **_LAYER, "description": str, "needs": list, "names": list, "only": list, "platforms": dict,
+    "alternatives": dict,
 }  # fmt: skip
 
 _IMAGE: dict[str, Kind] = {
@@ -138,8 +139,9 @@ HINTS = {
     ("defaults", "contexts"): "write [contexts], which is for all stages",
     **{
         ("defaults", key): f"{key} is different for each stage; write it there"
-        for key in ("description", "needs", "names", "platforms", "alternatives")
+        for key in ("description", "needs", "names", "only", "platforms", "alternatives")
     },
+    ("stage", "platforms"): 'a stage that is not for all platforms has a list called only: only = ["NAME"]',
 }
 
 #: The meaning of each setting.

@@ -5,11 +5,12 @@ What ``stages.lock`` lacks is pinned, as by every command that computes keys; ``
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...execution.plan import plan
-from ..goals import resolve_goals
+from ..goals import absences, resolve_goals
 from .base import Command, KeepGoing, flag, print_json
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Plan(Command[Options]):
             for change in step.changes[1:]:
                 print(f"{'':<{width + 9}}also {change}")
         print(total(steps, len(goals.to_json())))
+        for line in absences(workspace.project, words) if words else ():
+            print(f"   {line}", file=sys.stderr)
         return goals.status
 
 

@@ -126,6 +126,7 @@ frontend = "syntax"
 [stages.high]
 path = "a"
 needs = ["low"]
+only = ["amd64", "linux/arm64"]
 [stages."wide-{word.name}-{other}"]
 matrix = { word = [{ name = "b", folder = "a" }, { name = "c", folder = "a" }], other = ["x", 2, true] }
 exclude = [{ word.name = "c", other = 2 }]
@@ -142,6 +143,7 @@ native = "linux/amd64"
 contexts = { "debian:{word.name}" = "debian:{other}" }
 frontend = "syntax"
 needs = ["low"]
+only = ["amd64", "linux/{word.folder}rm64"]
 names = ["ros:{word.name}-{other}"]
 [stages."wide-{word.name}-{other}".platforms."linux/arm64"]
 native = "linux/amd64"

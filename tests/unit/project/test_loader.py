@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,49 @@ def test_defaults_are_for_every_stage_that_says_nothing_else(tmp_path: Path) -> 
     write(tmp_path, {"netlib/Other": "FROM base\n", "blas/Dockerfile": "FROM base\n"})
     other = load(tmp_path, text, cli={"own": "other"}).stages["own"].configs["amd64"]
     assert (other.context, other.dockerfile) == ("blas", "Dockerfile")
+
+
+ONLY = """\
+[platforms.rpi]
+docker = "linux/arm64"
+[stages.low]
+path = "blas"
+only = ["linux/arm64", "amd64"]
+[stages.top]
+path = "netlib"
+only = ["rpi", "amd64"]
+[stages.top.platforms.jetson]
+target = "of a platform without the stage"
+[stages.arm]
+path = "blas"
+only = ["linux/arm64"]
+"""
+
+
+def test_a_stage_for_some_platforms_only(tmp_path: Path) -> None:
+    more = """\
+        [images.low]
+        [images.both]
+        stack = ["low", "top"]
+        test = "blas"
+        [images.one]
+        stack = ["arm", "top"]
+        [images.chosen]
+        stage = "arm"
+        platforms = ["rpi"]
+        """
+    project = load(tmp_path, ONLY + textwrap.dedent(more))
+    assert {name: [*stage.configs] for name, stage in project.stages.items()} == {
+        "low": ["amd64", "jetson", "rpi"],
+        "arm": ["jetson", "rpi"],
+        "low--top": ["amd64", "rpi"],
+        "arm--top": ["rpi"],
+        "both-test": ["amd64", "rpi"],
+    }
+    assert {name: image.platforms for name, image in project.images.items()} == {
+        "low": ("amd64", "jetson", "rpi"), "both": ("amd64", "rpi"), "one": ("rpi",), "chosen": ("rpi",),
+    }  # fmt: skip
+    assert Node("arm", "amd64") not in project.nodes() and Node("arm", "rpi") in project.nodes()
 
 
 ALTERNATIVE = (
@@ -446,6 +490,39 @@ FAULTS = {
     "platform twice": (
         '[platforms.amd64]\ndocker = "linux/386"\n',
         "stages.toml:{0}: platforms.amd64 is written twice, first in line 3\n  keep one of them",
+    ),
+    "only for an unknown platform": (
+        STAGE + 'only = ["amd64", "jetsn"]\n',
+        "stages.toml:{2}: stage blas: unknown platform 'jetsn'\n  did you mean 'jetson'?",
+    ),
+    "only for an OCI platform that no platform has": (
+        STAGE + 'only = ["linux/s390x"]\n',
+        "stages.toml:{2}: stage blas: unknown platform 'linux/s390x'\n"
+        "  known here: amd64, jetson, linux/amd64, linux/arm64",
+    ),
+    "only for a number": (
+        STAGE + "only = [7]\n",
+        "stages.toml:{2}: stage blas: unknown platform 7\n"
+        "  known here: amd64, jetson, linux/amd64, linux/arm64",
+    ),
+    "only for nothing": (
+        STAGE + "only = []\n",
+        "stages.toml:{2}: stage blas is for no platform\n  remove it for all platforms",
+    ),
+    "an image where its stage is not": (
+        STAGE + 'only = ["jetson"]\n[images.blas]\nplatforms = ["jetson", "amd64"]\n',
+        "stages.toml:{4}: image blas: stage blas is not built for amd64\n"
+        "  add amd64 to only of the stage, or remove it here",
+    ),
+    "an image for no platform": (
+        STAGE + 'only = ["jetson"]\n[stages.low]\npath = "blas"\nonly = ["amd64"]\n'
+        '[images.x]\nstack = ["low", "blas"]\n',
+        "stages.toml:{6}: image x: no platform has all stages of its stack\n  look at only of these stages",
+    ),
+    "a list of platforms for a stage": (
+        STAGE + 'platforms = ["jetson"]\n',
+        "stages.toml:{2}: platforms must be a table\n"
+        '  a stage that is not for all platforms has a list called only: only = ["NAME"]',
     ),
     "a path in defaults": (
         '[defaults]\npath = "gone"\n[stages.blas]\n',
