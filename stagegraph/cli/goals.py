@@ -26,7 +26,7 @@ def default_goals(project: Project) -> list[str]:
 
 
 def resolve_goals(graph: Graph, words: list[str], *, tests: bool = False, keep_going: bool = False) -> Goals:
-    """Return the nodes for ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, or a stage or image alone.
+    """Return the nodes for ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, a stage or image alone, or a group.
 
     Without words: every node that has a key. An external image that this machine cannot resolve does not hide
     the other nodes. With ``keep_going``, no other error does either. A warning on standard error names the
@@ -65,13 +65,15 @@ def unknown_goal(
         known = [*dict.fromkeys(name.partition(":")[0] for name in known), *commands]
     stacked = stacks.standing(project.stages.values(), name)
     hint = f"it is built only as part of a stack: {' or '.join(stacked)}" if stacked else nearest(word, known)
-    return ProjectError("command line", f"no stage or image {word!r}", hint)
+    kinds = "stage, image or group" if project.groups else "stage or image"
+    return ProjectError("command line", f"no {kinds} {word!r}", hint)
 
 
 def absences(project: Project, words: Collection[str]) -> list[str]:
     """Return lines about stages and images that the words leave out, as a platform lacks them.
 
-    Without words, these are the images of a run without words that this machine's platform lacks.
+    Without words, these are the images of a run without words that this machine's platform lacks. For
+    ``GROUP:PLATFORM`` they are the images of the group that the platform lacks.
     """
     if not words:
         own = _own_platform(project)
@@ -79,6 +81,14 @@ def absences(project: Project, words: Collection[str]) -> list[str]:
         return [f"not built for {own}: {', '.join(lacking)}"] if own and lacking else []
     lines = []
     for word in words:
+        group, _, platform = word.partition(":")
+        if group in project.groups:
+            images = dict.fromkeys(image for image, _ in project.groups[group].goals)
+            if lacking := [
+                each for each in images if platform and f"{each}:{platform}" not in project.goals(word)
+            ]:
+                lines.append(f"{word} is without {', '.join(lacking)}")
+            continue
         stage, image = project.stages.get(word), project.images.get(word)
         on = image.platforms if image else stage.configs if stage else project.platforms
         if absent := [platform for platform in project.platforms if platform not in on]:

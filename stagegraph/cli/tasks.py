@@ -76,9 +76,34 @@ def task_images() -> Iterator[dict[str, Any]]:
     for image in project.images.values():
         yield {"basename": image.name, "name": None, "doc": image.description, "meta": {"image": image.name}}
         for platform in image.platforms:
-            needed = {Node(image.stage, platform), project.test(image.name, platform)} - {None}
-            if needed <= wanted:
+            if _needed(project, image.name, platform) <= wanted:
                 yield _image_task(app, image.name, Node(image.stage, platform))
+
+
+def task_groups() -> Iterator[dict[str, Any]]:
+    """One task for each group of images, and one for each of its platforms. They only name other tasks."""
+    app, nodes = _loaded()
+    project, wanted = app.workspace.project, set(nodes)
+    for group in project.groups.values():
+        meta = {"group": group.name}
+        yield {"basename": group.name, "name": None, "doc": f"group: {', '.join(group.words)}", "meta": meta}
+        for platform in dict.fromkeys(platform for _, platform in group.goals):
+            images = [image for image, on in group.goals if on == platform]
+            if all(_needed(project, image, platform) <= wanted for image in images):
+                yield {
+                    "basename": group.name,
+                    "name": platform,
+                    "actions": None,
+                    "task_dep": project.goals(f"{group.name}:{platform}"),
+                    "doc": f"the images of the group for {platform}",
+                    "meta": meta,
+                }
+
+
+def _needed(project: Project, image: str, platform: str) -> set[Node]:
+    """Return the nodes that the task of an image needs: its own, and its test."""
+    test = project.test(image, platform)
+    return {Node(project.images[image].stage, platform), *([test] if test else [])}
 
 
 def _loaded() -> tuple[App, list[Node]]:

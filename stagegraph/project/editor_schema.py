@@ -203,7 +203,7 @@ KEYS: dict[str, tuple[str, Schema]] = {
     "prepare": ("A command that each job runs first.", {}),
     "check": ("A command that gets a job of its own.", {}),
     "images": (
-        "The images to build. Default: all images that doit alone builds.",
+        "The images and groups to build. Default: all images that doit alone builds.",
         _list({"type": "string"}, minItems=1),
     ),
     "branch": (
@@ -290,6 +290,11 @@ _BY_NAME: dict[str, tuple[str, Schema]] = {
     "contexts": ("Stand-ins for external images in all stages.", _CONTEXTS),
     "stages": ("The stages, by name.", _with_families("stage", "family of stages")),
     "images": ("The images, by name.", _with_families("image", "family of images")),
+    "groups": (
+        "Groups of images, by name: doit NAME builds them. Each is a list of images, other groups and "
+        "patterns of images, also with a platform: IMAGE:PLATFORM.",
+        _map(_pattern(schema.NAME, but=schema.RESERVED), _list({"type": "string"}, type="array", minItems=1)),
+    ),
     "secrets": ("The build secrets, by name.", _tables("secret", _pattern(schema.SECRET))),
 }
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}

@@ -1,7 +1,7 @@
 """``stages.toml`` and settings -> ``model.Project``: read, parse and validate.
 
 ``families`` first writes out entries that stand for several stages or images. The tables have a module each:
-``platforms``, ``bases``, ``images``; ``configs`` merges the layers of a stage.
+``platforms``, ``bases``, ``images``, ``groups``; ``configs`` merges the layers of a stage.
 ``stacks`` puts stages on one another, ``settings`` reads the command line and the environment, ``claims``
 checks that each name has one meaning.
 """
@@ -17,6 +17,7 @@ from ..oci.reference import familiar
 from . import claims, families, folders, globs, platforms, schema, stacks
 from .bases import BaseReader
 from .configs import ConfigReader
+from .groups import GroupReader
 from .images import ImageReader
 from .model import BASE, DEFAULT_EPOCH, Project, Secret, Settings, Stage
 from .positions import SourceMap
@@ -102,16 +103,18 @@ class _ProjectLoader:
         settings = self._sources.settings(self._head, reader.lines)
         bases = BaseReader(reader, self._configs, self._platforms).bases(self._sources)
         stacked = ((image_reader.stacks[image.name], image.platforms) for image in images.values())
+        stages = stacks.expand(declared, stacked) | tests
         project = Project(
             root=self._root,
             settings=settings,
             platforms=self._platforms,
             bases=bases,
-            stages=stacks.expand(declared, stacked) | tests,
+            stages=stages,
             images=images,
             epoch=epoch,
             secrets={name: self._secret(name) for name in reader.named(("secrets",), schema.SECRET)},
             repositories=_repositories(self._head, reader.tables.get("ci"), settings),
+            groups=GroupReader(reader, images, {**declared, **stages}, self._platforms).groups(),
         )
         claims.check(project, reader.tables, reader.lines)
         return project

@@ -149,6 +149,17 @@ class Image(NamedTuple):
     default: bool = True
 
 
+class Group(NamedTuple):
+    """Images that one word of the command line names.
+
+    ``words`` are as they are written; ``goals`` are the images that they mean, each with a platform.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    goals: tuple[tuple[str, str], ...]
+
+
 class Secret(NamedTuple):
     """A build secret: a file, or an environment variable that holds the value."""
 
@@ -186,6 +197,7 @@ class Project(NamedTuple):
     epoch: int = DEFAULT_EPOCH
     secrets: Mapping[str, Secret] = _NONE
     repositories: frozenset[str] = frozenset()
+    groups: Mapping[str, Group] = _NONE
 
     @property
     def cache(self) -> Path:
@@ -219,6 +231,12 @@ class Project(NamedTuple):
     def tested_by(self, stage: str) -> Image | None:
         """Return the image that a stage tests; None if the stage is not a test."""
         return next((image for image in self.images.values() if image.test == stage), None)
+
+    def goals(self, word: str) -> list[str]:
+        """Return ``IMAGE:PLATFORM`` for each image of ``GROUP`` or ``GROUP:PLATFORM``; [] for other words."""
+        name, _, platform = word.partition(":")
+        goals = self.groups[name].goals if name in self.groups else ()
+        return [f"{image}:{on}" for image, on in goals if platform in ("", on)]
 
     def tag(self, image: str, platform: str) -> str:
         """Return the final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""

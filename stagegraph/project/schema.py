@@ -162,7 +162,7 @@ SETTING_MEANINGS = {
     "differential-seed": "The seed of the differential test.",
 }
 
-TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "secrets", "ci")
+TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "groups", "secrets", "ci")
 
 TYPE_NAMES: dict[Kind, str] = {
     str: "a string",

@@ -70,7 +70,7 @@ def test_an_unknown_platform_is_told_by_its_name_here() -> None:
     platforms = {"amd64": Platform("amd64", AMD64), "aarch64": Platform("aarch64", ARM64)}
     top = Stage("low--top", "", {}, stacked_on="low")
     bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
-    project: Any = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)
+    project: Any = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases, groups={})
     words = ["stock", "stock:amd64", "stock:aarch64"]
     assert str(unknown_goal(project, "stock:arm64", words)) == (
         "command line: no platform 'arm64'\n  arm64 is called aarch64 here"
@@ -231,7 +231,7 @@ def test_a_goal_that_its_platform_lacks(tmp_path: Path) -> None:
     ]
 
 
-NAMES = ["DOIT_CONFIG", "task_images", "task_stages"]
+NAMES = ["DOIT_CONFIG", "task_groups", "task_images", "task_stages"]
 
 
 def test_importing_the_tasks_reads_no_project(tmp_path: Path) -> None:

@@ -171,6 +171,9 @@ test_timeout = 5
 default = false
 [images."glob-*"]
 stack = ["low", "glob-*"]
+[groups]
+most = ["low", "h*", "low:amd64"]
+all = ["most", "d"]
 [secrets.token]
 file = "~/.token"
 [secrets.other]
