@@ -100,7 +100,7 @@ def _import(options: argparse.Namespace) -> int:
         imported.notes[:0] = notes
     if not imported.sources:
         raise ProjectError(where, "nothing of it can be imported", "\n  ".join(map(str, imported.notes)))
-    draft = assemble(root, imported.sources, by_name=False, notes=imported.notes)
+    draft = assemble(root, imported.sources, by_name=False, notes=imported.notes, groups=imported.groups)
     draft.tables["secrets"] = imported.secrets
     return _write(draft, root)
 

@@ -29,9 +29,10 @@ _NO_FOLDER = ("oci-layout:", "git:", "git@", "http:", "https:", "ssh:", "target:
 
 
 class Imported(NamedTuple):
-    """Sources, secrets by id, and notes."""
+    """Sources, groups of their names, secrets by id, and notes."""
 
     sources: list[Source]
+    groups: dict[str, list[str]]
     secrets: dict[str, dict[str, str]]
     notes: list[Note]
 
@@ -94,10 +95,10 @@ class _Importer:
         for name in sorted(self._data.keys() & {"variable", "function"}):
             what = "is not read: give the import what `docker buildx bake --print` prints"
             self._notes.append(Note(name, what))
-        for name in sorted(self._groups.keys() - {"default"}):
-            words = " ".join(self._members(name))
-            self._notes.append(Note(f"group {name}", f"is left out; name its images: doit {words}"))
-        return Imported(kept, self._secrets, self._notes)
+        there = {source.name for source in kept}
+        groups = {name: [m for m in self._members(name) if m in there] for name in self._groups}
+        groups = {name: members for name, members in groups.items() if members and name != "default"}
+        return Imported(kept, groups, self._secrets, self._notes)
 
     def _complete(self, found: dict[str, Source]) -> list[Source]:
         """Return the sources without those that are based on one that is left out."""
@@ -125,9 +126,10 @@ class _Importer:
         self._secret(origin, table.get("secret", []))
         tags = tuple(self._strings(table.get("tags", []), origin))
         wanted, used = self._members("default"), self._used()
+        in_group = any(name in self._members(group) for group in self._groups)
         return Source(
             origin, name, folder, dockerfile, keys, parents,
-            is_image=bool(tags) or name in wanted or name not in used,
+            is_image=bool(tags) or in_group or name not in used,
             default=not wanted or name in wanted,
             tags=tags,
             platforms=self._platforms(origin, table),

@@ -228,6 +228,11 @@ class _Exporter:
                 if tags:
                     table["tags"] = tags
 
+    def _targets_of(self, image: str, platform: str) -> list[str]:
+        """Return the target of an image on a platform; none if it is not in the file."""
+        node = Node(self._project.images[image].stage, platform)
+        return [self._target(node)] if node in self._stages.get(node.stage, ()) else []
+
     def _add_groups(self, goals: Sequence[str]) -> None:
         """Add groups: one for each image of another name, all tests, and what is built by default."""
         targets: dict[str, list[str]] = {}
@@ -239,6 +244,10 @@ class _Exporter:
         for image, found in targets.items():
             if image not in taken:
                 self._file.group[image] = {"targets": [*dict.fromkeys(found)]}
+        for group in self._project.groups.values():
+            named = [t for image, platform in group.goals for t in self._targets_of(image, platform)]
+            if named and group.name not in taken:
+                self._file.group[group.name.replace(".", "_")] = {"targets": [*dict.fromkeys(named)]}
         tests = [self._names[s] for s in self._stages if self._project.tested_by(s) is not None]
         if tests and _TESTS not in taken and _TESTS not in self._file.group:
             self._file.group[_TESTS] = {"targets": tests}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..oci.platform import host_platform, tag_part
@@ -48,15 +49,27 @@ class Draft:
     def leave_out(self, stage: str, why: str) -> None:
         self.left_out[stage] = why
         self.tables["images"].pop(stage, None)
+        groups = self.tables.get("groups", {})
+        for name, members in [*groups.items()]:
+            groups[name] = [image for image in members if image != stage]
+            if not groups[name]:
+                del groups[name]
 
 
-def assemble(root: Path, sources: Sequence[Source], *, by_name: bool, notes: Iterable[Note] = ()) -> Draft:
+def assemble(
+    root: Path,
+    sources: Sequence[Source],
+    *,
+    by_name: bool,
+    notes: Iterable[Note] = (),
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Draft:
     """Return the draft for the project in ``root``.
 
     ``by_name``: a name in a Dockerfile means the source of that name. Otherwise it does only if the source
-    says so (``parents``).
+    says so (``parents``). ``groups`` are names of sources.
     """
-    return _Family(root, sources, by_name, [*notes]).draft()
+    return _Family(root, sources, by_name, [*notes]).draft(groups)
 
 
 class _Family:
@@ -70,7 +83,7 @@ class _Family:
         self._sources = self._parents.in_order()
         self._contexts: dict[str, str] = {}
 
-    def draft(self) -> Draft:
+    def draft(self, groups: Mapping[str, Sequence[str]]) -> Draft:
         stages = {self._stages[source.name]: self._stage(source) for source in self._sources}
         for reference, name in self._aliases.items():
             if not self._is_final(reference, self._stages[name]):
@@ -85,6 +98,10 @@ class _Family:
             "stages": stages,
             "images": {self._stages[s.name]: self._image(s) for s in self._sources if self._is_image(s)},
         }
+        taken = {*stages, *tables["platforms"]}
+        wanted = names.unique([names.allowed(names.slug(name)) for name in groups], taken)
+        members = [[self._stages[source] for source in group] for group in groups.values()]
+        tables["groups"] = dict(zip(wanted, members, strict=True))
         draft = Draft(tables, {self._stages[s.name]: s.origin for s in self._sources}, notes=self._notes)
         for source in self._sources:
             if error := self._readings[source.name].error:

@@ -69,6 +69,8 @@ def render(draft: Draft) -> str:
         if why := draft.left_out.get(stage):
             written = _as_comment(f"left out: {why}\n{written}")
         parts.append(written)
+    if tables["groups"]:
+        parts.append(section(["groups"], tables["groups"]))
     for kind in ("images", "secrets"):
         if named := [section([kind, name], table) for name, table in tables.get(kind, {}).items()]:
             parts.append("\n".join(named))

@@ -68,7 +68,9 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in EXAMPLES.glob("*/stages.toml")))
-def test_the_tour(name: str, clone: Path, repo: str, request: pytest.FixtureRequest) -> None:
+def test_the_readme_of_an_example_shows_the_real_output(
+    name: str, clone: Path, repo: str, request: pytest.FixtureRequest
+) -> None:
     text = (EXAMPLES / name / "README.md").read_text()
     tour = steps(text.replace("amd64", ARCH).replace(f"example/{name}:", f"{repo}:"))
     assert len(tour) > 5
@@ -97,13 +99,13 @@ def test_the_tour(name: str, clone: Path, repo: str, request: pytest.FixtureRequ
     request.config.stash.setdefault(SUMMARY, []).append(figure)
 
 
-def test_a_line_that_is_not_printed_is_found() -> None:
+def test_a_line_that_is_shown_but_not_printed_is_found() -> None:
     assert shows("a\nbuilt: x in 1.2 s\nb\n", ["built: x in ... s", "b"])
     assert not shows("built: x in 1.2 s\n", ["built: y in ... s"])
     assert not shows("b\na\n", ["a", "b"])
 
 
-def test_the_foreign_platform(clone: Path, repo: str) -> None:
+def test_hello_runs_on_the_foreign_platform(clone: Path, repo: str) -> None:
     """The program for the other processor runs, too."""
     foreign = {"amd64": "arm64", "arm64": "amd64"}[ARCH]
     done = subprocess.run(

@@ -353,14 +353,29 @@ def test_platforms_groups_and_secrets(two: Path, capsys: pytest.CaptureFixture[s
     )
     data["target"]["extra"] = {"context": "low", "platforms": ["linux/arm64"]}
     data["group"] = {"default": {"targets": ["all"]}, "all": {"targets": ["app"]}}
-    assert "group all: is left out; name its images: doit app" in imported(two, data, capsys)
+    assert imported(two, data, capsys) == ""
     loaded = project(two)
+    assert {group.name: group.words for group in loaded.groups.values()} == {"all": ("app",)}
     assert [*loaded.platforms] == ["amd64", "arm64"]
     assert {i.name: (i.platforms, i.default) for i in loaded.images.values()} == {
         "app": (("amd64", "arm64"), True),
         "extra": (("arm64",), False),
     }
     assert {n: s.env or s.file for n, s in loaded.secrets.items()} == {"a": "A", "b": "b.txt", "C": "C"}
+
+
+def test_a_group_has_no_images_that_are_left_out(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = target(context="../x")
+    data["group"] = {
+        "some": {"targets": ["app", "low"]},
+        "none": {"targets": ["app"]},
+        "low": {"targets": ["low"]},
+    }
+    imported(two, data, capsys)
+    assert {name: group.words for name, group in project(two).groups.items()} == {
+        "some": ("low",),
+        "low-2": ("low",),
+    }
 
 
 def test_secrets_that_differ(two: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,6 +139,14 @@ def test_a_project_that_ignores_the_syntax_line_sends_the_text_without_it(tmp_pa
     assert "dockerfile" not in table and "syntax" not in table["dockerfile-inline"]
 
 
+def test_groups_are_groups(tmp_path: Path) -> None:
+    root = stages(tmp_path, FAMILY, more='[groups]\nall = ["*"]\narm = ["top:aarch64"]\n' + IMAGES)
+    file = exported(graph(root))
+    assert file["group"]["all"] == {"targets": ["top", "low"]} and file["group"]["arm"] == {
+        "targets": ["top"]
+    }
+
+
 def test_the_tests_of_images_are_a_group(tmp_path: Path) -> None:
     root = stages(tmp_path, {"low": FAMILY["low"]}, more='[images.low]\ntest = "check"\n')
     (root / "check").mkdir()
