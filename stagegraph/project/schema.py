@@ -85,6 +85,9 @@ def is_registry(text: str) -> bool:
     return match is not None and 0 < int(match["port"] or 443) < 65536
 
 
+#: The epoch that is the time of the last commit.
+COMMIT = "commit"
+
 _LAYER: dict[str, type] = {
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
     "archive": bool, "timeout": int, "native": str, "contexts": dict, "frontend": str,
@@ -111,9 +114,13 @@ _IMAGE: dict[str, Kind] = {
 
 _FAMILY: dict[str, Kind] = {"matrix": dict, "exclude": list}
 
+#: The epoch: seconds, or the word ``COMMIT``.
+_NUMBER_OR_STRING: Kind = (int, str)
+
 TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {
-        "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST, "source_date_epoch": int,
+        "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST,
+        "source_date_epoch": _NUMBER_OR_STRING,
     },
     "defaults": {key: kind for key, kind in _LAYER.items() if key != "contexts"},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
@@ -172,6 +179,7 @@ TYPE_NAMES: dict[Kind, str] = {
     list: "a list",
     dict: "a table",
     _STRING_OR_LIST: "a string or a list",
+    _NUMBER_OR_STRING: "a whole number or a string",
 }
 
 #: The reader of a Dockerfile: the image of its ``# syntax=`` line, or the builder's own front end.
