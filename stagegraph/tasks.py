@@ -3,6 +3,6 @@
 The tasks live in ``stagegraph.cli.tasks``. Importing this module reads no project.
 """
 
-from .cli.tasks import DOIT_CONFIG, task_groups, task_images, task_stages
+from .cli.tasks import DOIT_CONFIG, task_images, task_stages
 
-__all__ = ["DOIT_CONFIG", "task_groups", "task_images", "task_stages"]
+__all__ = ["DOIT_CONFIG", "task_images", "task_stages"]

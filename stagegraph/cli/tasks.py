@@ -18,7 +18,7 @@ from .app import App, exit_with
 from .reporter import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Set
 
     from ..project.model import Project
 
@@ -70,7 +70,10 @@ def task_stages() -> Iterator[dict[str, Any]]:
 
 
 def task_images() -> Iterator[dict[str, Any]]:
-    """One group for each image, one task for each platform: built, tested, loaded into the engine, tagged."""
+    """One group for each image, one task for each platform: built, tested, loaded into the engine, tagged.
+
+    Tasks for groups of images come with them. doit would list a function of their own if there were none.
+    """
     app, nodes = _loaded()
     project, wanted = app.workspace.project, set(nodes)
     for image in project.images.values():
@@ -78,12 +81,11 @@ def task_images() -> Iterator[dict[str, Any]]:
         for platform in image.platforms:
             if _needed(project, image.name, platform) <= wanted:
                 yield _image_task(app, image.name, Node(image.stage, platform))
+    yield from _group_tasks(project, wanted)
 
 
-def task_groups() -> Iterator[dict[str, Any]]:
+def _group_tasks(project: Project, wanted: Set[Node]) -> Iterator[dict[str, Any]]:
     """One task for each group of images, and one for each of its platforms. They only name other tasks."""
-    app, nodes = _loaded()
-    project, wanted = app.workspace.project, set(nodes)
     for group in project.groups.values():
         meta = {"group": group.name}
         yield {"basename": group.name, "name": None, "doc": f"group: {', '.join(group.words)}", "meta": meta}

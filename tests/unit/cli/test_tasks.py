@@ -233,7 +233,7 @@ def test_a_goal_that_its_platform_lacks(tmp_path: Path) -> None:
     ]
 
 
-NAMES = ["DOIT_CONFIG", "task_groups", "task_images", "task_stages"]
+NAMES = ["DOIT_CONFIG", "task_images", "task_stages"]
 
 
 def test_importing_the_tasks_reads_no_project(tmp_path: Path) -> None:

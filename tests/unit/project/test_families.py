@@ -11,8 +11,10 @@ from helpers import HEAD, Registry, graph, write
 from stagegraph.errors import ProjectError
 from stagegraph.graph.graph import Graph
 from stagegraph.project import loader
+from stagegraph.project.matrix import Matrix
 from stagegraph.project.model import Project
 from stagegraph.project.positions import SourceMap
+from stagegraph.project.tables import TableReader
 
 pytestmark = pytest.mark.unit
 
@@ -138,6 +140,17 @@ def _graph(root: Path, more: str) -> Graph:
 def test_nothing_is_filled_in_without_a_matrix(tmp_path: Path) -> None:
     more = '[stages.s]\npath = "a"\nargs = { A = "{x}", B = "{{y}}" }\n'
     assert dict(load(tmp_path, more).stages["s"].configs["amd64"].args) == {"A": "{x}", "B": "{{y}}"}
+
+
+def test_places_of_tags_that_are_filled_in_later_stay() -> None:
+    table = {"matrix": {"d": ["x"]}}
+    matrix = Matrix(TableReader({}, SourceMap("", "f")), ("images", "{d}"), table)
+    (words,) = matrix.combinations()
+    assert matrix.filled(["{d}-{version}", "{{", "{args.A}{", "a{d}"], words, "tags") == [
+        "x-{version}", "{{", "{args.A}{", "ax",
+    ]  # fmt: skip
+    with pytest.raises(ProjectError, match="nothing is called"):
+        matrix.filled("{version}", words, "description")
 
 
 MATRIX = '[stages."{d}"]\nmatrix = { d = ["x", "y"] }\npath = "a"\n'

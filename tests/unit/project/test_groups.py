@@ -95,11 +95,12 @@ def test_tasks_of_groups_need_the_tasks_of_all_their_images(
 ) -> None:
     """doit refuses a task that depends on one that does not exist."""
     found = project(tmp_path, 'both = ["tool", "low"]\n')
-    app: Any = SimpleNamespace(workspace=SimpleNamespace(project=found))
+    app: Any = SimpleNamespace(workspace=SimpleNamespace(project=found, delivery=None))
 
     def made(nodes: list[Node]) -> dict[str, list[str]]:
         monkeypatch.setattr(tasks, "_loaded", lambda: (app, nodes))
-        return {f"both:{each['name']}": each["task_dep"] for each in tasks.task_groups() if each["name"]}
+        found = [each for each in tasks.task_images() if each["meta"].get("group") and each["name"]]
+        return {f"{each['basename']}:{each['name']}": each["task_dep"] for each in found}
 
     every = {"both:amd64": ["tool:amd64", "low:amd64"], "both:aarch64": ["low:aarch64"]}
     assert made(found.nodes()) == every
