@@ -204,7 +204,8 @@ class NameResolver:
             images = [image.name for image in self.project.images.values() if image.stage == stage] or [stage]
             return f"add {platform} to platforms of {', '.join(images)} in stages.toml"
         return (
-            f"add {platform} to only of stage {stage} in stages.toml, or leave it out of what uses the stage"
+            f'add {platform} to the list "only" of stage {stage} in stages.toml, '
+            f"or leave {platform} out of what uses the stage"
         )
 
     def _platform(self, name: str, use: _Use) -> str:

@@ -112,7 +112,7 @@ class ImageReader:
         }
         if "platforms" not in table and len(missing) == len(self._platforms):
             what = f"image {name}: no platform has all stages of its stack"
-            raise self._reader.error(("images", name), what, "look at only of these stages")
+            raise self._reader.error(("images", name), what, 'compare the lists "only" of these stages')
         platforms = table.get("platforms", [each for each in self._platforms if each not in missing])
         for platform in platforms:
             if not isinstance(platform, str) or platform not in self._platforms:
@@ -121,7 +121,7 @@ class ImageReader:
             if platform in missing:
                 what = f"image {name}: stage {missing[platform]} is not built for {platform}"
                 raise self._reader.error(
-                    where, what, f"add {platform} to only of the stage, or remove it here"
+                    where, what, f'add {platform} to the list "only" of the stage, or remove it here'
                 )
         if len(set(platforms)) != len(platforms) or not platforms:
             raise self._reader.error(where, f"image {name}: name at least one platform, each once")

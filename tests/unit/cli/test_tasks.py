@@ -225,7 +225,8 @@ def test_a_goal_that_its_platform_lacks(tmp_path: Path) -> None:
         resolve_goals(nodes, ["app"])
     assert str(missing.value) == (
         "app/Dockerfile:2: tool is not built for aarch64\n"
-        "  add aarch64 to only of stage tool in stages.toml, or leave it out of what uses the stage"
+        '  add aarch64 to the list "only" of stage tool in stages.toml, '
+        "or leave aarch64 out of what uses the stage"
     )
     assert [str(node) for node in resolve_goals(nodes, ["tool", "app:amd64"]).nodes] == [
         "tool:amd64",

@@ -212,23 +212,23 @@ MATRIX_FAULTS = {
     ),
     "other words": (
         '[stages."{d.a}"]\nmatrix = { d = [{ a = "x", b = "x" }, { a = "y" }] }\n',
-        '{1}: [stages."{{d.a}}"]: value 2 of d has not the same words as the others: a, b\n'
+        '{1}: [stages."{{d.a}}"]: value 2 of d does not have the words of the others: a, b\n'
         "  give all values of a key the same words",
     ),
     "a table and a string": (
         '[stages."{d.a}"]\nmatrix = { d = ["x", { a = "y" }] }\n',
-        '{1}: [stages."{{d.a}}"]: value 1 of d has not the same words as the others: a\n'
+        '{1}: [stages."{{d.a}}"]: value 1 of d does not have the words of the others: a\n'
         "  give all values of a key the same words",
     ),
     "an empty table": (
         '[stages."{d.a}"]\nmatrix = { d = [{}] }\n',
-        '{1}: [stages."{{d.a}}"]: the matrix is empty\n  d = [{{ name = "VALUE" }}, ...]',
+        '{1}: [stages."{{d.a}}"]: a table of d is empty\n  d = [{{ name = "VALUE" }}, ...]',
     ),
     "too many": (
         '[stages."{a}"]\nmatrix = {'
         + ", ".join(f"{key} = [{', '.join(map(str, range(10)))}]" for key in "abcde")
         + "}\n",
-        '{1}: [stages."{{a}}"]: the matrix has 100000 combinations; the most are 10000',
+        '{1}: [stages."{{a}}"]: the matrix has 100000 combinations; at most 10000 are possible',
     ),
     "a name twice": (
         '[stages."{d}"]\nmatrix = { d = ["x", "y"], v = [1, 2] }\npath = "a"\n',
@@ -250,7 +250,7 @@ MATRIX_FAULTS = {
     ),
     "a key twice": (
         MATRIX + 'contexts = { "debian:x" = "a", "debian:{d}" = "b" }\n',
-        "{3}: [stages.\"{{d}}\"]: 'debian:x' is there twice for d = x",
+        "{3}: [stages.\"{{d}}\"]: two keys become 'debian:x' for d = x",
     ),
     "an exclusion of nothing": (
         MATRIX + 'exclude = [{ d = "x" }, { d = "z" }]\n',
@@ -484,11 +484,11 @@ GLOB_FAULTS = {
     ),
     "no path": (
         '[stages."*"]\n',
-        "{0}: [stages.\"*\"]: the path '' has not one '*'\n  write the folders: path = \"images/*\"",
+        "{0}: [stages.\"*\"]: the path '' needs exactly one '*'\n  write the folders: path = \"images/*\"",
     ),
     "two stars in the path": (
         '[stages."*"]\npath = "*/*"\n',
-        "{1}: [stages.\"*\"]: the path '*/*' has not one '*'\n  write the folders: path = \"images/*\"",
+        "{1}: [stages.\"*\"]: the path '*/*' needs exactly one '*'\n  write the folders: path = \"images/*\"",
     ),
     "two stars in the name": (
         '[stages."*-*"]\npath = "images/*"\n',

@@ -515,12 +515,13 @@ FAULTS = {
     "an image where its stage is not": (
         STAGE + 'only = ["jetson"]\n[images.blas]\nplatforms = ["jetson", "amd64"]\n',
         "stages.toml:{4}: image blas: stage blas is not built for amd64\n"
-        "  add amd64 to only of the stage, or remove it here",
+        '  add amd64 to the list "only" of the stage, or remove it here',
     ),
     "an image for no platform": (
         STAGE + 'only = ["jetson"]\n[stages.low]\npath = "blas"\nonly = ["amd64"]\n'
         '[images.x]\nstack = ["low", "blas"]\n',
-        "stages.toml:{6}: image x: no platform has all stages of its stack\n  look at only of these stages",
+        "stages.toml:{6}: image x: no platform has all stages of its stack\n"
+        '  compare the lists "only" of these stages',
     ),
     "a list of platforms for a stage": (
         STAGE + 'platforms = ["jetson"]\n',
