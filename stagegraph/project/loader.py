@@ -19,7 +19,7 @@ from .bases import BaseReader
 from .configs import ConfigReader
 from .groups import GroupReader
 from .images import ImageReader
-from .model import BASE, DEFAULT_EPOCH, Project, Secret, Settings, Stage
+from .model import BASE, DEFAULT_EPOCH, TIME_OF_COMMIT, Project, Secret, Settings, Stage
 from .positions import SourceMap
 from .settings import SettingSources
 from .tables import TableReader
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .model import Platform
-    from .tables import KeyPath
 
 
 FILE = "stages.toml"
@@ -124,22 +123,13 @@ class _ProjectLoader:
         path = ("project", "source_date_epoch")
         epoch: int | str = self._head.get("source_date_epoch", DEFAULT_EPOCH)
         if epoch == schema.COMMIT:
-            return self._time_of_commit(path)
+            return TIME_OF_COMMIT
         if isinstance(epoch, str):
             hint = f'write seconds since 1970, or "{schema.COMMIT}" for the time of the last commit'
             raise self._reader.error(path, f"source_date_epoch is {epoch!r}", hint)
         if epoch < 0:
             raise self._reader.error(path, "source_date_epoch is before 1970")
         return epoch
-
-    def _time_of_commit(self, path: KeyPath) -> int:
-        from ..system.git import git
-
-        found = git(self._root, "log", "-1", "--format=%ct")
-        if not found.text:
-            what = f"source_date_epoch: the time of the last commit is unknown: {found.error}"
-            raise self._reader.error(path, what, "commit, or write seconds since 1970")
-        return int(found.text)
 
     def _stage(self, name: str, tables: Mapping[str, Mapping[str, Any]]) -> Stage:
         """Return the stage ``name``; ``tables`` are those of all stages."""

@@ -26,6 +26,9 @@ BASE = "base"
 #: the day of the build.
 DEFAULT_EPOCH = 1735689600
 
+#: The epoch of a project that declares the time of the last commit, before ``graph.epoch`` sets it.
+TIME_OF_COMMIT = -1
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -102,6 +102,9 @@ Kind = type | tuple[type, ...]
 
 _STRING_OR_LIST: Kind = (str, list)
 
+#: The epoch: seconds, or the word ``COMMIT``.
+_NUMBER_OR_STRING: Kind = (int, str)
+
 _STAGE: dict[str, Kind] = {
     **_LAYER, "description": str, "needs": list, "names": list, "only": list, "platforms": dict,
     "alternatives": dict,
@@ -113,9 +116,6 @@ _IMAGE: dict[str, Kind] = {
 }  # fmt: skip
 
 _FAMILY: dict[str, Kind] = {"matrix": dict, "exclude": list}
-
-#: The epoch: seconds, or the word ``COMMIT``.
-_NUMBER_OR_STRING: Kind = (int, str)
 
 TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from helpers import HEAD, Registry, graph, stages
@@ -90,17 +88,13 @@ def test_groups_in_commands_about_images(tmp_path: Path) -> None:
         outdated.wanted(found, ["bath"])
 
 
-def test_tasks_of_groups_need_the_tasks_of_all_their_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tasks_of_groups_need_the_tasks_of_all_their_images(tmp_path: Path) -> None:
     """doit refuses a task that depends on one that does not exist."""
     found = project(tmp_path, 'both = ["tool", "low"]\n')
-    app: Any = SimpleNamespace(workspace=SimpleNamespace(project=found, delivery=None))
 
     def made(nodes: list[Node]) -> dict[str, list[str]]:
-        monkeypatch.setattr(tasks, "_loaded", lambda: (app, nodes))
-        found = [each for each in tasks.task_images() if each["meta"].get("group") and each["name"]]
-        return {f"{each['basename']}:{each['name']}": each["task_dep"] for each in found}
+        found_tasks = tasks._group_tasks(found, set(nodes))
+        return {f"both:{each['name']}": each["task_dep"] for each in found_tasks if each["name"]}
 
     every = {"both:amd64": ["tool:amd64", "low:amd64"], "both:aarch64": ["low:aarch64"]}
     assert made(found.nodes()) == every

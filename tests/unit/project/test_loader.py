@@ -21,7 +21,6 @@ from stagegraph.project.model import (
     Settings,
     StageConfig,
 )
-from stagegraph.system.git import git
 
 pytestmark = pytest.mark.unit
 
@@ -895,20 +894,6 @@ def test_a_folder_named_stages_toml_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "stages.toml").mkdir()
     with pytest.raises(ProjectError, match="cannot be read: Is a directory"):
         loader.load(tmp_path)
-
-
-def test_the_epoch_is_the_time_of_the_last_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    head = HEAD.replace("[project]\n", '[project]\nsource_date_epoch = "commit"\n')
-    git(tmp_path, "init", "--quiet")
-    message = fault(tmp_path, head=head)
-    assert message.startswith(
-        "stages.toml:2: source_date_epoch: the time of the last commit is unknown: fatal: "
-    )
-    assert message.endswith("\n  commit, or write seconds since 1970")
-    monkeypatch.setenv("GIT_COMMITTER_DATE", "1234567890 +0100")
-    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    assert not git(tmp_path, *author, "commit", "--quiet", "--allow-empty", "--message=first").error
-    assert load(tmp_path, head=head).epoch == 1234567890
 
 
 def test_this_project_loads() -> None:
