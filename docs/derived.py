@@ -37,6 +37,7 @@ TITLES = {
     "stage on a platform": "[stages.NAME.platforms.NAME]",
     "alternative": "[stages.NAME.alternatives.NAME]",
     "image": "[images.NAME]",
+    "print": "[images.NAME.prints.NAME]",
     "secret": "[secrets.NAME]",
     "ci": "[ci]",
     "circleci executor": "[ci.circleci.NAME]",

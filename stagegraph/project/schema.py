@@ -47,7 +47,8 @@ _HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[
 
 REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
 
-TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+#: A version, as it may be in a tag.
+VERSION = re.compile(r"[\w.-]{1,128}", re.ASCII)
 
 BUILDER = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 
@@ -75,6 +76,18 @@ LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
 SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 
 
+def repo_hint(name: str) -> str:
+    """Return the hint for a name that is not a repository's."""
+    lower = name.lower()
+    fits = REPO.fullmatch(lower) and ":" not in lower
+    return f"write {lower}" if fits else "lower case, without a tag: example/atom"
+
+
+def has_host(repo: str) -> bool:
+    """Return True if a repository begins with the host of a registry."""
+    return "/" in repo and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) is not None
+
+
 def is_registry(text: str) -> bool:
     """Return True for ``HOST`` or ``HOST:PORT``, with or without a path."""
     match = REGISTRY.fullmatch(text)
@@ -98,6 +111,7 @@ _STRING_OR_LIST: Kind = (str, list)
 TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {
         "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST, "source_date_epoch": int,
+        "version": str,
     },
     "defaults": {"args": dict, "network": str, "frontend": str},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
@@ -110,8 +124,9 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "alternative": _LAYER,
     "image": {
         "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
-        "default": bool,
+        "default": bool, "repo": str, "tags": list, "prints": dict,
     },
+    "print": {"command": _STRING_OR_LIST, "match": str},
     "secret": {"file": str, "env": str},
     "ci": {
         "command": str, "prepare": str, "check": str, "images": list, "branch": str, "registry": str,
@@ -123,8 +138,9 @@ TABLES: dict[str, Mapping[str, Kind]] = {
 }  # fmt: skip
 #: The meaning of each setting.
 SETTING_MEANINGS = {
-    "repo": "The repository of all images. Default: `repo` of `[project]`.",
-    "tag": "The tag of the result. Default: `IMAGE-PLATFORM`.",
+    "repo": "The repository of nodes, and of images without a `repo` of their own. Default: `repo` of "
+    "`[project]`.",
+    "tag": "The tag of the result. Default: the `tags` of the image, or `IMAGE-PLATFORM`.",
     "base": "An image to use in place of `[base]`; or `bootstrap:SUITE` for another Debian suite.",
     "registry": "The registry to pull from and to push to: `HOST`, `HOST:PORT` or `HOST/PATH`. It needs "
     "skopeo.",

@@ -40,6 +40,7 @@ registry = "registry.example.com:5000"
 push = "all"
 builder = ["farm", "default"]
 source_date_epoch = 1
+version = "1.2"
 [defaults]
 network = "none"
 frontend = "builder"
@@ -126,6 +127,14 @@ platforms = ["amd64"]
 test = "a"
 test_timeout = 5
 default = false
+repo = "example/low"
+tags = ["{version}-{arch}", "py{prints.python}", "{prints.words}", "latest"]
+[images.low.prints]
+words = ["/bin/true", "x"]
+text = "true"
+[images.low.prints.python]
+command = "python3 --version"
+match = "[0-9]+"
 [images.high]
 stack = ["low", "high"]
 [secrets.token]
@@ -276,6 +285,7 @@ def test_a_file_with_every_key(root: Path) -> None:
         "stage on a platform": tables["stages"]["low"]["platforms"]["linux/arm64"],
         "alternative": tables["stages"]["low"]["alternatives"]["other"],
         "image": tables["images"]["low"] | tables["images"]["high"],
+        "print": tables["images"]["low"]["prints"]["python"],
         "secret": tables["secrets"]["token"] | tables["secrets"]["other"],
         "ci": tables["ci"],
         "circleci executor": tables["ci"]["circleci"]["amd64"],
