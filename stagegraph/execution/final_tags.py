@@ -132,8 +132,10 @@ class FinalTags:
         self._goals = frozenset(goals)
         for name in dict.fromkeys(image for image, _ in self._goals):
             self._check_git(self.project.images[name])
-        if any(tags.needs_git(self.project, image) for image in self.project.images.values()):
-            tags.check(self.project, self._git.values | self._given)
+        images = self.project.images.values()
+        git = self._git.values if any(tags.needs_git(self.project, image) for image in images) else {}
+        if any(image.tags for image in images):  # the loader has compared the usual tags
+            tags.check(self.project, git | self._given)
 
     def _check_git(self, image: Image) -> None:
         if self.project.settings.tag or not tags.needs_git(self.project, image):

@@ -25,6 +25,9 @@ BASE = "base"
 #: the day of the build.
 DEFAULT_EPOCH = 1735689600
 
+#: The epoch of a project that declares the time of the last commit, before ``graph.epoch`` sets it.
+TIME_OF_COMMIT = -1
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -118,9 +121,9 @@ Base = Bootstrap | ExternalBase | StageConfig
 class Stage(NamedTuple):
     """A folder with a Dockerfile, and its settings.
 
-    ``configs`` is by platform name: for all platforms, or for those of the images that need a stacked stage
-    or test. ``stacked_on`` is the stage below it in a stack, "" without a stack. ``names`` are further
-    references that mean this stage, as they are written.
+    ``configs`` is by platform name: for all platforms or those that the stage names (``only``), or for those
+    of the images that need a stacked stage or test. ``stacked_on`` is the stage below it in a stack, ""
+    without a stack. ``names`` are further references that mean this stage, as they are written.
     """
 
     name: str
@@ -165,6 +168,17 @@ class Image(NamedTuple):
     tags_at: str = ""
 
 
+class Group(NamedTuple):
+    """Images that one word of the command line names.
+
+    ``words`` are as they are written; ``goals`` are the images that they mean, each with a platform.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    goals: tuple[tuple[str, str], ...]
+
+
 class Secret(NamedTuple):
     """A build secret: a file, or an environment variable that holds the value."""
 
@@ -203,6 +217,7 @@ class Project(NamedTuple):
     epoch: int = DEFAULT_EPOCH
     secrets: Mapping[str, Secret] = _NONE
     repositories: Mapping[str, frozenset[str]] = _NONE
+    groups: Mapping[str, Group] = _NONE
     version: str = ""
 
     @property
@@ -237,3 +252,9 @@ class Project(NamedTuple):
     def tested_by(self, stage: str) -> Image | None:
         """Return the image that a stage tests; None if the stage is not a test."""
         return next((image for image in self.images.values() if image.test == stage), None)
+
+    def goals(self, word: str) -> list[str]:
+        """Return ``IMAGE:PLATFORM`` for each image of ``GROUP`` or ``GROUP:PLATFORM``; [] for other words."""
+        name, _, platform = word.partition(":")
+        goals = self.groups[name].goals if name in self.groups else ()
+        return [f"{image}:{on}" for image, on in goals if platform in ("", on)]

@@ -138,13 +138,10 @@ def repository(project: Project, image: Image) -> str:
 
 def values(project: Project, image: Image, platform: str) -> dict[str, str]:
     """Return the values of the places that ``stages.toml`` and the settings give, on a platform."""
-    day = datetime.datetime.fromtimestamp(project.epoch, datetime.UTC).date()
-    given = {
-        "image": image.name,
-        "platform": platform,
-        "arch": project.platforms[platform].arch,
-        "epoch_date": day.isoformat(),
-    }
+    given = {"image": image.name, "platform": platform, "arch": project.platforms[platform].arch}
+    if project.epoch >= 0:  # otherwise it is not known yet
+        day = datetime.datetime.fromtimestamp(project.epoch, datetime.UTC).date()
+        given["epoch_date"] = day.isoformat()
     if project.version not in ("", FROM_GIT):
         given["version"] = project.version
     config = project.stages[image.stage].configs[platform]

@@ -31,7 +31,7 @@ def test_a_file_is_relative_to_the_project(tmp_path: Path, monkeypatch: pytest.M
     assert options(tmp_path, "a", {"a": Secret(file="~/y,z")}) == (['--secret=id=a,"src=/home/me/y,z"'], [])
 
 
-def test_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_from_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "t")
     assert options(tmp_path, "a", {"a": Secret(env="TOKEN")}) == (["--secret=id=a,env=TOKEN"], [])
     for unset in (True, False):
@@ -41,7 +41,9 @@ def test_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert warning.startswith("app:amd64: secret a: the variable TOKEN is not set, or empty")
 
 
-def test_the_authorities_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_certificate_authorities_of_this_machine_are_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, system = tmp_path / "own.crt", tmp_path / "system.crt"
     monkeypatch.setattr(secrets, "CA_BUNDLES", ("/nowhere.crt", str(system)))
     monkeypatch.setenv("SSL_CERT_FILE", str(own))
@@ -54,7 +56,7 @@ def test_the_authorities_of_this_machine(tmp_path: Path, monkeypatch: pytest.Mon
     assert options(tmp_path, "ca", declared) == (["--secret=id=ca,src=/project/mine.crt"], [])
 
 
-def test_a_secret_that_is_not_declared(tmp_path: Path) -> None:
+def test_an_undeclared_secret_gives_no_option(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         options(tmp_path, "tokn", {"token": Secret(env="TOKEN")})
     assert caught.value.where == "app:amd64" and "[secrets.tokn]" in caught.value.hint

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers import AMD64, ARM64, Registry, graph, stages
+from helpers import AMD64, ARM64, Registry, graph, stages, write
 
 from stagegraph.cli import goals as cli_goals
-from stagegraph.cli.goals import default_goals, resolve_goals, unknown_goal
+from stagegraph.cli.goals import absences, default_goals, resolve_goals, unknown_goal
 from stagegraph.cli.memory import MemoryDB
 from stagegraph.cli.reporter import check_tags
 from stagegraph.errors import (
@@ -25,7 +25,9 @@ from stagegraph.errors import (
 )
 from stagegraph.execution.final_tags import FinalTags
 from stagegraph.graph import goals as asked
-from stagegraph.project.model import Bootstrap, ExternalBase, Node, Platform, Stage
+from stagegraph.graph.graph import Graph
+from stagegraph.graph.lock import Lock
+from stagegraph.project.model import Bootstrap, ExternalBase, Node, Platform, Project, Stage
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
@@ -61,11 +63,11 @@ def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
     assert not file.exists()
 
 
-def test_an_unknown_platform_is_told_by_its_name_here() -> None:
+def test_an_unknown_platform_gives_a_hint_with_the_name_in_this_project() -> None:
     platforms = {"amd64": Platform("amd64", AMD64), "aarch64": Platform("aarch64", ARM64)}
     top = Stage("low--top", "", {}, stacked_on="low")
     bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
-    project: Any = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)
+    project: Any = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases, groups={})
     words = ["stock", "stock:amd64", "stock:aarch64"]
     assert str(unknown_goal(project, "stock:arm64", words)) == (
         "command line: no platform 'arm64'\n  arm64 is called aarch64 here"
@@ -78,7 +80,7 @@ def test_an_unknown_platform_is_told_by_its_name_here() -> None:
 
 
 @pytest.mark.parametrize("kind", [ResolveError, LoginError, RegistryError])
-def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
+def test_nodes_that_cannot_be_resolved_are_left_out_and_reported(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     kind: type[StagegraphError],
@@ -111,7 +113,7 @@ def goals(root: Path, dockerfiles: dict[str, str], *names: str, **options: bool)
     return [str(node) for node in found.nodes], found
 
 
-def test_all_left_out_is_no_success(tmp_path: Path) -> None:
+def test_the_command_fails_if_all_nodes_are_left_out(tmp_path: Path) -> None:
     found, result = goals(tmp_path, {"far": "FROM far:1\n", "above": "FROM far\n"})
     assert (found, result.status) == ([], ResolveError.exit_status)
     assert [(fact["node"], fact["cause"], fact["status"]) for fact in result.to_json()] == [
@@ -121,7 +123,7 @@ def test_all_left_out_is_no_success(tmp_path: Path) -> None:
     ]
 
 
-def test_the_first_node_of_a_cause_is_named_though_a_leaf_is_declared_first(tmp_path: Path) -> None:
+def test_the_first_node_of_a_cause_is_named_although_a_leaf_is_declared_first(tmp_path: Path) -> None:
     dockerfiles = {"leaf": "FROM mid\n", "mid": "FROM low\n", "low": "FROM far:1\n", "good": "FROM base\n"}
     _, result = goals(tmp_path, dockerfiles)
     (out,) = result.left_out
@@ -140,13 +142,13 @@ BROKEN = {
 }
 
 
-def test_what_is_broken_ends_the_command(tmp_path: Path) -> None:
+def test_a_broken_dockerfile_ends_the_command(tmp_path: Path) -> None:
     with pytest.raises(DockerfileError, match="unknown instruction RUNN"):
         goals(tmp_path, BROKEN)
 
 
 @pytest.mark.parametrize("names", [(), ("good", "slip", "above")])
-def test_keep_going_leaves_out_what_is_broken(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_keep_going_leaves_out_broken_nodes(tmp_path: Path, names: tuple[str, ...]) -> None:
     found, result = goals(tmp_path, BROKEN, *names, keep_going=True)
     assert found == ["good:amd64", "good:aarch64"]
     assert result.status == DockerfileError.exit_status
@@ -156,7 +158,7 @@ def test_keep_going_leaves_out_what_is_broken(tmp_path: Path, names: tuple[str, 
     ]
 
 
-def test_the_same_slip_in_two_dockerfiles_is_two_causes(tmp_path: Path) -> None:
+def test_the_same_mistake_in_two_dockerfiles_is_two_causes(tmp_path: Path) -> None:
     slip = "FROM base\nRUNN x\n"
     dockerfiles = {"one": slip, "two": slip, "above": "FROM two\n"}
     _, result = goals(tmp_path, dockerfiles, keep_going=True)
@@ -170,17 +172,62 @@ def test_a_cycle_is_one_cause(tmp_path: Path) -> None:
     assert (len(out.nodes), out.error.what) == (6, "a cycle: a -> b -> a")
 
 
-def test_keep_going_with_what_cannot_be_asked_for(tmp_path: Path) -> None:
+def test_keep_going_fails_only_if_an_unresolved_node_was_named(tmp_path: Path) -> None:
     dockerfiles = {"far": "FROM far:1\n", "good": "FROM base\n"}
     assert goals(tmp_path, dockerfiles, keep_going=True)[1].status == 0
     assert goals(tmp_path, dockerfiles, "far", "good", keep_going=True)[1].status == ResolveError.exit_status
 
 
-def test_images_that_want_to_be_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_image_without_default_is_built_only_if_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     more = "[images.usual]\n[images.rare]\ndefault = false\n"
     project = graph(stages(tmp_path, dict.fromkeys(("usual", "rare"), "FROM base\n"), more=more)).project
     monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/arm64")
     assert default_goals(project) == ["usual:aarch64"]
+
+
+def some_platforms(root: Path) -> Project:
+    more = """\
+[stages.tool]
+path = "tool"
+only = ["amd64"]
+[stages.app]
+path = "app"
+[images.tool]
+[images.app]
+"""
+    write(root, {"tool/Dockerfile": "FROM base\n", "app/Dockerfile": "FROM base\nCOPY --from=tool / /\n"})
+    return graph(stages(root, {}, more=more)).project
+
+
+def test_what_a_platform_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    project = some_platforms(tmp_path)
+    assert absences(project, ["tool", "app", "tool:amd64"]) == ["tool is not built for aarch64"]
+    monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/arm64")
+    assert default_goals(project) == ["app:aarch64"]
+    assert absences(project, []) == ["not built for aarch64: tool"]
+    monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/amd64")
+    assert absences(project, []) == []
+    monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/s390x")
+    assert (absences(project, []), default_goals(project)) == ([], [])
+
+
+def test_a_goal_that_its_platform_lacks(tmp_path: Path) -> None:
+    nodes = Graph(some_platforms(tmp_path), Lock(tmp_path, Registry()))
+    with pytest.raises(ProjectError) as error:
+        resolve_goals(nodes, ["tool:aarch64"])
+    assert str(error.value) == "command line: tool is not built for aarch64\n  it is built for amd64"
+    with pytest.raises(DockerfileError) as missing:
+        resolve_goals(nodes, ["app"])
+    assert str(missing.value) == (
+        "app/Dockerfile:2: tool is not built for aarch64\n"
+        "  add aarch64 to only of stage tool in stages.toml, or leave it out of what uses the stage"
+    )
+    assert [str(node) for node in resolve_goals(nodes, ["tool", "app:amd64"]).nodes] == [
+        "tool:amd64",
+        "app:amd64",
+    ]
 
 
 NAMES = ["DOIT_CONFIG", "task_images", "task_stages"]

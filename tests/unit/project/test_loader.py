@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
 from helpers import write
 
 from stagegraph.errors import ProjectError
+from stagegraph.oci.platform import OciPlatform
 from stagegraph.project import configs, loader
 from stagegraph.project.model import (
     DEFAULT_EPOCH,
@@ -78,7 +80,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.declared_at == f"stages.toml:{NEXT}"
 
 
-def test_layers_of_arguments_later_wins(tmp_path: Path) -> None:
+def test_later_layers_of_arguments_win(tmp_path: Path) -> None:
     text = """\
         [defaults]
         args = { A = "defaults", B = "defaults", C = "defaults", D = "defaults", CPU = "defaults", F = true }
@@ -107,6 +109,114 @@ def test_layers_of_arguments_later_wins(tmp_path: Path) -> None:
     }  # fmt: skip
     assert (amd64.network, jetson.network) == ("none", "default")
     assert amd64.own_args == jetson.own_args == frozenset("BCD")
+
+
+def test_defaults_are_for_every_stage_that_says_nothing_else(tmp_path: Path) -> None:
+    text = """\
+        [defaults]
+        path = "blas"
+        dockerfile = "Other"
+        target = "all"
+        network = "none"
+        unpinned = "allow"
+        archive = true
+        timeout = 5
+        native = "linux/amd64"
+        frontend = "builder"
+        [stages.plain]
+        [stages.own]
+        path = "netlib"
+        dockerfile = "Dockerfile"
+        target = ""
+        network = "default"
+        archive = false
+        timeout = 6
+        native = "linux/arm64"
+        frontend = "syntax"
+        [stages.own.platforms.jetson]
+        target = "on jetson"
+        [stages.own.alternatives.other]
+        path = "blas"
+        [base.platforms.jetson]
+        path = "netlib"
+        dockerfile = "Dockerfile"
+        """
+    write(tmp_path, {"blas/Other": "FROM base\n"})
+    project = load(tmp_path, text)
+    plain, own = (project.stages[name].configs["amd64"] for name in ("plain", "own"))
+    default = StageConfig(
+        "blas",
+        "Other",
+        target="all",
+        network="none",
+        args={},
+        unpinned=True,
+        installs_packages=True,
+        timeout=5,
+        native=OciPlatform("linux/amd64"),
+        contexts={},
+        own_frontend=True,
+        declared_at=f"stages.toml:{NEXT + 10}",
+    )
+    assert plain == default
+    assert own == StageConfig(
+        "netlib",
+        args={},
+        unpinned=True,
+        timeout=6,
+        native=OciPlatform("linux/arm64"),
+        contexts={},
+        declared_at=f"stages.toml:{NEXT + 11}",
+    )
+    assert project.stages["own"].configs["jetson"].target == "on jetson"
+    base = project.bases["jetson"]
+    assert isinstance(base, StageConfig) and (base.target, base.timeout) == ("all", 5)
+    write(tmp_path, {"netlib/Other": "FROM base\n", "blas/Dockerfile": "FROM base\n"})
+    other = load(tmp_path, text, cli={"own": "other"}).stages["own"].configs["amd64"]
+    assert (other.context, other.dockerfile) == ("blas", "Dockerfile")
+
+
+ONLY = """\
+[platforms.rpi]
+docker = "linux/arm64"
+[stages.low]
+path = "blas"
+only = ["linux/arm64", "amd64"]
+[stages.top]
+path = "netlib"
+only = ["rpi", "amd64"]
+[stages.top.platforms.jetson]
+target = "of a platform without the stage"
+[stages.arm]
+path = "blas"
+only = ["linux/arm64"]
+"""
+
+
+def test_a_stage_for_some_platforms_only(tmp_path: Path) -> None:
+    more = """\
+        [images.low]
+        [images.both]
+        stack = ["low", "top"]
+        test = "blas"
+        [images.one]
+        stack = ["arm", "top"]
+        [images.chosen]
+        stage = "arm"
+        platforms = ["rpi"]
+        """
+    project = load(tmp_path, ONLY + textwrap.dedent(more))
+    assert {name: [*stage.configs] for name, stage in project.stages.items()} == {
+        "low": ["amd64", "jetson", "rpi"],
+        "arm": ["jetson", "rpi"],
+        "low--top": ["amd64", "rpi"],
+        "arm--top": ["rpi"],
+        "both-test": ["amd64", "rpi"],
+    }
+    assert {name: image.platforms for name, image in project.images.items()} == {
+        "low": ("amd64", "jetson", "rpi"), "both": ("amd64", "rpi"), "one": ("rpi",), "chosen": ("rpi",),
+    }  # fmt: skip
+    assert Node("arm", "amd64") not in project.nodes() and Node("arm", "rpi") in project.nodes()
 
 
 ALTERNATIVE = (
@@ -206,7 +316,7 @@ def test_builders(
         ("amd46:x", "command line: builder=amd46:x: unknown platform 'amd46'\n  did you mean 'amd64'?"),
     ],
 )
-def test_builders_that_can_be_none(tmp_path: Path, builder: str, message: str) -> None:
+def test_an_invalid_builder_is_an_error(tmp_path: Path, builder: str, message: str) -> None:
     assert fault(tmp_path, STAGE, cli={"builder": builder}).startswith(message)
 
 
@@ -239,13 +349,15 @@ def test_builder_in_the_file(tmp_path: Path, value: str, message: str) -> None:
         ),
     ],
 )
-def test_what_is_no_way_to_push(tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str) -> None:
+def test_an_invalid_value_of_push_is_an_error(
+    tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str
+) -> None:
     with pytest.raises(ProjectError) as caught:
         load(tmp_path, STAGE, cli=cli, env=env)
     assert str(caught.value) == said
 
 
-def test_a_slip_in_the_environment(tmp_path: Path) -> None:
+def test_a_misspelled_setting_in_the_environment_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         load(tmp_path, STAGE, env={"STAGEGRAPH_LOKED": "1"})
     assert str(caught.value) == "STAGEGRAPH_LOKED: is not a setting\n  did you mean 'locked'?"
@@ -253,7 +365,7 @@ def test_a_slip_in_the_environment(tmp_path: Path) -> None:
     assert load(tmp_path, STAGE, env={"STAGEGRAPH_ELSEWHERE": "1", "STAGEGRAPH_JOBS": "3"})
 
 
-def test_empty_setting_on_the_command_line_counts(tmp_path: Path) -> None:
+def test_an_empty_setting_on_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     head = HEAD.replace('atom"\n', 'atom"\nregistry = "host"\n')
     assert load(tmp_path, STAGE, head=head).settings.registry == "host"
     assert load(tmp_path, STAGE, head=head, cli={"registry": ""}).settings.registry == ""
@@ -279,7 +391,7 @@ image = "l4t:r36"
 """
 
 
-def test_base_by_platform_then_oci_platform(tmp_path: Path) -> None:
+def test_the_base_of_a_platform_comes_before_that_of_its_oci_platform(tmp_path: Path) -> None:
     bases = load(tmp_path, '[platforms.aarch64]\ndocker = "linux/arm64"\n' + STAGE + BASES).bases
     assert bases["amd64"] == Bootstrap("trixie", declared_at="stages.toml:9")
     assert isinstance(bases["jetson"], ExternalBase) and bases["jetson"].image == "l4t:r36"
@@ -306,7 +418,7 @@ def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
     assert project.stages["x-test"].configs["amd64"].timeout == 5
 
 
-def test_a_host_is_named_once(tmp_path: Path) -> None:
+def test_a_host_in_both_repo_and_registry_is_an_error(tmp_path: Path) -> None:
     for repo in ("example.org/atom", "localhost/atom", "127.0.0.1:5000/atom"):
         said = fault(tmp_path, cli={"repo": repo, "registry": "r.example.org"})
         assert f"repo has a host ({repo})" in said
@@ -372,7 +484,7 @@ FAULTS = {
         "stages.toml:{3}: 7 is neither an image nor a stage\n"
         '  write "debian:trixie" = "mirror.example.com/debian:trixie", or the name of a stage',
     ),
-    "stage is no table": ("[stages]\nblas = 3\n", "stages.toml:{1}: stages.blas must be a table"),
+    "stage that is not a table": ("[stages]\nblas = 3\n", "stages.toml:{1}: stages.blas must be a table"),
     "stage twice": (
         STAGE + STAGE,
         "stages.toml:{2}: stages.blas is written twice, first in line {0}\n  keep one of them",
@@ -380,6 +492,57 @@ FAULTS = {
     "platform twice": (
         '[platforms.amd64]\ndocker = "linux/386"\n',
         "stages.toml:{0}: platforms.amd64 is written twice, first in line 3\n  keep one of them",
+    ),
+    "only for an unknown platform": (
+        STAGE + 'only = ["amd64", "jetsn"]\n',
+        "stages.toml:{2}: stage blas: unknown platform 'jetsn'\n  did you mean 'jetson'?",
+    ),
+    "only for an OCI platform that no platform has": (
+        STAGE + 'only = ["linux/s390x"]\n',
+        "stages.toml:{2}: stage blas: unknown platform 'linux/s390x'\n"
+        "  known here: amd64, jetson, linux/amd64, linux/arm64",
+    ),
+    "only for a number": (
+        STAGE + "only = [7]\n",
+        "stages.toml:{2}: stage blas: unknown platform 7\n"
+        "  known here: amd64, jetson, linux/amd64, linux/arm64",
+    ),
+    "only for nothing": (
+        STAGE + "only = []\n",
+        "stages.toml:{2}: stage blas is for no platform\n  remove it for all platforms",
+    ),
+    "an image where its stage is not": (
+        STAGE + 'only = ["jetson"]\n[images.blas]\nplatforms = ["jetson", "amd64"]\n',
+        "stages.toml:{4}: image blas: stage blas is not built for amd64\n"
+        "  add amd64 to only of the stage, or remove it here",
+    ),
+    "an image for no platform": (
+        STAGE + 'only = ["jetson"]\n[stages.low]\npath = "blas"\nonly = ["amd64"]\n'
+        '[images.x]\nstack = ["low", "blas"]\n',
+        "stages.toml:{6}: image x: no platform has all stages of its stack\n  look at only of these stages",
+    ),
+    "a list of platforms for a stage": (
+        STAGE + 'platforms = ["jetson"]\n',
+        "stages.toml:{2}: platforms must be a table\n"
+        '  a stage that is not for all platforms has a list called only: only = ["NAME"]',
+    ),
+    "a path in defaults": (
+        '[defaults]\npath = "gone"\n[stages.blas]\n',
+        "stages.toml:{1}: no folder 'gone'\n  create it, with a Dockerfile in it",
+    ),
+    "a Dockerfile in defaults": (
+        '[defaults]\ndockerfile = "gone"\n[stages.blas]\npath = "blas"\n',
+        "stages.toml:{0}: no gone in 'blas'",
+    ),
+    "what cannot be a default": (
+        '[defaults]\ndescription = "x"\n',
+        "stages.toml:{1}: unknown key 'description' in defaults [defaults]\n"
+        "  description is different for each stage; write it there",
+    ),
+    "stand-ins in defaults": (
+        "[defaults]\ncontexts = {}\n",
+        "stages.toml:{1}: unknown key 'contexts' in defaults [defaults]\n"
+        "  write [contexts], which is for all stages",
     ),
     "no path": ("[stages.blas]\n", 'stages.toml:{0}: stage blas has no path\n  write path = "stock/blas"'),
     "missing folder": (
@@ -469,7 +632,7 @@ FAULTS = {
         STAGE + '[images.blas]\nplatforms = ["amd46"]\n',
         "stages.toml:{3}: image blas: unknown platform 'amd46'\n  did you mean 'amd64'?",
     ),
-    "platform of an image that is no string": (
+    "platform of an image that is not a string": (
         STAGE + "[images.blas]\nplatforms = [[]]\n",
         "stages.toml:{3}: image blas: unknown platform []\n  known here: amd64, jetson",
     ),
@@ -519,7 +682,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault(tmp_path: Path, name: str) -> None:
+def test_a_wrong_file_is_an_error(tmp_path: Path, name: str) -> None:
     root = tmp_path / "project"
     (root / "empty").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
@@ -529,7 +692,7 @@ def test_fault(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "loop"])
-def test_path_that_cannot_be_followed(tmp_path: Path, path: str) -> None:
+def test_a_path_that_cannot_be_followed_is_an_error(tmp_path: Path, path: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
     assert "cannot be followed: " in fault(tmp_path, f'[stages.b]\npath = "{path}"\n')
 
@@ -566,7 +729,12 @@ HEADS = {
     ),
     "epoch that is a boolean": (
         ('atom"', 'atom"\nsource_date_epoch = true'),
-        "stages.toml:3: source_date_epoch must be a whole number",
+        "stages.toml:3: source_date_epoch must be a whole number or a string",
+    ),
+    "epoch that is a word": (
+        ('atom"', 'atom"\nsource_date_epoch = "now"'),
+        "stages.toml:3: source_date_epoch is 'now'\n"
+        '  write seconds since 1970, or "commit" for the time of the last commit',
     ),
     "no base": (
         ('bootstrap = "trixie"', ""),
@@ -593,11 +761,11 @@ HEADS = {
         ('"trixie"', '"trixie"\n[base.platforms.amd46]\nimage = "x"'),
         "stages.toml:10: base: unknown platform 'amd46'\n  did you mean 'amd64'?",
     ),
-    "base of a platform that the project has not": (
+    "base of a platform that the project lacks": (
         ('"trixie"', '"trixie"\n[base.platforms."linux/s390x"]\nimage = "x"'),
         "stages.toml:10: base: linux/s390x is not a platform of this project\n  declare it under [platforms]",
     ),
-    "a key that an external base has no use for": (
+    "key that an external base does not use": (
         ('"trixie"', '"trixie"\n[base.platforms.jetson]\nimage = "x"\ntarget = "y"'),
         "stages.toml:12: target is only for a base that is a stage\n  write path, or remove target",
     ),
@@ -614,12 +782,12 @@ HEADS = {
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_fault_of_the_head(tmp_path: Path, name: str) -> None:
+def test_a_wrong_head_of_the_file_is_an_error(tmp_path: Path, name: str) -> None:
     change, said = HEADS[name]
     assert fault(tmp_path, STAGE, head=HEAD.replace(*change)) == said
 
 
-def test_no_platform(tmp_path: Path) -> None:
+def test_a_project_without_platforms_is_an_error(tmp_path: Path) -> None:
     head = '[project]\nrepo = "a"\n'
     assert fault(tmp_path, head=head) == (
         'stages.toml: no platform is declared\n  write [platforms.amd64] with docker = "linux/amd64"'
@@ -669,17 +837,19 @@ def test_no_platform(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_fault_of_a_setting(tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str) -> None:
+def test_an_invalid_setting_is_an_error(
+    tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str
+) -> None:
     assert fault(tmp_path, ALTERNATIVE, cli=cli, env=env) == said
 
 
 @pytest.mark.parametrize("name", ["a..b", "a-", "-a", ".a", "1", "a___b", "a/b", "ä", "a" * 55])
-def test_names_that_no_context_can_have(tmp_path: Path, name: str) -> None:
+def test_invalid_names_of_stages(tmp_path: Path, name: str) -> None:
     assert "is not a name" in fault(tmp_path, f'[stages."{name}"]\npath = "blas"\n')
 
 
 @pytest.mark.parametrize("name", ["a.b", "a__b", "a--b", "3d", "a" * 54])
-def test_names_that_one_can_have(tmp_path: Path, name: str) -> None:
+def test_valid_names_of_stages(tmp_path: Path, name: str) -> None:
     assert name in load(tmp_path, f'[stages."{name}"]\npath = "blas"\n').stages
 
 
@@ -703,7 +873,7 @@ def test_malformed(tmp_path: Path, text: str, line: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a = [", "a = {", 'a = """', "[[", "a = [1, 'x'", "= 1", "[]", '"a" "b" = 1', "\x00"]
 )
-def test_malformed_in_ways_that_toml_takes_badly(tmp_path: Path, text: str) -> None:
+def test_malformed_toml_of_unusual_forms_is_an_error(tmp_path: Path, text: str) -> None:
     assert "stages.toml" in fault(tmp_path, head=text)
 
 
@@ -720,7 +890,7 @@ def test_not_utf8(tmp_path: Path) -> None:
         loader.load(tmp_path)
 
 
-def test_a_folder_of_that_name(tmp_path: Path) -> None:
+def test_a_folder_named_stages_toml_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "stages.toml").mkdir()
     with pytest.raises(ProjectError, match="cannot be read: Is a directory"):
         loader.load(tmp_path)
@@ -745,7 +915,7 @@ stack = ["blas", "opengl", "vnc"]
 """
 
 
-def test_a_stack_is_stages_on_one_another(tmp_path: Path) -> None:
+def test_each_stage_of_a_stack_is_on_top_of_the_one_before(tmp_path: Path) -> None:
     project = load(tmp_path, STAGE + STACKS)
     assert list(project.stages) == ["blas", "blas--opengl", "blas--opengl--vnc"]
     assert {image.name: image.stage for image in project.images.values()} == {
@@ -783,13 +953,13 @@ STACK_FAULTS = {
         '["base", "opengl"]',
         "base cannot be in a stack\n  name a stage that is FROM base",
     ),
-    "a need that is no word": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is not a stage"),
+    "need that is not a string": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is not a stage"),
     "need": ('needs = ["opengl"]', 'needs = ["opengk"]', "stage vnc needs 'opengk', which is not a stage"),
 }
 
 
 @pytest.mark.parametrize("name", STACK_FAULTS)
-def test_fault_of_a_stack(tmp_path: Path, name: str) -> None:
+def test_a_wrong_stack_is_an_error(tmp_path: Path, name: str) -> None:
     old, new, said = STACK_FAULTS[name]
     assert STACKS.count(old) == 1
     assert said in fault(tmp_path, STAGE + STACKS.replace(old, new))
@@ -806,10 +976,10 @@ def test_fault_of_a_stack(tmp_path: Path, name: str) -> None:
         '[images.a--b]\nstack = ["a", "b"]\ntest = "blas"\n[images.y]\nstack = ["a", "b-test"]\n',
     ],
 )
-def test_a_stack_that_would_take_the_place_of_another_stage(tmp_path: Path, more: str) -> None:
+def test_two_stacks_cannot_give_the_same_stage_name(tmp_path: Path, more: str) -> None:
     assert "image y: a stage of its stack would be called" in fault(tmp_path, STAGE + more)
 
 
-def test_a_stack_whose_stage_would_have_the_name_of_another(tmp_path: Path) -> None:
+def test_a_stacked_stage_cannot_have_the_name_of_another_stage(tmp_path: Path) -> None:
     text = STAGE + STACKS + '[stages.blas--opengl]\npath = "blas"\n'
     assert "a stage of its stack would be called blas--opengl" in fault(tmp_path, text)

@@ -210,6 +210,26 @@ def test_the_setting_repo_is_for_images_without_one(tmp_path: Path) -> None:
     }
 
 
+def test_each_image_of_a_family_has_a_repository_and_tags(tmp_path: Path) -> None:
+    more = """
+[images."app-{word}"]
+matrix = { word = ["a", "b"] }
+stage = "app"
+repo = "example/{image}"
+tags = ["{word}-{version}", "{word}-{arch}"]
+"""
+    one = project(tmp_path, more)
+    assert {image.repo for image in one.images.values()} == {"example/app-a", "example/app-b"}
+    assert found(one, "app-b") == {("", "b-1.2"), ("amd64", "b-amd64"), ("aarch64", "b-arm64")}
+
+
+def test_the_time_of_the_commit_is_known_later(tmp_path: Path) -> None:
+    head = HEAD.replace("[project]\n", '[project]\nsource_date_epoch = "commit"\n')
+    one = project(tmp_path, '[images.app]\ntags = ["{epoch_date}"]\n', head=head)
+    assert found(one) == {("amd64", "app-amd64"), ("aarch64", "app-aarch64")}
+    assert ("", "1970-01-01") in found(one._replace(epoch=3600))
+
+
 @pytest.mark.parametrize(
     ("repo", "registry", "said"),
     [
