@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     #: A combination: the text of each place. A table of words has several: ``distro.name``, ``distro.suite``.
     Words = dict[str, str]
 
-#: Keys whose values have places that are filled in later, as a tag is made. A matrix fills in its own there
-#: and leaves the others as they are.
-FILLED_LATER = frozenset({"tags"})
+#: Keys whose values have places that are filled in later, as a reference is made. A matrix fills in its own
+#: there and leaves the others as they are.
+FILLED_LATER = frozenset({"repo", "tags"})
 
 #: The most combinations of one matrix.
 MOST = 10_000

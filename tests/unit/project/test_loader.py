@@ -671,8 +671,9 @@ FAULTS = {
     ),
     "tags that clash": (
         STAGE + '[images.blas]\n[images.blas-amd64]\nstage = "blas"\n',
-        "stages.toml:{3}: image blas-amd64: the published blas-amd64 would have the tag blas-amd64, "
-        "like blas:amd64\n  rename the image, or a platform",
+        "stages.toml:{3}: image blas-amd64: the index of blas-amd64 would get the tag "
+        "example/atom:blas-amd64, as blas:amd64 (stages.toml:{2})\n"
+        "  change a tag, or give one of the two images a repo of its own",
     ),
     "secret": (
         '[secrets.x]\nfile = "a"\nenv = "B"\n',
