@@ -39,6 +39,7 @@ TITLES = {
     "family of stages": '[stages."PATTERN"]',
     "image": "[images.NAME]",
     "family of images": '[images."PATTERN"]',
+    "print": "[images.NAME.prints.NAME]",
     "secret": "[secrets.NAME]",
     "ci": "[ci]",
     "circleci executor": "[ci.circleci.NAME]",

@@ -51,10 +51,10 @@ def outdated(reference: str, docker: OciPlatform, timeout: float) -> list[Packag
     """The outdated packages of an image that the engine has, those in security archives first.
 
     Raises ``ToolError`` if the image has no apt, ``NetworkError`` if apt cannot get its lists, and the errors
-    of ``run_in_container``.
+    of ``run_script``.
     """
     try:
-        result = containers.run_in_container(reference, docker, SCRIPT, timeout)
+        result = containers.run_script(reference, docker, SCRIPT, timeout)
     except ToolError:  # no shell either
         raise _no_apt(reference) from None
     return read(reference, result)

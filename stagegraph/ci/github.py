@@ -187,7 +187,8 @@ def _variable(name: str) -> str:
 def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
     match step:
         case Checkout():
-            return {"uses": "actions/checkout@v4"}
+            # by default it fetches one commit, and no tag
+            return {"uses": "actions/checkout@v4", **({"with": {"fetch-depth": 0}} if step.whole else {})}
         case Run():
             more: dict[str, Any] = {"if": "always()"} if step.always else {}
             if step.secrets:

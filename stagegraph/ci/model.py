@@ -53,7 +53,7 @@ class CIConfig:
     until all jobs are done, in billionths. ``registry`` passes nodes between jobs and between runs; if it is
     "", the service's caches and workspaces do. ``contexts`` are CircleCI's: build jobs get their variables.
     ``secrets`` are the variables of build secrets. ``limit_overridden``: the limit is that of the command
-    line. ``services`` are the executors by service.
+    line. ``services`` are the executors by service. ``whole_history``: tags of images need git's tags.
     """
 
     command: str
@@ -72,6 +72,7 @@ class CIConfig:
     contexts: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     limit_overridden: bool = False
+    whole_history: bool = False
 
     @property
     def ci(self) -> str:

@@ -42,7 +42,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Checkout:
-    """Check out the project at the commit."""
+    """Check out the project at the commit. ``whole``: with its history and the tags of git."""
+
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def settings(config: CIConfig, push: str) -> dict[str, str]:
 
 def start(config: CIConfig) -> list[Step]:
     """The first steps of every job."""
-    steps: list[Step] = [Checkout()]
+    steps: list[Step] = [Checkout(config.whole_history)]
     if config.prepare:
         steps.append(Run("Prepare the machine", config.prepare))
     if config.registry:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..graph import goals as goal_names
 from ..graph.native import runs
+from ..project import tags
 from ..project.model import Node
 from .model import MINUTE, WorkUnit
 
@@ -40,7 +42,9 @@ def units(
     groups = _groups(graph, nodes, parents)
     group_of = {node: number for number, group in enumerate(groups) for node in group}
     goal_nodes = {by_key[graph.key(goal)] for goal in goals}
-    estimate = Estimate(times, unknown, {node: runs(graph, node) for node in nodes})
+    asked = {by_key[graph.key(node)] for node in goals if tags.prints_in_run(graph.project, node)}
+    platforms = {node: graph.project.platforms[node.platform].docker for node in asked}
+    estimate = Estimate(times, unknown, {node: runs(graph, node) for node in nodes}, platforms)
     result = []
     for number, group in enumerate(groups):
         needs = {group_of[parent] for node in group for parent in parents[node]} - {number}
@@ -146,11 +150,15 @@ def _between(
 
 
 class Estimate(NamedTuple):
-    """Estimates times. ``running`` are the OCI platforms of the programs that each node runs."""
+    """Estimates times. ``running`` are the OCI platforms of the programs that each node runs.
+
+    ``printing`` are those of finished images in which commands run, since their output is part of tags.
+    """
 
     times: Times
     unknown: int
     running: Mapping[Node, frozenset[OciPlatform]]
+    printing: Mapping[Node, OciPlatform] = MappingProxyType({})
 
     def by_executor(self, nodes: Iterable[Node], executors: Iterable[Executor]) -> dict[str, int]:
         """The milliseconds of some nodes on each executor that can build all of them."""
@@ -162,7 +170,8 @@ class Estimate(NamedTuple):
         }
 
     def _can_build(self, executor: Executor, node: Node) -> bool:
-        return self.running[node] <= {executor.docker} or bool(executor.emulated)
+        running = self.running[node] | ({self.printing[node]} if node in self.printing else frozenset())
+        return running <= {executor.docker} or bool(executor.emulated)
 
     def _time(self, node: Node, executor: Executor) -> int:
         """The expected milliseconds of a node on an executor that can build it.

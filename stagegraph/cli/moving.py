@@ -49,10 +49,18 @@ def run(words: Sequence[str]) -> int:
     try:
         options = _parser().parse_args(words)
         _refuse_existing(Path(options.folder if options.command == "init" else "."), options.force)
-        return _init(options) if options.command == "init" else _import(options)
+        status = _init(options) if options.command == "init" else _import(options)
+        sys.stdout.flush()
     except StagegraphError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        from .commands.errors import BROKEN_PIPE
+
+        # Python writes what is still buffered at the end of the process
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return status
 
 
 class _Parser(argparse.ArgumentParser):

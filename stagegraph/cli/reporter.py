@@ -16,7 +16,7 @@ from .goals import absences
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..project.model import Project
+    from ..execution.final_tags import FinalTags
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -34,7 +34,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         try:
             self.app.workspace.acquire_store()
             metas = [tasks[name].meta or {} for name in _with_subtasks(tasks, selected_tasks)]
-            check_tags(self.app.workspace.project, metas)
+            check_tags(self.app.workspace.tags, metas)
         except StagegraphError as error:
             exit_with(error)
         for line in absences(self.app.workspace.project, self.app.requested or []):
@@ -107,13 +107,13 @@ def _with_subtasks(tasks: Any, names: Iterable[str]) -> list[str]:
     return found
 
 
-def check_tags(project: Project, metas: Iterable[dict[str, Any]]) -> None:
-    """Raise ``ProjectError`` if two images of this run would get one tag: the last one would win."""
+def check_tags(tags: FinalTags, metas: Iterable[dict[str, Any]]) -> None:
+    """Raise ``ProjectError`` if two images would get one tag: the last one would win."""
+    goals = [(meta["image"], meta["node"].platform) for meta in metas if {"image", "node"} <= meta.keys()]
+    tags.check(goals)
     owners: dict[str, str] = {}
-    for meta in metas:
-        if "node" in meta and "image" in meta:
-            image, platform = meta["image"], meta["node"].platform
-            tag, name = project.tag(image, platform), f"{image}:{platform}"
-            if owners.setdefault(tag, name) != name:
-                what = f"{owners[tag]} and {name} would both be called {tag}"
-                raise ProjectError("command line", what, "with tag=, request only one of them")
+    for image, platform in goals if tags.project.settings.tag else ():
+        (tag,), name = tags.of_run(image, platform), f"{image}:{platform}"
+        if owners.setdefault(tag, name) != name:
+            what = f"{owners[tag]} and {name} would both be called {tag}"
+            raise ProjectError("command line", what, "with tag=, request only one of them")

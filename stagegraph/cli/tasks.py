@@ -70,11 +70,17 @@ def task_stages() -> Iterator[dict[str, Any]]:
 
 
 def task_images() -> Iterator[dict[str, Any]]:
-    """One group for each image, one task for each platform: built, tested, loaded into the engine, tagged."""
+    """One group for each image, one task for each platform: built, tested, loaded into the engine, tagged.
+
+    Tasks for groups of images come with them. doit would list a function of their own if there were none.
+    """
     app, nodes = _loaded()
     project, wanted = app.workspace.project, set(nodes)
     for image in project.images.values():
-        yield {"basename": image.name, "name": None, "doc": image.description, "meta": {"image": image.name}}
+        doc = image.description
+        if image.tags or image.repo:
+            doc += f" -> {', '.join(app.workspace.tags.of_index(image.name))}"
+        yield {"basename": image.name, "name": None, "doc": doc, "meta": {"image": image.name}}
         for platform in image.platforms:
             if _needed(project, image.name, platform) <= wanted:
                 yield _image_task(app, image.name, Node(image.stage, platform))
@@ -154,13 +160,14 @@ def _broken_task(app: App, name: str, node: Node, error: StagegraphError) -> dic
 def _image_task(app: App, image: str, node: Node) -> dict[str, Any]:
     workspace, project = app.workspace, app.workspace.project
     test = project.test(image, node.platform)
+    references = workspace.tags.of_run(image, node.platform)
     return {
         "basename": image,
         "name": node.platform,
         "actions": [action(app, f"{image}:{node.platform}", lambda: workspace.delivery.deliver(image, node))],
         "uptodate": [up_to_date_check(app, lambda: workspace.delivery.is_delivered(image, node))],
         "setup": [task_name(project, needed) for needed in (node, test) if needed],
-        "doc": f"{project.images[image].description} -> {project.tag(image, node.platform)}",
+        "doc": f"{project.images[image].description} -> {', '.join(references)}",
         "meta": {"node": node, "image": image},
     }
 

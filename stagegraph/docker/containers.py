@@ -10,7 +10,7 @@ from ..errors import EmulationError, EngineError, StagegraphError, ToolError
 from .engine import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..oci.platform import OciPlatform
 
@@ -30,27 +30,51 @@ def _remove(client: Any, container: str) -> None:
 
 
 class ContainerResult(NamedTuple):
-    """The exit status and the output of a shell script in a container."""
+    """The exit status and the output of a command in a container."""
 
     status: int
     output: str
     errors: str
 
 
-def run_in_container(reference: str, docker: OciPlatform, script: str, timeout: float) -> ContainerResult:
+def run_script(reference: str, docker: OciPlatform, script: str, timeout: float) -> ContainerResult:
     """Run a shell script as root in a temporary container of an image, with network.
 
-    The container is removed in any case. It has a name before it is created, so that it is found even if its
-    creation was interrupted.
+    Raises the errors of ``run_command``.
+    """
+    options, slow = {"user": "0", "use_config_proxy": True}, "allow more time: --timeout=SECONDS"
+    return _run_and_remove(reference, docker, ("/bin/sh", "-c", script), timeout, options, slow)
 
-    Raises ``EngineError`` if the engine has no such image or the script runs longer than ``timeout`` seconds,
-    ``ToolError`` if the image has no shell, and ``EmulationError``.
+
+def run_command(
+    reference: str, docker: OciPlatform, command: Sequence[str], timeout: float
+) -> ContainerResult:
+    """Run a command as the image's own user in a temporary container of an image, without network.
+
+    Raises ``EngineError`` if the engine has no such image or the command takes over ``timeout`` seconds,
+    ``ToolError`` if the image has no shell and the command needs it, and ``EmulationError``.
+    """
+    options, slow = {"network_mode": "none"}, "it has no network and no input"
+    return _run_and_remove(reference, docker, command, timeout, options, slow)
+
+
+def _run_and_remove(
+    reference: str,
+    docker: OciPlatform,
+    command: Sequence[str],
+    timeout: float,
+    options: Mapping[str, Any],
+    slow: str,
+) -> ContainerResult:
+    """Run a command in a container, which is removed in any case.
+
+    It has a name before it is created, so that it is found even if its creation was interrupted.
     """
     name = f"stagegraph-ask-{uuid.uuid4().hex}"
     with connect() as client:
         try:
-            with _engine_errors(reference, docker, timeout):
-                result = _run(client, name, reference, docker, script, timeout)
+            with _engine_errors(reference, docker, timeout, slow):
+                result = _run(client, name, reference, docker, command, timeout, options)
         finally:
             _remove(client, name)
     if result.status and "exec format error" in result.errors:
@@ -59,16 +83,17 @@ def run_in_container(reference: str, docker: OciPlatform, script: str, timeout: 
 
 
 def _run(
-    client: Any, name: str, reference: str, docker: OciPlatform, script: str, timeout: float
+    client: Any,
+    name: str,
+    reference: str,
+    docker: OciPlatform,
+    command: Sequence[str],
+    timeout: float,
+    options: Mapping[str, Any],
 ) -> ContainerResult:
+    first, *rest = command
     container = client.containers.create(
-        reference,
-        [script],
-        entrypoint=["/bin/sh", "-c"],
-        name=name,
-        platform=docker,
-        user="0",
-        use_config_proxy=True,
+        reference, rest, entrypoint=[first], name=name, platform=docker, **options
     )
     container.start()
     status = int(container.wait(timeout=timeout)["StatusCode"])
@@ -79,8 +104,8 @@ def _run(
 
 
 @contextlib.contextmanager
-def _engine_errors(reference: str, docker: OciPlatform, timeout: float) -> Iterator[None]:
-    """Turn the errors of the SDK into errors of this program."""
+def _engine_errors(reference: str, docker: OciPlatform, timeout: float, slow: str) -> Iterator[None]:
+    """Turn the errors of the SDK into errors of this program. ``slow`` is the hint for a time limit."""
     import requests.exceptions
     from docker import errors
 
@@ -95,7 +120,7 @@ def _engine_errors(reference: str, docker: OciPlatform, timeout: float) -> Itera
         # the SDK reports a time limit by either of two errors
         if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower():
             what = f"its container did not end within {timeout:.0f} s and was removed"
-            raise EngineError(reference, what, "allow more time: --timeout=SECONDS") from None
+            raise EngineError(reference, what, slow) from None
         what = f"the engine went away: {error}"
         raise EngineError(reference, what, "run again when it is up") from None
 

@@ -131,6 +131,21 @@ def load(image: Iterator[bytes], ids: Collection[str], reference: str) -> None:
             )
 
 
+def tag(reference: str, new: str, ids: Collection[str]) -> None:
+    """Give the image of a tag another one, and check that it has one of ``ids``. Raises ``EngineError``."""
+    import docker.errors
+    import requests.exceptions
+
+    repository, _, word = new.rpartition(":")
+    with connect() as client:
+        try:
+            client.api.tag(reference, repository, word)
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise EngineError("docker", f"{new} could not be set: {error}", "run again") from None
+    if not has(new, ids):
+        raise EngineError("docker", f"{new} was set, but the engine has another image under it", "run again")
+
+
 def untag(reference: str) -> None:
     """Remove a tag; with its last tag the image is deleted. Harmless if there is no such tag."""
     import docker.errors

@@ -16,6 +16,7 @@ from ..graph.lock import Lock
 from ..project import loader
 from ..store.layout import LayoutStore
 from .delivery import Delivery
+from .final_tags import FinalTags
 from .lookup import Results, StoreLookup
 from .nodes import NodeRunner
 from .report import Report
@@ -125,7 +126,11 @@ class Workspace:
 
     @cached_property
     def delivery(self) -> Delivery:
-        return Delivery(self.nodes)
+        return Delivery(self.nodes, self.tags)
+
+    @cached_property
+    def tags(self) -> FinalTags:
+        return FinalTags(self.project, self.layout)
 
     def acquire_store(self) -> None:
         """Keep ``doit prune`` away from ``cache/`` until this process ends. Raises ``LinkError``.

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import DockerfileError, nearest
 from ..oci.reference import familiar, is_bare, split
-from ..project.model import BASE, ExternalBase, Node, final_tags
+from ..project import tags
+from ..project.model import BASE, ExternalBase, Node
 
 if TYPE_CHECKING:
     from ..dockerfile.dependencies import Edge
     from ..oci.platform import OciPlatform
     from ..project.model import Base, Platform, Project, StageConfig
+    from ..project.tags import FinalTag
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class NameResolver:
         self.project = project
         names = [(name, stage.name) for stage in project.stages.values() for name in stage.names]
         self._aliases = {familiar(name): stage for name, stage in names}
-        self._tags = final_tags(project.images)
+        self._tags: dict[str, dict[str, FinalTag]] = {}  # by repository and tag
         # a further name by its repository: other tags of it are this project's too, or should be declared
         self._published = {
             split(familiar(name)).repository: familiar(name) for name, _ in names if not is_bare(name)
@@ -125,9 +127,10 @@ class NameResolver:
         reference = split(name)
         if reference.digest or reference.repository not in self.project.repositories:
             return None
-        image, platform = self._tags.get(reference.tag or "latest", (None, ""))
-        if image is None:
+        final = self._final_tags(reference.repository).get(reference.tag or "latest")
+        if final is None:
             return None
+        image, platform = final.image, final.platform
         if not platform:
             return self._node(image.stage, self._platform(name, use), use)
         if self.project.platforms[platform].docker != use.docker:
@@ -147,7 +150,7 @@ class NameResolver:
         mean = f'if you mean that image, declare it: [contexts] "{name}" = "{name}"'
         if repository in self.project.repositories:
             what = f"{name} has this project's repository, but no image of the project gets that tag"
-            raise DockerfileError(use.where, what, f"{self._meant(tag)}\n  {mean}")
+            raise DockerfileError(use.where, what, f"{self._meant(repository, tag)}\n  {mean}")
         if sibling := self._published.get(repository):
             what = f"{name} has the repository of {sibling}, a name of stage {self._aliases[sibling]}"
             hint = f'add it to the names of its stage: names = ["{name}"]'
@@ -167,12 +170,18 @@ class NameResolver:
                 hint = f'write the stage\'s name, {stage}, or add this name to it: names = ["{name}"]'
                 raise DockerfileError(use.where, what, f"{hint}\n  {mean}")
 
-    def _meant(self, tag: str) -> str:
+    def _final_tags(self, repository: str) -> dict[str, FinalTag]:
+        if repository not in self._tags:
+            self._tags[repository] = tags.named(self.project, repository)
+        return self._tags[repository]
+
+    def _meant(self, repository: str, tag: str) -> str:
         """Return the hint for a tag that no image gets: the nearest tag and its stage."""
-        stages = {final: image.stage for final, (image, _) in self._tags.items()}
-        stages = {stage: stage for stage in self.project.stages} | stages
+        known = self._final_tags(repository)
+        stages = {stage: stage for stage in self.project.stages}
+        stages |= {name: final.image.stage for name, final in known.items()}
         close = get_close_matches(tag, stages, n=1)
-        return f"did you mean the stage {stages[close[0]]!r}?" if close else nearest(tag, self._tags)
+        return f"did you mean the stage {stages[close[0]]!r}?" if close else nearest(tag, known)
 
     def _no_stage(self, name: str, use: _Use) -> DockerfileError:
         known = [*self.project.stages, *(alias for alias in self._aliases if is_bare(alias))]
@@ -204,7 +213,8 @@ class NameResolver:
             images = [image.name for image in self.project.images.values() if image.stage == stage] or [stage]
             return f"add {platform} to platforms of {', '.join(images)} in stages.toml"
         return (
-            f"add {platform} to only of stage {stage} in stages.toml, or leave it out of what uses the stage"
+            f'add {platform} to the list "only" of stage {stage} in stages.toml, '
+            f"or leave {platform} out of what uses the stage"
         )
 
     def _platform(self, name: str, use: _Use) -> str:

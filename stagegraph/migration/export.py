@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from ..build.command import option_value, package_date_host
 from ..build.secrets import ca_bundle
 from ..oci.reference import split
 from ..project.model import Node
+from ..project.tags import is_known
 from . import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ..execution.final_tags import FinalTags
     from ..graph.graph import Graph
     from ..keys.spec import NodeSpec
 
@@ -55,19 +58,22 @@ def _escaped(value: Any) -> Any:
     return value.replace("${", "$${").replace("%{", "%%{") if isinstance(value, str) else value
 
 
-def bake_file(graph: Graph, nodes: Sequence[Node], finished: Finished, *, named: bool = False) -> BakeFile:
+def bake_file(
+    graph: Graph, nodes: Sequence[Node], tags: FinalTags, finished: Finished, *, named: bool = False
+) -> BakeFile:
     """Return the bake file for nodes and their ancestors. Raises ``StagegraphError`` as keys do.
 
     ``named``: the user named these nodes, so they are what bake builds by default.
     """
-    return _Exporter(graph, graph.order(nodes), finished).exported(nodes if named else ())
+    return _Exporter(graph, graph.order(nodes), tags, finished).exported(nodes if named else ())
 
 
 class _Exporter:
     """Exports some nodes of a graph, parents first."""
 
-    def __init__(self, graph: Graph, nodes: Sequence[Node], finished: Finished) -> None:
-        self._graph, self._project, self._finished = graph, graph.project, finished
+    def __init__(self, graph: Graph, nodes: Sequence[Node], tags: FinalTags, finished: Finished) -> None:
+        self._graph, self._project = graph, graph.project
+        self._tags, self._finished = tags, finished
         self._file = BakeFile()
         self._stages: dict[str, list[Node]] = {}
         for node in nodes:
@@ -212,21 +218,20 @@ class _Exporter:
         ]
 
     def _tag_images(self) -> None:
-        """Add the tags. A target for several platforms gets the tag of the index."""
-        project = self._project
+        """Add the tags. A target for several platforms gets the tags of the index."""
         for nodes in self._stages.values():
             for node in nodes:
-                table, images = self._file.target[self._target(node)], self._images(node)
+                table = self._file.target[self._target(node)]
                 is_index = len(table.get("platforms", ())) > 1
                 table.setdefault("platforms", [self._platform(node)])
-                tags = [
-                    f"{project.settings.repo}:{project.settings.tag or image}"
-                    if is_index
-                    else project.tag(image, node.platform)
-                    for image in images
-                ]
-                if tags:
-                    table["tags"] = tags
+                tags: list[str] = []
+                for image in self._images(node):
+                    index, run = self._tags.of_index, self._tags.of_run
+                    tags += index(image) if is_index else run(image, node.platform)
+                for tag in filterfalse(is_known, tags):
+                    self._note(f"{node.stage}: tag {tag} is left out: only a run or git knows it")
+                if known := [*filter(is_known, tags)]:
+                    table["tags"] = known
 
     def _targets_of(self, image: str, platform: str) -> list[str]:
         """Return the target of an image on a platform; none if it is not in the file."""

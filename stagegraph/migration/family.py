@@ -6,17 +6,15 @@ stage, one of its ``names``, or a stand-in (``contexts``). Reads Dockerfiles; wr
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..oci.platform import host_platform, tag_part
-from ..oci.reference import familiar, split
+from ..oci.platform import tag_part
 from ..project.model import DEFAULT_EPOCH
-from ..project.tags import default_tag
 from . import names
 from .parents import Parents
+from .published import Published
 from .source import Note, Reading, read
 
 if TYPE_CHECKING:
@@ -81,22 +79,25 @@ class _Family:
         self._parents = Parents(sources, self._readings, by_name, notes)
         self._stages, self._aliases = self._parents.stages, self._parents.aliases
         self._sources = self._parents.in_order()
+        self._published = Published(
+            self._sources, self._stages, self._aliases, self._root.resolve().name, self._notes
+        )
         self._contexts: dict[str, str] = {}
 
     def draft(self, groups: Mapping[str, Sequence[str]]) -> Draft:
         stages = {self._stages[source.name]: self._stage(source) for source in self._sources}
         for reference, name in self._aliases.items():
-            if not self._is_final(reference, self._stages[name]):
+            if not self._published.is_final(reference, self._stages[name]):
                 stages[self._stages[name]].setdefault("names", []).append(reference)
             what = f"{reference} in Dockerfiles means this stage, and follows it from now on"
             self._notes.append(Note(self._parents.source(name).origin, what))
         tables: dict[str, Any] = {
-            "project": {"repo": self._repo()} | self._epoch(),
-            "platforms": {tag_part(docker): {"docker": docker} for docker in self._platforms()},
+            "project": {"repo": self._published.repo} | self._epoch(),
+            "platforms": {tag_part(docker): {"docker": docker} for docker in self._published.platforms},
             "base": {"image": _UNUSED_BASE},
             "contexts": self._contexts,
             "stages": stages,
-            "images": {self._stages[s.name]: self._image(s) for s in self._sources if self._is_image(s)},
+            "images": self._published.images,
         }
         taken = {*stages, *tables["platforms"]}
         wanted = names.unique([names.allowed(names.slug(name)) for name in groups], taken)
@@ -137,6 +138,10 @@ class _Family:
             self._contexts[edge.name] = f"{edge.name}:latest"
             what = f"{edge.name} has no tag; [contexts] says that it means {edge.name}:latest"
             self._notes.append(Note(source.origin, what))
+        elif not parent and edge.name not in self._aliases and self._published.is_own(edge.name):
+            self._contexts[edge.name] = edge.name
+            what = f"{edge.name} is no tag of an image here; [contexts] says that it is an external image"
+            self._notes.append(Note(source.origin, what))
 
     def _args(self, source: Source, reading: Reading) -> dict[str, str]:
         """Return the arguments that the Dockerfile declares. The others have no effect on it."""
@@ -147,37 +152,6 @@ class _Family:
             what = f"argument {name} is left out: the Dockerfile does not declare it"
             self._notes.append(Note(source.origin, what))
         return {name: value for name, value in given.items() if name in reading.declared}
-
-    def _image(self, source: Source) -> dict[str, Any]:
-        every = self._platforms()
-        own = [tag_part(docker) for docker in every if docker in (source.platforms or every)]
-        table: dict[str, Any] = {} if len(own) == len(every) else {"platforms": own}
-        return table if source.default else {**table, "default": False}
-
-    def _is_image(self, source: Source) -> bool:
-        return source.is_image or source.name in self._aliases.values()
-
-    def _platforms(self) -> list[Any]:
-        return list(dict.fromkeys(p for s in self._sources for p in s.platforms)) or [host_platform()]
-
-    def _is_final(self, reference: str, stage: str) -> bool:
-        """Return True if a reference is a final tag of the image of this stage, so that it needs no alias."""
-        repository, tag, _ = split(reference)
-        final = {stage, *(default_tag(stage, tag_part(platform)) for platform in self._platforms())}
-        return repository == familiar(self._repo()) and tag in final
-
-    def _repo(self) -> str:
-        """Return the repository that most images are published in, or the name of the project's folder."""
-        tags = [familiar(tag) for source in self._sources for tag in source.tags] or [*self._aliases]
-        counts = Counter(split(tag).repository for tag in tags)
-        folder = names.slug(self._root.resolve().name)
-        only = next(iter(counts)) if len(counts) == 1 else ""
-        known = self._stages.values()
-        if only and (only.rpartition("/")[2] not in known or any(split(tag).tag in known for tag in tags)):
-            return only
-        homes = Counter(repository.rpartition("/")[0] for repository in counts.elements())
-        home = homes.most_common(1)[0][0] if homes else ""
-        return f"{home}/{folder}" if home else folder
 
     def _epoch(self) -> dict[str, int]:
         """Return the time of a reproducible build, if all sources have the same that is not the default."""

@@ -81,8 +81,9 @@ class Parents:
                 continue
             used = {edge.name for edges in self.edges.values() for edge in edges}
             tags = {other for other in used if split(other).repository == repository}
-            own = {split(edge.name).repository for edge in self.edges[name]}
-            if repository in own or (word != tag and len(tags) > 1):
+            own = {edge.name for edge in self.edges[name]} & tags
+            # of one repository for a family, several tags are usual, also in the stage itself
+            if reference in own or (word != tag and (own or len(tags) > 1)):
                 what = f"{reference} may be {name}; it stays external. To follow the stage, add it to `names`"
                 self._notes.append(Note(self.source(name).origin, what))
                 return ""

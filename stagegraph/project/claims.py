@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
 from ..oci.reference import familiar, is_bare, split
-from .model import BASE, final_tags
+from . import tags
+from .model import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -58,10 +59,9 @@ def _taken(project: Project, declared: Container[str], name: str) -> str:
     if name in project.stages or name in declared:
         return f"the name of stage {name}"
     reference = split(name)
-    tags = final_tags(project.images)
-    tag = reference.tag or "latest"
-    if reference.repository in project.repositories and not reference.digest and tag in tags:
-        return f"the tag of image {tags[tag][0].name}"
+    if reference.repository in project.repositories and not reference.digest:
+        found = tags.named(project, reference.repository).get(reference.tag or "latest")
+        return f"the tag of image {found.image.name}" if found else ""
     return ""
 
 

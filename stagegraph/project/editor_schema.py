@@ -74,6 +74,9 @@ _FRONTEND: Schema = {"enum": [*schema.FRONTENDS]}
 _SECONDS: Schema = {"minimum": 1, "maximum": schema.LONGEST_TIMEOUT}
 _AMOUNT: Schema = {"minimum": 0, "maximum": schema.MOST_PRICE}
 _ARGS = _map(f"^(?!(?:{'|'.join(sorted(AUTOMATIC_ARGS))})$)", {"type": ["string", "integer", "boolean"]})
+_COMMAND: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+_REPO_OF_EACH = r"[a-z0-9.:/_-]*\{image\}[a-z0-9./_-]*"
+_TAG_TEXT = r"^(?:[A-Za-z0-9_.-]|\{[^{}]+\})+$"
 _CONTEXTS = _map(_pattern(schema.REFERENCE), _REFERENCE)
 _WORD: Schema = {"type": ["string", "integer", "boolean"]}
 _WORDS: Schema = {**_map(_pattern(matrix.KEY), _WORD), "type": "object", "minProperties": 1}
@@ -114,6 +117,11 @@ KEYS: dict[str, tuple[str, Schema]] = {
         'The time that files and images get, in seconds since 1970. "commit" is the time of the last commit: '
         "it is part of every key, so each commit builds everything again.",
         {"minimum": 0, "pattern": _pattern(schema.COMMIT), "default": DEFAULT_EPOCH},
+    ),
+    "version": (
+        'The version of the images, for {version} in tags: a text such as "1.2". '
+        '"git": what git describe says.',
+        _word(schema.VERSION),
     ),
     # [defaults], and keys that tell how a stage is built
     "args": ("Build arguments: NAME = a string, a whole number, or true or false.", _ARGS),
@@ -196,6 +204,26 @@ KEYS: dict[str, tuple[str, Schema]] = {
     "test": ("The folder of a test. Its Dockerfile must build before the image gets its tag.", _TEXT),
     "test_timeout": ("The seconds that the test may take.", {**_SECONDS, "default": TEST_TIMEOUT}),
     "default": ("false: built only if you name it. doit alone leaves it out.", {"default": True}),
+    "image.repo": (
+        "The repository of the final tags of this image. {image} is its name. Default: that of the project.",
+        {"pattern": _pattern(schema.REPO, _REPO_OF_EACH)},
+    ),
+    "tags": (
+        "The final tags of the image, with places such as {version} and {platform}. "
+        "Default: IMAGE-PLATFORM for a platform, IMAGE for the index.",
+        _list({"type": "string", "pattern": _TAG_TEXT}, minItems=1, uniqueItems=True),
+    ),
+    "prints": (
+        "Commands that run in the finished image. {prints.NAME} in a tag is what NAME prints. "
+        "Each is a text for the shell, a list of words, or a table.",
+        _map(_pattern(schema.NAME), {"anyOf": [_TEXT, _COMMAND, {"$ref": "#/definitions/print"}]}),
+    ),
+    # [images.NAME.prints.NAME]
+    "print.command": ("A text for the image's shell, or a list of words.", {"minLength": 1}),
+    "match": (
+        "A regular expression for the part of the output that counts: its first group, or all of it.",
+        {},
+    ),
     # [secrets.NAME]
     "file": ("The file that holds the secret.", {}),
     "env": ("The environment variable that holds the secret.", _word(schema.VARIABLE)),
@@ -273,6 +301,7 @@ KINDS: dict[str, tuple[str, Schema]] = {
         "Several images: one for each combination of a matrix, or for each stage of a glob.",
         {"not": {"required": ["stage", "stack"]}},
     ),
+    "print": ("A command whose output is part of tags.", {"required": ["command"]}),
     "secret": (
         "A build secret for RUN --mount=type=secret,id=NAME: file, or env. No key contains it.",
         {"minProperties": 1, "maxProperties": 1},

@@ -99,7 +99,7 @@ class Globs:
         owners: dict[str, PurePosixPath] = {}
         for pattern in patterns if patterns and isinstance(patterns, list) else [patterns]:
             if not isinstance(pattern, str) or pattern.count("*") != 1:
-                what = f"{written(path)}: the path {pattern!r} has not one '*'"
+                what = f"{written(path)}: the path {pattern!r} needs exactly one '*'"
                 raise self._reader.error((*path, "path"), what, 'write the folders: path = "images/*"')
             for star, folder in self._with_dockerfile(path, pattern, name, entry, entries):
                 if first := owners.get(star):

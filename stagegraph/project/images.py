@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import nearest
-from . import schema, stacks
+from . import image_tags, schema, stacks
 from .model import BASE, Image, Stage
-from .tags import default_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Container, Mapping
 
     from .configs import ConfigReader
     from .model import Platform
@@ -30,16 +29,17 @@ class ImageReader:
         platforms: Mapping[str, Platform],
         tables: Mapping[str, Mapping[str, Any]],
         on: Mapping[str, Container[str]],
+        registry: str,
     ) -> None:
+        """``registry`` is the setting."""
         self._reader, self._configs = reader, configs
-        self._platforms, self._tables, self._on = platforms, tables, on
+        self._platforms, self._tables, self._on, self._registry = platforms, tables, on, registry
+        self._has_version = "version" in reader.tables.get("project", {})
         self.stacks: dict[str, tuple[str, ...]] = {}  # by image
 
     def images(self) -> dict[str, Image]:
         """Return the images by name; their stacks are in ``stacks`` then."""
-        images = {name: self._image(name) for name in self._reader.named(("images",))}
-        self._check_tags(images.values())
-        return images
+        return {name: self._image(name) for name in self._reader.named(("images",))}
 
     def test(self, image: Image) -> Stage:
         """Return the stage that tests an image."""
@@ -99,6 +99,10 @@ class ImageReader:
             test,
             self._reader.lines.where(*path),
             table.get("default", True),
+            image_tags.repo(self._reader, path, table, self._registry),
+            image_tags.templates(self._reader, path, table, version=self._has_version),
+            image_tags.prints(self._reader, path, table),
+            self._reader.lines.where(*path, "tags"),
         )
 
     def _image_platforms(self, name: str, table: Mapping[str, Any]) -> tuple[str, ...]:
@@ -112,7 +116,7 @@ class ImageReader:
         }
         if "platforms" not in table and len(missing) == len(self._platforms):
             what = f"image {name}: no platform has all stages of its stack"
-            raise self._reader.error(("images", name), what, "look at only of these stages")
+            raise self._reader.error(("images", name), what, 'compare the lists "only" of these stages')
         platforms = table.get("platforms", [each for each in self._platforms if each not in missing])
         for platform in platforms:
             if not isinstance(platform, str) or platform not in self._platforms:
@@ -121,7 +125,7 @@ class ImageReader:
             if platform in missing:
                 what = f"image {name}: stage {missing[platform]} is not built for {platform}"
                 raise self._reader.error(
-                    where, what, f"add {platform} to only of the stage, or remove it here"
+                    where, what, f'add {platform} to the list "only" of the stage, or remove it here'
                 )
         if len(set(platforms)) != len(platforms) or not platforms:
             raise self._reader.error(where, f"image {name}: name at least one platform, each once")
@@ -149,16 +153,3 @@ class ImageReader:
                 if need not in stack[:place]:
                     raise error(where, f"image {image}: {stage} needs {need} before it in the stack")
         return stack
-
-    def _check_tags(self, images: Iterable[Image]) -> None:
-        """Check that no two images have the same tag by default, or the same name when published."""
-        taken: dict[str, str] = {}
-        for image in images:
-            name = image.name
-            tags = {default_tag(name, platform): f"{name}:{platform}" for platform in image.platforms}
-            for tag, owner in {image.name: f"the published {image.name}", **tags}.items():
-                if tag in taken:
-                    what = f"image {image.name}: {owner} would have the tag {tag}, like {taken[tag]}"
-                    hint = "rename the image, or a platform"
-                    raise self._reader.error(("images", image.name), what, hint)
-                taken[tag] = owner

@@ -13,13 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
-from ..oci.reference import familiar
-from . import claims, families, folders, globs, platforms, schema, stacks
+from . import claims, families, folders, globs, platforms, schema, stacks, tags
 from .bases import BaseReader
 from .configs import ConfigReader
 from .groups import GroupReader
 from .images import ImageReader
-from .model import BASE, DEFAULT_EPOCH, TIME_OF_COMMIT, Project, Secret, Settings, Stage
+from .model import BASE, DEFAULT_EPOCH, TIME_OF_COMMIT, Project, Secret, Stage
 from .positions import SourceMap
 from .settings import SettingSources
 from .tables import TableReader
@@ -102,12 +101,12 @@ class _ProjectLoader:
         self._sources.check(tables)
         epoch = self._epoch()
         declared = {name: self._stage(name, tables) for name in tables}
+        settings = self._sources.settings(self._head, reader.lines)
         on = {name: stage.configs.keys() for name, stage in declared.items()}
-        image_reader = ImageReader(reader, self._configs, self._platforms, tables, on)
+        image_reader = ImageReader(reader, self._configs, self._platforms, tables, on, settings.registry)
         images = image_reader.images()
         tests = {image.test: image_reader.test(image) for image in images.values() if image.test}
         image_reader.check_stacks(tests)
-        settings = self._sources.settings(self._head, reader.lines)
         bases = BaseReader(reader, self._configs, self._platforms).bases(self._sources)
         stacked = ((image_reader.stacks[image.name], image.platforms) for image in images.values())
         stages = stacks.expand(declared, stacked) | tests
@@ -120,11 +119,32 @@ class _ProjectLoader:
             images=images,
             epoch=epoch,
             secrets={name: self._secret(name) for name in reader.named(("secrets",), schema.SECRET)},
-            repositories=_repositories(self._head, reader.tables.get("ci"), settings),
             groups=GroupReader(reader, images, {**declared, **stages}, self._platforms).groups(),
+            version=self._version(),
         )
+        declared_repo = str(self._head.get("repo", settings.repo))
+        project = project._replace(
+            repositories=tags.repositories(project, declared_repo, self._hosts(settings.registry))
+        )
+        tags.check(project)
         claims.check(project, reader.tables, reader.lines)
         return project
+
+    def _hosts(self, registry: str) -> set[str]:
+        """Return the registries of final images; "" for none.
+
+        The registry of ``[ci]`` counts too, so that a name means the same here and in CI jobs.
+        """
+        own = (self._head, self._reader.tables.get("ci"))
+        named = {str(table.get("registry", "")).removesuffix("/") for table in own if isinstance(table, dict)}
+        return {*named, registry, ""}
+
+    def _version(self) -> str:
+        version: str = self._head.get("version", "")
+        if "version" in self._head and not schema.VERSION.fullmatch(version):
+            what, hint = f"version = {version!r} cannot be in a tag", 'write "1.2", or "git"'
+            raise self._reader.error(("project", "version"), what, hint)
+        return version
 
     def _epoch(self) -> int:
         path = ("project", "source_date_epoch")
@@ -185,14 +205,3 @@ class _ProjectLoader:
             what = f"{table['env']!r} is not the name of a variable"
             raise self._reader.error((*path, "env"), what)
         return Secret(**table)
-
-
-def _repositories(head: Mapping[str, Any], ci: object, settings: Settings) -> frozenset[str]:
-    """Return the names of the repository of final images, in their short form.
-
-    The registry of ``[ci]`` counts too, so that a name means the same here and in CI jobs.
-    """
-    repos = {str(head["repo"]) if "repo" in head else settings.repo, settings.repo}
-    own = [table.get("registry", "") for table in (head, ci) if isinstance(table, dict)]
-    hosts = {*(str(host).removesuffix("/") for host in own), settings.registry, ""}
-    return frozenset(familiar(f"{host}/{repo}" if host else repo) for repo in repos for host in hosts)

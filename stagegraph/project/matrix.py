@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     #: A combination: the text of each place. A table of words has several: ``distro.name``, ``distro.suite``.
     Words = dict[str, str]
 
-#: Keys whose values have places that are filled in later, as a tag is made. A matrix fills in its own there
-#: and leaves the others as they are.
-FILLED_LATER = frozenset({"tags"})
+#: Keys whose values have places that are filled in later, as a reference is made. A matrix fills in its own
+#: there and leaves the others as they are.
+FILLED_LATER = frozenset({"repo", "tags"})
 
 #: The most combinations of one matrix.
 MOST = 10_000
@@ -44,11 +44,14 @@ class Matrix:
     def __init__(self, reader: TableReader, path: KeyPath, table: Mapping[str, Any]) -> None:
         self._reader, self._path = reader, path
         self._axes = {
-            key: self._axis(key, values) for key, values in self._checked(table["matrix"], _EXAMPLE)
+            key: self._axis(key, values)
+            for key, values in self._checked(table["matrix"], "the matrix", _EXAMPLE)
         }
         count = prod(map(len, self._axes.values()))
         if count > MOST:
-            raise self._error(("matrix",), f"the matrix has {count} combinations; the most are {MOST}")
+            raise self._error(
+                ("matrix",), f"the matrix has {count} combinations; at most {MOST} are possible"
+            )
         self._exclude: list[Any] = [item for item in table.get("exclude", ()) if not isinstance(item, str)]
 
     def combinations(self) -> list[Words]:
@@ -84,7 +87,7 @@ class Matrix:
         for key, item in value.items():
             name = self.text(key, words, *keys, key)
             if name in table:
-                raise self._error((*keys, key), f"{name!r} is there twice for {said(words)}")
+                raise self._error((*keys, key), f"two keys become {name!r} for {said(words)}")
             table[name] = self.filled(item, words, *keys, key)
         return table
 
@@ -113,14 +116,14 @@ class Matrix:
     def _error(self, keys: Iterable[str], what: str, hint: str = "") -> Exception:
         return self._reader.error((*self._path, *keys), f"{written(self._path)}: {what}", hint)
 
-    def _checked(self, table: Mapping[str, Any], hint: str) -> Iterator[tuple[str, Any]]:
+    def _checked(self, table: Mapping[str, Any], what: str, hint: str) -> Iterator[tuple[str, Any]]:
         """The items of a table whose keys are words."""
         if not table:
-            raise self._error(("matrix",), "the matrix is empty", hint)
+            raise self._error(("matrix",), f"{what} is empty", hint)
         for key, value in table.items():
             if not KEY.fullmatch(key):
-                what = f"{key!r} cannot be a key of a matrix"
-                raise self._error(("matrix", key), what, "use letters, digits, '_' and '-'")
+                invalid = f"{key!r} cannot be a key of a matrix"
+                raise self._error(("matrix", key), invalid, "use letters, digits, '_' and '-'")
             yield key, value
 
     def _axis(self, key: str, values: Any) -> list[Words]:
@@ -136,11 +139,14 @@ class Matrix:
         first = tables[0]
         for number, value in enumerate(values, 1):
             if not isinstance(value, dict) or value.keys() != first.keys():
-                what = f"value {number} of {key} has not the same words as the others: {', '.join(first)}"
+                what = f"value {number} of {key} does not have the words of the others: {', '.join(first)}"
                 raise self._error(path, what, "give all values of a key the same words")
         hint = f'{key} = [{{ name = "VALUE" }}, ...]'
         return [
-            {f"{key}.{name}": self._word((*path, name), word) for name, word in self._checked(value, hint)}
+            {
+                f"{key}.{name}": self._word((*path, name), word)
+                for name, word in self._checked(value, f"a table of {key}", hint)
+            }
             for value in tables
         ]
 

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..oci.platform import NO_PLATFORM, tag_part
-from .tags import default_tag, final_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,12 +134,25 @@ class Stage(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+class PrintCommand(NamedTuple):
+    """A command whose output is part of tags: ``{prints.NAME}``. It runs in the finished image.
+
+    ``match`` is a regular expression for the part of the output that counts, "" for all of it.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    match: str = ""
+    declared_at: str = ""
+
+
 class Image(NamedTuple):
-    """A stage that users name and that gets a final tag.
+    """A stage that users name and that gets final tags.
 
     ``test`` is the stage that must build before the tag is set, "" for none. A test is a stage that starts
     from the image, so its success is recorded, found again and explained like any other node. ``default``:
-    it is built when the user names nothing.
+    it is built when the user names nothing. ``repo`` is its own repository, "" for that of the project.
+    ``tags`` are as they are declared, with their places, () for the defaults; ``tags_at`` is their line.
     """
 
     name: str
@@ -150,6 +162,10 @@ class Image(NamedTuple):
     test: str = ""
     declared_at: str = ""
     default: bool = True
+    repo: str = ""
+    tags: tuple[str, ...] = ()
+    prints: Mapping[str, PrintCommand] = _NONE
+    tags_at: str = ""
 
 
 class Group(NamedTuple):
@@ -187,8 +203,9 @@ class Settings(NamedTuple):
 class Project(NamedTuple):
     """Everything that ``stages.toml`` and the settings of a call declare. ``bases`` is by platform name.
 
-    ``repositories`` are the names of the repository of final images, with and without the registry, as
-    ``[project]`` declares them and as the call sets them.
+    ``repositories`` are the names of the repositories of final images, in their short form, with and without
+    the registry, as ``stages.toml`` declares them and as the call sets them. Each has the ``repo`` of its
+    images. ``version`` is that of ``[project]``: "git" for what git says, "" for none.
     """
 
     root: Path
@@ -199,8 +216,9 @@ class Project(NamedTuple):
     images: Mapping[str, Image]
     epoch: int = DEFAULT_EPOCH
     secrets: Mapping[str, Secret] = _NONE
-    repositories: frozenset[str] = frozenset()
+    repositories: Mapping[str, frozenset[str]] = _NONE
     groups: Mapping[str, Group] = _NONE
+    version: str = ""
 
     @property
     def cache(self) -> Path:
@@ -240,13 +258,3 @@ class Project(NamedTuple):
         name, _, platform = word.partition(":")
         goals = self.groups[name].goals if name in self.groups else ()
         return [f"{image}:{on}" for image, on in goals if platform in ("", on)]
-
-    def tag(self, image: str, platform: str) -> str:
-        """Return the final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""
-        return final_reference(self.settings.repo, self.settings.tag, image, platform)
-
-
-def final_tags(images: Mapping[str, Image]) -> dict[str, tuple[Image, str]]:
-    """Return image and platform by default tag: ``IMAGE-PLATFORM``; ``IMAGE`` with platform "" for all."""
-    tags = {default_tag(i.name, platform): (i, platform) for i in images.values() for platform in i.platforms}
-    return {i.name: (i, "") for i in images.values()} | tags

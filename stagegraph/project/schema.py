@@ -52,7 +52,8 @@ _HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[
 
 REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
 
-TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+#: A version, as it may be in a tag.
+VERSION = re.compile(r"[\w.-]{1,128}", re.ASCII)
 
 BUILDER = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 
@@ -78,6 +79,18 @@ LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
 
 #: The service's own settings for a machine; the first one is required.
 SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
+
+
+def repo_hint(name: str) -> str:
+    """Return the hint for a name that is not a repository's."""
+    lower = name.lower()
+    fits = REPO.fullmatch(lower) and ":" not in lower
+    return f"write {lower}" if fits else "lower case, without a tag: example/atom"
+
+
+def has_host(repo: str) -> bool:
+    """Return True if a repository begins with the host of a registry."""
+    return "/" in repo and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) is not None
 
 
 def is_registry(text: str) -> bool:
@@ -113,7 +126,7 @@ _STAGE: dict[str, Kind] = {
 
 _IMAGE: dict[str, Kind] = {
     "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
-    "default": bool,
+    "default": bool, "repo": str, "tags": list, "prints": dict,
 }  # fmt: skip
 
 _FAMILY: dict[str, Kind] = {"matrix": dict, "exclude": list}
@@ -121,7 +134,7 @@ _FAMILY: dict[str, Kind] = {"matrix": dict, "exclude": list}
 TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {
         "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST,
-        "source_date_epoch": _NUMBER_OR_STRING,
+        "source_date_epoch": _NUMBER_OR_STRING, "version": str,
     },
     "defaults": {key: kind for key, kind in _LAYER.items() if key != "contexts"},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
@@ -133,6 +146,7 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "family of stages": {**_STAGE, "path": _STRING_OR_LIST, **_FAMILY},
     "image": _IMAGE,
     "family of images": {**_IMAGE, **_FAMILY},
+    "print": {"command": _STRING_OR_LIST, "match": str},
     "secret": {"file": str, "env": str},
     "ci": {
         "command": str, "prepare": str, "check": str, "images": list, "branch": str, "registry": str,
@@ -154,8 +168,9 @@ HINTS = {
 
 #: The meaning of each setting.
 SETTING_MEANINGS = {
-    "repo": "The repository of all images. Default: `repo` of `[project]`.",
-    "tag": "The tag of the result. Default: `IMAGE-PLATFORM`.",
+    "repo": "The repository of nodes, and of images without a `repo` of their own. Default: `repo` of "
+    "`[project]`.",
+    "tag": "The tag of the result. Default: the `tags` of the image, or `IMAGE-PLATFORM`.",
     "base": "An image to use in place of `[base]`; or `bootstrap:SUITE` for another Debian suite.",
     "registry": "The registry to pull from and to push to: `HOST`, `HOST:PORT` or `HOST/PATH`. It needs "
     "skopeo.",

@@ -5,11 +5,10 @@ Each is checked, and an error names its source.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ProjectError, nearest
-from . import schema
+from . import schema, tags
 from .model import Settings
 
 if TYPE_CHECKING:
@@ -65,20 +64,15 @@ class SettingSources(NamedTuple):
             hint = 'write repo = "example/atom" under [project], or pass repo=...'
             raise ProjectError(where, "no repository for images", hint)
         if not schema.REPO.fullmatch(repo):
-            lower = repo.lower()
-            fits = schema.REPO.fullmatch(lower) and ":" not in lower
-            hint = f"write {lower}" if fits else "lower case, without a tag: example/atom"
-            raise ProjectError(where, f"{repo!r} is not a repository name", hint)
+            raise ProjectError(where, f"{repo!r} is not a repository name", schema.repo_hint(repo))
         tag, where = chosen("tag")
-        if tag and not schema.TAG.fullmatch(tag):
-            raise ProjectError(
-                where, f"{tag!r} is not a tag", "letters, digits, '_', '.' and '-', at most 128"
-            )
+        if tag and not tags.TAG.fullmatch(tag):
+            raise ProjectError(where, f"{tag!r} is not a tag", tags.TAG_HINT)
         registry, where = chosen("registry")
         if registry and not schema.is_registry(registry):
             hint = "HOST, HOST:PORT or HOST/PATH, without https://"
             raise ProjectError(where, f"{registry!r} is not a registry", hint)
-        if registry and re.fullmatch(r"localhost|.*[.:].*", repo.partition("/")[0]) and "/" in repo:
+        if registry and schema.has_host(repo):
             what = f"repo has a host ({repo}), and registry={registry} is another"
             raise ProjectError(where, what, "write the repository without its host")
         locked, where = chosen("locked")

@@ -1,19 +1,256 @@
-"""The rules for tags of images. There are four kinds, and this module decides the first.
+"""The rules for tags of images. There are four kinds, and this module decides the first two.
 
-- The final tag of an image in a run: ``REPO:TAG``, by default ``REPO:IMAGE-PLATFORM``.
-- The tags of ``doit publish``: one for each platform, one for the index (``publish.publication``).
+- The final tags of an image in a run: ``REPO:TAG``, by default ``REPO:IMAGE-PLATFORM``.
+- The tags of ``doit publish``: those of each platform, and those of the index over all platforms.
 - The tag of a node's record in a registry: ``STAGE-ARCHITECTURE-DIGITS`` (``store.record.tag``).
 - The tag of a list of referrers (``publish.referrers``).
+
+A tag is declared as a text with places in braces: ``{version}-{arch}``. A place that is not known yet stays
+as it is. Pure: what git and the images themselves say is given.
 """
 
 from __future__ import annotations
 
+import datetime
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
-def default_tag(image: str, platform: str) -> str:
-    """Return the tag of an image on a platform, if the setting ``tag`` is not given."""
-    return f"{image}-{platform}"
+from ..errors import ProjectError, nearest
+from ..oci.reference import familiar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .model import Image, Node, Project
+
+#: The tags of an image that declares none of this kind.
+PLATFORM_TAG, INDEX_TAG = "{image}-{platform}", "{image}"
+
+#: The value of ``version`` under ``[project]`` that means: as git describes the commit.
+FROM_GIT = "git"
+
+#: A tag, as the OCI distribution specification writes it ("Pulling manifests").
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+TAG_HINT = "letters, digits, '_', '.' and '-', at most 128"
+
+_PLACE = re.compile(r"\{([^{}]*)\}")
+
+#: A tag with one of these places is a tag of a platform. Every other one is a tag of the index.
+_OF_PLATFORM = frozenset(("platform", "arch"))
+
+#: The places that git fills, besides ``version`` with ``FROM_GIT``.
+_OF_GIT = frozenset(("revision", "commit_date"))
+
+#: The places of every image. ``ARGS`` and ``PRINTS`` begin those of its arguments and commands.
+PLACES = ("image", "version", "epoch_date", *sorted(_OF_PLATFORM | _OF_GIT))
+ARGS, PRINTS = "args.", "prints."
 
 
-def final_reference(repo: str, tag: str, image: str, platform: str) -> str:
-    """Return the final reference of an image; ``tag`` is the setting, "" if it is not given."""
-    return f"{repo}:{tag or default_tag(image, platform)}"
+class FinalTag(NamedTuple):
+    """A tag of an image on a platform; of the index over all platforms if ``platform`` is ""."""
+
+    image: Image
+    platform: str
+    tag: str
+
+    @property
+    def owner(self) -> str:
+        return f"{self.image.name}:{self.platform}" if self.platform else f"the index of {self.image.name}"
+
+
+# -- texts with places ---------------------------------------------------------------------------
+
+
+def places(text: str) -> list[str]:
+    """Return the places of a tag: ``["version", "arch"]``."""
+    return _PLACE.findall(text)
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """Return a tag with the values of its places. A place without a value stays."""
+    return _PLACE.sub(lambda match: values.get(match[1], match[0]), text)
+
+
+def is_known(tag: str) -> bool:
+    """Return True if a tag or a reference has no place that is left."""
+    return "{" not in tag
+
+
+def without_places(text: str) -> str:
+    """Return a tag without its places."""
+    return _PLACE.sub("", text)
+
+
+def needs_git(project: Project, image: Image) -> bool:
+    """Return True if a tag of an image needs to know what git says."""
+    asked = _OF_GIT | {"version"} if project.version == FROM_GIT else _OF_GIT
+    return any(not asked.isdisjoint(places(tag)) for tag in image.tags)
+
+
+def prints_in_run(project: Project, node: Node) -> bool:
+    """Return True if a run needs what commands print in the image of a node, for a tag."""
+    images = (i for i in project.images.values() if i.stage == node.stage and node.platform in i.platforms)
+    texts = (text for image in images for text in of_run(image, project.settings.tag))
+    return any(place.startswith(PRINTS) for text in texts for place in places(text))
+
+
+# -- the tags of one image -----------------------------------------------------------------------
+
+
+def of_platforms(image: Image, setting: str = "") -> tuple[str, ...]:
+    """Return the tags that each platform of an image gets when it is published.
+
+    ``setting`` is the setting ``tag``. An image with one platform needs none if it has tags of the index.
+    """
+    if setting:
+        return (f"{setting}-{{platform}}",)
+    own = tuple(tag for tag in image.tags if _OF_PLATFORM & {*places(tag)})
+    return own or (() if image.tags and len(image.platforms) == 1 else (PLATFORM_TAG,))
+
+
+def of_index(image: Image, setting: str = "") -> tuple[str, ...]:
+    """Return the tags of the index over all platforms of an image. ``setting`` is the setting ``tag``."""
+    if setting:
+        return (setting,)
+    return tuple(tag for tag in image.tags if not _OF_PLATFORM & {*places(tag)}) or (INDEX_TAG,)
+
+
+def of_run(image: Image, setting: str = "") -> tuple[str, ...]:
+    """Return the tags that a run sets for an image on a platform. ``setting`` is the setting ``tag``.
+
+    An image with one platform gets all of its tags: nothing else could be meant by them.
+    """
+    if setting:
+        return (setting,)
+    return image.tags if image.tags and len(image.platforms) == 1 else of_platforms(image)
+
+
+def listed_platforms(project: Project, image: Image) -> list[str]:
+    """Return the platforms of an image that are in its index: the first one for each OCI platform."""
+    first = {project.platforms[platform].docker: platform for platform in reversed(image.platforms)}
+    return [platform for platform in image.platforms if platform in first.values()]
+
+
+def repository(project: Project, image: Image) -> str:
+    """Return the repository of an image's final tags."""
+    return image.repo or project.settings.repo
+
+
+def values(project: Project, image: Image, platform: str) -> dict[str, str]:
+    """Return the values of the places that ``stages.toml`` and the settings give, on a platform."""
+    given = {"image": image.name, "platform": platform, "arch": project.platforms[platform].arch}
+    if project.epoch >= 0:  # otherwise it is not known yet
+        day = datetime.datetime.fromtimestamp(project.epoch, datetime.UTC).date()
+        given["epoch_date"] = day.isoformat()
+    if project.version not in ("", FROM_GIT):
+        given["version"] = project.version
+    config = project.stages[image.stage].configs[platform]
+    return given | {ARGS + name: value for name, value in config.args.items()}
+
+
+def index_tag(image: Image, text: str, by_platform: Mapping[str, Mapping[str, str]]) -> str:
+    """Return a tag of an index. ``by_platform`` has the values of the platforms in the index.
+
+    Raises ``ProjectError`` if a place has not the same value on all of them.
+    """
+    found = {platform: expand(text, known) for platform, known in by_platform.items()}
+    tags = {tag for tag in found.values() if is_known(tag)}
+    if len(tags) > 1:
+        listed = ", ".join(f"{tag} for {platform}" for platform, tag in found.items())
+        what = f"image {image.name}: the tag {text!r} is for all platforms, but would be {listed}"
+        raise ProjectError(image.tags_at, what, "add {platform} to it: each platform then gets its own")
+    unknown = [tag for tag in found.values() if not is_known(tag)]
+    return (unknown or [*tags])[0]
+
+
+def checked(image: Image, tag: str) -> str:
+    """Return a tag. Raises ``ProjectError`` if it has no place that is left and is not valid."""
+    if is_known(tag) and not TAG.fullmatch(tag):
+        raise ProjectError(image.tags_at, f"image {image.name}: {tag!r} is not a tag", TAG_HINT)
+    return tag
+
+
+def final(project: Project, image: Image, more: Mapping[str, str] | None = None) -> Iterator[FinalTag]:
+    """The tags of an image, without those that cannot be known yet; the setting ``tag`` does not count.
+
+    ``more`` has values from git. Raises ``ProjectError`` for a tag that is not valid.
+    """
+    if not image.tags:  # without a look at any place: each start does this for all images
+        yield FinalTag(image, "", image.name)
+        yield from (FinalTag(image, platform, f"{image.name}-{platform}") for platform in image.platforms)
+        return
+    given = {p: {**values(project, image, p), **(more or {})} for p in image.platforms}
+    listed = {platform: given[platform] for platform in listed_platforms(project, image)}
+    found = [("", index_tag(image, text, listed)) for text in of_index(image)]
+    found += [(p, expand(text, given[p])) for text in of_platforms(image) for p in image.platforms]
+    for platform, tag in dict.fromkeys(found):
+        if is_known(checked(image, tag)):
+            yield FinalTag(image, platform, tag)
+
+
+# -- the tags of a project -----------------------------------------------------------------------
+
+
+def named(project: Project, name: str) -> dict[str, FinalTag]:
+    """Return the tags by which Dockerfiles may name images: those of a repository, in its short form.
+
+    A tag counts only if ``stages.toml`` and the settings decide it: keys must not depend on git.
+    """
+    repos = project.repositories.get(name, frozenset())
+    images = (image for image in project.images.values() if image.repo in repos)
+    return {tag.tag: tag for image in images for tag in final(project, image)}
+
+
+def repositories(project: Project, declared: str, hosts: set[str]) -> dict[str, frozenset[str]]:
+    """Return the ``repo`` of images by each name of their repository, in its short form.
+
+    ``declared`` is the repository in ``[project]``: it counts beside that of the call. ``hosts`` are the
+    registries, "" for none.
+    """
+    found: dict[str, set[str]] = {}
+    for repo in {"": None} | {image.repo: None for image in project.images.values()}:
+        for name in {repo} if repo else {declared, project.settings.repo}:
+            for host in hosts:
+                found.setdefault(familiar(f"{host}/{name}" if host else name), set()).add(repo)
+    return {name: frozenset(repos) for name, repos in found.items()}
+
+
+def check(project: Project, more: Mapping[str, str] | None = None) -> None:
+    """Raise ``ProjectError`` for a tag that is not valid, and for two images with the same tag.
+
+    ``more`` has values from git. A tag that cannot be known yet is left out.
+    """
+    for image in project.images.values():
+        _check_arguments(project, image)
+    for repos in dict.fromkeys(project.repositories.values()):
+        owners: dict[str, FinalTag] = {}
+        for image in project.images.values():
+            if image.repo in repos:
+                for tag in final(project, image, more):
+                    if (other := owners.setdefault(tag.tag, tag)) != tag:
+                        raise clash(project, other, tag)
+
+
+def clash(project: Project, first: FinalTag, second: FinalTag) -> ProjectError:
+    """Return the error for two images that would get the same tag."""
+    reference = f"{repository(project, second.image)}:{second.tag}"
+    what = f"image {second.image.name}: {second.owner} would get the tag {reference}, as {first.owner}"
+    hint = "change a tag, or give one of the two images a repo of its own"
+    if first.image == second.image:
+        hint = "write {platform} in place of {arch}, or change one of the tags"
+    return ProjectError(second.image.tags_at, f"{what} ({first.image.tags_at})", hint)
+
+
+def _check_arguments(project: Project, image: Image) -> None:
+    """Raise ``ProjectError`` for a place of an argument that the stage does not have on each platform."""
+    for text in image.tags:
+        for place in places(text):
+            name = place.removeprefix(ARGS)
+            if name == place:
+                continue
+            for platform in image.platforms:
+                known = project.stages[image.stage].configs[platform].args
+                if name not in known:
+                    what = f"image {image.name}: {{{place}}}: stages.toml gives no argument {name}"
+                    hint = nearest(name, known) if known else f"write args = {{ {name} = ... }}"
+                    raise ProjectError(image.tags_at, f"{what} to {image.stage}:{platform}", hint)

@@ -73,6 +73,7 @@ def _select(layout: LayoutStore, keys: set[Key], unkeyed: set[str]) -> CacheSele
     locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
     to_remove += [(layout.locks.folder, name) for name in locks if from_digits(name) not in kept_keys]
     to_remove += [(folder, name) for name in folder.entries() if from_encoded(name) not in blobs]
+    to_remove += [(layout.outputs.folder, name) for name in layout.outputs.unneeded(kept_images)]
     to_remove += [(layout.folder, name) for name in _FOLDERS if layout.folder.status(name) is not None]
     kept_bytes = sum(folder.size(encoded(digest)) for digest in blobs)
     freed_bytes = sum(place.size(name) for place, name in to_remove)

@@ -43,9 +43,7 @@ class Publisher:
         dry: bool = False,
     ) -> None:
         self.graph, self.layout, self.lookup = graph, layout, lookup
-        self.registry, self.revision = registry, revision
-        self.repository = graph.project.settings.repo
-        self._tags = TagPusher(registry, self.repository, dry=dry)
+        self._registry, self.revision, self._dry = registry, revision, dry
 
     def publish(self, publication: Publication) -> Iterator[PushedTag]:
         """Push what the registry lacks, the index last; yield each tag once it is there.
@@ -53,44 +51,38 @@ class Publisher:
         Raises ``RegistryError`` or ``LoginError``: then everything that was pushed is complete, and the index
         is the old one. Raises ``StoreError`` for an image that is damaged.
         """
-        records = [image.record for image in publication.platform_images]
+        records, pusher = [image.record for image in publication.platform_images], self._pusher(publication)
         with overlay(self.layout, records) as layout:
             for image in publication.platform_images:
-                yield self._tags.push(layout, image.record.descriptor, image.tag)
-                yield self._push_referrers(layout, image)
-            yield from self._kept_tags(publication)
-            yield self._push_index(layout, publication)
+                for tag in image.tags:
+                    yield pusher.push(layout, image.record.descriptor, tag)
+                yield self._push_referrers(pusher, layout, image)
+            yield from _kept_tags(pusher, publication)
+            yield from _push_index(pusher, layout, publication)
 
-    def _push_index(self, layout: LayoutStore, publication: Publication) -> PushedTag:
-        details = [
-            f"{name.removeprefix(OCI_ANNOTATION)} = {v}" for name, v in publication.annotations.items()
-        ]
-        details += [f"{image.record.docker}  {image.record.digest}" for image in publication.listed]
-        entry = stored(layout, documents.INDEX, index_document(layout, publication))
-        return self._tags.push(layout, entry, publication.tag, tuple(details))
+    def _pusher(self, publication: Publication) -> TagPusher:
+        """Return what pushes to the repository of an image, in the registry of the project's own."""
+        repository, registry, settings = publication.repository, self._registry, self.graph.project.settings
+        if registry is not None and repository != settings.repo:
+            registry = registry.sibling(f"{settings.registry}/{repository}")
+        return TagPusher(registry, repository, dry=self._dry)
 
-    def _kept_tags(self, publication: Publication) -> Iterator[PushedTag]:
-        """Tags of an earlier publication, of platforms that this one leaves out."""
-        for platform, why in publication.absent:
-            note = f"of an earlier publication; {platform} {why}"
-            if kept := self._tags.kept(f"{publication.tag}-{platform}", note):
-                yield kept
-
-    def _push_referrers(self, layout: LayoutStore, image: PlatformImage) -> PushedTag:
+    def _push_referrers(self, pusher: TagPusher, layout: LayoutStore, image: PlatformImage) -> PushedTag:
         """Push the bill of materials and the provenance of an image, and the list that names them."""
         record, archives = image.record, materials.pinned_archives(self.graph, image.node)
         contents = read_inventory(layout, layout.blobs.json(record.digest))
-        bill = sbom.bill_of_materials(record, self.repository, contents, archives)
+        bill = sbom.bill_of_materials(record, pusher.repository, contents, archives)
         dependencies = materials.dependencies(self.graph, self.lookup, image, archives)
         parameters = materials.parameters(self.graph, image)
-        origin = provenance(record, self.repository, parameters, dependencies, self.revision)
+        origin = provenance(record, pusher.repository, parameters, dependencies, self.revision)
         statements = (
             Statement("sbom", sbom.CYCLONEDX, bill),
             Statement("provenance", IN_TOTO, origin),
         )
         commit, tag = self.revision.commit, referrers.list_tag(record.digest)
         own = {one.kind: referrers.artifact(layout, record, one, commit) for one in statements}
-        published = referrers.download_published(self.registry, layout, tag) if self.registry else []
+        registry = pusher.registry
+        published = referrers.download_published(registry, layout, tag) if registry else []
         entries = referrers.merged(own, published)
         details = (
             f"bill of materials: {len(contents.debian)} Debian packages,"
@@ -99,4 +91,21 @@ class Publisher:
         )
         listed = {item["digest"]: item.get("artifactType", "") for item in entries}
         document = stored(layout, documents.INDEX, documents.canonical(documents.index(entries)))
-        return self._tags.push_list(layout, document, tag, details, listed)
+        return pusher.push_list(layout, document, tag, details, listed)
+
+
+def _push_index(pusher: TagPusher, layout: LayoutStore, publication: Publication) -> Iterator[PushedTag]:
+    details = [f"{name.removeprefix(OCI_ANNOTATION)} = {v}" for name, v in publication.annotations.items()]
+    details += [f"{image.record.docker}  {image.record.digest}" for image in publication.listed]
+    entry = stored(layout, documents.INDEX, index_document(layout, publication))
+    for tag in publication.tags:
+        yield pusher.push(layout, entry, tag, tuple(details))
+
+
+def _kept_tags(pusher: TagPusher, publication: Publication) -> Iterator[PushedTag]:
+    """Tags of an earlier publication, of platforms that this one leaves out."""
+    for absent in publication.absent:
+        note = f"of an earlier publication; {absent.platform} {absent.why}"
+        for tag in absent.tags:
+            if kept := pusher.kept(tag, note):
+                yield kept

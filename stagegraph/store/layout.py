@@ -4,6 +4,7 @@
     cache/records/<key>                              one record for each key, see ``record``
     cache/latest/<node>                              the key of the node's last build, for explanations
     cache/verified.json                              blobs whose digest was checked, see ``verified``
+    cache/prints/                                    outputs of commands in images, see ``outputs``
     cache/damaged/                                   blobs that failed the check
     cache/last-run.json                              what the last run did
     cache/tmp/, cache/locks/, cache/logs/
@@ -30,6 +31,7 @@ from . import record as records
 from .blobs import BlobStore
 from .folder import Folder
 from .locks import Locks
+from .outputs import OutputStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +51,7 @@ class LayoutStore:
         self.root, self.folder = root, Folder(root)
         self.blobs = BlobStore(root, origin)
         self.records, self._latest = Folder(root, "records"), Folder(root, "latest")
-        self.locks = Locks(root)
+        self.locks, self.outputs = Locks(root), OutputStore(root)
 
     def prepare(self) -> None:
         """Create the folders; harmless when repeated. Raises ``LinkError`` where one of them is a link."""

@@ -16,7 +16,7 @@ from ..system.workers import DaemonPool
 from . import record as records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from ..project.model import Node
@@ -75,14 +75,14 @@ class PushQueue:
             job = partial(self._attempt, partial(self._push_missing, node, record))
             self._workers.submit(job, block=block)
 
-    def push_final(self, node: Node, record: Record, reference: str) -> None:
-        """Queue the final name of an image, to be set after its record is there.
+    def push_final(self, node: Node, record: Record, *references: str) -> None:
+        """Queue the final names of an image, to be set after its record is there.
 
         ``flush`` returns what fails. An unreachable registry was reported at the start and is no error: the
         run goes on without it.
         """
         if self._policy not in ("never", "nodes"):
-            self._workers.submit(partial(self._deliver, node, record, reference))
+            self._workers.submit(partial(self._deliver, node, record, references))
 
     def flush(self, say: Callable[[str], None]) -> list[tuple[Node, StagegraphError]]:
         """Wait until all is pushed; return the final images that did not get there, and why."""
@@ -106,12 +106,14 @@ class PushQueue:
             self._lookups.override(node, record, record)
             self._push(node, record)
 
-    def _deliver(self, node: Node, record: Record, reference: str) -> None:
+    def _deliver(self, node: Node, record: Record, references: Sequence[str]) -> None:
         if node in self._queued:
             self._queued[node].result()  # it was queued before this, so it has been started
         self._attempt(partial(self._push_missing, node, record))
-        if not self._availability.write_error:
-            self._attempt(partial(self._remote.set_tag, self._layout, record.descriptor, reference))
+        for reference in references:
+            if not self._availability.write_error:
+                set_tag = partial(self._remote.set_tag, self._layout, record.descriptor, reference)
+                self._attempt(partial(set_tag, indexed=True))
         error = self._availability.write_error
         if error and (self._availability.is_write_error_lasting or self._remote.answered):
             with self._lock:

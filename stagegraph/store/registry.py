@@ -12,12 +12,13 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreError
+from ..errors import LoginError, StoreError
 from ..oci.digest import sha256
+from ..oci.reference import split
 from .availability import Availability
 from .lookups import RecordLookups
 from .pushes import PushQueue
-from .repository import RemoteRepository, last_line
+from .repository import RemoteRepository, is_image, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +80,9 @@ class RegistryStore:
     def has_image(self, record: Record, reference: str) -> bool:
         """Return True if nothing is left to push for this image.
 
-        ``reference`` already names it, ``push`` excludes final images, or the registry is unreachable and the
-        run goes on without it.
+        ``reference`` already names it (``is_image``), ``push`` excludes final images, or the registry is
+        unreachable and the run goes on without it. A ``reference`` of another repository than that of nodes
+        may want a login to be read: then only a push can tell more.
         """
         if self.policy in ("never", "nodes"):
             return True
@@ -90,8 +92,11 @@ class RegistryStore:
             return False
         answer = self.remote.inspect(reference)
         if answer.kind in ("ok", "absent"):
-            return answer.kind == "ok" and sha256(answer.output) == record.digest
-        self.availability.read_failed(self.remote.error(answer))
+            return answer.kind == "ok" and is_image(answer.output, record.digest)
+        error = self.remote.error(answer, reference)
+        if isinstance(error, LoginError) and split(reference).repository != self.repository:
+            return False
+        self.availability.read_failed(error)
         return self.availability.is_tolerated
 
     def pull(self, node: Node, record: Record) -> bool:

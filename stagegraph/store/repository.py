@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LoginError, RefusedError, RegistryError, StagegraphError
 from ..oci import documents
 from ..oci.digest import Digest, sha256
+from ..oci.reference import split
 from ..system.files import relative_path
 from ..system.processes import run
 from . import credentials, skopeo
@@ -84,19 +85,23 @@ class RemoteRepository:
         command = ["inspect", "--raw", *_tls("", reference), f"docker://{reference}"]
         return skopeo.run(command, env=self._environment).kind not in ("down", "silent")
 
-    def error(self, answer: skopeo.SkopeoResult) -> StagegraphError:
-        """The error for a call that failed."""
-        last = last_line(answer.message)
+    def sibling(self, repository: str) -> RemoteRepository:
+        """Return another repository of the same registry: ``HOST/OTHER``."""
+        return RemoteRepository(repository, self._folder, self._is_abandoned)
+
+    def error(self, answer: skopeo.SkopeoResult, reference: str = "") -> StagegraphError:
+        """The error for a call that failed. ``reference`` may be of another repository of the registry."""
+        last, repository = last_line(answer.message), split(reference).repository or self.repository
         if answer.kind == "login":
             hint = (
-                f"docker login {self.repository.partition('/')[0]}; if you are logged in, check that the "
+                f"docker login {repository.partition('/')[0]}; if you are logged in, check that the "
                 f"repository exists and that your login may use it\n  the registry said: {last}"
             )
-            return LoginError(self.repository, "the registry requires a login", hint)
+            return LoginError(repository, "the registry requires a login", hint)
         kind = RefusedError if answer.kind == "refused" else RegistryError
         silent = answer.kind in ("down", "silent")
         what = "the registry does not answer" if silent else "unexpected response from the registry"
-        return kind(self.repository, what, f"skopeo said: {last}")
+        return kind(repository, what, f"skopeo said: {last}")
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -107,7 +112,7 @@ class RemoteRepository:
         """
         answer = self.inspect(reference)
         if answer.kind not in ("ok", "absent"):
-            raise self.error(answer)
+            raise self.error(answer, reference)
         return answer.output if answer.kind == "ok" else None
 
     def download(self, reference: str, layout: LayoutStore) -> None:
@@ -117,7 +122,7 @@ class RemoteRepository:
         """
         answer = self.fetch(reference, layout)
         if answer.kind != "ok":
-            raise self.error(answer)
+            raise self.error(answer, reference)
 
     def tags(self) -> list[str]:
         """All tags of the repository; none where the repository is absent.
@@ -134,16 +139,19 @@ class RemoteRepository:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def set_tag(self, layout: LayoutStore, entry: Mapping[str, Any], reference: str) -> None:
+    def set_tag(
+        self, layout: LayoutStore, entry: Mapping[str, Any], reference: str, *, indexed: bool = False
+    ) -> None:
         """Push an image or an index of the layout, and let the tag of ``reference`` name it.
 
         Pushes it by digest first and reads the manifest back. Then sets the tag, and reads that back, too. So
-        the tag never names something incomplete. Raises ``RegistryError`` or ``LoginError``.
+        the tag never names something incomplete. ``indexed``: leave the tag if it names an index of this
+        image alone (``is_image``). Raises ``RegistryError`` or ``LoginError``.
         """
         digest = entry["digest"]
         by_digest = f"{reference.rpartition(':')[0]}@{digest}"
         there = self.read_manifest(reference)
-        if there is not None and sha256(there) == digest:
+        if there is not None and (sha256(there) == digest or (indexed and is_image(there, digest))):
             return
         if self.read_manifest(by_digest) is None:
             self.send(layout, entry, by_digest)
@@ -168,7 +176,7 @@ class RemoteRepository:
             source = f"oci:{relative_path(view)}:it"
             answer = self._copy(source, f"docker://{reference}", _tls("dest-", reference), preserve=preserve)
         if answer.kind != "ok":
-            raise self.error(answer)
+            raise self.error(answer, reference)
 
     def delete(self, digest: Digest) -> None:
         """Delete a manifest with all of its tags. Raises ``RegistryError`` or ``LoginError``."""
@@ -185,6 +193,19 @@ class RemoteRepository:
     @cached_property
     def _environment(self) -> dict[str, str]:
         return credentials.environment(self.repository.partition("/")[0], self._folder)
+
+
+def is_image(document: bytes, digest: Digest) -> bool:
+    """Return whether a document is the manifest of an image, or an index of this image alone.
+
+    ``doit publish`` gives such an index the tags of an image with one platform.
+    """
+    if sha256(document) == digest:
+        return True
+    try:
+        return [entry["digest"] for entry in json.loads(document)["manifests"]] == [digest]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def keeps_types() -> bool:

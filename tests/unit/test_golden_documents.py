@@ -95,9 +95,9 @@ def test_the_tar_for_an_engine(store: LayoutStore) -> None:
 
 def test_the_index_of_a_published_image(store: LayoutStore) -> None:
     record = image(store)
-    member = publication.PlatformImage(Node("blas", "amd64"), record, "blas-amd64", listed=True)
+    member = publication.PlatformImage(Node("blas", "amd64"), record, ("blas-amd64",), listed=True)
     notes = {"org.opencontainers.image.title": "blas", "org.opencontainers.image.created": "2025"}
-    published = publication.Publication("blas", "blas", (member,), notes)
+    published = publication.Publication("blas", "example/atom", ("blas",), (member,), notes)
     assert publication.index_document(store, published).decode() == PUBLISHED_INDEX
 
 

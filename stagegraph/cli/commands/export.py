@@ -51,7 +51,9 @@ class Export(Command[Options]):
             raise ProjectError("command line", what, f"doit export {FORMATS[0]} >docker-bake.json")
         workspace = app.workspace
         goals = resolve_goals(workspace.graph, words[1:], tests=True)
-        file = bake_file(workspace.graph, goals.nodes, _finished(workspace), named=len(words) > 1)
+        file = bake_file(
+            workspace.graph, goals.nodes, workspace.tags, _finished(workspace), named=len(words) > 1
+        )
         for note in file.notes:
             print(f"note: {note}", file=sys.stderr)
         print(json.dumps(file.to_json(), indent=2))

@@ -22,6 +22,11 @@ class List(ErrorMessages, DoitList):  # type: ignore[misc]
                 raise unknown_goal(apps.current().workspace.project, name, known)
         return DoitList._list_filtered(tasks, filter_tasks, include_subtasks)
 
+    def execute(self, params: Any, args: list[str]) -> Any:
+        """Check the tags before the list shows them."""
+        apps.current().workspace.tags.check()
+        return super().execute(params, args)
+
     def _list_all(self, include_subtasks: bool) -> list[Any]:
         """The short list has images and groups, and tasks that a dodo.py adds itself."""
         tasks: list[Any] = super()._list_all(include_subtasks)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from ...audit.outdated import outdated
 from ...docker import engine
 from ...errors import EngineError, ProjectError, StagegraphError, nearest
+from ...project.tags import is_known
 from .base import Command, JsonOption, number, print_json
 
 if TYPE_CHECKING:
     from ...audit.outdated import Package
+    from ...oci.platform import OciPlatform
     from ...project.model import Project
     from ..app import App
 
@@ -48,14 +50,16 @@ class Outdated(Command[Options]):
     def answer(self, app: App, words: list[str], options: Options) -> int:
         if options.timeout <= 0:
             raise ProjectError("command line", f"--timeout={options.timeout}: must be 1 or more")
-        project = app.workspace.project
+        project, tags = app.workspace.project, app.workspace.tags
         found: list[Found] = []
         for image, platform in wanted(project, words):
-            tag = project.tag(image, platform)
-            if not words and engine.image_id(tag) is None:
+            tag = tags.newest(image, platform)
+            if not words and (not is_known(tag) or engine.image_id(tag) is None):
                 print(f"   {image}:{platform}: the engine has no {tag}", file=sys.stderr)
                 continue
-            found.append(_ask(project, image, platform, options.timeout))
+            found.append(
+                _ask(f"{image}:{platform}", tag, project.platforms[platform].docker, options.timeout)
+            )
             if error := found[-1].error:
                 print(f"ERROR: {found[-1].image}: {error}", file=sys.stderr)
             elif not options.json:
@@ -80,11 +84,13 @@ def wanted(project: Project, words: list[str]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(found if words else known.values()))
 
 
-def _ask(project: Project, image: str, platform: str, timeout: float) -> Found:
-    name, tag = f"{image}:{platform}", project.tag(image, platform)
+def _ask(name: str, tag: str, docker: OciPlatform, timeout: float) -> Found:
     print(f"   {name}: asking its apt", file=sys.stderr, flush=True)
     try:
-        packages = outdated(tag, project.platforms[platform].docker, timeout)
+        if not is_known(tag):
+            what = f"its tag {tag} is known once it is delivered"
+            raise EngineError(name, what, f"build it and load it: doit {name}")
+        packages = outdated(tag, docker, timeout)
         return Found(name, tag, tuple(packages))
     except StagegraphError as error:
         return Found(name, tag, error=error)

@@ -41,6 +41,7 @@ class Plan(Command[Options]):
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         workspace = app.workspace
+        workspace.tags.check()
         goals = resolve_goals(workspace.graph, words, tests=True, keep_going=options.keep_going)
         steps = plan(workspace.graph, goals.nodes, workspace.lookup)
         sizes: dict[Node, Size] | None = None

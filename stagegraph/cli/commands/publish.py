@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Options(JsonOption):
     dry_run: bool = flag("print what would be pushed")
-    version: str = option("version of what is published, for the index's annotations")
+    version: str = option("version of what is published, for tags and the index's annotations")
 
 
 class Publish(Command[Options]):
@@ -30,7 +30,8 @@ class Publish(Command[Options]):
     doc_usage = "IMAGE|GROUP [IMAGE|GROUP ...] [registry=HOST] [tag=TAG]"
     doc_description = (
         "Pushes, for each image, REPO:IMAGE-PLATFORM for every platform that is built, and REPO:IMAGE, "
-        "an index with one image for each Docker platform. With tag=TAG these are TAG-PLATFORM and TAG. "
+        "an index with one image for each Docker platform, or the tags that the image declares. With "
+        "tag=TAG these are TAG-PLATFORM and TAG. "
         "All platforms of the index must be built and have passed their test. Boards that are not built "
         "are left out.\n\n"
         "Annotations of the index name source, revision (from git), version and time. Each image gets a "
@@ -41,6 +42,7 @@ class Publish(Command[Options]):
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
+        from ...execution.final_tags import FinalTags
         from ...publish.publication import Release, RunState, prepare
         from ...publish.publisher import Publisher
         from ...publish.revision import read_revision
@@ -51,12 +53,16 @@ class Publish(Command[Options]):
         _check_settings(workspace, options)
         graph, layout, registry = workspace.graph, workspace.layout, workspace.registry
         revision = read_revision(workspace.project.root, workspace.report.warn)
-        release = Release(revision, options.version)
+        tags = FinalTags(workspace.project, layout, options.version)
+        tags.check((name, p) for name in images for p in workspace.project.images[name].platforms)
+        release = Release(revision, options.version or tags.version)
         state = RunState(
-            workspace.nodes.test_passed, lambda: registry.availability.read_error if registry else None
+            workspace.nodes.test_passed,
+            lambda: registry.availability.read_error if registry else None,
+            workspace.delivery.record_outputs,
         )
         # prepare all images before the first push
-        publications = [prepare(graph, layout, state, image, release) for image in images]
+        publications = [prepare(graph, layout, state, tags, image, release) for image in images]
         remote = registry.remote if registry else None
         publisher = Publisher(graph, layout, workspace.lookup, remote, revision, dry=options.dry_run)
         pushed: list[tuple[Publication, PushedTag]] = []
@@ -99,8 +105,8 @@ def _publish(
     options: Options,
 ) -> None:
     """Push one publication. Add each tag to ``pushed``, and print it."""
-    for platform, why in publication.absent:
-        print(f"   {publication.image}:{platform} {why} and is left out", file=sys.stderr)
+    for absent in publication.absent:
+        print(f"   {publication.image}:{absent.platform} {absent.why} and is left out", file=sys.stderr)
     print(f"   {publication.image}: comparing and pushing", file=sys.stderr, flush=True)
     for tag in publisher.publish(publication):
         pushed.append((publication, tag))

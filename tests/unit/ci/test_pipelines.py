@@ -258,6 +258,21 @@ def test_times_are_scaled_for_another_machine(
     assert estimate.by_executor([node], [executor]) == expected
 
 
+@pytest.mark.parametrize(("tag", "able"), [("{prints.x}-{arch}", {"amd"}), ("{arch}", {"amd", "arm"})])
+def test_a_command_for_a_tag_runs_where_the_programs_of_the_image_run(
+    tmp_path: Path, tag: str, able: set[str]
+) -> None:
+    nodes = declared(tmp_path, f'[images.over]\ntags = ["{tag}"]\n[images.over.prints]\nx = "x"\n')
+    found = {
+        target: set(unit.times)
+        for platform in ("amd64", "aarch64")
+        for unit in work.units(nodes, [Node("over", platform)], (AMD, ARM), Times("linux/amd64", {}), 60)
+        for target in unit.targets
+    }
+    # the other one emulates
+    assert (found["over:amd64"], found["over:aarch64"]) == (able, {"amd", "arm"})
+
+
 # -- times ---------------------------------------------------------------------------------------
 
 
@@ -376,6 +391,19 @@ def validate(tmp_path: Path, name: str, text: str) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("version", "whole"), [("git", True), ("1.2", False)])
+def test_a_version_that_git_tells_needs_its_tags(tmp_path: Path, version: str, whole: bool) -> None:
+    root = project(tmp_path)
+    text = (root / "stages.toml").read_text()
+    text = text.replace("[project]\n", f'[project]\nversion = "{version}"\n', 1)
+    text = text.replace("[images.app]\n", '[images.app]\ntags = ["{version}"]\n', 1)
+    assert "{version}" in text
+    (root / "stages.toml").write_text(text)
+    workflow = written(root)[".github/workflows/images.yml"]
+    assert ("fetch-depth: 0" in workflow) is whole
+    validate(tmp_path, ".github/workflows/images.yml", workflow)
 
 
 def test_with_a_short_limit_jobs_need_one_another(tmp_path: Path) -> None:

@@ -345,6 +345,48 @@ def test_a_published_tag_of_another_target(folder: Path, capsys: pytest.CaptureF
     assert edges(folder) == {"low": [], "app": ["low"]}
 
 
+def test_tags_and_repositories(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = target(tags=["org/app:1.2", "org/app", "other/app:1.2"], contexts={"parent:1": "target:low"})
+    data["target"]["low"]["tags"] = ["org/low:2", "org/app:1.2"]
+    said = imported(two, data, capsys)
+    assert "target app: tag org/app:1.2 is left out: low has it" not in said
+    assert "target low: tag org/app:1.2 is left out: an image has one repository" in said
+    assert (
+        "target app: tag other/app:1.2 is left out: an image has one repository; this one has org/app" in said
+    )
+    images = project(two).images
+    assert {i.name: (i.repo, i.tags) for i in images.values()} == {
+        "low": ("org/low", ("2",)),
+        "app": ("org/app", ("1.2", "latest")),
+    }
+    assert project(two).settings.repo == "org/family"
+
+
+def test_a_tag_belongs_to_one_image(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = target(tags=["org/all:1"])
+    data["target"]["low"]["tags"] = ["org/all:1"]
+    data["target"]["app"]["contexts"] = {"parent:1": "target:low"}
+    assert "target app: tag org/all:1 is left out: low has it" in imported(two, data, capsys)
+
+
+def test_usual_tags_need_no_line(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = target(tags=["org/all:app"], contexts={"parent:1": "target:low"})
+    data["target"]["low"]["tags"] = [f"org/all:low-{HERE}"]
+    imported(two, data, capsys)
+    assert project(two).settings.repo == "org/all"
+    assert [(i.repo, i.tags) for i in project(two).images.values()] == [("", ()), ("", ())]
+
+
+def test_another_tag_of_the_own_repository_stays_external(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, {"low/Dockerfile": "FROM scratch\n", "app/Dockerfile": "FROM org/low:old\n"})
+    data = target()
+    data["target"]["low"]["tags"] = ["org/low:1"]
+    assert "org/low:old is no tag of an image here" in imported(folder, data, capsys)
+    assert edges(folder) == {"low": [], "app": []}
+
+
 def test_platforms_groups_and_secrets(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = target(
         contexts={"parent:1": "target:low"},

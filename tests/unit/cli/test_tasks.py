@@ -23,37 +23,34 @@ from stagegraph.errors import (
     ResolveError,
     StagegraphError,
 )
+from stagegraph.execution.final_tags import FinalTags
 from stagegraph.graph import goals as asked
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
 from stagegraph.project.model import Bootstrap, ExternalBase, Node, Platform, Project, Stage
+from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
-
-
-class _Project:
-    """A fake project whose images have one common tag, as with ``tag=x``, or their usual tags."""
-
-    def __init__(self, tag: str) -> None:
-        self._tag = tag
-
-    def tag(self, image: str, platform: str) -> str:
-        return f"repo:{self._tag or f'{image}-{platform}'}"
 
 
 def metas(*names: str) -> list[dict[str, Any]]:
     return [
         {},
-        *({"image": name, "node": Node(name, platform)} for name in names for platform in ("amd64", "arm")),
+        *({"image": name, "node": Node(name, p)} for name in names for p in ("amd64", "aarch64")),
     ]
 
 
-def test_two_images_of_one_run_cannot_have_one_tag() -> None:
-    plain: Any = _Project("")
-    tagged: Any = _Project("x")
+def test_two_images_of_one_run_cannot_have_one_tag(tmp_path: Path) -> None:
+    layout = LayoutStore(tmp_path / "cache")
+    root = stages(
+        tmp_path, dict.fromkeys(("stock", "dev"), "FROM base\n"), more="[images.stock]\n[images.dev]\n"
+    )
+    plain = FinalTags(graph(root).project, layout)
+    tagged = FinalTags(graph(root, cli={"tag": "x"}).project, layout)
     check_tags(plain, metas("stock", "dev"))
     check_tags(tagged, metas("stock")[:2] * 2)  # the same image twice
-    with pytest.raises(ProjectError, match="stock:amd64 and stock:arm would both be called repo:x"):
+    said = "stock:amd64 and stock:aarch64 would both be called example/atom:x"
+    with pytest.raises(ProjectError, match=said):
         check_tags(tagged, metas("stock"))
 
 
@@ -225,7 +222,8 @@ def test_a_goal_that_its_platform_lacks(tmp_path: Path) -> None:
         resolve_goals(nodes, ["app"])
     assert str(missing.value) == (
         "app/Dockerfile:2: tool is not built for aarch64\n"
-        "  add aarch64 to only of stage tool in stages.toml, or leave it out of what uses the stage"
+        '  add aarch64 to the list "only" of stage tool in stages.toml, '
+        "or leave aarch64 out of what uses the stage"
     )
     assert [str(node) for node in resolve_goals(nodes, ["tool", "app:amd64"]).nodes] == [
         "tool:amd64",

@@ -93,6 +93,52 @@ def test_the_final_tag_in_the_registry_of_ci_means_the_node(tmp_path: Path) -> N
     assert parents(root) == ["core:amd64"]
 
 
+OWN = """
+[images.core]
+repo = "example/core"
+tags = ["1.2", "1.2-{arch}", "{revision}", "{prints.x}"]
+[images.core.prints]
+x = "x"
+[images.app]
+"""
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "example/core:1.2",
+        "example/core:1.2-amd64",
+        "docker.io/example/core:1.2",
+        "r.example/example/core:1.2",
+    ],
+)
+def test_the_tag_of_an_image_with_a_repository_of_its_own(tmp_path: Path, reference: str) -> None:
+    root = family(tmp_path, f"FROM {reference}\n", OWN)
+    assert parents(root, cli={"registry": "r.example"}) == ["core:amd64"]
+    # the setting repo does not move it
+    assert parents(root, cli={"registry": "r.example", "repo": "me/mine"}) == ["core:amd64"]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "example/core:core-amd64",  # it has other tags
+        "example/core:0123456789ab",  # keys must not depend on git, and on outputs
+        "example/core",
+        "example/atom:core-amd64",  # it has another repository
+        "example/atom:1.2",
+    ],
+)
+def test_a_tag_that_an_image_of_its_own_repository_does_not_get(tmp_path: Path, reference: str) -> None:
+    said = fault(family(tmp_path, f"FROM {reference}\n", OWN))
+    assert "has this project's repository, but no image of the project gets that tag" in said
+
+
+def test_the_repository_of_an_image_in_another_registry(tmp_path: Path) -> None:
+    said = fault(family(tmp_path, "FROM r.example/example/core:1.2\n", OWN))
+    assert "in a registry that the project does not declare" in said
+
+
 def test_an_image_called_latest(tmp_path: Path) -> None:
     head = HEAD.replace("example/atom", "atom")
     dockerfiles = {"latest": CORE, "app": "FROM atom:latest\n"}

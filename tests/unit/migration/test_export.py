@@ -11,9 +11,11 @@ import pytest
 from helpers import HEAD, Registry, graph, resolved, stages
 
 from stagegraph.cli.main import main
+from stagegraph.execution.final_tags import FinalTags
 from stagegraph.graph.graph import Graph
 from stagegraph.migration.export import bake_file
 from stagegraph.project.model import Node
+from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
 
@@ -29,10 +31,14 @@ def finished(node: Node) -> str:
     return f"docker-image://finished:{node.platform}"
 
 
+def tags_of(loaded: Graph) -> FinalTags:
+    return FinalTags(loaded.project, LayoutStore(loaded.project.cache))
+
+
 def exported(loaded: Graph, *words: str) -> dict[str, Any]:
     """Return the bake file for nodes, or for all."""
     nodes = [node for node in loaded.nodes if not words or str(node) in words]
-    file: dict[str, Any] = bake_file(loaded, nodes, finished).to_json()
+    file: dict[str, Any] = bake_file(loaded, nodes, tags_of(loaded), finished).to_json()
     return file
 
 
@@ -78,7 +84,7 @@ def test_external_images_are_pinned(tmp_path: Path) -> None:
 def test_a_base_without_a_dockerfile_is_its_finished_image(tmp_path: Path) -> None:
     head = HEAD.replace('image = "debian:trixie"', 'bootstrap = "trixie"')
     loaded = graph(stages(tmp_path, {"app": "FROM base\n"}, head=head))
-    file = bake_file(loaded, loaded.nodes, finished)
+    file = bake_file(loaded, loaded.nodes, tags_of(loaded), finished)
     assert file.target["app-amd64"]["contexts"] == {"base": "docker-image://finished:amd64"}
     assert file.notes[0] == (
         "base:amd64: no Dockerfile builds it, so the file names the finished image: "
@@ -145,6 +151,18 @@ def test_groups_are_groups(tmp_path: Path) -> None:
     assert file["group"]["all"] == {"targets": ["top", "low"]} and file["group"]["arm"] == {
         "targets": ["top"]
     }
+
+
+def test_declared_tags_and_repositories(tmp_path: Path) -> None:
+    more = (
+        '[images.top]\nrepo = "example/top"\ntags = ["1.2", "{arch}-1.2", "{prints.x}"]\n'
+        '[images.top.prints]\nx = "cat /x"\n'
+    )
+    loaded = graph(stages(tmp_path, FAMILY, more=more))
+    assert exported(loaded)["target"]["top"]["tags"] == ["example/top:1.2"]
+    assert exported(loaded, "top:amd64")["target"]["top"]["tags"] == ["example/top:amd64-1.2"]
+    file = bake_file(loaded, loaded.nodes, tags_of(loaded), finished)
+    assert "top: tag example/top:{prints.x} is left out: only a run or git knows it" in file.notes
 
 
 def test_the_tests_of_images_are_a_group(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ registry = "registry.example.com:5000"
 push = "all"
 builder = ["farm", "default"]
 source_date_epoch = 1
+version = "1.2"
 [defaults]
 network = "none"
 frontend = "builder"
@@ -158,6 +159,14 @@ platforms = ["amd64"]
 test = "a"
 test_timeout = 5
 default = false
+repo = "example/low"
+tags = ["{version}-{arch}", "py{prints.python}", "{prints.words}", "latest"]
+[images.low.prints]
+words = ["/bin/true", "x"]
+text = "true"
+[images.low.prints.python]
+command = "python3 --version"
+match = "[0-9]+"
 [images.high]
 stack = ["low", "high"]
 [images."{word}"]
@@ -169,6 +178,9 @@ platforms = ["amd64"]
 test = "a"
 test_timeout = 5
 default = false
+repo = "example/{image}"
+tags = ["{word}-{version}"]
+prints = { x = "echo {word}" }
 [images."glob-*"]
 stack = ["low", "glob-*"]
 [groups]
@@ -324,6 +336,7 @@ def test_a_file_with_every_key(root: Path) -> None:
         "alternative": tables["stages"]["low"]["alternatives"]["other"],
         "image": tables["images"]["low"] | tables["images"]["high"],
         "family of images": tables["images"]["{word}"] | tables["images"]["glob-*"],
+        "print": tables["images"]["low"]["prints"]["python"],
         "secret": tables["secrets"]["token"] | tables["secrets"]["other"],
         "ci": tables["ci"],
         "circleci executor": tables["ci"]["circleci"]["amd64"],

@@ -11,8 +11,10 @@ from helpers import HEAD, Registry, graph, write
 from stagegraph.errors import ProjectError
 from stagegraph.graph.graph import Graph
 from stagegraph.project import loader
+from stagegraph.project.matrix import Matrix
 from stagegraph.project.model import Project
 from stagegraph.project.positions import SourceMap
+from stagegraph.project.tables import TableReader
 
 pytestmark = pytest.mark.unit
 
@@ -140,6 +142,17 @@ def test_nothing_is_filled_in_without_a_matrix(tmp_path: Path) -> None:
     assert dict(load(tmp_path, more).stages["s"].configs["amd64"].args) == {"A": "{x}", "B": "{{y}}"}
 
 
+def test_places_of_tags_that_are_filled_in_later_stay() -> None:
+    table = {"matrix": {"d": ["x"]}}
+    matrix = Matrix(TableReader({}, SourceMap("", "f")), ("images", "{d}"), table)
+    (words,) = matrix.combinations()
+    assert matrix.filled(["{d}-{version}", "{{", "{args.A}{", "a{d}"], words, "tags") == [
+        "x-{version}", "{{", "{args.A}{", "ax",
+    ]  # fmt: skip
+    with pytest.raises(ProjectError, match="nothing is called"):
+        matrix.filled("{version}", words, "description")
+
+
 MATRIX = '[stages."{d}"]\nmatrix = { d = ["x", "y"] }\npath = "a"\n'
 
 MATRIX_FAULTS = {
@@ -199,23 +212,23 @@ MATRIX_FAULTS = {
     ),
     "other words": (
         '[stages."{d.a}"]\nmatrix = { d = [{ a = "x", b = "x" }, { a = "y" }] }\n',
-        '{1}: [stages."{{d.a}}"]: value 2 of d has not the same words as the others: a, b\n'
+        '{1}: [stages."{{d.a}}"]: value 2 of d does not have the words of the others: a, b\n'
         "  give all values of a key the same words",
     ),
     "a table and a string": (
         '[stages."{d.a}"]\nmatrix = { d = ["x", { a = "y" }] }\n',
-        '{1}: [stages."{{d.a}}"]: value 1 of d has not the same words as the others: a\n'
+        '{1}: [stages."{{d.a}}"]: value 1 of d does not have the words of the others: a\n'
         "  give all values of a key the same words",
     ),
     "an empty table": (
         '[stages."{d.a}"]\nmatrix = { d = [{}] }\n',
-        '{1}: [stages."{{d.a}}"]: the matrix is empty\n  d = [{{ name = "VALUE" }}, ...]',
+        '{1}: [stages."{{d.a}}"]: a table of d is empty\n  d = [{{ name = "VALUE" }}, ...]',
     ),
     "too many": (
         '[stages."{a}"]\nmatrix = {'
         + ", ".join(f"{key} = [{', '.join(map(str, range(10)))}]" for key in "abcde")
         + "}\n",
-        '{1}: [stages."{{a}}"]: the matrix has 100000 combinations; the most are 10000',
+        '{1}: [stages."{{a}}"]: the matrix has 100000 combinations; at most 10000 are possible',
     ),
     "a name twice": (
         '[stages."{d}"]\nmatrix = { d = ["x", "y"], v = [1, 2] }\npath = "a"\n',
@@ -237,7 +250,7 @@ MATRIX_FAULTS = {
     ),
     "a key twice": (
         MATRIX + 'contexts = { "debian:x" = "a", "debian:{d}" = "b" }\n',
-        "{3}: [stages.\"{{d}}\"]: 'debian:x' is there twice for d = x",
+        "{3}: [stages.\"{{d}}\"]: two keys become 'debian:x' for d = x",
     ),
     "an exclusion of nothing": (
         MATRIX + 'exclude = [{ d = "x" }, { d = "z" }]\n',
@@ -471,11 +484,11 @@ GLOB_FAULTS = {
     ),
     "no path": (
         '[stages."*"]\n',
-        "{0}: [stages.\"*\"]: the path '' has not one '*'\n  write the folders: path = \"images/*\"",
+        "{0}: [stages.\"*\"]: the path '' needs exactly one '*'\n  write the folders: path = \"images/*\"",
     ),
     "two stars in the path": (
         '[stages."*"]\npath = "*/*"\n',
-        "{1}: [stages.\"*\"]: the path '*/*' has not one '*'\n  write the folders: path = \"images/*\"",
+        "{1}: [stages.\"*\"]: the path '*/*' needs exactly one '*'\n  write the folders: path = \"images/*\"",
     ),
     "two stars in the name": (
         '[stages."*-*"]\npath = "images/*"\n',

@@ -514,12 +514,13 @@ FAULTS = {
     "an image where its stage is not": (
         STAGE + 'only = ["jetson"]\n[images.blas]\nplatforms = ["jetson", "amd64"]\n',
         "stages.toml:{4}: image blas: stage blas is not built for amd64\n"
-        "  add amd64 to only of the stage, or remove it here",
+        '  add amd64 to the list "only" of the stage, or remove it here',
     ),
     "an image for no platform": (
         STAGE + 'only = ["jetson"]\n[stages.low]\npath = "blas"\nonly = ["amd64"]\n'
         '[images.x]\nstack = ["low", "blas"]\n',
-        "stages.toml:{6}: image x: no platform has all stages of its stack\n  look at only of these stages",
+        "stages.toml:{6}: image x: no platform has all stages of its stack\n"
+        '  compare the lists "only" of these stages',
     ),
     "a list of platforms for a stage": (
         STAGE + 'platforms = ["jetson"]\n',
@@ -670,8 +671,9 @@ FAULTS = {
     ),
     "tags that clash": (
         STAGE + '[images.blas]\n[images.blas-amd64]\nstage = "blas"\n',
-        "stages.toml:{3}: image blas-amd64: the published blas-amd64 would have the tag blas-amd64, "
-        "like blas:amd64\n  rename the image, or a platform",
+        "stages.toml:{3}: image blas-amd64: the index of blas-amd64 would get the tag "
+        "example/atom:blas-amd64, as blas:amd64 (stages.toml:{2})\n"
+        "  change a tag, or give one of the two images a repo of its own",
     ),
     "secret": (
         '[secrets.x]\nfile = "a"\nenv = "B"\n',

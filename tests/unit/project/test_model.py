@@ -45,14 +45,6 @@ def test_longest_tag_fits_the_limit_of_registries() -> None:
     assert len(f"{stage}-{'x' * longest}-{'0' * 64}") <= 128
 
 
-@pytest.mark.parametrize(
-    ("settings", "tag"),
-    [(Settings("a/b"), "a/b:stock-amd64"), (Settings("a/b", tag="v1"), "a/b:v1")],
-)
-def test_tag(settings: Settings, tag: str) -> None:
-    assert project(settings).tag("stock", "amd64") == tag
-
-
 def test_nodes_begin_with_the_base() -> None:
     assert project(Settings("a")).nodes() == [Node("base", "amd64"), Node("base", "arm64")]
 

@@ -53,6 +53,15 @@ def test_an_older_image_is_removed_and_its_shared_blobs_stay(store: LayoutStore)
     assert selection.freed_bytes > len(b"old only")
 
 
+def test_outputs_of_an_image_go_with_it(store: LayoutStore) -> None:
+    old, new = put(store, "old", b"old"), put(store, "new", b"new")
+    for record in (old, new):
+        store.outputs.write(record.digest, ("x", "--version"), record.node)
+    pruned(store, new)
+    assert store.outputs.read(new.digest, ("x", "--version")) == new.node
+    assert store.outputs.read(old.digest, ("x", "--version")) is None
+
+
 def test_the_newest_record_of_a_node_stays_without_its_image(store: LayoutStore) -> None:
     old = put(store, "blas", b"old")
     pruned(store)

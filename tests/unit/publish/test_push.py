@@ -10,10 +10,11 @@ import pytest
 from helpers import graph, image, sha, stages
 
 from stagegraph.errors import ProjectError, RegistryError, StagegraphError
+from stagegraph.execution.final_tags import FinalTags
 from stagegraph.graph.graph import Graph
 from stagegraph.project.model import Node
 from stagegraph.publish import push, referrers
-from stagegraph.publish.publication import Release, RunState, prepare
+from stagegraph.publish.publication import AbsentPlatform, Release, RunState, prepare
 from stagegraph.publish.push import PushedTag, TagPusher
 from stagegraph.publish.referrers import merged
 from stagegraph.publish.revision import Revision
@@ -182,17 +183,18 @@ def built(tmp_path: Path, layout: LayoutStore, *platforms: str) -> Graph:
 
 
 def state(error: StagegraphError | None = None) -> RunState:
-    return RunState(lambda _: True, lambda: error)
+    return RunState(lambda _: True, lambda: error, lambda *_: None)
 
 
 def test_a_board_has_its_own_tag_only(tmp_path: Path, layout: LayoutStore) -> None:
     made = built(tmp_path, layout, *PLATFORMS)
-    found = prepare(made, layout, state(), "app", RELEASE)
-    assert [(one.tag, one.listed) for one in found.platform_images] == [
-        ("app-amd64", True),
-        ("app-aarch64", True),
-        ("app-board", False),
+    found = prepare(made, layout, state(), FinalTags(made.project, layout), "app", RELEASE)
+    assert [(one.tags, one.listed) for one in found.platform_images] == [
+        (("app-amd64",), True),
+        (("app-aarch64",), True),
+        (("app-board",), False),
     ]
+    assert (found.repository, found.tags) == ("example/atom", ("app",))
     assert not found.absent
     assert {name.rpartition(".")[2]: value for name, value in found.annotations.items()} == {
         "created": "2025-01-01T00:00:00Z",
@@ -206,13 +208,15 @@ def test_a_board_has_its_own_tag_only(tmp_path: Path, layout: LayoutStore) -> No
 
 def test_a_board_that_is_not_built_is_left_out(tmp_path: Path, layout: LayoutStore) -> None:
     made = built(tmp_path, layout, "amd64", "aarch64")
-    assert prepare(made, layout, state(), "app", RELEASE).absent == (("board", "is not in cache/"),)
+    assert prepare(made, layout, state(), FinalTags(made.project, layout), "app", RELEASE).absent == (
+        AbsentPlatform("board", "is not in cache/", ("app-board",)),
+    )
 
 
 def test_an_index_needs_all_of_its_platforms(tmp_path: Path, layout: LayoutStore) -> None:
     made = built(tmp_path, layout, "amd64", "board")
     with pytest.raises(ProjectError, match=r"app:aarch64: is not in cache/"):
-        prepare(made, layout, state(), "app", RELEASE)
+        prepare(made, layout, state(), FinalTags(made.project, layout), "app", RELEASE)
     down = RegistryError("r.example", "is down")  # the registry may have the image
     with pytest.raises(RegistryError, match="is down"):
-        prepare(made, layout, state(down), "app", RELEASE)
+        prepare(made, layout, state(down), FinalTags(made.project, layout), "app", RELEASE)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers import AMD64, graph, image, key_of, stages
+from helpers import AMD64, graph, image, key_of, sha, stages
 
 from stagegraph.errors import LoginError, RegistryError, StoreError
 from stagegraph.execution.lookup import prefetch_candidates
@@ -18,6 +18,7 @@ from stagegraph.project.model import Node
 from stagegraph.store import credentials, skopeo
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.registry import MAX_FAILED_PULLS, RegistryStore
+from stagegraph.store.repository import is_image
 from stagegraph.system.workers import DaemonPool
 
 pytestmark = pytest.mark.unit
@@ -198,6 +199,32 @@ def test_an_image_counts_as_missing_after_a_certificate_error(
     assert [store.has_image(record, "h/a:tag") for _ in range(2)] == [there, there]
     store.pushes.push_final(Node("a", "p"), record, "h/a:tag")
     assert len(store.pushes.flush(lambda _: None)) == (not there)
+
+
+def test_a_repository_of_an_image_that_wants_a_login_leaves_that_of_nodes_alone(
+    skopeo_message: Path, tmp_path: Path
+) -> None:
+    """It may not exist yet: then registries answer so, and only a push can tell."""
+    skopeo_message.write_text("unauthorized")
+    store = RegistryStore("h/a", LayoutStore(tmp_path), lambda _: None)
+    record = image(LayoutStore(tmp_path), "a", (b"files",))
+    assert not store.has_image(record, "h/other:tag")
+    assert store.availability.read_error is None
+    store.pushes.push_final(Node("a", "p"), record, "h/other:tag")
+    ((_, error),) = store.pushes.flush(lambda _: None)
+    assert isinstance(error, LoginError)
+    assert not store.has_image(record, "h/a:tag")
+    assert store.availability.read_error is not None
+
+
+def test_an_index_of_one_image_is_that_image() -> None:
+    document = json.dumps({"manifests": [{"digest": sha("1")}]}).encode()
+    assert is_image(document, sha("1"))
+    assert is_image(document, sha(document))
+    for other in (b"", b"{}", b"[]", b'{"manifests": 1}', b'{"manifests": []}'):
+        assert not is_image(other, sha("1"))
+    two = json.dumps({"manifests": [{"digest": sha("1")}, {"digest": sha("2")}]}).encode()
+    assert not is_image(two, sha("1"))
 
 
 def test_a_registry_that_was_down_from_the_start_is_not_an_error(
