@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import (
+    BuilderError,
     BuildError,
     DiskFullError,
     DockerfileError,
@@ -23,6 +24,7 @@ from ..errors import (
     ToolError,
 )
 from ..system.messages import DENIED, UNAUTHORIZED
+from .entitlements import ADVICE, NOT_GRANTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +96,19 @@ _CAUSES = (
         r"invalid progress mode",
         ToolError,
         "install docker buildx 0.13 or later",
+        printed=False,
+    ),
+    _Cause(
+        NOT_GRANTED,
+        BuilderError,
+        f"the builder does not grant what a step needs (allow of the stage)\n  {ADVICE}",
+        printed=False,
+    ),
+    _Cause(
+        r"unable to derive the IP value for host-gateway",
+        BuilderError,
+        "only the builder of an engine knows host-gateway: write an address into extra_hosts, or name the "
+        "engine: builder=default",
         printed=False,
     ),
     _Cause(

@@ -42,6 +42,13 @@ builder = ["farm", "default"]
 source_date_epoch = 1
 [defaults]
 network = "none"
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "builder"
 args = { JOBS = "2" }
 [platforms.amd64]
@@ -68,6 +75,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:sid" = "debian:trixie" }
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "syntax"
 [base.platforms.jetson]
 image = "l4t:r36"
@@ -89,6 +103,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:sid" = "debian:trixie" }
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "syntax"
 names = ["ros:jazzy-ros-core"]
 [stages.low.platforms."linux/arm64"]
@@ -102,6 +123,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:sid" = "debian:trixie" }
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "syntax"
 alternative = "other"
 [stages.low.alternatives.other]
@@ -115,6 +143,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:sid" = "debian:trixie" }
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "syntax"
 [stages.high]
 path = "a"
