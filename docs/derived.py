@@ -139,7 +139,8 @@ def _toml_key(key: str, rule: Mapping[str, Any], required: bool) -> tuple[str, s
         text.append(f"Values: {', '.join(f'`{value}`' for value in one['enum'])}.")
     if "default" in one:
         text.append(f"Default: `{json.dumps(one['default'])}`.".replace('"', ""))
-    kind = _TYPES[one["type"]] + (" or a list" if "anyOf" in rule else "")
+    kinds = one["type"] if isinstance(one["type"], list) else [one["type"]]
+    kind = " or ".join([*(_TYPES[each] for each in kinds), *(["a list"] if "anyOf" in rule else [])])
     return f"`{key}`", kind, " ".join([*text, *(["Required."] if required else [])])
 
 

@@ -161,5 +161,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return f"known here: {', '.join(words[:_SHOWN])}{more}" if words else "nothing is known here"
+    if not words:
+        return "nothing is known here"
+    if len(words) <= _SHOWN + 1:  # "and 1 more" would be as long as the word
+        return f"known here: {', '.join(words)}"
+    return f"known here: {', '.join(words[:_SHOWN])} and {len(words) - _SHOWN} more"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from ..keys import inputs as keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ..graph.graph import Graph
     from ..keys.explain import Change
@@ -35,8 +35,10 @@ class Why(Enum):
     """All reasons for which a node is reused, pulled or built. The value is the text that users read."""
 
     SAME_KEY = "its key is in {store}"
+    #: Only in a plan: at its turn, a run finds the key in ``cache/``.
+    SAME_KEY_AS = "it shares its key with {node}"
     SAME_CONTENT = "its parents' content is that of an image in {store}"
-    BUILT_MEANWHILE = "another process built it"
+    BUILT_MEANWHILE = "another build made it meanwhile"
     NO_EARLIER_BUILD = "no earlier build of it is known here"
     CHANGED = "{change}"
     NOT_STORED = "its image is in no store any more, or was built on other content of its parents"
@@ -136,19 +138,24 @@ def by_content(
 def _build(graph: Graph, node: Node, latest: Record | None, waits: Sequence[Node]) -> Build:
     from ..keys import explain  # a run that builds nothing needs no explanation
 
-    changes = tuple(explain.diff(latest.inputs, graph.inputs(node))) if latest else ()
-    if latest and waits and not _own(changes):
+    changes = _own_first(explain.diff(latest.inputs, graph.inputs(node))) if latest else ()
+    if latest and waits and not (changes and changes[0].role != "parent"):
         names = f"{', '.join(map(str, waits))} {'is' if len(waits) == 1 else 'are'}"
         return Build(Why.PARENTS_FIRST, Why.PARENTS_FIRST.value.format(parents=names), changes, latest)
     why = Why.NO_EARLIER_BUILD if latest is None else Why.CHANGED if changes else Why.NOT_STORED
-    more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
-    first = f"{[*_own(changes), *changes][0]}{more}" if changes else ""
-    return Build(why, why.value.format(change=first), changes, latest)
+    return Build(why, why.value.format(change=_summary(changes)), changes, latest)
 
 
-def _own(changes: Iterable[Change]) -> list[Change]:
-    """Return the changes of the node itself; they explain more than a parent's."""
-    return [change for change in changes if change.role != "parent"]
+def _own_first(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Put a node's own changes first. They explain more than a parent's."""
+    return tuple(sorted(changes, key=lambda change: change.role == "parent"))
+
+
+def _summary(changes: Sequence[Change]) -> str:
+    """Name one change and say how many more there are. Name both of two."""
+    if len(changes) > 2:
+        return f"{changes[0]} (and {len(changes) - 1} more)"
+    return "; ".join(map(str, changes))
 
 
 def _passed_on_these(graph: Graph, test: Node, lookup: Lookup) -> bool:

@@ -22,7 +22,7 @@ class Step:
     """One node of a plan. ``changes`` are against the node's last known build, first cause first.
 
     ``seconds`` is how long the last build took; None where no build is known. ``record`` is None for a node
-    that is to be built.
+    that is to be built, and for others with its key.
     """
 
     node: Node
@@ -45,9 +45,17 @@ def plan(graph: Graph, goals: Iterable[Node], lookup: Lookup) -> list[Step]:
     goals = list(goals)
     graph.order(goals)  # report a cycle before the first look-up
     steps: dict[Node, Step] = {}
+    fetched: dict[
+        Key, Step
+    ] = {}  # steps that bring an image into cache/, where nodes with the same key find it
 
     def visit(node: Node) -> None:
         if node in steps:
+            return
+        key = graph.key(node)
+        if first := fetched.get(key):
+            reason = Why.SAME_KEY_AS.value.format(node=first.node)
+            steps[node] = Step(node, key, "reuse", reason, record=first.record, why=Why.SAME_KEY_AS)
             return
         decision: Have | Build | NeedsParents = by_recipe(graph, node, lookup)
         if isinstance(decision, NeedsParents):
@@ -55,7 +63,9 @@ def plan(graph: Graph, goals: Iterable[Node], lookup: Lookup) -> list[Step]:
             for parent in parents:
                 visit(parent)
             decision = by_content(graph, node, lookup, {parent: steps[parent].record for parent in parents})
-        steps[node] = _step(node, graph.key(node), decision)
+        step = steps[node] = _step(node, key, decision)
+        if step.decision != "reuse":
+            fetched[key] = step
 
     for goal in goals:
         visit(goal)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import docker, network, system
+from . import build_cache, docker, network, system
 from .messages import SetupError, Status, quoted, say
 
 DEFAULT_FOLDER = "/var/lib/stagegraph"
@@ -18,6 +18,7 @@ LOCK_FOLDER = Path("/var/lib")
 #: Docker's configuration: with containerd's image store, images keep their digests and platforms.
 CONFIGURATION = '{"features": {"containerd-snapshotter": true}}'
 SERVICE_CONFIGURATION = Path("/etc/docker/daemon.json")
+MACHINES_CONTAINERD = Path("/run/containerd/containerd.sock")
 #: Seconds for an engine to start or to stop.
 PATIENCE = 60
 
@@ -56,6 +57,16 @@ class Engine:
     def containerd(self) -> Path:
         """The folder of the containerd that dockerd starts."""
         return self.folder / "exec" / "containerd"
+
+    @property
+    def containerd_socket(self) -> Path:
+        """The socket of the containerd that dockerd uses: the machine's own if it runs, else its child."""
+        return MACHINES_CONTAINERD if MACHINES_CONTAINERD.exists() else self.containerd / "containerd.sock"
+
+    @property
+    def namespace(self) -> str:
+        """The name under which containerd keeps this engine's images."""
+        return self.bridge or "moby"
 
     def pid(self) -> int | None:
         """The number of the running dockerd; None if it does not run."""
@@ -109,18 +120,36 @@ def start(engine: Engine) -> None:
     else:
         say(f"starting the engine, data in {engine.folder}")
         launched = _launch(engine)
+    if _answers(launched):
+        return
+    if not launched or not build_cache.has_too_many_records(_read_log(engine)):
+        raise _not_started(engine)
+    say("the build cache has too many records for dockerd to start; starting it with an empty one")
+    build_cache.remove(engine.data)
+    if not _answers(_launch(engine)):
+        raise _not_started(engine)
+    build_cache.release(engine.containerd_socket, engine.namespace)
+
+
+def _answers(launched: subprocess.Popen[bytes] | None) -> bool:
+    """Wait until the engine answers. False if it does not in time, or if the launched dockerd ended."""
     deadline = time.monotonic() + PATIENCE
     while not docker.answers():
         if time.monotonic() > deadline or (launched and launched.poll() is not None):
-            raise _not_started(engine)
+            return False
         time.sleep(0.2)
+    return True
+
+
+def _read_log(engine: Engine) -> str:
+    return engine.log.read_text(errors="replace")
 
 
 def _not_started(engine: Engine) -> SetupError:
     what = "the engine did not start:"
     if engine.is_service:
         return SetupError(Status.ENGINE_TIMEOUT, what, "its log: journalctl -u docker -n 50")
-    end = quoted(engine.log.read_text(errors="replace"), 20)
+    end = quoted(_read_log(engine), 20)
     return SetupError(Status.ENGINE_TIMEOUT, what, *end, f"full log: {engine.log}")
 
 
@@ -164,8 +193,8 @@ def options(engine: Engine) -> list[str]:
     return [
         *chosen,
         *("--bridge", engine.bridge, "--iptables=false", "--ip6tables=false"),
-        f"--containerd-namespace={engine.bridge}",
-        f"--containerd-plugins-namespace={engine.bridge}-plugins",
+        f"--containerd-namespace={engine.namespace}",
+        f"--containerd-plugins-namespace={engine.namespace}-plugins",
     ]
 
 

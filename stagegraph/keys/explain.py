@@ -48,6 +48,11 @@ class Change(NamedTuple):
         return self._now.role
 
     @property
+    def name(self) -> str:
+        """The name of the input that changed."""
+        return self._now.name
+
+    @property
     def _now(self) -> Input:
         now = self.new or self.old
         assert now is not None

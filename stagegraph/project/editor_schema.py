@@ -93,8 +93,9 @@ KEYS: dict[str, tuple[str, Schema]] = {
         _word(schema.BUILDER),
     ),
     "source_date_epoch": (
-        "The time that files and images get, in seconds since 1970.",
-        {"minimum": 0, "default": DEFAULT_EPOCH},
+        'The time that files and images get, in seconds since 1970. "commit" is the time of the last commit: '
+        "it is part of every key, so each commit builds everything again.",
+        {"minimum": 0, "pattern": _pattern(schema.COMMIT), "default": DEFAULT_EPOCH},
     ),
     # [defaults], and keys that tell how a stage is built
     "args": ("Build arguments: NAME = a string, a whole number, or true or false.", _ARGS),
@@ -313,10 +314,12 @@ def _definition(kind: str) -> Schema:
 
 
 def _property(kind: str, key: str, type_: schema.Kind) -> Schema:
-    """The schema of one key. A rule of a key that takes a string or a list is one of the strings."""
+    """The schema of one key. If the key takes a string or a list, its rule is one for the strings."""
     text, rule = KEYS.get(f"{kind}.{key}") or KEYS[key]
     if isinstance(type_, type):
         return {"description": text, "type": _TYPES[type_], **rule}
+    if list not in type_:
+        return {"description": text, "type": [_TYPES[each] for each in type_], **rule}
     item = {"type": "string", **rule}
     return {"description": text, "anyOf": [item, {"type": "array", "items": item}]}
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from .tables import KeyPath
+
 
 FILE = "stages.toml"
 
@@ -110,11 +112,25 @@ class _ProjectLoader:
         return project
 
     def _epoch(self) -> int:
-        epoch: int = self._head.get("source_date_epoch", DEFAULT_EPOCH)
+        path = ("project", "source_date_epoch")
+        epoch: int | str = self._head.get("source_date_epoch", DEFAULT_EPOCH)
+        if epoch == schema.COMMIT:
+            return self._time_of_commit(path)
+        if isinstance(epoch, str):
+            hint = f'write seconds since 1970, or "{schema.COMMIT}" for the time of the last commit'
+            raise self._reader.error(path, f"source_date_epoch is {epoch!r}", hint)
         if epoch < 0:
-            path = ("project", "source_date_epoch")
             raise self._reader.error(path, "source_date_epoch is before 1970")
         return epoch
+
+    def _time_of_commit(self, path: KeyPath) -> int:
+        from ..system.git import git
+
+        found = git(self._root, "log", "-1", "--format=%ct")
+        if not found.text:
+            what = f"source_date_epoch: the time of the last commit is unknown: {found.error}"
+            raise self._reader.error(path, what, "commit, or write seconds since 1970")
+        return int(found.text)
 
     def _stage(self, name: str, tables: Mapping[str, Mapping[str, Any]]) -> Stage:
         """Return the stage ``name``; ``tables`` are those of all stages."""

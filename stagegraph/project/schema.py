@@ -122,6 +122,9 @@ RUN_OPTIONS: dict[str, type] = {
     "ssh": list, "allow": list, "extra_hosts": list, "shm_size": str, "ulimits": list, "cgroup_parent": str,
 }  # fmt: skip
 
+#: The epoch that is the time of the last commit.
+COMMIT = "commit"
+
 _LAYER: dict[str, type] = {
     **RUN_OPTIONS, "labels": dict,
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
@@ -137,9 +140,13 @@ Kind = type | tuple[type, ...]
 
 _STRING_OR_LIST: Kind = (str, list)
 
+#: The epoch: seconds, or the word ``COMMIT``.
+_NUMBER_OR_STRING: Kind = (int, str)
+
 TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {
-        "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST, "source_date_epoch": int,
+        "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST,
+        "source_date_epoch": _NUMBER_OR_STRING,
     },
     "defaults": {"args": dict, "network": str, "frontend": str, "labels": dict, **RUN_OPTIONS},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
@@ -191,6 +198,7 @@ TYPE_NAMES: dict[Kind, str] = {
     list: "a list",
     dict: "a table",
     _STRING_OR_LIST: "a string or a list",
+    _NUMBER_OR_STRING: "a whole number or a string",
 }
 
 #: The reader of a Dockerfile: the image of its ``# syntax=`` line, or the builder's own front end.

@@ -29,9 +29,13 @@ def human_time(seconds: float) -> str:
 
 
 def listed(words: Sequence[str], most: int, separator: str = ", ") -> str:
-    """Join the first ``most`` words and say how many more there are: ``a, b and 3 more``."""
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return separator.join(words[:most]) + more
+    """Join the first ``most`` words and say how many more there are: ``a, b and 3 more``.
+
+    One word more is shown, since "and 1 more" would be as long.
+    """
+    if len(words) <= most + 1:
+        return separator.join(words)
+    return f"{separator.join(words[:most])} and {len(words) - most} more"
 
 
 def shortened(text: str, limit: int = LIMIT) -> str:

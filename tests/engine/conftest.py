@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import DODO, SUMMARY, Project, Registry, header, serving_who_logs_in, with_libraries
+from kit import DODO, SUMMARY, Project, Registry, header, serving_with_login, with_libraries
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -51,9 +51,9 @@ def project(tmp_path: Path, repo: str) -> Project:
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Registry]:
+def login_registry(tmp_path: Path) -> Iterator[Registry]:
     """A registry that requires a login: user robot, password secret."""
-    with serving_who_logs_in(tmp_path / "locked") as registry:
+    with serving_with_login(tmp_path / "locked") as registry:
         yield registry
 
 

@@ -117,9 +117,9 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait until a condition is true while a process runs."""
-    while not true():
+    while not condition():
         assert process.poll() is None, "it ended before that"
         time.sleep(0.005)
 
@@ -223,7 +223,7 @@ HTPASSWD = "robot:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n
 
 
 @contextmanager
-def serving_who_logs_in(folder: Path) -> Iterator[Registry]:
+def serving_with_login(folder: Path) -> Iterator[Registry]:
     """A registry that requires basic authentication: user robot, password secret."""
     folder.mkdir()
     (folder / "htpasswd").write_text(HTPASSWD)

@@ -18,20 +18,20 @@ ASKS = 'RUN ["/program", "noise", "/packages", "apt-get"]\n'
 
 
 @pytest.fixture
-def asking(project: Project, repo: str, program: Path) -> Project:
+def two_stages(project: Project, repo: str, program: Path) -> Project:
     """Stages low <- high. The tests decide which step uses the package archive."""
     project.write({"stages.toml": header(repo) + STAGES, "low/Dockerfile": LOW, "low/mark": repo})
     shutil.copytree(program, project.folder / "low/program")
-    stamp(project, "2026-01-31")
+    set_package_date(project, "2026-01-31")
     return project
 
 
-def stamp(project: Project, date: str) -> None:
+def set_package_date(project: Project, date: str) -> None:
     """Set the package date, as ``doit lock archive`` does on that day."""
     project.write({"stages.lock": f'archive = "{date}"\n'})
 
 
-def made(project: Project) -> tuple[str, bool]:
+def build_high(project: Project) -> tuple[str, bool]:
     """Build ``high`` with an empty ``cache/``.
 
     Return its digest, and true if BuildKit took a RUN from its cache.
@@ -53,48 +53,52 @@ def made(project: Project) -> tuple[str, bool]:
         (f"ONBUILD {ASKS}", "", ""),
         ("", f"{ASKS}FROM scratch\nCOPY --from=0 /packages /\n", ""),
     ],
-    ids=["by name", "as the stage says", "by a trigger", "in another part"],
+    ids=["by name", "by a setting of the stage", "by a trigger", "in another build stage"],
 )
-def test_a_new_stamp_runs_the_step_and_the_same_does_not(
-    asking: Project, low: str, high: str, options: str
+def test_a_new_package_date_runs_the_step_again_and_the_same_date_does_not(
+    two_stages: Project, low: str, high: str, options: str
 ) -> None:
-    settings = (asking.folder / "stages.toml").read_text()
-    asking.write(
+    settings = (two_stages.folder / "stages.toml").read_text()
+    two_stages.write(
         {
             "stages.toml": f"{settings}{options}\n",
             "low/Dockerfile": LOW + low,
             "high/Dockerfile": f"FROM low\n{high}",
         }
     )
-    first, cached = made(asking)
+    first, cached = build_high(two_stages)
     assert not cached
-    assert made(asking) == (first, True)
-    stamp(asking, "2026-02-28")
-    second, cached = made(asking)
+    assert build_high(two_stages) == (first, True)
+    set_package_date(two_stages, "2026-02-28")
+    second, cached = build_high(two_stages)
     assert second != first and not cached
-    assert made(asking) == (second, True)
-    stamp(asking, "2026-01-31")  # back to the first date, as on another branch: BuildKit still has that step
-    assert made(asking) == (first, True)
+    assert build_high(two_stages) == (second, True)
+    set_package_date(
+        two_stages, "2026-01-31"
+    )  # back to the first date, as on another branch: BuildKit still has that step
+    assert build_high(two_stages) == (first, True)
 
 
-def test_the_stamp_is_in_no_image(asking: Project) -> None:
-    asking.write({"high/Dockerfile": 'FROM low\nRUN ["/program", "apt-get"]\n'})
-    first, _ = made(asking)
-    stamp(asking, "2026-02-28")
-    assert made(asking) == (first, False)
-    assert asking.doit("verify", "--rebuild", "high:here").output.count("same  ") == 2
+def test_the_package_date_does_not_change_the_image(two_stages: Project) -> None:
+    two_stages.write({"high/Dockerfile": 'FROM low\nRUN ["/program", "apt-get"]\n'})
+    first, _ = build_high(two_stages)
+    set_package_date(two_stages, "2026-02-28")
+    assert build_high(two_stages) == (first, False)
+    assert two_stages.doit("verify", "--rebuild", "high:here").output.count("same  ") == 2
 
 
 @pytest.mark.parametrize("step", [ASKS.replace("apt-get", "x"), "RUN --network=none" + ASKS[3:]])
-def test_what_asks_no_archive_is_reused_under_any_stamp(asking: Project, step: str) -> None:
-    asking.write({"high/Dockerfile": f"FROM low\n{step}"})
-    first, _ = made(asking)
-    stamp(asking, "2026-02-28")
-    assert made(asking) == (first, True)
+def test_a_step_that_does_not_use_the_package_archive_is_reused_after_a_new_date(
+    two_stages: Project, step: str
+) -> None:
+    two_stages.write({"high/Dockerfile": f"FROM low\n{step}"})
+    first, _ = build_high(two_stages)
+    set_package_date(two_stages, "2026-02-28")
+    assert build_high(two_stages) == (first, True)
 
 
-def test_a_step_before_the_one_that_failed_is_not_run_again(asking: Project) -> None:
-    asking.write({"high/Dockerfile": f'FROM low\n{ASKS}RUN ["/program", "fail", "7"]\n'})
-    assert asking.doit("high:here").status == 1
-    asking.write({"high/Dockerfile": f'FROM low\n{ASKS}RUN ["/program", "good"]\n'})
-    assert made(asking)[1]
+def test_a_step_before_a_failed_step_is_not_run_again(two_stages: Project) -> None:
+    two_stages.write({"high/Dockerfile": f'FROM low\n{ASKS}RUN ["/program", "fail", "7"]\n'})
+    assert two_stages.doit("high:here").status == 1
+    two_stages.write({"high/Dockerfile": f'FROM low\n{ASKS}RUN ["/program", "good"]\n'})
+    assert build_high(two_stages)[1]

@@ -47,7 +47,7 @@ DOCKERFILES = {
     "unpinned URL": ("FROM good\nADD https://example.com/x /\n", 11, "bad/Dockerfile:2", "is not pinned"),
     "leaves by ..": ("FROM good\nCOPY ../good/file /\n", 12, "bad/Dockerfile:2", "leaves the stage's folder"),
     "base that cannot be resolved": ("FROM base\n", 14, "stages.toml", "cannot be resolved"),
-    "platform that is none": (
+    "unknown platform": (
         "FROM --platform=linux/s390x good\n",
         11,
         "bad/Dockerfile:1",
@@ -57,7 +57,7 @@ DOCKERFILES = {
 
 
 @pytest.mark.parametrize("case", DOCKERFILES)
-def test_dockerfile(bad: Project, repo: str, case: str) -> None:
+def test_a_bad_dockerfile_is_an_error(bad: Project, repo: str, case: str) -> None:
     text, status, where, what = DOCKERFILES[case]
     bad.write({"bad/Dockerfile": text})
     run = bad.doit("bad:here")
@@ -68,7 +68,7 @@ def test_dockerfile(bad: Project, repo: str, case: str) -> None:
     assert bad.built("good:here").built <= {"good:here"}
 
 
-def test_link_that_leaves_the_folder(bad: Project) -> None:
+def test_a_link_that_leaves_the_folder_is_an_error(bad: Project) -> None:
     bad.write({"bad/Dockerfile": "FROM good\nCOPY link /\n"})
     (bad.folder / "bad/link").symlink_to("../good/file")
     run = bad.doit("bad:here")
@@ -84,13 +84,13 @@ WORDS = {
 
 
 @pytest.mark.parametrize("case", WORDS)
-def test_command_line(bad: Project, case: str) -> None:
+def test_a_bad_command_line_is_an_error(bad: Project, case: str) -> None:
     words, status, what = WORDS[case]
     run = bad.doit(*words)
     assert run.status == status and what in run.output
 
 
-def test_malformed_toml(bad: Project) -> None:
+def test_malformed_toml_is_an_error(bad: Project) -> None:
     text = (bad.folder / "stages.toml").read_text()
     bad.write({"stages.toml": text + "[stages.x\n"})
     run = bad.doit("good:here")
@@ -119,7 +119,7 @@ exec "$DOCKER" "$@"
 """
 
 
-def test_builder_that_lost_a_snapshot(bad: Project, tmp_path: Path) -> None:
+def test_a_build_is_tried_again_after_the_builder_lost_a_snapshot(bad: Project, tmp_path: Path) -> None:
     """BuildKit's known race after a cancelled build: doit tries once more, without the builder's cache."""
     docker, calls = tmp_path / "bin/docker", tmp_path / "calls"
     docker.parent.mkdir()
@@ -209,7 +209,9 @@ def answering(status: int, reading: int) -> Iterator[str]:
     ("reading", "said"),
     [(401, "continuing without reading the registry"), (404, "continuing without writing to the registry")],
 )
-def test_registry_that_needs_a_login(bad: Project, repo: str, reading: int, said: str) -> None:
+def test_a_registry_that_needs_a_login_gives_one_warning(
+    bad: Project, repo: str, reading: int, said: str
+) -> None:
     """One warning. Everything is built, stored and in the engine. The exit status shows the missing push."""
     with answering(401, reading) as host:
         run = bad.doit(f"registry={host}", "bad:here")
@@ -224,7 +226,7 @@ def test_registry_that_needs_a_login(bad: Project, repo: str, reading: int, said
     assert not bad.built("good:here").built
 
 
-def test_registry_that_is_down(bad: Project, repo: str) -> None:
+def test_a_registry_that_is_down_gives_one_warning(bad: Project, repo: str) -> None:
     """Digits in the message of a dead registry are not taken for an HTTP status."""
     name = f"{repo}-a401b403c404d"
     bad.write({"stages.toml": header(name) + STAGES})
@@ -235,7 +237,7 @@ def test_registry_that_is_down(bad: Project, repo: str) -> None:
     subprocess.run(["docker", "rmi", "-f", f"{name}:bad-here"], check=True, capture_output=True)
 
 
-def test_failing_step(bad: Project, repo: str, program: Path) -> None:
+def test_the_message_of_a_failed_step_is_complete(bad: Project, repo: str, program: Path) -> None:
     """The message has the node, the Dockerfile line, the instruction, its last output, the log's path."""
     shutil.copytree(program, bad.folder / "bad/program")
     bad.write({"bad/Dockerfile": 'FROM good\nCOPY program /\n\nRUN ["/program", "fail", "7", "loudly"]\n'})
@@ -248,14 +250,14 @@ def test_failing_step(bad: Project, repo: str, program: Path) -> None:
     assert not image_id(f"{repo}:bad-here")
 
 
-def test_killed_for_memory_is_named(bad: Project, program: Path) -> None:
+def test_a_step_that_was_killed_for_memory_is_reported(bad: Project, program: Path) -> None:
     shutil.copytree(program, bad.folder / "bad/program")
     bad.write({"bad/Dockerfile": 'FROM good\nCOPY program /\nRUN ["/program", "fail", "137"]\n'})
     run = bad.doit("bad:here")
     assert run.status == 26 and "memory" in run.output
 
 
-def test_read_only_project(bad: Project) -> None:
+def test_a_read_only_project_gives_one_message(bad: Project) -> None:
     """A cache that cannot be written gives one message."""
     if os.geteuid() == 0:  # root can write everywhere, so put a file in place of the folder
         shutil.rmtree(bad.folder / "cache", ignore_errors=True)
@@ -269,7 +271,7 @@ def test_read_only_project(bad: Project) -> None:
     assert run.status == 27 and said in run.output, run.output
 
 
-def test_qemu_missing(bad: Project) -> None:
+def test_missing_qemu_is_an_error(bad: Project) -> None:
     """Missing emulation is reported before the build starts."""
     if Path("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists():
         pytest.skip("this machine runs programs for riscv64")
@@ -308,13 +310,13 @@ def test_disk_full(bad: Project, repo: str) -> None:
         subprocess.run(["umount", str(cache)], check=True)
 
 
-def test_one_tag_for_two_images(bad: Project, repo: str) -> None:
+def test_one_tag_for_two_images_is_an_error(bad: Project, repo: str) -> None:
     run = bad.doit("tag=x", "bad:here", "bad:there")
     assert run.status == 10 and f"bad:here and bad:there would both be called {repo}:x" in run.output
     assert not image_id(f"{repo}:x") and not (bad.folder / "cache/records").exists()
 
 
-def test_undeclared_secret(bad: Project) -> None:
+def test_an_undeclared_secret_is_an_error(bad: Project) -> None:
     bad.write({"good/Dockerfile": "FROM scratch\nCOPY file /\nRUN --mount=type=secret,id=tokn true\n"})
     bad.write({"stages.toml": (bad.folder / "stages.toml").read_text() + '[secrets.token]\nenv = "TOKEN"\n'})
     run = bad.doit("good:here")
@@ -322,7 +324,7 @@ def test_undeclared_secret(bad: Project) -> None:
     assert "did you mean 'token'?" in run.output
 
 
-def test_a_secret_that_is_not_set(bad: Project, program: Path) -> None:
+def test_a_secret_that_is_not_set_is_absent(bad: Project, program: Path) -> None:
     """A secret that is not set is absent, not empty. If a step requires it, nothing is built."""
     shutil.copytree(program, bad.folder / "good/program")
     bad.write({"stages.toml": (bad.folder / "stages.toml").read_text() + '[secrets.token]\nenv = "TOKEN"\n'})
@@ -340,7 +342,7 @@ def test_a_secret_that_is_not_set(bad: Project, program: Path) -> None:
     assert "is not set" not in bad.built("good:here").output
 
 
-def test_an_error_of_one_goal_does_not_end_what_is_being_built(bad: Project, program: Path) -> None:
+def test_an_error_of_one_goal_does_not_stop_a_running_build(bad: Project, program: Path) -> None:
     shutil.copytree(program, bad.folder / "good/program")
     words = f'"/program", "sleep", "2", "{bad.folder}"'
     bad.write({"good/Dockerfile": f"FROM scratch\nCOPY file program /\nRUN [{words}]\n"})
@@ -353,20 +355,22 @@ def test_an_error_of_one_goal_does_not_end_what_is_being_built(bad: Project, pro
 @pytest.mark.parametrize(
     ("setting", "what"), [("x", "'x' is not a positive integer"), ("0", "'0' is not a positive integer")]
 )
-def test_number_of_jobs(bad: Project, setting: str, what: str) -> None:
+def test_an_invalid_number_of_jobs_is_an_error(bad: Project, setting: str, what: str) -> None:
     bad.env["STAGEGRAPH_JOBS"] = setting
     run = bad.doit("good:here")
     assert run.status == 10 and what in run.output
 
 
-def test_cache_that_is_a_file(bad: Project) -> None:
+def test_a_cache_that_is_a_file_is_an_error(bad: Project) -> None:
     (bad.folder / "cache").write_text("x")
     process = bad.start("good:here")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 27 and "Traceback" not in output, output
 
 
-def test_going_on_after_a_failing_parent(bad: Project, repo: str, program: Path) -> None:
+def test_with_continue_a_child_of_a_failed_parent_is_not_built(
+    bad: Project, repo: str, program: Path
+) -> None:
     shutil.copytree(program, bad.folder / "good/program")
     bad.write({"good/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "fail", "7"]\n'})
     run = bad.doit("--continue", "bad:here")

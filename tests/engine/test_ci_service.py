@@ -95,12 +95,12 @@ def built(*runs: Mapping[str, Outcome]) -> Counter[str]:
     return Counter(node for run in runs for outcome in run.values() for node in outcome.built)
 
 
-def ended_well(run: Mapping[str, Outcome]) -> None:
+def check_success(run: Mapping[str, Outcome]) -> None:
     for name, outcome in run.items():
         assert outcome.ok, f"{name}\n{outcome.output}"
 
 
-def one_job(origin: Path) -> None:
+def use_one_job(origin: Path) -> None:
     """Change the pipeline to a single job: waiting costs nothing, and the limit has room for all nodes."""
     toml = (origin / "stages.toml").read_text()
     toml = toml.replace("limit = 100", "limit = 1000").replace("waiting = 1.0", "waiting = 0.0")
@@ -110,29 +110,29 @@ def one_job(origin: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [CircleCI, GitHub])
-def test_caches_and_a_workspace(
+def test_jobs_share_nodes_by_caches_and_a_workspace(
     kind: type[CircleCI | GitHub], tmp_path: Path, program: Path, repo: str
 ) -> None:
     """Three runs: from nothing, after a change of one stage, without a change."""
     service = kind(project(tmp_path / "project", program, repo), tmp_path / "service")
     first = service.run()
-    ended_well(first)
+    check_success(first)
     assert len(first) == (3 if kind is CircleCI else 4)
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
     commit(service.origin, {"two/file": "changed\n"})
     second = service.run()
-    ended_well(second)
+    check_success(second)
     assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
     saved = set(service.caches)
     third = service.run()
-    ended_well(third)
+    check_success(third)
     assert not built(third)
     assert set(service.caches) == saved  # an existing cache is not saved again
 
 
-def test_circleci_gives_nobody_what_a_fork_has_saved(tmp_path: Path, program: Path, repo: str) -> None:
+def test_circleci_never_gives_the_project_a_cache_of_a_fork(tmp_path: Path, program: Path, repo: str) -> None:
     """The project never reads caches of a fork, but a fork reads those of the project."""
-    one_job(origin := project(tmp_path / "project", program, repo))
+    use_one_job(origin := project(tmp_path / "project", program, repo))
     service = CircleCI(origin, tmp_path / "service", fork="12")
     assert built(service.run()) == Counter(dict.fromkeys(NODES, 1))
     assert not built(service.run())
@@ -145,13 +145,13 @@ def test_circleci_gives_nobody_what_a_fork_has_saved(tmp_path: Path, program: Pa
 
 @pytest.mark.parametrize("name", ["circleci", "github"])
 def test_jobs_have_logins_and_build_secrets(
-    tmp_path: Path, program: Path, repo: str, locked: Registry, name: str
+    tmp_path: Path, program: Path, repo: str, login_registry: Registry, name: str
 ) -> None:
     """Jobs get the logins and the build secrets; the check gets neither.
 
     If the first job could not push, the second would build the same nodes again.
     """
-    origin = project(tmp_path / "project", program, repo, locked.host, dynamic=True)
+    origin = project(tmp_path / "project", program, repo, login_registry.host, dynamic=True)
     toml = (origin / "stages.toml").read_text()
     toml = toml.replace("[ci]", '[ci]\ncontexts = ["builds"]\ncheck = "test -z \\"$TOKEN\\""')
     mount = "RUN --mount=type=secret,id=token,required=true "
@@ -169,15 +169,15 @@ def test_jobs_have_logins_and_build_secrets(
     else:
         service = GitHub(origin, tmp_path / "service", secrets=known)
     run = service.run()
-    ended_well(run)
+    check_success(run)
     assert "check" in run
     assert built(run) == Counter(dict.fromkeys(NODES, 1))
-    assert "app" in locked.tags(repo)
+    assert "app" in login_registry.tags(repo)
     assert not built(service.run())
 
 
-def test_circleci_goes_on_where_a_time_limit_ended_a_job(tmp_path: Path, program: Path, repo: str) -> None:
-    one_job(origin := project(tmp_path / "project", program, repo))
+def test_circleci_continues_after_a_time_limit_ended_a_job(tmp_path: Path, program: Path, repo: str) -> None:
+    use_one_job(origin := project(tmp_path / "project", program, repo))
     service = CircleCI(origin, tmp_path / "service")
 
     def one_is_recorded(folder: Path) -> bool:
@@ -187,27 +187,27 @@ def test_circleci_goes_on_where_a_time_limit_ended_a_job(tmp_path: Path, program
     assert not ended["one-1"].ok
     assert built(ended) == Counter(["one:here"])
     rerun = service.run(only={"one-1"})
-    ended_well(rerun)
+    check_success(rerun)
     assert built(ended, rerun) == Counter(dict.fromkeys(NODES, 1))
 
 
-def test_circleci_asks_the_registry_and_goes_on_with_what_is_missing(
+def test_circleci_builds_only_nodes_that_the_registry_lacks(
     tmp_path: Path, program: Path, repo: str, registry: Registry
 ) -> None:
-    one_job(origin := project(tmp_path / "project", program, repo, registry.host, dynamic=True))
+    use_one_job(origin := project(tmp_path / "project", program, repo, registry.host, dynamic=True))
     service = CircleCI(origin, tmp_path / "service")
     first = service.run()
-    ended_well(first)
+    check_success(first)
     assert set(first) == {"plan", "one-1", "publish"}
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
     again = service.run()
-    ended_well(again)
+    check_success(again)
     assert set(again) == {"plan", "publish"}
     assert not built(again)
     assert {"app", "app-here"} <= registry.tags(repo)
 
 
-def test_github_has_jobs_for_what_the_registry_lacks(
+def test_github_has_jobs_only_for_nodes_that_the_registry_lacks(
     tmp_path: Path, program: Path, repo: str, registry: Registry
 ) -> None:
     """Three runs: from nothing, after a change of one stage, with nothing to do."""
@@ -215,24 +215,24 @@ def test_github_has_jobs_for_what_the_registry_lacks(
         project(tmp_path / "project", program, repo, registry.host, dynamic=True), tmp_path / "service"
     )
     first = service.run()
-    ended_well(first)
+    check_success(first)
     assert len(first) == 6
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
     commit(service.origin, {"two/file": "changed\n"})
     second = service.run()
-    ended_well(second)
+    check_success(second)
     assert len(second) < 6
     assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
     third = service.run()
-    ended_well(third)
+    check_success(third)
     assert set(third) == {"plan", "publish", "all"}
     assert not built(third)
 
 
-def test_github_goes_on_after_a_machine_was_lost(
+def test_github_continues_after_a_machine_was_lost(
     tmp_path: Path, program: Path, repo: str, registry: Registry
 ) -> None:
-    one_job(origin := project(tmp_path / "project", program, repo, registry.host))
+    use_one_job(origin := project(tmp_path / "project", program, repo, registry.host))
     service = GitHub(origin, tmp_path / "service")
 
     def one_is_pushed(_: Path) -> bool:
@@ -242,19 +242,21 @@ def test_github_goes_on_after_a_machine_was_lost(
     lost = service.run(kill=Kill("one-1", "Build and test", one_is_pushed, gone=True))
     assert not lost["one-1"].ok and not lost["all"].ok
     rerun = service.run(only={"one-1"})
-    ended_well(rerun)
+    check_success(rerun)
     assert built(lost, rerun) == Counter(dict.fromkeys(NODES, 1))
 
 
-def test_a_job_that_never_had_its_cache_saves_none(tmp_path: Path, program: Path, repo: str) -> None:
+def test_a_job_that_did_not_restore_its_cache_saves_no_cache(
+    tmp_path: Path, program: Path, repo: str
+) -> None:
     """A job that fails before it restores its cache saves none, because it would lack the old content."""
     origin = project(tmp_path / "project", program, repo)
     prepare = "mkdir -p cache && touch cache/begun && test ! -e broken"
     toml = (origin / "stages.toml").read_text().replace("[ci]", f'[ci]\nprepare = "{prepare}"')
     commit(origin, {"stages.toml": toml})
-    one_job(origin)
+    use_one_job(origin)
     service = GitHub(origin, tmp_path / "service")
-    ended_well(service.run())
+    check_success(service.run())
     (saved,) = service.caches
     commit(origin, {"broken": "", "two/file": "changed\n"})
     assert not service.run()["one-1"].ok
@@ -262,18 +264,18 @@ def test_a_job_that_never_had_its_cache_saves_none(tmp_path: Path, program: Path
     git(origin, "rm", "-q", "broken")
     commit(origin)
     again = service.run()
-    ended_well(again)
+    check_success(again)
     assert built(again) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
 
 
-def test_a_forks_pull_request_writes_nothing_that_others_read(
+def test_a_pull_request_of_a_fork_writes_nothing_that_others_read(
     tmp_path: Path, program: Path, repo: str, registry: Registry
 ) -> None:
     """A pull request from a fork passes its nodes on by artifacts, because it may not push."""
     origin = project(tmp_path / "project", program, repo, registry.host)
     github = GitHub(origin, tmp_path / "service", fork=True)
     run = github.run()
-    ended_well(run)
+    check_success(run)
     assert built(run) == Counter(dict.fromkeys(NODES, 1))
     assert not (registry.data / "docker").exists()
     assert not github.caches

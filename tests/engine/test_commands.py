@@ -40,7 +40,7 @@ def small(project: Project, repo: str) -> Project:
     return project
 
 
-def test_keys_of_every_node_or_of_those_asked_for(small: Project) -> None:
+def test_keys_of_all_nodes_or_of_named_nodes(small: Project) -> None:
     keys = json.loads(small.doit("keys", "--json").output)
     assert set(keys) == {"part:here", "part:there", "whole:here", "whole:there"}
     assert all(key.startswith("sha256:") for key in keys.values()) and len(set(keys.values())) == 4
@@ -48,7 +48,7 @@ def test_keys_of_every_node_or_of_those_asked_for(small: Project) -> None:
     assert json.loads(small.doit("keys", "part:here", "--json").output) == {"part:here": keys["part:here"]}
 
 
-def test_plan_is_in_the_order_of_work_and_comes_true(small: Project) -> None:
+def test_plan_lists_nodes_in_build_order_and_the_run_does_the_same(small: Project) -> None:
     small.env["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"  # a plan needs no engine
     plan = json.loads(small.doit("plan", "--json", "whole:here").output)
     assert plan["schema"] == 1
@@ -65,7 +65,7 @@ def test_plan_is_in_the_order_of_work_and_comes_true(small: Project) -> None:
     assert [(n["node"], n["decision"]) for n in plan["nodes"]] == [("whole:here", "reuse")]
 
 
-def test_list_shows_images_and_all_of_it(small: Project) -> None:
+def test_list_shows_images_and_with_all_every_node(small: Project) -> None:
     short, long = small.doit("list").output, small.doit("list", "--all").output
     assert [line.split() for line in short.splitlines()] == [["whole", "all", "of", "it"]]
     assert {"part:here", "part:there", "whole:here", "whole:there"} <= {
@@ -73,13 +73,13 @@ def test_list_shows_images_and_all_of_it(small: Project) -> None:
     }
 
 
-def test_settings_come_from_the_environment_too(small: Project, repo: str) -> None:
+def test_settings_may_come_from_the_environment(small: Project, repo: str) -> None:
     small.env["STAGEGRAPH_TAG"] = "environment"
     assert set(small.built("whole:here").last["images"]) == {f"{repo}:environment"}
     assert set(small.built("tag=line", "whole:here").last["images"]) == {f"{repo}:line"}
 
 
-def test_sizes_are_those_of_the_blobs(small: Project, registry: Registry) -> None:
+def test_shown_sizes_are_the_sizes_of_the_blobs(small: Project, registry: Registry) -> None:
     small.write({"whole/Dockerfile": "FROM part\nCOPY Dockerfile /\n"})
     small.env["STAGEGRAPH_REGISTRY"] = registry.host
     run = small.built("whole:here")
@@ -106,9 +106,7 @@ def test_sizes_are_those_of_the_blobs(small: Project, registry: Registry) -> Non
     assert sizes("build") == [(None, None), (None, None)]
 
 
-def test_lock_changes_when_it_is_asked_to_and_only_then(
-    project: Project, repo: str, registry: Registry
-) -> None:
+def test_only_doit_lock_changes_the_lock(project: Project, repo: str, registry: Registry) -> None:
     reference = publish(registry, "base:1", "n1", "f1")
     project.write(
         {
@@ -135,7 +133,7 @@ def test_lock_changes_when_it_is_asked_to_and_only_then(
     assert project.built("part:here").built == {"part:here"}
 
 
-def test_lock_archive(project: Project) -> None:
+def test_lock_archive_writes_the_date_of_today(project: Project) -> None:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     lock = project.folder / "stages.lock"
     lock.write_text('archive = "2020-01-31"\n')
@@ -148,7 +146,7 @@ def test_lock_archive(project: Project) -> None:
         assert project.doit("lock", *words).status == 10
 
 
-def test_doit_elsewhere_is_not_touched(tmp_path: Path) -> None:
+def test_doit_works_as_before_outside_a_project(tmp_path: Path) -> None:
     """The package adds commands and a backend, but doit works as before in a folder that is no project."""
     (tmp_path / "dodo.py").write_text("def task_x():\n    return {'actions': ['echo fine']}\n")
     done = subprocess.run(

@@ -71,7 +71,7 @@ def containers(tag: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_table_and_json(image: Project, repo: str) -> None:
+def test_outdated_prints_a_table_and_json(image: Project, repo: str) -> None:
     image.write({"app/files/output": LISTED})
     image.built("app:here")
     run = image.doit("outdated", "app:here")
@@ -92,7 +92,7 @@ def test_table_and_json(image: Project, repo: str) -> None:
     assert [package["name"] for package in found["packages"]] == ["zlib1g", "bash"]
 
 
-def test_what_cannot_be_asked(image: Project, repo: str) -> None:
+def test_outdated_reports_images_that_it_cannot_check(image: Project, repo: str) -> None:
     run = image.doit("outdated", "app:here")
     assert run.status == 20 and "the engine has no such image" in run.output
     assert image.doit("outdated").status == 20  # the engine has none of the images
@@ -111,7 +111,7 @@ def test_what_cannot_be_asked(image: Project, repo: str) -> None:
     assert containers(f"{repo}:app-here") == []
 
 
-def test_time_limit(image: Project, repo: str) -> None:
+def test_outdated_ends_after_its_time_limit(image: Project, repo: str) -> None:
     image.write({"app/files/sleep": ""})
     image.built("app:here")
     start = time.monotonic()
@@ -121,7 +121,7 @@ def test_time_limit(image: Project, repo: str) -> None:
     assert image.doit("outdated", "--timeout=0", "app:here").status == 10
 
 
-def test_a_shell_whose_last_command_was_not_found(image: Project) -> None:
+def test_a_missing_command_is_not_taken_for_a_missing_shell(image: Project) -> None:
     """Status 127 of the last command is not taken for an image without a shell."""
     image.built("app:here")
     run = image.doit("shell", "app:here")
@@ -129,7 +129,9 @@ def test_a_shell_whose_last_command_was_not_found(image: Project) -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_shell_that_is_interrupted(image: Project, repo: str, number: signal.Signals, status: int) -> None:
+def test_an_interrupted_shell_leaves_no_container(
+    image: Project, repo: str, number: signal.Signals, status: int
+) -> None:
     image.write({"app/files/sleep": ""})
     image.built("app:here")
     process = image.start("shell", "app:here")
@@ -143,7 +145,9 @@ def test_a_shell_that_is_interrupted(image: Project, repo: str, number: signal.S
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted(image: Project, repo: str, number: signal.Signals, status: int, tmp_path: Path) -> None:
+def test_an_interrupted_outdated_leaves_no_container(
+    image: Project, repo: str, number: signal.Signals, status: int, tmp_path: Path
+) -> None:
     image.write({"app/files/sleep": ""})
     image.built("app:here")
     process = image.start("outdated", "app:here")

@@ -301,7 +301,7 @@ def _edit_text(new: Variant, kind: str, draw: Callable[[Any], Any]) -> None:
             new.name = "teil"
 
 
-def nothing_outside(reference: str, platforms: object) -> ResolvedReference:
+def no_external_image(reference: str, platforms: object) -> ResolvedReference:
     raise AssertionError(f"{reference} is not part of the test")
 
 
@@ -310,7 +310,7 @@ def keys_of(root: Path, stages: list[str], name: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for stage in stages:
         try:
-            graph = Graph(loader.load(root, {}, {}), Lock(root, nothing_outside))
+            graph = Graph(loader.load(root, {}, {}), Lock(root, no_external_image))
             found[stage] = graph.key(Node(name if stage == "part" else stage, "here"))
         except StagegraphError:
             found[stage] = None
@@ -331,12 +331,12 @@ def contents_of(
     return found
 
 
-def refused_alone(keys: dict[str, str | None], contents: dict[str, Content | None]) -> bool:
+def refused_only_by_doit(keys: dict[str, str | None], contents: dict[str, Content | None]) -> bool:
     """Return true if the program refuses a stage that BuildKit builds."""
     return any(key is None and contents[stage] is not None for stage, key in keys.items())
 
 
-def made(root: Path, stages: list[str], name: str) -> dict[str, Content]:
+def build_stages(root: Path, stages: list[str], name: str) -> dict[str, Content]:
     """Build the stages with the program. Return the content of their images."""
     session = Workspace.open(root, {})
     nodes = {stage: Node(name if stage == "part" else stage, "here") for stage in stages}
@@ -375,16 +375,16 @@ def _compare(counts: Counter[str], data: st.DataObject) -> None:
             if variant.ignore and variant.ignore_link == "../common":
                 assert keys[-1]["part"] is None, "a link that BuildKit takes no notice of is followed"
                 return
-            if refused_alone(keys[-1], contents[-1]):
+            if refused_only_by_doit(keys[-1], contents[-1]):
                 # BuildKit may have reused a step of another build. COPY link/* has the same cache key if link
                 # leads to a file and if it leads nowhere. Without the cache, BuildKit refuses the latter.
                 contents[-1] = contents_of(root, stages, variant.args, variant.name, no_cache=True)
                 counts["stages that BuildKit refuses without its cache"] += 1
-            assert not refused_alone(keys[-1], contents[-1]), f"refused, but can be built: {variant}"
+            assert not refused_only_by_doit(keys[-1], contents[-1]), f"refused, but can be built: {variant}"
         counts["cases"] += 1
         if counts["cases"] % 2 == 0 and None not in contents[-1].values():
             counts["cases compared with what the program builds"] += 1
-            assert made(root, stages, after.name) == contents[-1], f"built otherwise: {after}"
+            assert build_stages(root, stages, after.name) == contents[-1], f"built otherwise: {after}"
     for stage in stages:
         same_key, same = keys[0][stage] == keys[1][stage], contents[0][stage] == contents[1][stage]
         if None in (contents[0][stage], contents[1][stage]):

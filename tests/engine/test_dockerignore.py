@@ -91,7 +91,7 @@ def selected(folder: Path, source: str) -> set[str] | None:
 
 
 @pytest.mark.parametrize("ignore", IGNORES)
-def test_ignore(tree: Path, ignore: str) -> None:
+def test_an_ignore_file_selects_the_same_files_as_buildkit(tree: Path, ignore: str) -> None:
     (tree / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
     (tree / ".dockerignore").write_text(ignore)
     content, _ = build(tree)
@@ -99,7 +99,7 @@ def test_ignore(tree: Path, ignore: str) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_source(tree: Path, source: str) -> None:
+def test_a_source_selects_the_same_files_as_buildkit(tree: Path, source: str) -> None:
     """A build from the selected files gives the same as a build from the whole folder."""
     (tree / "Dockerfile").write_text(f"FROM scratch\nCOPY {source} /to/\n")
     content, _ = build(tree)

@@ -107,7 +107,7 @@ TABLE: dict[str, tuple[Edit, set[str]]] = {
     "comment": (rewrite("part/Dockerfile", "# the folder", "# the whole folder"), set()),
     "blank lines and indentation": (rewrite("part/Dockerfile", "COPY folder", "\n\n   COPY folder"), set()),
     "file that COPY does not reach": (rewrite("part/unreached", "u", "v"), set()),
-    "file that .dockerignore hides": (rewrite("part/folder/hidden.tmp", "x", "y"), set()),
+    "file that .dockerignore excludes": (rewrite("part/folder/hidden.tmp", "x", "y"), set()),
     "argument that no Dockerfile declares": (
         rewrite("stages.toml", "[platforms.here]\n", "[platforms.here]\nargs = { SHAPE = 'round' }\n"),
         set(),
@@ -125,18 +125,18 @@ TABLE: dict[str, tuple[Edit, set[str]]] = {
     "executable bit": (chmod("part/folder/one", 0o755), {"part", "left", "right", "top"}),
     "symlink's target": (relink, {"part", "left", "right", "top"}),
     "renamed file, same content": (rename, {"part", "left", "right", "top"}),
-    "file that is no longer hidden": (
+    "file that .dockerignore no longer excludes": (
         rewrite("part/.dockerignore", "tmp", "bak"),
         {"part", "left", "right", "top"},
     ),
     "instruction": (rewrite("right/Dockerfile", "/right", "/wrong"), {"right", "top"}),
     "sibling": (rewrite("left/file", "l", "m"), {"left", "top"}),
-    "last of all": (rewrite("top/Dockerfile", "--from=right / /", "--from=right / /x/"), {"top"}),
-    "another name for a stage, and for a part": (renamed, set()),
+    "last stage": (rewrite("top/Dockerfile", "--from=right / /", "--from=right / /x/"), {"top"}),
+    "another name for a stage and a build stage": (renamed, set()),
     "name of a stage as an argument": (given_as_an_argument, set()),
-    "executable bit where COPY says the mode": (chmod("top/moded", 0o755), set()),
+    "executable bit if COPY sets the mode": (chmod("top/moded", 0o755), set()),
     # early cutoff: part is built with the same content, so its children are not built
-    "parent that gives the same content": (
+    "parent with the same content": (
         rewrite("part/Dockerfile", "ARG COLOUR=none", "ARG COLOUR=some"),
         {"part"},
     ),
@@ -157,7 +157,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @pytest.mark.parametrize("case", TABLE)
-def test_exactly_these_nodes_are_built(template: Project, tmp_path: Path, case: str) -> None:
+def test_an_edit_builds_exactly_these_nodes(template: Project, tmp_path: Path, case: str) -> None:
     project = template.copy(tmp_path / "project")
     edit, expected = TABLE[case]
     edit(project.folder)
@@ -166,7 +166,7 @@ def test_exactly_these_nodes_are_built(template: Project, tmp_path: Path, case: 
 
 
 @pytest.mark.parametrize("case", TABLE)
-def test_plan_foretells_what_is_built(template: Project, tmp_path: Path, case: str) -> None:
+def test_plan_names_every_node_that_the_run_builds(template: Project, tmp_path: Path, case: str) -> None:
     """The plan contains every node that is built; it has others only if a content may come out the same."""
     project = template.copy(tmp_path / "project")
     edit, expected = TABLE[case]
@@ -177,13 +177,13 @@ def test_plan_foretells_what_is_built(template: Project, tmp_path: Path, case: s
     assert bool(planned) == bool(expected)
 
 
-def test_another_platform_is_its_own(template: Project, tmp_path: Path) -> None:
+def test_another_platform_is_built_separately(template: Project, tmp_path: Path) -> None:
     project = template.copy(tmp_path / "project")
     assert project.built("top:there").built == {f"{s}:there" for s in ("part", "left", "right", "top")}
     assert project.built("top:there", "top:here").built == set()
 
 
-def test_a_change_says_its_line(template: Project, tmp_path: Path) -> None:
+def test_the_reason_names_the_line_of_the_change(template: Project, tmp_path: Path) -> None:
     project = template.copy(tmp_path / "project")
     rewrite("part/Dockerfile", "COPY folder /folder", "COPY folder /ordner")(project.folder)
     expected = "part/Dockerfile:4: instruction changed: COPY folder /folder -> COPY folder /ordner"
@@ -191,9 +191,7 @@ def test_a_change_says_its_line(template: Project, tmp_path: Path) -> None:
     assert expected in project.doit("part:here").output
 
 
-def test_two_platforms_that_no_argument_tells_apart_share_every_node(
-    template: Project, tmp_path: Path
-) -> None:
+def test_platforms_share_every_node_if_no_argument_differs(template: Project, tmp_path: Path) -> None:
     project = template.copy(tmp_path / "project")
     text = (project.folder / "stages.toml").read_text()
     docker = text.split('docker = "')[1].split('"')[0]
@@ -225,13 +223,15 @@ def twins(project: Project, registry: Registry, repo: str) -> Project:
     return project
 
 
-def test_what_a_registry_has_is_found_by_any_name_of_its_key(twins: Project) -> None:
+def test_a_node_with_the_same_key_is_found_in_the_registry(twins: Project) -> None:
     assert twins.built("lib:here").built == {"lib:here"}
     shutil.rmtree(twins.folder / "cache")
     assert twins.built("top:board").built == {"top:board"}
 
 
-def test_all_that_is_there_is_pushed_by_whatever_name(twins: Project, registry: Registry, repo: str) -> None:
+def test_push_all_pushes_an_image_that_was_built_as_another_node_with_the_same_key(
+    twins: Project, registry: Registry, repo: str
+) -> None:
     twins.built("push=never", "lib:here")
     run = twins.built("push=all", "lib:board")
     assert run.nodes("reuse") == {"lib:board"}
@@ -250,7 +250,9 @@ path = "apart"
 """
 
 
-def test_the_base_moves(project: Project, registry: Registry, repo: str) -> None:
+def test_a_new_digest_of_the_base_rebuilds_only_its_platform(
+    project: Project, registry: Registry, repo: str
+) -> None:
     """A new digest of a base rebuilds only the nodes of its platform, and only after the lock changed."""
     reference = publish(registry, "base:1", "n1", "f1")
     project.write(
@@ -279,7 +281,7 @@ def test_the_base_moves(project: Project, registry: Registry, repo: str) -> None
     assert project.built(*goals).built == set()
 
 
-def test_a_base_that_only_the_engine_has(project: Project, repo: str) -> None:
+def test_a_base_that_only_the_engine_has_needs_no_registry(project: Project, repo: str) -> None:
     """A base that only the engine has, for example loaded from a file, needs no registry."""
     tag = f"{repo}:base"
 

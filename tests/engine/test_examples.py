@@ -67,7 +67,9 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_tour_of_hello(clone: Path, repo: str, request: pytest.FixtureRequest) -> None:
+def test_the_readme_of_hello_shows_the_real_output(
+    clone: Path, repo: str, request: pytest.FixtureRequest
+) -> None:
     text = (EXAMPLE / "README.md").read_text().replace("amd64", ARCH).replace("example/hello:", f"{repo}:")
     tour = steps(text)
     assert [step.status for step in tour].count(errors.TestError.exit_status) == 1 and len(tour) > 8
@@ -94,13 +96,13 @@ def test_the_tour_of_hello(clone: Path, repo: str, request: pytest.FixtureReques
     request.config.stash.setdefault(SUMMARY, []).append(figure)
 
 
-def test_a_line_that_is_not_printed_is_found() -> None:
+def test_a_line_that_is_shown_but_not_printed_is_found() -> None:
     assert shows("a\nbuilt: x in 1.2 s\nb\n", ["built: x in ... s", "b"])
     assert not shows("built: x in 1.2 s\n", ["built: y in ... s"])
     assert not shows("b\na\n", ["a", "b"])
 
 
-def test_the_foreign_platform(clone: Path, repo: str) -> None:
+def test_hello_runs_on_the_foreign_platform(clone: Path, repo: str) -> None:
     """The program for the other processor runs, too."""
     foreign = {"amd64": "arm64", "arm64": "amd64"}[ARCH]
     done = subprocess.run(

@@ -49,7 +49,7 @@ def blobs(wrong: Callable[[Request], None], *, first: bool = False) -> Callable[
     return fault
 
 
-def lie(request: Request) -> None:
+def corrupt(request: Request) -> None:
     """Return other bytes of the right length."""
     request.forward(edit=lambda body: bytes(255 - byte for byte in body))
 
@@ -66,7 +66,7 @@ def redirect(request: Request) -> None:
     request.answer(307, Location=f"http://{request.proxy.host}{request.path}")
 
 
-def unready(project: Project, host: str) -> Project:
+def with_empty_cache(project: Project, host: str) -> Project:
     """Empty ``cache/``, as on another machine."""
     shutil.rmtree(project.folder / "cache", ignore_errors=True)
     project.env["STAGEGRAPH_REGISTRY"] = host
@@ -82,7 +82,7 @@ class Warm:
     digest: str
 
     def project(self, folder: Path, host: str) -> Project:
-        return unready(Project(self.folder).copy(folder / "project"), host)
+        return with_empty_cache(Project(self.folder).copy(folder / "project"), host)
 
 
 @pytest.fixture(scope="module")
@@ -107,20 +107,20 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 
 
 @pytest.fixture
-def before(registry: Registry) -> Iterator[Callable[..., Proxy]]:
+def start_proxy(registry: Registry) -> Iterator[Callable[..., Proxy]]:
     """Start proxies in front of an empty registry, or of another one."""
     with ExitStack() as stack:
         yield lambda fault=Request.forward, target=registry.host: stack.enter_context(proxy(target, fault))
 
 
-def tagged(registry: Registry) -> str:
+def final_tag_digest(registry: Registry) -> str:
     """Return the digest of the final tag in the registry, "" if there is no such tag."""
     command = ["skopeo", "inspect", "--tls-verify=false", f"docker://{registry.host}/{TAG}"]
     done = subprocess.run(command, capture_output=True, check=False)
     return str(json.loads(done.stdout)["Digest"]) if done.returncode == 0 else ""
 
 
-def ends_well(project: Project, run: Run, digest: str) -> None:
+def check_result(project: Project, run: Run, digest: str) -> None:
     """Check that the image is the right one and that the records are complete."""
     assert run.last["images"] == {TAG: digest}, run.output
     verified = project.doit("verify", "light:here")
@@ -131,18 +131,18 @@ PASSING = {
     "429": every(7, 429, **TOO_MANY),
     "500": every(7, 500),
     "cut": blobs(Request.cut, first=True),
-    "other bytes": blobs(lie, first=True),
+    "other bytes": blobs(corrupt, first=True),
 }
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
-def test_pulling_from_one_that_stumbles(
-    warm: Warm, before: Callable[..., Proxy], tmp_path: Path, fault: Callable[[Request], None]
+def test_a_pull_succeeds_although_the_registry_fails_for_a_moment(
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path, fault: Callable[[Request], None]
 ) -> None:
-    project = warm.project(tmp_path, before(fault, warm.registry.host).host)
+    project = warm.project(tmp_path, start_proxy(fault, warm.registry.host).host)
     run = project.built("light:here")
     assert run.nodes("pull") == {"light:here"} and not run.built and "warning" not in run.output, run.output
-    ends_well(project, run, warm.digest)
+    check_result(project, run, warm.digest)
 
 
 # A push has more requests than a pull. So these faults are rare enough for a second attempt to succeed.
@@ -150,30 +150,30 @@ RARELY = {"429": every(17, 429, **TOO_MANY), "500": every(17, 500)}
 
 
 @pytest.mark.parametrize("fault", (PASSING | RARELY).values(), ids=PASSING)
-def test_pushing_to_one_that_stumbles(
+def test_a_push_succeeds_although_the_registry_fails_for_a_moment(
     warm: Warm,
-    before: Callable[..., Proxy],
+    start_proxy: Callable[..., Proxy],
     registry: Registry,
     tmp_path: Path,
     fault: Callable[[Request], None],
 ) -> None:
-    project = warm.project(tmp_path, before(fault).host)
+    project = warm.project(tmp_path, start_proxy(fault).host)
     run = project.built("light:here")
     assert run.built == {"heavy:here", "light:here"} and "warning" not in run.output, run.output
-    ends_well(project, run, warm.digest)
-    assert tagged(registry) == warm.digest
+    check_result(project, run, warm.digest)
+    assert final_tag_digest(registry) == warm.digest
     # another machine finds everything
-    assert unready(project, registry.host).built("light:here").nodes("pull") == {"light:here"}
+    assert with_empty_cache(project, registry.host).built("light:here").nodes("pull") == {"light:here"}
 
 
-def test_pulling_from_one_that_refuses_every_second_request(
-    warm: Warm, before: Callable[..., Proxy], tmp_path: Path
+def test_a_pull_succeeds_although_every_second_request_is_refused(
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path
 ) -> None:
     """skopeo waits and tries again."""
-    project = warm.project(tmp_path, before(every(2, 429, **TOO_MANY), warm.registry.host).host)
+    project = warm.project(tmp_path, start_proxy(every(2, 429, **TOO_MANY), warm.registry.host).host)
     run = project.built("push=never", "light:here")
     assert run.nodes("pull") == {"light:here"} and "warning" not in run.output, run.output
-    ends_well(project, run, warm.digest)
+    check_result(project, run, warm.digest)
 
 
 def fail(request: Request) -> None:
@@ -184,23 +184,23 @@ LASTING = {
     # only blobs fail: a pull needs few requests, and later versions of skopeo can do without one answer
     "500": blobs(fail),
     "cut": blobs(Request.cut),
-    "other bytes": blobs(lie),
+    "other bytes": blobs(corrupt),
     "redirected blobs": blobs(redirect),
     "redirected": redirect,
 }
 
 
 @pytest.mark.parametrize("fault", LASTING.values(), ids=LASTING)
-def test_pulling_from_one_that_does_not_get_better(
-    warm: Warm, before: Callable[..., Proxy], tmp_path: Path, fault: Callable[[Request], None]
+def test_a_node_is_built_if_the_registry_cannot_deliver_it(
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path, fault: Callable[[Request], None]
 ) -> None:
     """If the registry cannot deliver a node, doit builds it."""
-    project = warm.project(tmp_path, before(fault, warm.registry.host).host)
+    project = warm.project(tmp_path, start_proxy(fault, warm.registry.host).host)
     project.env["STAGEGRAPH_PUSH"] = "never"
     run = project.built("light:here")
     assert run.built == {"heavy:here", "light:here"}
     assert "could not be pulled" in run.output or run.output.count("continuing without the registry") == 1
-    ends_well(project, run, warm.digest)
+    check_result(project, run, warm.digest)
 
 
 REFUSING = {
@@ -213,36 +213,36 @@ REFUSING = {
 
 
 @pytest.mark.parametrize("fault", REFUSING.values(), ids=REFUSING)
-def test_pushing_to_one_that_does_not_get_better(
+def test_a_failed_push_is_an_error_and_the_next_run_pushes(
     warm: Warm,
-    before: Callable[..., Proxy],
+    start_proxy: Callable[..., Proxy],
     registry: Registry,
     tmp_path: Path,
     fault: Callable[[Request], None],
 ) -> None:
     """One warning; everything built is kept, and is pushed when the registry works again."""
-    front = before(fault)
+    front = start_proxy(fault)
     project = warm.project(tmp_path, front.host)
     run = project.doit("light:here")
     assert run.status == 22 and run.built == {"heavy:here", "light:here"}, run.output
     assert run.output.count("warning: ") == run.output.count("ERROR: ") == 1, run.output
     assert "not delivered: light:here" in run.output
-    ends_well(project, run, warm.digest)
-    assert not tagged(registry)
+    check_result(project, run, warm.digest)
+    assert not final_tag_digest(registry)
     front.fault = Request.forward
     assert not project.built("light:here").built
-    assert tagged(registry) == warm.digest
+    assert final_tag_digest(registry) == warm.digest
 
 
-def test_one_that_wants_to_be_asked_in_an_hour(
-    warm: Warm, before: Callable[..., Proxy], tmp_path: Path
+def test_a_run_does_not_wait_if_retry_after_is_an_hour(
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path
 ) -> None:
-    project = warm.project(tmp_path, before(every(1, 429, Retry_After="3600")).host)
+    project = warm.project(tmp_path, start_proxy(every(1, 429, Retry_After="3600")).host)
     start = time.monotonic()
     run = project.built("light:here")
     assert run.output.count("warning: ") == 1 and "asked to wait 3600 s" in run.output
     assert time.monotonic() - start < 30
-    ends_well(project, run, warm.digest)
+    check_result(project, run, warm.digest)
 
 
 def full_queue() -> tuple[str, list[socket.socket]]:
@@ -259,10 +259,10 @@ def full_queue() -> tuple[str, list[socket.socket]]:
 
 
 @pytest.mark.parametrize("dropped", [True, False], ids=["packets dropped", "accepts and is silent"])
-def test_a_silent_registry_costs_one_short_time_out(
-    warm: Warm, before: Callable[..., Proxy], tmp_path: Path, dropped: bool
+def test_a_registry_that_never_answers_costs_one_short_time_out(
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path, dropped: bool
 ) -> None:
-    host, sockets = full_queue() if dropped else (before(Request.hang).host, [])
+    host, sockets = full_queue() if dropped else (start_proxy(Request.hang).host, [])
     project = warm.project(tmp_path, host)
     start = time.monotonic()
     run = project.built("plan", "light:here")
@@ -271,30 +271,30 @@ def test_a_silent_registry_costs_one_short_time_out(
     assert "no answer within 5 s" in run.output
     run = project.built("light:here")
     assert run.built == {"heavy:here", "light:here"} and run.output.count("warning: ") == 1, run.output
-    ends_well(project, run, warm.digest)
+    check_result(project, run, warm.digest)
     for each in sockets:
         each.close()
 
 
-def test_a_registry_that_goes_silent_in_the_middle(
-    warm: Warm, before: Callable[..., Proxy], tmp_path: Path
+def test_a_registry_that_stops_answering_gives_one_warning(
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path
 ) -> None:
     """One warning, however much is left to push. The rest is done, and the exit status shows the failure."""
 
     def fault(request: Request) -> None:
         (Request.hang if request.proxy.asked("PATCH", "uploads") else Request.forward)(request)
 
-    project = warm.project(tmp_path, before(fault).host)
+    project = warm.project(tmp_path, start_proxy(fault).host)
     start = time.monotonic()
     run = project.doit("light:here")
     assert run.status == 22 and run.built == {"heavy:here", "light:here"}, run.output
     assert run.output.count("warning: ") == run.output.count("ERROR: ") == 1, run.output
     assert time.monotonic() - start < 25
-    ends_well(project, run, warm.digest)
+    check_result(project, run, warm.digest)
 
 
-def test_a_manifest_that_is_gone(
-    warm: Warm, before: Callable[..., Proxy], registry: Registry, tmp_path: Path
+def test_a_node_whose_manifest_is_missing_is_built_and_pushed_again(
+    warm: Warm, start_proxy: Callable[..., Proxy], registry: Registry, tmp_path: Path
 ) -> None:
     """If the tag of a record names a missing manifest, the node is built and pushed again."""
     project = warm.project(tmp_path, registry.host)
@@ -304,17 +304,17 @@ def test_a_manifest_that_is_gone(
         registry.data / f"docker/registry/v2/repositories/{REPO}/_manifests/revisions/sha256/{name}"
     )
     shutil.rmtree(registry.data / f"docker/registry/v2/blobs/sha256/{name[:2]}/{name}")
-    run = unready(project, registry.host).built("light:here")
+    run = with_empty_cache(project, registry.host).built("light:here")
     assert run.built == {"light:here"} and "could not be pulled" in run.output
-    ends_well(project, run, warm.digest)
-    assert tagged(registry) == warm.digest
-    assert unready(project, registry.host).built("light:here").nodes("pull") == {"light:here"}
+    check_result(project, run, warm.digest)
+    assert final_tag_digest(registry) == warm.digest
+    assert with_empty_cache(project, registry.host).built("light:here").nodes("pull") == {"light:here"}
 
 
-def test_the_tag_is_set_when_the_rest_is_there(
-    warm: Warm, before: Callable[..., Proxy], registry: Registry, tmp_path: Path
+def test_the_final_tag_is_set_after_everything_else_is_pushed(
+    warm: Warm, start_proxy: Callable[..., Proxy], registry: Registry, tmp_path: Path
 ) -> None:
-    front = before()
+    front = start_proxy()
     project = warm.project(tmp_path, front.host)
     project.built("light:here")
     calls = [(method, path.rsplit("/", 1)[1]) for _, method, path in front.seen if "/manifests/" in path]
@@ -324,7 +324,9 @@ def test_the_tag_is_set_when_the_rest_is_there(
     assert record < put and confirmed < put and ("GET", "light-here") in calls[put:]
 
 
-def test_a_tag_that_does_not_take_is_told(warm: Warm, before: Callable[..., Proxy], tmp_path: Path) -> None:
+def test_a_tag_that_the_registry_does_not_set_is_reported(
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path
+) -> None:
     """A registry that confirms a tag but does not set it is reported."""
 
     def fault(request: Request) -> None:
@@ -333,18 +335,18 @@ def test_a_tag_that_does_not_take_is_told(warm: Warm, before: Callable[..., Prox
         else:
             request.forward()
 
-    run = warm.project(tmp_path, before(fault).host).doit("light:here")
+    run = warm.project(tmp_path, start_proxy(fault).host).doit("light:here")
     assert run.status == 22 and "holds nothing" in run.output and "not delivered: light:here" in run.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupt_does_not_wait_for_pushes(
-    warm: Warm, before: Callable[..., Proxy], tmp_path: Path, number: signal.Signals
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path, number: signal.Signals
 ) -> None:
     def fault(request: Request) -> None:
         (Request.hang if request.method == "PATCH" else Request.forward)(request)
 
-    front = before(fault)
+    front = start_proxy(fault)
     project = warm.project(tmp_path, front.host)
     process = project.start("light:here", group=True)
     while not any(method == "PATCH" for _, method, _ in front.seen):
@@ -356,7 +358,7 @@ def test_an_interrupt_does_not_wait_for_pushes(
     assert process.returncode == 128 + number and time.monotonic() - start < 10, output
     assert "Traceback" not in output, output
     front.fault = Request.forward
-    ends_well(project, project.built("light:here"), warm.digest)
+    check_result(project, project.built("light:here"), warm.digest)
 
 
 HELPER = """\
@@ -367,8 +369,8 @@ cat > /dev/null
 """
 
 
-def test_a_repository_that_its_first_push_makes(
-    warm: Warm, before: Callable[..., Proxy], registry: Registry, tmp_path: Path
+def test_the_first_push_creates_the_repository(
+    warm: Warm, start_proxy: Callable[..., Proxy], registry: Registry, tmp_path: Path
 ) -> None:
     """A repository that does not exist yet is created by the first push, although reading it is denied.
 
@@ -387,17 +389,17 @@ def test_a_repository_that_its_first_push_makes(
             )
             request.answer(401, body, Content_Type="application/json")
 
-    front = before(fault)
+    front = start_proxy(fault)
     project = warm.project(tmp_path, front.host)
     run = project.built("light:here")
     assert run.output.count("warning: ") == 1 and "without reading the registry" in run.output, run.output
     assert pushed(registry) == {"heavy", "light", "light-here"}
-    ends_well(project, run, warm.digest)
+    check_result(project, run, warm.digest)
 
 
 @pytest.mark.parametrize("kind", ["credHelpers", "credsStore"])
-def test_login_by_docker_s_credential_helpers(
-    warm: Warm, locked: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+def test_credential_helpers_of_docker_give_the_login(
+    warm: Warm, login_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """A login works as ``docker login`` leaves it: a helper for one registry, or a store for all."""
     folder = tmp_path / "programs"
@@ -405,29 +407,29 @@ def test_login_by_docker_s_credential_helpers(
     helper = folder / "docker-credential-test"
     helper.write_text(HELPER)
     helper.chmod(0o755)
-    said: dict[str, object] = {"auths": {locked.host: {}}, "credsStore": "test"}
-    said = {"credHelpers": {locked.host: "test"}} if kind == "credHelpers" else said
+    said: dict[str, object] = {"auths": {login_registry.host: {}}, "credsStore": "test"}
+    said = {"credHelpers": {login_registry.host: "test"}} if kind == "credHelpers" else said
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker/config.json").write_text(json.dumps(said))
     monkeypatch.setenv("PATH", str(folder), prepend=":")
-    project = warm.project(tmp_path, locked.host)
+    project = warm.project(tmp_path, login_registry.host)
     # BuildKit uses the same configuration, but needs no login here
     project.env["DOCKER_CONFIG"] = str(tmp_path / "docker")
     run = project.built("light:here")
     assert "warning" not in run.output and run.built == {"heavy:here", "light:here"}, run.output
     calls = (folder / "calls").read_text().split()
     assert calls and set(calls) == {"get"}
-    assert unready(project, locked.host).built("light:here").nodes("pull") == {"light:here"}
+    assert with_empty_cache(project, login_registry.host).built("light:here").nodes("pull") == {"light:here"}
     assert len((folder / "calls").read_text().split()) > len(calls)
 
 
-def test_without_the_login(warm: Warm, locked: Registry, tmp_path: Path) -> None:
-    project = warm.project(tmp_path, locked.host)
+def test_a_missing_login_is_reported_once(warm: Warm, login_registry: Registry, tmp_path: Path) -> None:
+    project = warm.project(tmp_path, login_registry.host)
     project.env["DOCKER_CONFIG"] = str(tmp_path / "none")
     run = project.doit("light:here")
     assert run.status == 23 and run.output.count("warning: ") == run.output.count("ERROR: ") == 1, run.output
-    assert f"docker login {locked.host}" in run.output and run.built == {"heavy:here", "light:here"}
-    ends_well(project, run, warm.digest)
+    assert f"docker login {login_registry.host}" in run.output and run.built == {"heavy:here", "light:here"}
+    check_result(project, run, warm.digest)
 
 
 def pushed(registry: Registry) -> set[str]:
@@ -435,7 +437,9 @@ def pushed(registry: Registry) -> set[str]:
     return {name if name == "light-here" else name.partition("-")[0] for name in registry.tags(REPO)}
 
 
-def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: Path) -> None:
+def test_the_setting_push_chooses_which_images_are_pushed(
+    warm: Warm, registry: Registry, tmp_path: Path
+) -> None:
     """A run pushes what it built and final images. It pushes their other ancestors only with push=all."""
     project = warm.project(tmp_path, registry.host)
     project.built("push=never", "light:here")
@@ -451,9 +455,9 @@ def test_what_is_pushed_is_a_setting(warm: Warm, registry: Registry, tmp_path: P
     assert pushed(registry) == {"heavy", "light", "light-here"}
 
 
-def test_look_ups_go_on_side_by_side(warm: Warm, before: Callable[..., Proxy], tmp_path: Path) -> None:
+def test_look_ups_run_in_parallel(warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path) -> None:
     """doit looks up the target first, then all that it depends on in parallel, and each key once."""
-    front = before()
+    front = start_proxy()
     project = warm.project(tmp_path, front.host)
     names = [f"part{number}" for number in range(12)]
     tables = "".join(f'[stages.{name}]\npath = "heavy"\nargs = {{ PART = "{name}" }}\n' for name in names)

@@ -48,7 +48,7 @@ def untouched(precious: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", ["tmp", "records", "blobs", "locks", "latest", "logs"])
-def test_a_folder_that_is_a_link(built: Project, precious: Path, name: str) -> None:
+def test_a_folder_that_is_a_link_is_an_error(built: Project, precious: Path, name: str) -> None:
     folder = built.folder / "cache" / name
     folder.rename(built.folder / "aside")
     folder.symlink_to(precious)
@@ -64,7 +64,9 @@ def test_a_folder_that_is_a_link(built: Project, precious: Path, name: str) -> N
 
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 @pytest.mark.parametrize("what", FILES)
-def test_a_file_that_is_none(built: Project, precious: Path, what: str, kind: str) -> None:
+def test_a_link_or_fifo_in_place_of_a_file_is_replaced(
+    built: Project, precious: Path, what: str, kind: str
+) -> None:
     """A link or a FIFO in place of a file is ignored and replaced. The target of the link does not change."""
     for path in list((built.folder / "cache").glob(what)):
         path.unlink()

@@ -70,7 +70,7 @@ def hello(project: Project, repo: str) -> Project:
     return project
 
 
-def says(tag: str, docker: str) -> str:
+def output_of(tag: str, docker: str) -> str:
     """Return what a container of an image prints."""
     command = ["docker", "run", "--rm", "--network=none", f"--platform={docker}", tag]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -83,7 +83,7 @@ def test_build_push_pull_publish(hello: Project, registry: Registry, repo: str, 
     first = hello.built(*goals)
     assert {"base:here", "tool:there", "hello:here", "hello-test:there"} <= first.built
     for name, docker in (("here", NATIVE), ("there", FOREIGN)):
-        assert says(f"{repo}:hello-{name}", docker) == f"{ARCH[docker]}\nhello\n"
+        assert output_of(f"{repo}:hello-{name}", docker) == f"{ARCH[docker]}\nhello\n"
     assert not hello.built(*goals).built
     # another clone has nothing and pulls everything from the registry
     subprocess.run(["docker", "rmi", "-f", f"{repo}:hello-here", f"{repo}:hello-there"], check=True)

@@ -38,7 +38,7 @@ def thing(project: Project, repo: str, program: Path) -> Project:
     return project
 
 
-def says(thing: Project, words: str) -> None:
+def write_test(thing: Project, words: str) -> None:
     thing.write({"test/Dockerfile": f'ARG IMAGE\nFROM ${{IMAGE}}\nRUN ["/program", {words}]\n'})
 
 
@@ -61,8 +61,8 @@ def test_a_pass_is_remembered(thing: Project, repo: str) -> None:
     assert thing.built("thing:here").built == {"part:here", "thing-test:here"}
 
 
-def test_a_failure_leaves_the_image_but_no_tag(thing: Project, repo: str) -> None:
-    says(thing, '"fail", "3", "a-test-with-a-name"')
+def test_a_failed_test_leaves_the_image_without_a_tag(thing: Project, repo: str) -> None:
+    write_test(thing, '"fail", "3", "a-test-with-a-name"')
     run = thing.doit("thing:here")
     assert run.status == 15, run.output
     assert "test/Dockerfile:3: the test of image thing failed: exit code 3" in run.output
@@ -71,19 +71,19 @@ def test_a_failure_leaves_the_image_but_no_tag(thing: Project, repo: str) -> Non
     assert not image_id(f"{repo}:thing-here")
     # a failure is not remembered
     assert thing.doit("thing:here").status == 15
-    says(thing, '"fine"')
+    write_test(thing, '"fine"')
     run = thing.built("thing:here")
     assert run.built == {"thing-test:here"} and image_id(f"{repo}:thing-here")
     # an older image keeps its tag when a newer one fails
     thing.write({"part/file": "y\n"})
-    says(thing, '"fail", "3"')
+    write_test(thing, '"fail", "3"')
     assert thing.doit("thing:here").status == 15
     assert image_id(f"{repo}:thing-here") == run.last["images"][f"{repo}:thing-here"]
 
 
 def test_a_test_that_hangs_is_ended(thing: Project, repo: str) -> None:
     thing.write({"stages.toml": header(repo) + STAGES + "test_timeout = 3\n"})
-    says(thing, f'"sleep", "120", "{repo}"')
+    write_test(thing, f'"sleep", "120", "{repo}"')
     run = thing.doit("thing:here")
     assert run.status == 15, run.output
     assert "was ended after 3 s, its time limit, at: " in run.output and "stages.toml:" in run.output
@@ -95,7 +95,7 @@ def test_plan_shows_the_test(thing: Project) -> None:
     assert "thing-test" not in thing.built("keys", "part:here").output
 
 
-def test_a_pass_elsewhere_counts(thing: Project, repo: str, registry: Registry) -> None:
+def test_a_pass_on_another_machine_counts(thing: Project, repo: str, registry: Registry) -> None:
     setting = f"registry={registry.host}"
     first = thing.built(setting, "thing:here")
     shutil.rmtree(thing.folder / "cache")
@@ -105,7 +105,7 @@ def test_a_pass_elsewhere_counts(thing: Project, repo: str, registry: Registry) 
     assert run.last["images"] == first.last["images"]
 
 
-def test_shell(thing: Project, repo: str) -> None:
+def test_shell_reports_an_image_that_it_cannot_start(thing: Project, repo: str) -> None:
     """``doit shell`` reports an image that is not built, and an image of files without a shell."""
     thing.write({"part/Dockerfile": "FROM scratch\nCOPY file /\n"})
     run = thing.doit("shell", "part:here")
@@ -117,14 +117,14 @@ def test_shell(thing: Project, repo: str) -> None:
     assert not left.stdout
 
 
-def test_going_on_after_a_failure_gives_no_tag(thing: Project, repo: str) -> None:
-    says(thing, '"fail", "3"')
+def test_with_continue_an_image_whose_test_failed_gets_no_tag(thing: Project, repo: str) -> None:
+    write_test(thing, '"fail", "3"')
     run = thing.doit("--continue", "thing:here")
     assert run.status == 15 and "has not passed, so thing gets no tag" in run.output
     assert not image_id(f"{repo}:thing-here") and not run.last["images"]
 
 
-def test_a_pass_is_of_the_image_that_is_there_now(thing: Project, repo: str) -> None:
+def test_a_pass_counts_only_for_the_image_that_was_tested(thing: Project, repo: str) -> None:
     """An image that is not reproducible can be a different one under the same recipe key."""
     text = (thing.folder / "stages.toml").read_text()
     thing.write({"stages.toml": text + '[stages.other]\npath = "other"\n', "other/file": "z\n"})
@@ -141,7 +141,7 @@ def test_a_pass_is_of_the_image_that_is_there_now(thing: Project, repo: str) -> 
     assert image_id(f"{repo}:thing-here") == other.digest
 
 
-def test_an_image_that_was_lost_and_comes_out_different_is_tested_again(thing: Project, repo: str) -> None:
+def test_a_lost_image_whose_new_build_differs_is_tested_again(thing: Project, repo: str) -> None:
     """A pass for a lost image does not count for its new build."""
     thing.built("thing:here")
     keys = json.loads(thing.built("keys", "--json").output)

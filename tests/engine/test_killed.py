@@ -38,7 +38,9 @@ def slow(project: Project, repo: str, program: Path) -> Project:
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_in_the_middle_of_a_build(slow: Project, repo: str, kill: signal.Signals) -> None:
+def test_the_next_run_succeeds_after_a_kill_during_a_build(
+    slow: Project, repo: str, kill: signal.Signals
+) -> None:
     # a step of its own for each case; otherwise BuildKit reuses the step of the case before
     words = f'"/program", "sleep", "4", "{kill.name}", "{repo}"'
     slow.write({"slow/Dockerfile": f"FROM first\nRUN [{words}]\n"})
@@ -60,7 +62,9 @@ def test_in_the_middle_of_a_build(slow: Project, repo: str, kill: signal.Signals
 
 
 @pytest.mark.parametrize("builder_too", [False, True])
-def test_while_the_builder_writes_blobs(slow: Project, repo: str, builder_too: bool) -> None:
+def test_the_next_run_succeeds_after_a_kill_while_the_builder_writes_blobs(
+    slow: Project, repo: str, builder_too: bool
+) -> None:
     """The next call succeeds although the builder of a killed call still writes into the store."""
     slow.write({"slow/Dockerfile": "FROM first\nCOPY large /\n"})
     (slow.folder / "slow/large").write_bytes(os.urandom(32 << 20))
@@ -87,7 +91,7 @@ def test_while_the_builder_writes_blobs(slow: Project, repo: str, builder_too: b
     process.communicate(timeout=60)
 
 
-def test_while_the_engine_loads(slow: Project, repo: str) -> None:
+def test_the_next_run_succeeds_after_a_kill_while_the_engine_loads(slow: Project, repo: str) -> None:
     slow.write({"slow/Dockerfile": "FROM first\nCOPY large /\n"})
     (slow.folder / "slow/large").write_bytes(os.urandom(32 << 20))
     process = slow.start("slow:here")
@@ -126,7 +130,9 @@ sys.exit(DoitMain().run(sys.argv[1:]))
 
 
 @pytest.mark.parametrize("write", [1, 2, 3, 4, 5, 6, 7, 8])
-def test_in_the_middle_of_a_store_write(project: Project, repo: str, tmp_path: Path, write: int) -> None:
+def test_the_next_run_succeeds_after_a_kill_during_a_write_to_the_store(
+    project: Project, repo: str, tmp_path: Path, write: int
+) -> None:
     project.write(
         {
             "stages.toml": header(repo) + STAGES,

@@ -102,7 +102,7 @@ def test_a_step_sees_its_options(shown: Project, repo: str) -> None:
         ('ulimits = ["nofile=77:99"]', 'ulimits = ["nofile=77:98"]'),
     ],
 )
-def test_no_stale_image_after_a_change_of_one_option(shown: Project, repo: str, one: str, other: str) -> None:
+def test_a_change_of_one_option_gives_another_image(shown: Project, repo: str, one: str, other: str) -> None:
     """The second build must not take the step from BuildKit's own cache, which has no addresses of hosts."""
     found = []
     for own in ("", one, other):
@@ -122,7 +122,7 @@ def test_what_changes_no_result_builds_nothing(shown: Project, repo: str) -> Non
     assert not shown.built("app:here").built
 
 
-def test_host_gateway(shown: Project, repo: str) -> None:
+def test_host_gateway_is_an_address_of_the_machine(shown: Project, repo: str) -> None:
     declare(shown, repo, 'extra_hosts = ["gate:host-gateway"]')
     shown.built("app:here")
     (address,) = [line.split()[0] for line in seen(repo) if line.endswith("gate")]
@@ -132,7 +132,9 @@ def test_host_gateway(shown: Project, repo: str) -> None:
 # -- entitlements ------------------------------------------------------------------------------------
 
 
-def test_the_network_of_the_machine(project: Project, repo: str) -> None:
+def test_a_step_gets_the_network_of_the_machine_only_if_the_stage_allows_it(
+    project: Project, repo: str
+) -> None:
     with_libraries(project.folder / "low/programs", "sh", "readlink")
     step = '["/bin/sh", "-c", "exec readlink /proc/self/ns/net"]'
     low = "FROM scratch\nCOPY programs /\n"
@@ -158,7 +160,7 @@ def test_the_network_of_the_machine(project: Project, repo: str) -> None:
     assert own in log.read_text()
 
 
-def test_what_the_engine_does_not_grant(shown: Project, repo: str) -> None:
+def test_plan_reports_what_the_engine_does_not_grant(shown: Project, repo: str) -> None:
     """dockerd grants security.insecure only if its daemon.json says so."""
     file = shown.folder / "low/Dockerfile"
     file.write_text(file.read_text() + 'RUN --security=insecure ["/bin/sh"]\n')

@@ -33,7 +33,7 @@ def write(project: Project, repo: str, name: str, *, more: str = "", app: str = 
     )
 
 
-def held(project: Project, node: str = "app:here") -> dict[str, str]:
+def files_of(project: Project, node: str = "app:here") -> dict[str, str]:
     """Return the files of a node's image with the digests of their content."""
     run = project.built(node)
     files = plain.read(project.folder / "cache", run.digests[node]).files
@@ -51,19 +51,21 @@ def held(project: Project, node: str = "app:here") -> dict[str, str]:
         ("quay.io/other/thing:1", '[contexts]\n"quay.io/other/thing:1" = "core"\n'),
     ],
 )
-def test_an_edited_parent_is_never_stale(project: Project, repo: str, name: str, more: str) -> None:
+def test_an_edited_parent_rebuilds_the_child_that_names_its_tag(
+    project: Project, repo: str, name: str, more: str
+) -> None:
     write(project, repo, name.format(repo=repo), more=more)
-    before = held(project)
+    before = files_of(project)
     project.write({"core/file": "new"})
     run = project.built("core:here", "app:here")
     assert run.built == {"core:here", "app:here"}
-    after = held(project)
+    after = files_of(project)
     for path in ("from/file", "copy/file"):
         assert before[path] != after[path]
-    assert after["from/file"] == held(project, "core:here")["file"]
+    assert after["from/file"] == files_of(project, "core:here")["file"]
 
 
-def test_a_name_with_an_argument_inside(project: Project, repo: str) -> None:
+def test_the_name_of_a_parent_may_contain_arguments(project: Project, repo: str) -> None:
     app = "ARG REPO\nARG OS=noble\nFROM $REPO:8.0-$OS\n"
     more = 'names = ["mcr.example/dotnet:8.0-noble"]\n'
     write(project, repo, "", more=more, app=app)
@@ -71,27 +73,29 @@ def test_a_name_with_an_argument_inside(project: Project, repo: str) -> None:
     project.write(
         {"stages.toml": text.replace('path = "app"\n', 'path = "app"\nargs.REPO = "mcr.example/dotnet"\n')}
     )
-    before = held(project)
+    before = files_of(project)
     project.write({"core/file": "new"})
-    assert before != held(project) == held(project, "core:here")
+    assert before != files_of(project) == files_of(project, "core:here")
 
 
-def test_a_mirror(project: Project, repo: str, registry: Registry) -> None:
+def test_a_mirror_takes_the_place_of_an_external_image(
+    project: Project, repo: str, registry: Registry
+) -> None:
     mirror = publish(registry, "mirror/thing:1", "mirrored", "mirrored")
     more = f'[contexts]\n"nowhere.example/thing:1" = "{mirror}"\n'
     write(project, repo, "nowhere.example/thing:1", more=more)
-    assert "from/base" in held(project)
+    assert "from/base" in files_of(project)
     assert mirror in (project.folder / "stages.lock").read_text()
 
 
-def test_a_slip_is_no_image_of_the_public_registry(project: Project, repo: str) -> None:
+def test_a_misspelled_stage_is_not_taken_for_a_public_image(project: Project, repo: str) -> None:
     write(project, repo, "cores")
     run = project.doit("app:here")
     assert run.status == 11
     assert "app/Dockerfile:1: no stage is called 'cores'\n  did you mean 'core'?" in run.output
 
 
-def test_the_builders_own_front_end(project: Project, repo: str) -> None:
+def test_the_builders_own_front_end_reads_the_dockerfile(project: Project, repo: str) -> None:
     """The builder's own front end reads the Dockerfile, although the named one cannot be pulled.
 
     COPY takes the Dockerfile unchanged.
@@ -118,7 +122,7 @@ def _without_syntax(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("app", ["FROM scratch\nCOPY . /\n", "FROM core\nCOPY . /\n"])
-def test_the_front_end_that_the_dockerfile_names_is_asked_for_by_digest(
+def test_the_front_end_that_the_dockerfile_names_is_pulled_by_digest(
     project: Project, repo: str, registry: Registry, app: str
 ) -> None:
     """The named image is no front end, so the build fails. BuildKit's log shows which image it tried."""
@@ -133,7 +137,7 @@ def test_the_front_end_that_the_dockerfile_names_is_asked_for_by_digest(
     assert "load remote build context" not in log
 
 
-def test_a_front_end_that_only_the_engine_has(project: Project, repo: str) -> None:
+def test_the_builder_finds_a_front_end_that_only_the_engine_has(project: Project, repo: str) -> None:
     """The builder finds a front end that only the engine has.
 
     BuildKit looks for a digest in the registry unless it has seen the name before.
@@ -150,7 +154,7 @@ def test_a_front_end_that_only_the_engine_has(project: Project, repo: str) -> No
 @pytest.mark.parametrize(
     ("where", "docker"), [("registry", NATIVE), ("registry", f"{NATIVE},{FOREIGN}"), ("engine", NATIVE)]
 )
-def test_triggers_of_an_image_from_outside(
+def test_triggers_of_an_external_image_copy_files_of_the_child(
     project: Project, repo: str, registry: Registry, tmp_path: Path, where: str, docker: str
 ) -> None:
     """A trigger of an external image copies files that the child's Dockerfile does not name.
@@ -161,9 +165,9 @@ def test_triggers_of_an_image_from_outside(
     _with_trigger(image, "COPY . .", tmp_path / "a", docker)
     write(project, f"{repo}-own", "", app=f"FROM {image}\n")
     project.write({"app/file": "old"})
-    before = held(project)
+    before = files_of(project)
     project.write({"app/file": "new"})
-    assert before["w/file"] != held(project)["w/file"]
+    assert before["w/file"] != files_of(project)["w/file"]
     other = image.replace("triggers", "others")
     _with_trigger(other, "COPY --from=127.0.0.1:1/other:1 / /", tmp_path / "b", docker)
     project.write({"app/Dockerfile": f"FROM {other}\n"})
@@ -184,7 +188,7 @@ def _with_trigger(image: str, trigger: str, layout: Path, docker: str) -> None:
         subprocess.run(push, check=True, capture_output=True)
 
 
-def test_a_check_is_not_green_where_nothing_can_be_looked_at(project: Project, repo: str) -> None:
+def test_commands_fail_if_no_node_can_be_resolved(project: Project, repo: str) -> None:
     write(project, repo, "", app="FROM base\nUSER 1\n")
     text = (project.folder / "stages.toml").read_text()
     project.write(
@@ -197,7 +201,7 @@ def test_a_check_is_not_green_where_nothing_can_be_looked_at(project: Project, r
     assert '"left_out"' in project.doit("plan", "--json").output
 
 
-def test_one_broken_dockerfile_among_others(project: Project, repo: str) -> None:
+def test_keep_going_leaves_out_a_broken_dockerfile(project: Project, repo: str) -> None:
     write(project, repo, "", app="FROM scratch\nRUNN x\n")
     assert project.doit("keys").status == 11
     run = project.doit("keys", "--keep-going")
@@ -207,7 +211,7 @@ def test_one_broken_dockerfile_among_others(project: Project, repo: str) -> None
     assert "core:here" in run.output
 
 
-def test_a_cycle_by_final_tags_concerns_those_who_ask_for_it(project: Project, repo: str) -> None:
+def test_a_cycle_by_final_tags_fails_only_goals_that_need_it(project: Project, repo: str) -> None:
     write(project, repo, "", app=f"FROM {repo}:core\n")
     project.write(
         {

@@ -50,7 +50,7 @@ def family(project: Project, repo: str, program: Path, registry: Registry) -> Pr
     return project
 
 
-def agrees(project: Project, *goals: str) -> dict[str, tuple[str, str]]:
+def plan_and_run(project: Project, *goals: str) -> dict[str, tuple[str, str]]:
     """Plan and run the goals. Return the decisions and reasons of the run, by node."""
     planned = json.loads(project.built("plan", "--json", *goals).output)["nodes"]
     before = {step["node"]: (step["decision"], step["reason"]) for step in planned}
@@ -93,7 +93,7 @@ def untagged(project: Project) -> None:
 
 
 def test_plan_and_run_agree(family: Project) -> None:
-    built = agrees(family, *GOALS)
+    built = plan_and_run(family, *GOALS)
     assert {decision for decision, _ in built.values()} == {"build"}
     cases: dict[str, tuple[Callable[[Project], None], dict[str, str]]] = {
         "nothing": (lambda _: None, {"mid": "reuse", "top": "reuse"}),
@@ -112,14 +112,14 @@ def test_plan_and_run_agree(family: Project) -> None:
     for name, (edit, expected) in cases.items():
         edit(family)
         untagged(family)
-        run = agrees(family, *GOALS)
+        run = plan_and_run(family, *GOALS)
         assert {node: run[f"{node}:here"][0] for node in expected} == expected, name
 
 
-def test_an_image_that_is_lost(family: Project) -> None:
+def test_plan_and_run_agree_about_a_lost_image(family: Project) -> None:
     del family.env["STAGEGRAPH_REGISTRY"]
-    agrees(family, *GOALS)
+    plan_and_run(family, *GOALS)
     shutil.rmtree(family.folder / "cache/blobs")
     untagged(family)
-    run = agrees(family, *GOALS)
+    run = plan_and_run(family, *GOALS)
     assert run["low:here"] == ("build", Why.NOT_STORED.value)

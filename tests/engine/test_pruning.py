@@ -39,7 +39,7 @@ def commit(project: Project, text: str) -> None:
     git(project.folder, "commit", "-qm", text)
 
 
-def test_a_pruned_cache_has_all_that_is_current(app: Project) -> None:
+def test_a_pruned_cache_keeps_all_current_images(app: Project) -> None:
     app.write({"part/file": "one\n"})
     app.built("app:here")
     app.write({"part/file": "two\n"})
@@ -60,7 +60,7 @@ def test_a_pruned_cache_has_all_that_is_current(app: Project) -> None:
     assert app.built("app:here").built == WHOLE
 
 
-def test_while_a_run_is_not_done_nothing_is_removed(app: Project, program: Path) -> None:
+def test_prune_removes_nothing_while_a_run_is_at_work(app: Project, program: Path) -> None:
     """While a run is at work, prune removes nothing, not even finished nodes that only this run needs."""
     app.write(
         {
@@ -88,7 +88,7 @@ def prune(app: Project, *words: str) -> dict[str, list[str]]:
     return found
 
 
-def test_a_registry_keeps_what_kept_revisions_need(app: Project, registry: Registry, repo: str) -> None:
+def test_prune_keeps_images_that_kept_revisions_need(app: Project, registry: Registry, repo: str) -> None:
     app.env["STAGEGRAPH_REGISTRY"] = registry.host
     commit(app, "one\n")
     app.built("app:here")
@@ -112,7 +112,7 @@ def test_a_registry_keeps_what_kept_revisions_need(app: Project, registry: Regis
     assert not run.built
 
 
-def test_what_was_removed_is_told_where_the_next_cannot_be(
+def test_removed_images_are_listed_although_a_later_removal_fails(
     app: Project, registry: Registry, repo: str, tmp_path: Path
 ) -> None:
     app.env["STAGEGRAPH_REGISTRY"] = registry.host
@@ -137,7 +137,7 @@ def test_what_was_removed_is_told_where_the_next_cannot_be(
     assert len(prune(app, "--days=0")["removed"]) == 3
 
 
-def test_what_must_not_be_removed(app: Project, registry: Registry, tmp_path: Path) -> None:
+def test_prune_refuses_wrong_calls(app: Project, registry: Registry, tmp_path: Path) -> None:
     commit(app, "one\n")
     run = app.doit("prune", "--registry")
     assert (run.status, "no registry is set" in run.output) == (10, True)

@@ -83,7 +83,7 @@ def pushed(project: Project, *words: str) -> dict[str, str]:
     return {item["reference"].rpartition(":")[2]: item["state"] for item in value["pushed"]}
 
 
-def test_an_index_over_platforms(
+def test_a_published_index_lists_all_platforms(
     both: Project, registry: Registry, repo: str, second_engine: dict[str, str]
 ) -> None:
     both.built("app:here", "app:there")
@@ -128,7 +128,9 @@ def test_an_index_over_platforms(
     assert raw(registry, repo, ":app")["manifests"][0] == index["manifests"][0]
 
 
-def test_what_is_said_of_an_image(both: Project, registry: Registry, repo: str) -> None:
+def test_a_published_image_has_a_bill_of_materials_and_provenance(
+    both: Project, registry: Registry, repo: str
+) -> None:
     both.built("app:here", "app:there", "app:board")
     states = pushed(both, "app", f"registry={registry.host}")
     assert states["app-board"] == "new"
@@ -163,7 +165,7 @@ def test_what_is_said_of_an_image(both: Project, registry: Registry, repo: str) 
     assert {d["name"] for d in definition["resolvedDependencies"]} >= {"part:board", "hello_1.2.orig.tar.xz"}
 
 
-def test_provenance_is_complete_where_cache_has_the_image_alone(
+def test_provenance_is_complete_if_the_cache_has_only_the_image(
     both: Project, registry: Registry, repo: str
 ) -> None:
     """As in CI: a job pulls the image and none of its ancestors."""
@@ -178,7 +180,7 @@ def test_provenance_is_complete_where_cache_has_the_image_alone(
     assert set(pushed(both, "app", setting).values()) == {"same"}
 
 
-def test_what_others_attached_is_kept(both: Project, registry: Registry, repo: str) -> None:
+def test_a_referrer_that_somebody_else_attached_is_kept(both: Project, registry: Registry, repo: str) -> None:
     """A foreign entry, for example a signature, stays in the list of an image's referrers."""
     both.built("app:here", "app:there")
     setting = f"registry={registry.host}"
@@ -219,7 +221,7 @@ def commit(project: Project, *commands: str) -> None:
         subprocess.run([*git, *words.split()], check=True, capture_output=True)
 
 
-def test_a_board_that_is_left_out_keeps_its_tag_and_that_is_said(
+def test_a_board_that_is_left_out_keeps_its_tag_and_is_reported(
     both: Project, registry: Registry, repo: str
 ) -> None:
     both.built("app:here", "app:there", "app:board")
@@ -251,7 +253,7 @@ def put(registry: Registry, repo: str, tag: str, index: dict[str, Any]) -> None:
     wire.close()
 
 
-def test_what_cannot_be_published(both: Project, registry: Registry) -> None:
+def test_an_image_that_cannot_be_published_is_an_error(both: Project, registry: Registry) -> None:
     both.built("app:here")
     for words, said in (
         (["app"], "no registry is set"),

@@ -69,7 +69,7 @@ def test_rebuild_names_the_node_and_the_file(built: Project) -> None:
     assert again.nodes("reuse") == {"top:here"}
 
 
-def test_rebuild_as_json_and_same_is_success(built: Project) -> None:
+def test_rebuild_prints_json_and_succeeds_if_the_image_is_the_same(built: Project) -> None:
     process = subprocess.run(
         [sys.executable, "-m", "doit", "verify", "even:here", "--rebuild", "--json"],
         cwd=built.folder,
@@ -106,7 +106,7 @@ def test_changed_recipe_has_no_record_to_compare_with(built: Project) -> None:
     assert "same  even:here" in run.output
 
 
-def test_check_finds_rot_and_the_next_run_mends_it(built: Project) -> None:
+def test_verify_finds_a_damaged_blob_and_the_next_run_repairs_it(built: Project) -> None:
     assert built.doit("verify", "top:here").status == 0
     manifest = json.loads(
         (built.folder / "cache/blobs/sha256" / _digest(built, "top:here")).read_text(encoding="utf-8")
@@ -127,7 +127,7 @@ def test_check_finds_rot_and_the_next_run_mends_it(built: Project) -> None:
     assert built.doit("verify", "top:here").status == 0
 
 
-def test_nothing_to_check_is_no_success(project: Project, repo: str) -> None:
+def test_verify_fails_if_it_checks_nothing(project: Project, repo: str) -> None:
     project.write({"stages.toml": header(repo) + STAGES.split("[stages.noisy]", maxsplit=1)[0]})
     project.write({"even/Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
     for options in ((), ("--rebuild",)):
@@ -139,7 +139,7 @@ def _digest(project: Project, node: str) -> str:
     return str(project.built(node).digests[node]).removeprefix("sha256:")
 
 
-def test_another_engine_makes_the_same(built: Project, second_engine: dict[str, str]) -> None:
+def test_another_engine_builds_the_same_image(built: Project, second_engine: dict[str, str]) -> None:
     other = Project(built.folder, second_engine)
     run = other.doit("verify", "--rebuild", "noisy:here")
     assert "same  even:here" in run.output and "content      /random (8 bytes)" in run.output

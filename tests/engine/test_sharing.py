@@ -111,7 +111,7 @@ def planned(project: Project) -> dict[str, set[str]]:
     return found
 
 
-def test_a_change_elsewhere_builds_what_it_is_about(home: Home, tmp_path: Path) -> None:
+def test_a_change_on_another_machine_builds_only_what_depends_on_it(home: Home, tmp_path: Path) -> None:
     other = home.elsewhere(tmp_path)
     for edited, built, pulled in (
         ("leaf", {"leaf", "leaf-test"}, {"mid", "side", "probe"}),
@@ -128,7 +128,7 @@ def test_a_change_elsewhere_builds_what_it_is_about(home: Home, tmp_path: Path) 
         other.write({f"{edited}/file": before})
 
 
-def test_what_comes_out_the_same_is_pulled_elsewhere(home: Home, tmp_path: Path) -> None:
+def test_a_child_of_a_parent_with_the_same_content_is_pulled(home: Home, tmp_path: Path) -> None:
     """A child is found by the content of its parents: its record under that key was pushed as well."""
     other = home.elsewhere(tmp_path)
     other.write({"low/Dockerfile": "FROM scratch\nLABEL a=1\nCOPY file /low\n"})
@@ -136,7 +136,7 @@ def test_what_comes_out_the_same_is_pulled_elsewhere(home: Home, tmp_path: Path)
     assert run.built == here("low") and run.nodes("pull") >= here("mid", "leaf")
 
 
-def test_what_the_registry_has_is_neither_pushed_again_nor_missed(home: Home, tmp_path: Path) -> None:
+def test_an_image_that_the_registry_has_is_not_pushed_again(home: Home, tmp_path: Path) -> None:
     """Nothing is pushed again, also not by a machine that has pulled only the image."""
     assert pushed(home.registry) == NODES
     tags, begun = home.registry.tags(REPO), writes(home.registry)
@@ -152,13 +152,15 @@ def writes(registry: Registry) -> int:
     return sum(f'"{word} ' in line for line in lines for word in ("PUT", "POST", "PATCH"))
 
 
-def test_by_default_only_what_the_run_makes_is_pushed(home: Home, tmp_path: Path, registry: Registry) -> None:
+def test_by_default_ancestors_that_were_not_built_are_not_pushed(
+    home: Home, tmp_path: Path, registry: Registry
+) -> None:
     home.again(tmp_path, registry).built("leaf:here")
     assert pushed(registry) == {"leaf"}
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_what_is_not_in_the_cache_any_more_is_named_once(
+def test_one_warning_names_images_that_are_missing_in_the_cache(
     home: Home, tmp_path: Path, registry: Registry, whole: bool
 ) -> None:
     """One warning names what is missing. ``whole``: the record is missing, too.

@@ -49,7 +49,7 @@ def test_each_stage_is_built_once_for_each_parent(stacked: Project, repo: str) -
     assert short[0] == long[0] and (len(short), len(long)) == (2, 3)
 
 
-def test_what_a_goal_built_is_told_though_another_goal_reuses_it(stacked: Project) -> None:
+def test_a_node_is_reported_as_built_although_another_goal_reuses_it(stacked: Project) -> None:
     stacked.write(
         {
             "stages.toml": (stacked.folder / "stages.toml").read_text() + "[images.low]\n",
@@ -69,7 +69,9 @@ def test_what_a_goal_built_is_told_though_another_goal_reuses_it(stacked: Projec
         ("top", {"low--top:here", "low--mid--top:here"}),
     ],
 )
-def test_what_an_edit_rebuilds(stacked: Project, edited: str, rebuilt: set[str]) -> None:
+def test_an_edit_rebuilds_only_the_edited_stage_and_its_children(
+    stacked: Project, edited: str, rebuilt: set[str]
+) -> None:
     stacked.built("short:here", "long:here")
     stacked.write({f"{edited}/file": "edited"})
     assert stacked.built("short:here", "long:here").built == rebuilt

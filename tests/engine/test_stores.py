@@ -59,13 +59,13 @@ def chain(project: Project, repo: str) -> Project:
 @pytest.mark.parametrize(
     "name", ["spaces, and a comma", 'quo\'te "double" $HOME', "Ünï ☃", "-dash", "x" * 200, "a=b@c#e"]
 )
-def test_a_project_folder_of_any_name(chain: Project, tmp_path: Path, name: str) -> None:
+def test_a_project_folder_may_have_any_name(chain: Project, tmp_path: Path, name: str) -> None:
     moved = chain.copy(tmp_path / name / "project")
     assert moved.built("light:here").built == {"heavy:here", "light:here"}
     assert not moved.built("light:here").built
 
 
-def test_a_colon_in_the_folder_s_name_is_no_matter_for_a_registry(
+def test_a_registry_works_with_a_colon_in_the_folder_name(
     chain: Project, tmp_path: Path, registry: Registry
 ) -> None:
     moved = chain.copy(tmp_path / "c:p@q" / "project")
@@ -76,12 +76,12 @@ def test_a_colon_in_the_folder_s_name_is_no_matter_for_a_registry(
     assert not (tmp_path / "c").exists()
 
 
-def test_a_line_break_in_the_folder_s_name_is_told(chain: Project, tmp_path: Path) -> None:
+def test_a_line_break_in_the_folder_name_is_an_error(chain: Project, tmp_path: Path) -> None:
     run = chain.copy(tmp_path / "a\nb").doit("light:here")
     assert run.status == 10 and "a line break" in run.output
 
 
-def test_a_certificate_bundle_by_a_relative_path(chain: Project) -> None:
+def test_a_relative_path_in_the_environment_is_relative_to_the_project(chain: Project) -> None:
     """A relative path in the environment is relative to the project, for every program that runs."""
     chain.write({"ca.crt": "none", "heavy/Dockerfile": "FROM scratch\nCOPY file /heavy\n"})
     chain.env |= {"SSL_CERT_FILE": "ca.crt", "DOCKER_CONFIG": "docker"}
@@ -101,7 +101,9 @@ def test_second_call_does_nothing(chain: Project, repo: str) -> None:
     )
 
 
-def test_another_engine_with_only_the_cache(chain: Project, repo: str, second_engine: dict[str, str]) -> None:
+def test_another_engine_gets_the_image_from_the_cache(
+    chain: Project, repo: str, second_engine: dict[str, str]
+) -> None:
     first = chain.built("light:here")
     other = Project(chain.folder, second_engine)
     run = other.built("light:here")
@@ -116,7 +118,7 @@ def test_another_engine_with_only_the_cache(chain: Project, repo: str, second_en
     assert listed.stdout.split() == [f"{repo}:light-here"]
 
 
-def test_another_engine_can_build_on_what_the_cache_holds(
+def test_another_engine_can_build_on_images_in_the_cache(
     chain: Project, second_engine: dict[str, str]
 ) -> None:
     chain.built("light:here")
@@ -125,7 +127,9 @@ def test_another_engine_can_build_on_what_the_cache_holds(
     assert run.built == {"light:here"}
 
 
-def test_only_the_registry(chain: Project, registry: Registry, repo: str) -> None:
+def test_only_the_final_image_is_pulled_from_the_registry(
+    chain: Project, registry: Registry, repo: str
+) -> None:
     """Nothing is built, and no ancestor of the image is pulled."""
     setting = f"registry={registry.host}"
     first = chain.built(setting, "light:here")
@@ -148,7 +152,9 @@ def test_only_the_registry(chain: Project, registry: Registry, repo: str) -> Non
     assert here >= image and heavy not in here
 
 
-def test_the_final_tag_is_in_the_registry(chain: Project, registry: Registry, repo: str) -> None:
+def test_the_final_tag_is_pushed_although_the_image_was_built_before(
+    chain: Project, registry: Registry, repo: str
+) -> None:
     """The final tag is pushed even if the image was built before a registry was set."""
     first = chain.built("light:here")
     chain.built(f"registry={registry.host}", "light:here")
@@ -226,7 +232,7 @@ def handmade(store: LayoutStore, kinds: tuple[str, ...]) -> Record:
         ((), False),
     ],
 )
-def test_images_of_any_compression_come_and_go(
+def test_images_of_any_compression_can_be_pushed_and_pulled(
     tmp_path: Path, registry: Registry, kinds: tuple[str, ...], says: bool
 ) -> None:
     """Images of any compression can be pushed and pulled.
@@ -245,7 +251,7 @@ def test_images_of_any_compression_come_and_go(
     assert found == made and here.pull(node, found) and other.find(made.key) == made
 
 
-def test_records_that_were_pushed_before_skopeo_wanted_more(
+def test_older_records_without_the_annotation_for_zstd_are_found_and_pulled(
     chain: Project, registry: Registry, repo: str
 ) -> None:
     """Older records are found and pulled. If the image is pushed again, they get the present form."""
@@ -275,7 +281,7 @@ def test_records_that_were_pushed_before_skopeo_wanted_more(
     assert entries(registry, repo)["light:here"] == [ZSTD] * 2
 
 
-def test_a_tag_that_holds_something_else_is_not_believed(
+def test_a_tag_with_the_record_of_another_key_is_ignored(
     chain: Project, registry: Registry, repo: str
 ) -> None:
     setting = f"registry={registry.host}"
@@ -313,7 +319,7 @@ def test_a_damaged_blob_is_replaced(chain: Project, damage: str, repo: str) -> N
 
 @pytest.mark.parametrize("records", [True, False])
 @pytest.mark.parametrize("length", [0, 20])
-def test_where_all_blobs_are_cut_off_all_is_built(chain: Project, records: bool, length: int) -> None:
+def test_all_nodes_are_built_if_all_blobs_are_truncated(chain: Project, records: bool, length: int) -> None:
     """Cut-off blobs, as after a crash or a broken restore, are written again.
 
     A builder that writes a blob would otherwise keep the existing file.
@@ -332,7 +338,9 @@ def test_where_all_blobs_are_cut_off_all_is_built(chain: Project, records: bool,
     assert not chain.built("light:here").built
 
 
-def test_a_damaged_cache_beside_a_good_registry(chain: Project, registry: Registry, repo: str) -> None:
+def test_images_of_a_damaged_cache_are_pulled_from_the_registry(
+    chain: Project, registry: Registry, repo: str
+) -> None:
     setting = f"registry={registry.host}"
     first = chain.built(setting, "light:here")
     subprocess.run(["docker", "rmi", "-f", f"{repo}:light-here"], check=True, capture_output=True)
@@ -343,7 +351,9 @@ def test_a_damaged_cache_beside_a_good_registry(chain: Project, registry: Regist
     assert run.nodes("pull") == {"light:here"} and run.last["images"] == first.last["images"]
 
 
-def test_a_registry_that_has_lost_blobs(chain: Project, registry: Registry) -> None:
+def test_an_image_whose_blob_the_registry_lost_is_built_and_pushed_again(
+    chain: Project, registry: Registry
+) -> None:
     """A lost blob is reported; the image that cannot be pulled is built and pushed again."""
     setting = f"registry={registry.host}"
     first = chain.built(setting, "light:here")
@@ -357,7 +367,7 @@ def test_a_registry_that_has_lost_blobs(chain: Project, registry: Registry) -> N
     assert "could not be pulled" in run.output and run.last["images"] == first.last["images"]
 
 
-def test_what_is_here_is_not_written_again(chain: Project, registry: Registry) -> None:
+def test_a_manifest_that_the_cache_has_is_not_written_again(chain: Project, registry: Registry) -> None:
     """If a manifest is pulled under another key, its file is not written again.
 
     A process that reads it at the same time must not see half of it.
@@ -371,7 +381,7 @@ def test_what_is_here_is_not_written_again(chain: Project, registry: Registry) -
     assert {path.name: path.stat().st_mtime_ns for path in blobs.iterdir()}.items() >= before.items()
 
 
-def test_registry_down_is_said_once_and_left_alone(chain: Project) -> None:
+def test_a_registry_that_is_down_gives_one_warning(chain: Project) -> None:
     run = chain.built("registry=127.0.0.1:1", "light:here")
     assert run.built == {"heavy:here", "light:here"}
     assert run.output.count("continuing without the registry") == 1
@@ -407,7 +417,7 @@ def test_two_processes_build_two_nodes_at_once(chain: Project, program: Path) ->
     assert len(index["manifests"]) == len(records) == 4  # each has a recipe key and a content key
 
 
-def test_an_image_without_layers(chain: Project, repo: str) -> None:
+def test_an_image_without_layers_is_complete(chain: Project, repo: str) -> None:
     """An image without layers is complete, and its child sees a change of its labels."""
     chain.write(
         {"heavy/Dockerfile": "FROM scratch\nLABEL a=1\n", "light/Dockerfile": "FROM heavy\nLABEL b=1\n"}
@@ -419,7 +429,7 @@ def test_an_image_without_layers(chain: Project, repo: str) -> None:
     assert image_id(f"{repo}:light-here")
 
 
-def test_a_record_that_says_something_else_of_its_image_is_not_believed(chain: Project) -> None:
+def test_a_record_whose_contents_do_not_match_its_image_is_ignored(chain: Project) -> None:
     """The contents in a record are checked, because early cutoff depends on what a child can see."""
     first = chain.built("light:here")
     for path in (chain.folder / "cache/records").iterdir():
@@ -463,7 +473,7 @@ def contract(request: pytest.FixtureRequest, tmp_path: Path, chain: Project, reg
     return Contract(find, lambda record: remote.pushes.push_built(node, record))
 
 
-def test_contract(chain: Project, contract: Contract) -> None:
+def test_every_store_keeps_the_contract(chain: Project, contract: Contract) -> None:
     chain.built("light:here")
     records = {record.key: record for record in LayoutStore(chain.folder / "cache").list()}
     one, two, *_ = (record for record in records.values() if record.node == "light:here")

@@ -211,7 +211,7 @@ def duplicates(found: dict[str, File]) -> set[str]:
     return {p for p in found if p.endswith(".a") and PurePosixPath(p).stem in shared}
 
 
-def test_stock_holds_no_compiler(stock_files: dict[str, File], dev_files: dict[str, File]) -> None:
+def test_stock_has_no_compiler(stock_files: dict[str, File], dev_files: dict[str, File]) -> None:
     assert {PurePosixPath(path).name for path in compilers(dev_files)} >= {
         "cc1",
         "cc1plus",
@@ -221,7 +221,7 @@ def test_stock_holds_no_compiler(stock_files: dict[str, File], dev_files: dict[s
     assert compilers(stock_files) == set()
 
 
-def test_stock_holds_no_static_library_that_is_there_as_a_shared_one(
+def test_stock_has_no_static_library_beside_a_shared_one(
     stock_files: dict[str, File], dev_files: dict[str, File]
 ) -> None:
     assert duplicates(dev_files)  # libc has one, for example
@@ -229,9 +229,7 @@ def test_stock_holds_no_static_library_that_is_there_as_a_shared_one(
     assert {path for path in duplicates(dev_files) if path.startswith("usr/local/")} == set()
 
 
-def test_nothing_of_the_packaging_tools_is_left(
-    stock_files: dict[str, File], dev_files: dict[str, File]
-) -> None:
+def test_package_managers_leave_no_files(stock_files: dict[str, File], dev_files: dict[str, File]) -> None:
     left = re.compile(
         r"var/(lib/apt/lists|cache/apt|log/apt|cache/ldconfig)/.+|var/log/(dpkg|alternatives)\.log"
     )
@@ -293,7 +291,7 @@ def plan(folder: Path, platform: str) -> dict[str, dict[str, Any]]:
     return {step["node"]: step for step in steps["nodes"]}
 
 
-def test_another_argument_of_blas_rebuilds_blas_and_the_assemblies(
+def test_another_argument_of_blas_rebuilds_only_blas_and_the_images(
     images: dict[str, Image], platform: str, copy: Path
 ) -> None:
     before = keys(copy)
@@ -336,12 +334,12 @@ EDITS = {
         ("stock/wheels/python-redis.txt", "redis==8.1.0", "redis==8.0.0"),
         {"python-redis", *IMAGES},
     ),
-    "tests alone": (("stock/test/test_stock.py", "1e-9", "1e-8"), {"stock-test", "stock-dev-test"}),
+    "only tests": (("stock/test/test_stock.py", "1e-9", "1e-8"), {"stock-test", "stock-dev-test"}),
 }
 
 
 @pytest.mark.parametrize("case", EDITS)
-def test_an_edit_rebuilds_what_stands_on_it_and_nothing_else(
+def test_an_edit_rebuilds_only_what_depends_on_it(
     images: dict[str, Image], platform: str, copy: Path, case: str
 ) -> None:
     before = keys(copy)
@@ -356,9 +354,7 @@ def test_an_edit_rebuilds_what_stands_on_it_and_nothing_else(
 
 
 @pytest.mark.parametrize("blas", ["netlib", "blis"])
-def test_another_blas_takes_its_place_and_passes_the_same_tests(
-    images: dict[str, Image], platform: str, blas: str
-) -> None:
+def test_another_blas_passes_the_same_tests(images: dict[str, Image], platform: str, blas: str) -> None:
     """Another library passes the image's test within its tolerance.
 
     numpy and LAPACK are not compiled again.

@@ -37,7 +37,7 @@ def test_every_program_is_for_the_platform(images: dict[str, Image], platform: s
 @pytest.mark.parametrize(
     ("name", "of", "share"), [("production-stock", "stock", 0.5), ("production-opencv", "opencv", 0.6)]
 )
-def test_production_is_small_and_has_nothing_to_get_in_by(
+def test_production_is_small_and_has_no_shell_and_no_root(
     images: dict[str, Image], platform: str, name: str, of: str, share: float
 ) -> None:
     whole, least = (unpacked(images[n]) for n in (of, name))
@@ -172,7 +172,7 @@ RUN echo '{CUDART}' | cc -x c -shared -fPIC -Wl,-soname,libcudart.so.12 -o libcu
 """
 
 
-def test_cuda_on_a_stand_in(tmp_path: Path) -> None:
+def test_cuda_builds_on_a_stand_in(tmp_path: Path) -> None:
     """NVIDIA's own images are not available everywhere. A stand-in takes the same way through the program."""
     build("stock:amd64", "stock-dev:amd64")
     there = subprocess.run(["docker", "image", "inspect", CUDA], capture_output=True, check=False)

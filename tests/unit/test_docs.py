@@ -147,7 +147,7 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
-def test_a_terminal_shows_what_is_left_of_a_live_display() -> None:
+def test_a_terminal_shows_the_last_state_of_a_live_display() -> None:
     output = "\x1b[?25l   a: built\r\na 1 s\r\x1b[2Ka 2 s\nb 1 s\x1b[1A\r\x1b[2K\x1b[?25hdone\r\n\x1b[2K"
     assert terminal.screen(output) == ["   a: built", "done"]
     assert terminal.screen("abc\rx") == ["xbc"]

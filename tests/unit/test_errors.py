@@ -27,6 +27,12 @@ def test_where_what_hint(parts: tuple[str, ...], text: str) -> None:
         ("blass", ["blas", "redis"], "did you mean 'blas'?"),
         ("x", ["blas", "amd"], "known here: amd, blas"),
         ("x", [], "nothing is known here"),
+        ("x", list("abcdefghijklmnopqrstuvwyz"), "known here: " + ", ".join("abcdefghijklmnopqrstuvwyz")),
+        (
+            "x",
+            list("abcdefghijklmnopqrstuvwyz-+"),
+            "known here: +, -, " + ", ".join("abcdefghijklmnopqrstuv") + " and 3 more",
+        ),
     ],
 )
 def test_nearest(word: str, known: list[str], said: str) -> None:

@@ -93,7 +93,7 @@ def test_the_tar_for_an_engine(store: LayoutStore) -> None:
         ]
 
 
-def test_the_index_of_what_is_published(store: LayoutStore) -> None:
+def test_the_index_of_a_published_image(store: LayoutStore) -> None:
     record = image(store)
     member = publication.PlatformImage(Node("blas", "amd64"), record, "blas-amd64", listed=True)
     notes = {"org.opencontainers.image.title": "blas", "org.opencontainers.image.created": "2025"}

@@ -35,7 +35,7 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize("module", CORE)
-def test_core(module: str) -> None:
+def test_core_modules_import_nothing_forbidden(module: str) -> None:
     code = f"import sys; old = set(sys.modules); import stagegraph.{module}; print(*set(sys.modules) - old)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -47,13 +47,13 @@ def _is_one(name: str) -> bool:
     return any(name == word or name.startswith(f"{word}.") for word in FORBIDDEN)
 
 
-def test_the_test_sees_what_is_imported() -> None:
+def test_an_import_is_found() -> None:
     code = "import sys; import stagegraph.system.processes; print('subprocess' in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
 
 
-def test_a_run_pays_for_no_command_that_it_does_not_use() -> None:
+def test_a_run_imports_no_command_that_it_does_not_use() -> None:
     # import doit first: it imports pdb, which imports asyncio and concurrent.futures from Python 3.14 on
     code = (
         "import sys, doit.doit_cmd; old = set(sys.modules)\n"

@@ -57,7 +57,7 @@ def test_the_wheel_has_all_modules_and_the_marker_of_types(wheel: Path) -> None:
     assert packed == modules | {"stagegraph/py.typed"}
 
 
-def test_its_metadata(wheel: Path) -> None:
+def test_the_metadata_of_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         folder = f"stagegraph-{__version__}.dist-info"
         metadata = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
@@ -69,7 +69,7 @@ def test_its_metadata(wheel: Path) -> None:
     assert sorted(needed) == sorted(project["dependencies"])
 
 
-def test_installed_elsewhere(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
     """The wheel is in a new virtual environment with the dependencies of this one. It runs the example."""
     call(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", folder=tmp_path)
     bin_ = tmp_path / "venv/bin"
@@ -87,7 +87,7 @@ def test_installed_elsewhere(wheel: Path, tmp_path: Path) -> None:
     assert call(bin_ / "stagegraph", "list", folder=project) == listed
 
 
-def test_stagegraph_is_doit(tmp_path: Path) -> None:
+def test_the_program_stagegraph_is_doit(tmp_path: Path) -> None:
     """Words, settings, messages and exit status are the same."""
     shutil.copytree(ROOT / "examples/hello", tmp_path / "hello", ignore=shutil.ignore_patterns("cache"))
 

@@ -23,7 +23,7 @@ def hooks() -> list[dict[str, Any]]:
     return found
 
 
-def test_they_are_the_checks_of_ci() -> None:
+def test_the_hooks_are_the_checks_of_ci() -> None:
     checks = re.findall(r"^\./run .*", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert "./run pytest" in checks and len(checks) > 3
     wanted = [check + " -m unit" * (check == "./run pytest") for check in checks]
@@ -41,7 +41,7 @@ def test_tests_run_before_a_push_and_the_others_before_a_commit() -> None:
     }
 
 
-def test_they_need_no_engine_and_look_at_the_whole_project() -> None:
+def test_the_hooks_need_no_engine_and_check_the_whole_project() -> None:
     for hook in hooks():
         assert hook["entry"].startswith("env ") and " STAGEGRAPH_NO_ENGINE=1 ./run " in hook["entry"]
         assert (hook["language"], hook["pass_filenames"], hook["always_run"]) == ("system", False, True)

@@ -62,7 +62,7 @@ def test_what_counts_as_a_change() -> None:
     assert changed("FROM a:1\nRUN cat <<E\n# one\nE", "FROM a:1\nRUN cat <<E\n# two\nE")
 
 
-def test_due_is_what_is_edited_or_new_and_all_that_is_based_on_it() -> None:
+def test_edited_and_new_images_and_their_children_are_due() -> None:
     names = {"r:core": "core", "r:base": "base", "r:other": "other"}
     texts = {"core": "FROM a:1", "base": "FROM r:core", "top": "FROM r:base", "other": "FROM a:1"}
     old = {image: truth.read(text, {}) for image, text in texts.items()}

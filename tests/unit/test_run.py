@@ -179,7 +179,7 @@ def test_every_exit_status_is_documented() -> None:
     assert numbers == documented
 
 
-def test_names_no_package_registry() -> None:
+def test_run_names_no_package_registry() -> None:
     for file in (RUN, *(RUN.parent / "stagegraph/host").glob("*.py")):
         assert not re.search(r"pypi\.|pythonhosted|deb\.debian|registry\.npm|index-url", file.read_text())
 
@@ -244,7 +244,7 @@ def test_first_call_announces_each_step_and_the_second_is_silent(project: Projec
     assert (second.returncode, second.stderr, project.calls) == (0, "", [])
 
 
-def test_changed_lock_makes_the_environment_anew(ready: Project) -> None:
+def test_a_changed_lock_creates_the_environment_again(ready: Project) -> None:
     leftover = ready.folder / ".venv/leftover"
     leftover.touch()
     (ready.folder / "requirements.lock").write_text("doit==0.38.0\n")
@@ -252,19 +252,19 @@ def test_changed_lock_makes_the_environment_anew(ready: Project) -> None:
     assert not leftover.exists()
 
 
-def test_changed_pyproject_installs_the_project_only(ready: Project) -> None:
+def test_a_changed_pyproject_installs_only_the_project(ready: Project) -> None:
     (ready.folder / "pyproject.toml").write_text("[project]\nname = 'x'\n")
     result = ready.call("true")
     assert result.stderr.splitlines() == ["run: installing the project into the virtual environment"]
     assert ready.call("true").stderr == ""
 
 
-def test_moved_project_makes_the_environment_anew(ready: Project, tmp_path: Path) -> None:
+def test_a_moved_project_creates_the_environment_again(ready: Project, tmp_path: Path) -> None:
     ready.folder = ready.folder.rename(tmp_path / "moved")
     assert "creating the virtual environment" in ready.call("true").stderr
 
 
-def test_environment_whose_python_is_gone_is_made_anew(ready: Project) -> None:
+def test_an_environment_whose_python_is_gone_is_created_again(ready: Project) -> None:
     (ready.folder / ".venv/bin/python").unlink()
     assert "creating the virtual environment" in ready.call("true").stderr
 
@@ -287,7 +287,7 @@ def test_failed_step_shows_its_log_and_is_tried_again(project: Project) -> None:
     assert "creating the virtual environment" in again.stderr
 
 
-def test_killed_set_up_is_started_over(project: Project) -> None:
+def test_a_killed_set_up_starts_again(project: Project) -> None:
     with subprocess.Popen(
         [project.folder / "run", "true"], env=project.env | {"SLOW": "20"}, start_new_session=True
     ) as call:
@@ -320,7 +320,7 @@ def test_two_calls_at_once_set_up_once(project: Project) -> None:
 @pytest.mark.parametrize(
     "name", ["with space", "it's", 'say "x"', "dollar $HOME `x`", "back\\slash", "ünï", "a&b|c"]
 )
-def test_folder_names(tmp_path: Path, name: str) -> None:
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     project = make_project(tmp_path, name)
     (tmp_path / "t m p").mkdir()
     first = project.call("true", TMPDIR=str(tmp_path / "t m p"), CI="true")
@@ -329,7 +329,7 @@ def test_folder_names(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ['it is "x"', "cost $HOME now", "back\\ slash"])
-def test_scripts_run_where_pip_would_write_a_broken_first_line(tmp_path: Path, name: str) -> None:
+def test_scripts_run_although_pip_would_write_a_broken_first_line(tmp_path: Path, name: str) -> None:
     project = make_project(tmp_path, name)
     write_tool = r"""*pip\ install*)
       printf '%s\n' '#!/bin/sh' "'''exec' \"$0\" \"\$0\" \"\$@\"" "' '''" >"${0%/*}/tool"
@@ -340,26 +340,26 @@ def test_scripts_run_where_pip_would_write_a_broken_first_line(tmp_path: Path, n
     assert project.calls[-1] == f"{project.folder}/.venv/bin/tool argument"
 
 
-def test_colon_in_the_folder(tmp_path: Path) -> None:
+def test_a_colon_in_the_folder_name_is_an_error(tmp_path: Path) -> None:
     result = make_project(tmp_path, "a:b").call("true")
     assert result.returncode == 78
     assert "colon" in result.stderr
 
 
-def test_no_python(project: Project) -> None:
+def test_a_missing_python_is_an_error(project: Project) -> None:
     result = project.call("true", TOO_OLD="1")
     assert result.returncode == 72
     assert "apt-get install" in result.stderr
     assert not (project.folder / ".venv").exists()
 
 
-def test_later_python_is_found_behind_an_old_one(project: Project) -> None:
+def test_a_later_python_is_found_after_an_old_one_on_path(project: Project) -> None:
     project.stub("python3.12", PYTHON)
     project.stub("python3", "exit 1")
     assert project.call("true").returncode == 0
 
 
-def test_environment_is_not_made_with_its_own_python(ready: Project) -> None:
+def test_the_environment_is_not_created_with_its_own_python(ready: Project) -> None:
     own = ready.folder / ".venv/bin/python3"
     own.write_text(f"#!/bin/bash\n[[ $* != *sys._base_executable* ]] || echo {ready.bin}/python3\n")
     own.chmod(0o755)
@@ -403,14 +403,14 @@ def test_usual_causes_are_named(project: Project, output: str, advice: str) -> N
 # ---------------------------------------------------------------- which engine
 
 
-def test_chosen_engine_that_is_down_is_named(ready: Project) -> None:
+def test_a_chosen_engine_that_is_down_is_named(ready: Project) -> None:
     result = ready.call("true", STAGEGRAPH_NO_ENGINE="0")
     assert result.returncode == 69
     assert ready.env["DOCKER_HOST"] in result.stderr
     assert "STAGEGRAPH_NO_ENGINE=1" in result.stderr
 
 
-def test_chosen_context_that_is_down_is_named(ready: Project) -> None:
+def test_a_chosen_docker_context_that_is_down_is_named(ready: Project) -> None:
     del ready.env["DOCKER_HOST"]
     config = Path(ready.env["HOME"]) / ".docker/config.json"
     config.parent.mkdir()
@@ -421,7 +421,7 @@ def test_chosen_context_that_is_down_is_named(ready: Project) -> None:
 
 
 @needs_curl
-def test_engine_without_buildx_is_left_alone(ready: Project, tmp_path: Path) -> None:
+def test_an_engine_without_buildx_is_not_changed(ready: Project, tmp_path: Path) -> None:
     ready.stub("docker", "exit 1")
     ready.replace("/usr/{local/,}lib{exec,}/docker", "/nowhere")
     ready.replace('Path("/usr/', 'Path("/nowhere/')
@@ -464,7 +464,7 @@ def test_engine_dir_must_leave_room_for_sockets(ready: Project, folder: str, sta
     assert (folder in result.stderr) == (status != 0)
 
 
-def test_longest_engine_dir_is_one_the_kernel_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernel_accepts_the_longest_engine_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "/exec/containerd/containerd-debug.sock"
     assert 69 + len(name) == 107
     monkeypatch.chdir(tmp_path)
@@ -477,7 +477,7 @@ def test_longest_engine_dir_is_one_the_kernel_takes(tmp_path: Path, monkeypatch:
                     server.bind("x" * length)
 
 
-def test_engine_of_somebody_else_is_not_touched(ready: Project, tmp_path: Path) -> None:
+def test_an_engine_of_somebody_else_is_not_changed(ready: Project, tmp_path: Path) -> None:
     add_buildx(ready)
     binfmt = tmp_path / "binfmt_misc"
     binfmt.mkdir()
@@ -491,7 +491,9 @@ def test_engine_of_somebody_else_is_not_touched(ready: Project, tmp_path: Path) 
 
 @needs_curl
 @pytest.mark.parametrize("text", ['{"currentContext": "far-away"}', "{}"])
-def test_a_context_is_looked_at_closely(ready: Project, tmp_path: Path, text: str) -> None:
+def test_the_engine_of_the_current_docker_context_is_checked(
+    ready: Project, tmp_path: Path, text: str
+) -> None:
     """The default engine answers, but a context may name another one."""
     add_buildx(ready)
     del ready.env["DOCKER_HOST"]
@@ -591,7 +593,7 @@ def test_doctor_with_everything_there(project: Project, tmp_path: Path) -> None:
         assert "missing  .venv" in project.call("doctor").stdout
 
 
-def test_a_reader_of_doctor_that_goes_away(project: Project) -> None:
+def test_a_closed_pipe_ends_doctor_without_a_message(project: Project) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     command = [str(project.folder / "run"), "doctor"]

@@ -34,7 +34,7 @@ def test_nothing_is_too_long(folder: str) -> None:
     }
 
 
-def test_the_test_sees_what_is_too_long() -> None:
+def test_a_function_that_is_too_long_is_found() -> None:
     body = "    x = 1\n" * 40
     assert [*too_long(f"def f():\n{body}")] == ["f has 41 lines, the limit is 40"]
     assert not [*too_long(f"def f():  # long: a table\n{body}")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...execution.decide import Why
 from ...execution.plan import plan
 from ..goals import resolve_goals
 from .base import Command, KeepGoing, flag, print_json
@@ -95,20 +96,22 @@ def _show(steps: list[Step], sizes: dict[Node, Size] | None, left_out: int) -> N
     for step in steps:
         usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
         print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
-        for change in step.changes[1:]:
+        for change in step.changes[1:] if step.why is Why.CHANGED and len(step.changes) > 2 else ():
             print(f"{'':<{width + 9}}also {change}")
     print(total(steps, left_out))
+    if note := cost_of_epoch(steps):
+        print(note)
 
 
 def total(steps: list[Step], left_out: int = 0) -> str:
-    """How many images there are to build, pull and reuse: platforms may share a key, which is made once.
+    """How many nodes there are to build, pull and reuse; how long the builds take.
 
     ``left_out`` is how many nodes cannot be looked at.
     """
     from ...system.text import human_time
 
     made: dict[str, list[Step]] = {"build": [], "pull": [], "reuse": []}
-    for step in {step.key: step for step in reversed(steps)}.values():
+    for step in steps:
         made[step.decision].append(step)
     said = ", ".join(f"{len(made[decision])} to {decision}" for decision in made)
     said += f", {left_out} left out" if left_out else ""
@@ -118,6 +121,16 @@ def total(steps: list[Step], left_out: int = 0) -> str:
     unknown = len(made["build"]) - len(known)
     rest = f", {unknown} of unknown duration" if unknown else ""
     return f"{said}; {human_time(sum(known))} one by one, as long as the last builds took{rest}"
+
+
+def cost_of_epoch(steps: list[Step]) -> str:
+    """Say how many nodes a new ``source_date_epoch`` changes; "" for none."""
+    own = [{change.name for change in step.changes if change.role != "parent"} for step in steps]
+    moved = [names for names in own if "epoch" in names]
+    if not moved:
+        return ""
+    alone = sum(names == {"epoch"} for names in moved)
+    return f"source_date_epoch changed, which is part of every key: {len(moved)} nodes, {alone} by this alone"
 
 
 def _size(step: Step, sizes: dict[Node, Size] | None) -> str:

@@ -59,7 +59,9 @@ def test_listed_packages() -> None:
         (ContainerResult(100, "", "E: locked"), StagegraphError, "status 100"),
     ],
 )
-def test_failures(answer: ContainerResult, kind: type[StagegraphError], message: str) -> None:
+def test_a_failed_container_is_an_error(
+    answer: ContainerResult, kind: type[StagegraphError], message: str
+) -> None:
     with pytest.raises(kind) as error:
         read("repo:tag", answer)
     assert message in str(error.value) and error.value.where == "repo:tag"
@@ -76,7 +78,9 @@ def test_failures(answer: ContainerResult, kind: type[StagegraphError], message:
         ({"apt": "exit 100", "apt-get": "echo Get:1"}, 100, ""),
     ],
 )
-def test_script(tmp_path: Path, commands: dict[str, str], status: int, output: str) -> None:
+def test_the_script_gives_status_and_output(
+    tmp_path: Path, commands: dict[str, str], status: int, output: str
+) -> None:
     for name, body in commands.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
@@ -86,7 +90,7 @@ def test_script(tmp_path: Path, commands: dict[str, str], status: int, output: s
     assert (done.returncode, done.stdout) == (status, output)
 
 
-def test_table() -> None:
+def test_the_table_names_packages_and_versions() -> None:
     found = Found("stock:amd64", "repo:tag", (LIBC, BASH))
     assert render_text(found).splitlines() == [
         "stock:amd64  2 packages have newer versions, 1 for security",
@@ -97,7 +101,7 @@ def test_table() -> None:
     assert render_text(Found("a:b", "t")) == "a:b  no packages have newer versions"
 
 
-def test_machines_are_told_what_could_not_be_asked() -> None:
+def test_json_has_the_packages_or_the_error() -> None:
     packages = to_json(Found("a:b", "t", (LIBC,)))["packages"]
     assert packages == [{**LIBC._asdict(), "security": True}]
     assert to_json(Found("a:b", "t", error=ToolError("t", "no apt")))["error"] == "t: no apt"

@@ -98,7 +98,7 @@ def test_nodes_of_a_plan(tmp_path: Path) -> None:
     assert sizes.sizes(session.graph, steps[1:2], session.lookup) == {nodes["high"]: Size(None, 21)}
 
 
-def test_summary_says_the_size_and_the_file_for_machines_stays_as_it_is(tmp_path: Path) -> None:
+def test_the_summary_has_the_size_and_last_run_json_does_not(tmp_path: Path) -> None:
     report = Report()
     report.image("repo:tag", record("x:amd64", sha("image")), 81_234_567)
     assert f"image: repo:tag {sha('image')} (81.2 MB compressed)" in report.summary().splitlines()

@@ -100,12 +100,12 @@ def test_all_good_and_nothing_changed(session: Workspace) -> None:
     assert {p: p.stat().st_mtime_ns for p in session.layout.root.rglob("*")} == before
 
 
-def test_nodes_without_records_are_said(session: Workspace) -> None:
+def test_nodes_without_records_are_unchecked(session: Workspace) -> None:
     keep(session, LOW)
     assert results(session) == [("low:amd64", "good"), ("high:amd64", "unchecked")]
 
 
-def test_rot_that_times_do_not_show(session: Workspace) -> None:
+def test_damage_that_keeps_size_and_time_is_found(session: Workspace) -> None:
     keep(session, LOW)
     made = keep(session, HIGH, b"another layer")
     blob = session.layout.blobs.path(sha(b"another layer"))
@@ -121,7 +121,7 @@ def test_rot_that_times_do_not_show(session: Workspace) -> None:
 
 
 @pytest.mark.parametrize("which", ["manifest", "config", "layer"])
-def test_a_blob_that_is_gone(session: Workspace, which: str) -> None:
+def test_a_missing_blob_is_reported(session: Workspace, which: str) -> None:
     made = keep(session, LOW)
     config_blob = images.config_digest(session.layout.blobs, made)
     gone = {"manifest": made.digest, "config": config_blob, "layer": sha(b"layer")}[which]
@@ -133,7 +133,7 @@ def test_a_blob_that_is_gone(session: Workspace, which: str) -> None:
         assert found.result == "bad" and found.notes == (f"blob {gone} is missing",)
 
 
-def test_what_was_set_aside_stays_bad(session: Workspace) -> None:
+def test_an_image_whose_blob_was_set_aside_stays_bad(session: Workspace) -> None:
     made = keep(session, LOW)
     path = session.layout.blobs.path(made.digest)
     path.write_bytes(path.read_bytes()[:-1])
@@ -143,7 +143,7 @@ def test_what_was_set_aside_stays_bad(session: Workspace) -> None:
 
 
 @pytest.mark.parametrize("content", [False, True])
-def test_record_whose_inputs_are_not_those_of_its_key(session: Workspace, content: bool) -> None:
+def test_a_record_whose_inputs_do_not_match_its_key_is_bad(session: Workspace, content: bool) -> None:
     made = keep(session, LOW)
     key = content_key(session.graph, LOW, lambda _: made)[0] if content else made.key
     path = session.layout.root / "records" / key.removeprefix("sha256:")
@@ -152,7 +152,7 @@ def test_record_whose_inputs_are_not_those_of_its_key(session: Workspace, conten
     assert found.result == "bad" and key in found.notes[0]
 
 
-def test_record_that_claims_other_files(session: Workspace) -> None:
+def test_a_record_whose_files_do_not_match_the_image_is_bad(session: Workspace) -> None:
     made = keep(session, LOW)
     path = session.layout.root / "records" / made.key.removeprefix("sha256:")
     path.write_bytes(path.read_bytes().replace(made.files.encode(), sha("other").encode()))
@@ -160,7 +160,7 @@ def test_record_that_claims_other_files(session: Workspace) -> None:
     assert found.result == "bad" and "does not match the image" in found.notes[0]
 
 
-def test_scratch_leaves_nothing_and_marks_hold(session: Workspace) -> None:
+def test_a_temporary_store_leaves_nothing_and_does_not_touch_blobs(session: Workspace) -> None:
     made = keep(session, LOW)
     before = {p: p.stat().st_ctime_ns for p in session.layout.blobs.folder.path.iterdir()}
     with overlay(session.layout, [made, made]) as scratch:
@@ -191,12 +191,14 @@ def test_rebuild_without_records_builds_nothing(session: Workspace) -> None:
         (("unchecked", "unchecked"), (), False),
     ],
 )
-def test_passed(found: tuple[verify.Outcome, verify.Outcome], named: tuple[Node, ...], passed: bool) -> None:
+def test_verify_passes_only_if_no_finding_is_bad(
+    found: tuple[verify.Outcome, verify.Outcome], named: tuple[Node, ...], passed: bool
+) -> None:
     findings = [Finding(LOW, KEY, found[0]), Finding(HIGH, KEY, found[1])]
     assert verify.passed(findings, set(named)) is passed
 
 
-def test_told_to_people_and_machines() -> None:
+def test_a_finding_is_printed_as_text_and_as_json() -> None:
     differences = (
         Difference(2, "RUN date >/when", "/when", "content", "9 bytes"),
         Difference(2, "RUN date >/when", "/old", "removed", "file"),
@@ -262,7 +264,7 @@ def kept(cache: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize(("builder", "told"), [("", False), ("buildkit v2", False), ("docker 1", True)])
-def test_rebuild_by_another_version(
+def test_a_rebuild_by_another_version_is_noted(
     session: Workspace, monkeypatch: pytest.MonkeyPatch, builder: str, told: bool
 ) -> None:
     made = keep(session, LOW, layer_of(b"was"))

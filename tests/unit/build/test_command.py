@@ -70,7 +70,7 @@ def test_a_comma_in_the_path_of_the_store(tmp_path: Path) -> None:
     assert output.startswith('--output=type=oci,"dest=/a,b",tar=false,')
 
 
-def test_a_front_end_and_the_date_of_packages(tmp_path: Path) -> None:
+def test_a_front_end_and_the_package_date(tmp_path: Path) -> None:
     (tmp_path / "stages.lock").write_text('archive = "2026-01-02"\n')
     text = "# syntax=some/reader:1\nFROM low\nRUN apt-get install -y x\n"
     words = command(spec(tmp_path, text, **{"some_reader:1": "reader"}))

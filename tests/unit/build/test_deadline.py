@@ -21,7 +21,9 @@ pytestmark = pytest.mark.unit
         ("trap '' TERM; echo a; echo b; sleep 20", True),  # its child process keeps the pipe open
     ],
 )
-def test_it_is_told_and_then_made_to_end(script: str, over: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_process_is_terminated_and_then_killed(
+    script: str, over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(deadline, "TERMINATE_GRACE", 0.5)
     start = time.monotonic()
     with (
@@ -34,7 +36,7 @@ def test_it_is_told_and_then_made_to_end(script: str, over: bool, monkeypatch: p
     assert (late.expired, late.killed) == (True, over)
 
 
-def test_what_is_done_in_time_is_left_alone() -> None:
+def test_a_process_that_ends_in_time_is_not_stopped() -> None:
     with (
         managed_process(["printf", "a\\nb"], stdout=subprocess.PIPE) as process,
         deadline.time_limit(process, 5) as late,

@@ -50,7 +50,7 @@ def step(*printed: str, error: str = CODE, name: str = "RUN make all   install")
     return explained(*ran(f"[build 3/3] {name}", *printed, error=error), f"ERROR: failed to solve: {error}")
 
 
-def test_step_that_fails() -> None:
+def test_the_message_of_a_failed_step() -> None:
     error = step("x.c:1: error", "make: *** [x.o] Error 1")
     assert type(error) is BuildError
     assert str(error) == (
@@ -63,7 +63,7 @@ def test_step_that_fails() -> None:
 
 
 @pytest.mark.parametrize("words", ["unauthorized", "no space left on device", "Could not resolve host: x"])
-def test_the_words_of_the_command_are_no_cause(words: str) -> None:
+def test_words_of_the_command_do_not_choose_the_error_class(words: str) -> None:
     """BuildKit's message quotes the command of a failed RUN. Its words do not choose the error class."""
     command = f"/bin/sh -c test \"$(cat /state)\" != '{words}'"
     code = f'process "{command}" did not complete successfully: exit code: 1'
@@ -71,7 +71,7 @@ def test_the_words_of_the_command_are_no_cause(words: str) -> None:
     assert type(error) is BuildError and "exit code 1" in error.what
 
 
-def test_line_that_buildx_names_comes_first() -> None:
+def test_the_line_that_buildx_names_comes_first() -> None:
     error = explained(*ran("[2/3] COPY a b", error='"/a": not found'), "Dockerfile:2")
     assert error.where == "x:amd64: x/Dockerfile:2"
     assert error.what.startswith('"/a": not found at: COPY a b')
@@ -116,7 +116,7 @@ def test_only_the_last_lines_are_shown() -> None:
         ("test: unexpected status from server", BuildError),
     ],
 )
-def test_what_a_step_prints(printed: str, kind: type[StagegraphError]) -> None:
+def test_the_output_of_a_step_chooses_the_error_class(printed: str, kind: type[StagegraphError]) -> None:
     assert type(step(printed)) is kind
 
 
@@ -144,12 +144,14 @@ def test_what_a_step_prints(printed: str, kind: type[StagegraphError]) -> None:
         ),
     ],
 )
-def test_what_the_builder_says(message: str, kind: type[StagegraphError]) -> None:
+def test_the_message_of_the_builder_chooses_the_error_class(
+    message: str, kind: type[StagegraphError]
+) -> None:
     assert type(step(error=message)) is kind
     assert type(explained(f"ERROR: failed to solve: {message}")) is kind
 
 
-def test_engine_that_goes_away_in_the_middle() -> None:
+def test_an_engine_that_stops_during_a_build_is_an_engine_error() -> None:
     error = explained(
         *ran("[2/2] RUN make", "compiling")[:2],
         "ERROR: rpc error: code = Unavailable desc = transport is closing",
@@ -157,7 +159,7 @@ def test_engine_that_goes_away_in_the_middle() -> None:
     assert type(error) is EngineError
 
 
-def test_what_a_step_printed_before_the_engine_went_away_does_not_count() -> None:
+def test_the_output_of_a_step_does_not_count_if_the_engine_stops() -> None:
     error = explained(
         *ran("[2/2] RUN make", "No space left on device, retrying")[:2], "ERROR: no active session for x"
     )
@@ -168,7 +170,7 @@ def test_what_a_step_printed_before_the_engine_went_away_does_not_count() -> Non
     ("message", "named"),
     [("rpc error: code = Unavailable desc = EOF", True), ("exec format error", True), (CODE, False)],
 )
-def test_a_builder_that_was_named(message: str, named: bool) -> None:
+def test_errors_of_a_named_builder_name_it(message: str, named: bool) -> None:
     tracker = Tracker(lambda _: None)
     tracker.feed(f"ERROR: failed to solve: {message}\n".encode())
     error = str(explain(SPEC, tracker, Path("x.log"), 1, "farm"))
@@ -193,13 +195,13 @@ SYNTAX = f"failed to solve: failed with build-arg:BUILDKIT_SYNTAX = {READER.pinn
         (f"{SYNTAX}failed to resolve source metadata for some/reader", RegistryError),
     ],
 )
-def test_what_the_image_that_reads_the_dockerfile_comes_to(message: str, kind: type[StagegraphError]) -> None:
+def test_an_error_of_the_front_end_names_the_front_end(message: str, kind: type[StagegraphError]) -> None:
     error = explained(f"ERROR: {message}", spec=READ)
     assert (type(error), error.where) == (kind, "x:amd64: x/Dockerfile:1")
     assert error.hint.startswith("some/reader:1 reads this Dockerfile, as its # syntax= line says; ")
     assert 'frontend = "builder"' in error.hint
 
 
-def test_a_step_fails_as_it_does_without_a_front_end_of_its_own() -> None:
+def test_a_failed_step_gives_the_same_message_with_a_front_end() -> None:
     lines = ("#5 [build 3/3] RUN make all   install", f"#5 ERROR: {CODE}", f"ERROR: failed to solve: {CODE}")
     assert str(explained(*lines, spec=READ)) == str(explained(*lines))

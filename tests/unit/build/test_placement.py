@@ -108,7 +108,7 @@ def spec(*names: str, text: str = "FROM base\nRUN x\n", docker: OciPlatform = AR
     return NodeSpec(Node("x", "there"), platform, StageConfig("x"), 0, analysis=facts(text, docker=docker))
 
 
-def of(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
+def selector(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
     """Return a selector for a node. Only the Dockerfile tells the platforms of the programs that it runs."""
     own = spec.platform.docker
     programs = frozenset(part.platform or own for part in spec.analysis.build_stages if part.has_run)
@@ -117,7 +117,7 @@ def of(spec: NodeSpec, say: Callable[[str], None] = print) -> BuilderSelector:
 
 def chosen(spec: NodeSpec) -> tuple[Placement, list[str]]:
     said: list[str] = []
-    return of(spec, said.append).place(spec), said
+    return selector(spec, said.append).place(spec), said
 
 
 TOOLS = "FROM --platform=linux/amd64 base AS t\nRUN x\nFROM scratch\nCOPY --from=t /a /\n"
@@ -139,13 +139,15 @@ TOOLS = "FROM --platform=linux/amd64 base AS t\nRUN x\nFROM scratch\nCOPY --from
         (("alone", "arm"), "FROM base\nCOPY a /\n", "arm"),
     ],
 )
-def test_native_is_preferred(buildx: Buildx, names: tuple[str, ...], text: str, name: str) -> None:
+def test_a_native_builder_is_preferred(buildx: Buildx, names: tuple[str, ...], text: str, name: str) -> None:
     place, said = chosen(spec(*names, text=text))
     assert (place.name, said) == (name, [])
     assert place.command() == ["docker", "buildx", "build", f"--builder={name}"]
 
 
-def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> None:
+def test_a_builder_that_is_native_for_the_declared_programs_comes_first(
+    buildx: Buildx, tmp_path: Path
+) -> None:
     """A builder that is native for ``native`` of stages.toml comes first.
 
     It must also run the platforms that the Dockerfile names.
@@ -166,14 +168,14 @@ def test_programs_that_the_project_speaks_of(buildx: Buildx, tmp_path: Path) -> 
     assert (place(plain, "aarch64"), place(plain, "amd64")) == ("arm", "alone")
 
 
-def test_32_bit_programs_of_the_same_kind(buildx: Buildx) -> None:
+def test_a_builder_runs_32_bit_programs_of_its_family(buildx: Buildx) -> None:
     assert chosen(spec("amd", "arm", docker=ARM_V7))[0].name == "arm"
     with pytest.raises(EmulationError):
         chosen(spec("alone", docker=ARM_V7))
 
 
-def test_each_is_asked_once_and_none_without_need(buildx: Buildx) -> None:
-    found = of(spec())
+def test_each_builder_is_inspected_once_and_only_if_needed(buildx: Buildx) -> None:
+    found = selector(spec())
     for _ in range(3):
         found.place(spec("arm", "amd"))
         found.place(spec("amd", "arm"))
@@ -183,21 +185,23 @@ def test_each_is_asked_once_and_none_without_need(buildx: Buildx) -> None:
     assert buildx.asked == ["arm", "amd", "arm"]
 
 
-def test_a_context_is_entered(buildx: Buildx) -> None:
+def test_a_builder_of_a_docker_context_is_called_through_the_context(buildx: Buildx) -> None:
     place, _ = chosen(spec("context"))
     assert place.command() == ["docker", "--context=context", "buildx", "build", "--builder=context"]
     assert not place.is_own
     assert chosen(spec("default"))[0].is_own
 
 
-def test_the_current_context_is_this_engine(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_docker_context_is_the_own_engine(
+    buildx: Buildx, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOCKER_CONTEXT", "context")
     assert chosen(spec("context"))[0].is_own and not chosen(spec("default"))[0].is_own
     monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")  # it overrides DOCKER_CONTEXT, as in docker
     assert chosen(spec("default"))[0].is_own and not chosen(spec("context"))[0].is_own
 
 
-def test_one_that_a_build_starts(buildx: Buildx) -> None:
+def test_a_builder_that_does_not_run_is_started(buildx: Buildx) -> None:
     place, said = chosen(spec("amd", "pod"))
     assert (place.name, said) == ("pod", ["starting builder pod"])
     assert buildx.asked == ["amd", "pod", "--bootstrap pod"]
@@ -211,21 +215,21 @@ def test_one_that_a_build_starts(buildx: Buildx) -> None:
         ("dead", "Cannot connect to the Docker daemon", "docker buildx inspect --bootstrap dead"),
     ],
 )  # fmt: skip
-def test_none_can_be_used(buildx: Buildx, name: str, what: str, mend: str) -> None:
+def test_a_builder_that_cannot_be_used_is_an_error(buildx: Buildx, name: str, what: str, mend: str) -> None:
     with pytest.raises(BuilderError) as caught:
         chosen(spec(name))
     assert caught.value.exit_status == 20 and caught.value.where == "x:there"
     assert f"builder {name}, named for linux/arm64: {what}" in str(caught.value) and mend in str(caught.value)
 
 
-def test_the_next_is_taken_and_said(buildx: Buildx) -> None:
+def test_the_next_builder_is_used_and_a_warning_names_the_first(buildx: Buildx) -> None:
     place, said = chosen(spec("down", "none", "amd"))
     assert place.name == "amd" and len(said) == 2
     assert said[0].startswith("warning: builder down (linux/arm64) cannot be used: it does not answer")
     assert said[0].endswith("; building on amd")
 
 
-def test_none_runs_it(buildx: Buildx) -> None:
+def test_no_builder_for_the_platform_is_an_error(buildx: Buildx) -> None:
     with pytest.raises(EmulationError) as caught:
         chosen(spec("down", "alone"))
     assert str(caught.value).startswith(
@@ -234,13 +238,15 @@ def test_none_runs_it(buildx: Buildx) -> None:
     assert caught.value.exit_status == 21 and "builder=there:NAME" in str(caught.value)
 
 
-def test_nobody_is_asked_where_none_is_named(buildx: Buildx) -> None:
+def test_no_builder_is_inspected_if_none_is_named(buildx: Buildx) -> None:
     place, said = chosen(spec())
     assert (place, said, buildx.asked) == (HERE, [], [])
     assert place.command() == ["docker", "buildx", "build"] and place.is_own
 
 
-def test_this_machine_without_qemu(buildx: Buildx, machine: Path, tmp_path: Path) -> None:
+def test_a_machine_without_qemu_cannot_run_foreign_programs(
+    buildx: Buildx, machine: Path, tmp_path: Path
+) -> None:
     (machine / "qemu-aarch64").unlink()
     assert chosen(spec(text=TOOLS))[0] == HERE  # it runs only amd64 programs
     buildx.answers[""] = answer(node("default", ALONE), driver="docker")
@@ -255,7 +261,7 @@ def test_this_machine_without_qemu(buildx: Buildx, machine: Path, tmp_path: Path
         chosen(base)
 
 
-def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
+def test_a_message_names_a_native_builder_that_is_not_used(buildx: Buildx, tmp_path: Path) -> None:
     """One message names the native builder. The build still runs on this machine's engine."""
     (tmp_path / "config/buildx/instances").mkdir(parents=True)
     (tmp_path / "config/buildx/instances/arm").write_text("")
@@ -264,15 +270,15 @@ def test_hint_at_a_native_one(buildx: Buildx, tmp_path: Path) -> None:
     buildx.listed = '{"Name": "down", "Driver": "remote", "Nodes": [{"Status": "inactive"}]}\nnot JSON\n'
     buildx.listed += '{"Name": "arm", "Driver": "remote", %s}\n' % machines  # noqa: UP031
     said: list[str] = []
-    found = of(spec(), said.append)
+    found = selector(spec(), said.append)
     assert [found.place(spec()) for _ in range(2)] == [HERE, HERE]
     assert said == ["linux/arm64 is emulated here; builder arm is native for it: builder=there:arm"]
     assert buildx.asked == ["", "--format=json"]
     assert chosen(spec(text=TOOLS)) == (HERE, []) and "--format=json" not in buildx.asked[2:]
 
 
-def test_elsewhere(buildx: Buildx) -> None:
-    found = of(spec())
+def test_a_builder_on_another_machine_is_remote(buildx: Buildx) -> None:
+    found = selector(spec())
     assert found.is_remote(found.place(spec("arm"))) and found.is_remote(found.place(spec("context")))
     assert not found.is_remote(found.place(spec("default")))
     buildx.answers[""] = answer(node("default", ON_AMD64), driver="docker")
@@ -282,12 +288,12 @@ def test_elsewhere(buildx: Buildx) -> None:
     assert found.is_remote(Placement())
 
 
-def test_whose_machine_built_it(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_names_the_kind_of_machine(buildx: Buildx, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record names the kind of machine, so that times of other machines do not count for this one."""
-    found = of(spec())
+    found = selector(spec())
     assert found.place(spec("arm")).machine == "linux/arm64"
     second = spec("amd", docker=OciPlatform("linux/amd64/v2"))
-    assert of(second).place(second).machine == "linux/amd64"
+    assert selector(second).place(second).machine == "linux/amd64"
     assert found.place(spec("default")).machine == "linux/amd64"
     buildx.answers[""] = answer(node("default", ALONE), driver="docker")
     monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:2376")
@@ -313,24 +319,26 @@ VERSION = "version --format={{.Server.Version}}"
         ("two", "buildkit v0.29.0", ["two"]),
     ],
 )
-def test_who_built_it(buildx: Buildx, named: str, who: str, asked: list[str]) -> None:
+def test_a_record_names_the_version_of_the_builder(
+    buildx: Buildx, named: str, who: str, asked: list[str]
+) -> None:
     """A record names the builder's version. It is read once a run, and never for a placement."""
     buildx.answers["nameless"] = answer(node("a", ON_ARM64).replace("v0.13.0", "v0.0.0+unknown"))
     arm = node("b", ON_ARM64).replace("BuildKit version: v0.13.0", "Buildkit: v0.29.0")
     buildx.answers["two"] = answer(node("a", ON_AMD64), arm)
-    found = of(spec(named) if named else spec())
+    found = selector(spec(named) if named else spec())
     place = found.place(spec(named) if named else spec())
     assert VERSION not in " ".join(buildx.asked)
     assert [found.version(place) for _ in range(2)] == [who, who]
     assert buildx.asked == asked
 
 
-def test_an_engine_that_does_not_say_its_version(buildx: Buildx) -> None:
+def test_an_engine_without_a_version_gives_an_empty_version(buildx: Buildx) -> None:
     buildx.engine = ""
-    assert of(spec()).version(HERE) == ""
+    assert selector(spec()).version(HERE) == ""
 
 
-def test_what_buildx_prints() -> None:
+def test_the_output_of_buildx_inspect_is_parsed() -> None:
     found = parse("x", answer(node("a", f"linux/arm64*, {ALONE}"), node("b", error="no such host")))
     assert found.driver == "remote" and found.is_running and not found.error
     first, second = found.nodes

@@ -64,7 +64,7 @@ def undeclared(root: Path, step: str, own: str = "", **more: str) -> list[str]:
         ("ENV A=1", 'network = "host"'),
     ],
 )
-def test_nothing_is_missing(tmp_path: Path, step: str, own: str) -> None:
+def test_what_is_declared_is_no_error(tmp_path: Path, step: str, own: str) -> None:
     assert undeclared(tmp_path, step, own) == []
 
 
@@ -103,7 +103,7 @@ def test_nothing_is_missing(tmp_path: Path, step: str, own: str) -> None:
         ),
     ],
 )
-def test_not_declared(tmp_path: Path, step: str, own: str, message: str) -> None:
+def test_what_is_not_declared_is_an_error(tmp_path: Path, step: str, own: str, message: str) -> None:
     assert undeclared(tmp_path, step, own) == [message]
 
 
@@ -126,7 +126,9 @@ def missing(root: Path, step: str, own: str = "", **declared: Secret) -> list[st
     return told(requirements.missing(spec(root, step, own), declared, root))
 
 
-def test_a_variable_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_required_secret_whose_variable_is_not_set_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     step = "RUN --mount=type=secret,id=a,env=A,required=true x"
     monkeypatch.delenv("TOKEN", raising=False)
     assert missing(tmp_path, step, a=Secret(env="TOKEN")) == [
@@ -138,7 +140,7 @@ def test_a_variable_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert missing(tmp_path, step, a=Secret(env="TOKEN")) == []
 
 
-def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
+def test_a_required_secret_whose_file_does_not_exist_is_an_error(tmp_path: Path) -> None:
     step = "RUN --mount=type=secret,id=a,required=true x"
     (message,) = missing(tmp_path, step, a=Secret(file="token"))
     assert f"requires the secret 'a': there is no file {tmp_path}/token to read" in message
@@ -149,14 +151,18 @@ def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     assert missing(tmp_path, step, a=Secret(file="token")) == []
 
 
-def test_no_certificate_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_certificate_authorities_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(secrets, "CA_BUNDLES", ())
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     (message,) = missing(tmp_path, "RUN --mount=type=secret,id=ca,required=true x")
     assert "this machine has no bundle of certificate authorities" in message
 
 
-def test_no_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_required_agent_that_does_not_run_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     step, own = "RUN --mount=type=ssh,required=true x", 'ssh = ["default"]'
     (message,) = missing(tmp_path, step, own)
     assert "requires the SSH agent 'default': the variable SSH_AUTH_SOCK is not set" in message
@@ -167,7 +173,7 @@ def test_no_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing(tmp_path, step, own) == []
 
 
-def test_no_key(tmp_path: Path) -> None:
+def test_a_required_key_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     step, own = "RUN --mount=type=ssh,required=true x", 'ssh = ["default=one,two"]'
     (tmp_path / "one").write_text("")
     (message,) = missing(tmp_path, step, own)
@@ -241,7 +247,9 @@ def refusals(
     return list(grants.refusals(node))
 
 
-def test_current_builder_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entitlement_that_the_current_builder_refuses_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     builders = Builders(monkeypatch, current={"security.insecure"})
     (error,) = refusals(tmp_path)
     assert error.exit_status == 20 and str(error).startswith(
@@ -253,7 +261,7 @@ def test_current_builder_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ]  # once for all nodes
 
 
-def test_builders_that_grant_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_builder_that_grants_it_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     builders = Builders(monkeypatch, current=set(), a={"security.insecure"}, b=set())
     assert refusals(tmp_path) == []
     assert refusals(tmp_path, 'builder = ["a", "b"]') == []

@@ -40,7 +40,7 @@ def test_a_file_that_does_not_exist_is_not_sent(tmp_path: Path) -> None:
     assert not found and warning.startswith(f"app:amd64: secret a: there is no file {tmp_path}/x/y to read")
 
 
-def test_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_from_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "t")
     assert options(tmp_path, "a", {"a": Secret(env="TOKEN")}) == (["--secret=id=a,env=TOKEN"], [])
     for unset in (True, False):
@@ -50,7 +50,9 @@ def test_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert warning.startswith("app:amd64: secret a: the variable TOKEN is not set, or empty")
 
 
-def test_the_authorities_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_certificate_authorities_of_this_machine_are_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, system = tmp_path / "own.crt", tmp_path / "system.crt"
     monkeypatch.setattr(secrets, "CA_BUNDLES", ("/nowhere.crt", str(system)))
     monkeypatch.setenv("SSL_CERT_FILE", str(own))

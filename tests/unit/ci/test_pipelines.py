@@ -70,7 +70,7 @@ def problems(draw: st.DrawFn, most: int = 12) -> list[WorkUnit]:
 
 @settings(max_examples=30, deadline=None)
 @given(problems(), st.sampled_from([0, PRICE // 20]))
-def test_each_unit_is_in_one_job_that_is_not_too_long_and_comes_after_what_it_needs(
+def test_each_unit_is_in_one_job_within_the_limit_and_after_its_parents(
     units: list[WorkUnit], waiting: int
 ) -> None:
     pipeline = jobs.plan("github", units, (AMD, ARM), replace(TABLE, waiting=waiting))
@@ -95,13 +95,13 @@ def _job(pipeline: Pipeline, name: str) -> Job:
 
 @given(problems())
 @settings(max_examples=15, deadline=None)
-def test_the_same_comes_out_each_time(units: list[WorkUnit]) -> None:
+def test_the_same_units_give_the_same_plan(units: list[WorkUnit]) -> None:
     assert jobs.plan("github", units, (AMD, ARM), TABLE) == jobs.plan("github", units, (AMD, ARM), TABLE)
 
 
 @given(problems(most=5))
 @settings(max_examples=20, deadline=None)
-def test_small_plans_cost_hardly_more_than_the_best(units: list[WorkUnit]) -> None:
+def test_small_plans_cost_little_more_than_the_best_plan(units: list[WorkUnit]) -> None:
     made = jobs.plan("github", units, (AMD, ARM), TABLE)
     assert made.cost <= 1.1 * best_cost(units) + 1e-6
 
@@ -127,7 +127,7 @@ def partitions(items: list[int]) -> Iterator[list[list[int]]]:
             yield [*rest[:number], [items[0], *part], *rest[number + 1 :]]
 
 
-def test_what_is_cheaper_on_a_native_machine_goes_there() -> None:
+def test_a_unit_that_is_cheaper_on_a_native_machine_is_placed_there() -> None:
     slow = problem((60, math.inf, ()), (70, 7, (0,)))
     made = jobs.plan("github", slow, (AMD, ARM), TABLE)
     assert [job.executor.name for job in made.jobs] == ["amd", "arm"]
@@ -136,7 +136,7 @@ def test_what_is_cheaper_on_a_native_machine_goes_there() -> None:
     assert len(jobs.plan("github", quick, (AMD, ARM), TABLE).jobs) == 1  # another machine's setup costs more
 
 
-def test_waiting_that_costs_makes_jobs_parallel() -> None:
+def test_jobs_are_parallel_if_waiting_has_a_price() -> None:
     units = problem((5, math.inf, ()), (30, math.inf, (0,)), (30, math.inf, (0,)))
     free, dear = (jobs.plan("github", units, (AMD,), replace(TABLE, waiting=w)) for w in (0, PRICE))
     assert len(free.jobs) == 1
@@ -144,7 +144,7 @@ def test_waiting_that_costs_makes_jobs_parallel() -> None:
     assert dear.minutes < free.minutes
 
 
-def test_a_node_over_the_limit_by_itself_is_named() -> None:
+def test_a_single_node_over_the_limit_is_named() -> None:
     with pytest.raises(ProjectError, match=r"u1.*takes 90 min") as caught:
         jobs.plan("github", problem((10, 10, ()), (90, 90, (0,))), (AMD, ARM), TABLE)
     assert "--limit" in str(caught.value)
@@ -152,7 +152,7 @@ def test_a_node_over_the_limit_by_itself_is_named() -> None:
         jobs.plan("github", problem((math.inf, math.inf, ())), (AMD, ARM), TABLE)
 
 
-def test_what_later_jobs_stand_on_is_handed_on() -> None:
+def test_a_job_exports_the_nodes_that_later_jobs_need() -> None:
     made = jobs.plan("github", problem((60, math.inf, ()), (5, 5, (0,)), (60, 60, (0,))), (AMD,), TABLE)
     first = next(job for job in made.jobs if not job.needs)
     assert first.exported == ("u0",)
@@ -180,7 +180,7 @@ def declared(tmp_path: Path, more: str = NATIVE) -> Graph:
     return graph(stages(tmp_path, DOCKERFILES, more=more))
 
 
-def test_where_a_node_runs(tmp_path: Path) -> None:
+def test_the_platforms_of_the_programs_that_a_node_runs(tmp_path: Path) -> None:
     plain, cross = declared(tmp_path / "a"), declared(tmp_path / "b", NATIVE + CROSS)
     arm, amd = frozenset({"linux/arm64"}), frozenset({"linux/amd64"})
     assert native.runs(plain, Node("made", "aarch64")) == arm
@@ -191,7 +191,7 @@ def test_where_a_node_runs(tmp_path: Path) -> None:
     assert plain.key(Node("made", "aarch64")) == cross.key(Node("made", "aarch64"))  # native is not hashed
 
 
-def test_an_image_and_its_test_go_together(tmp_path: Path) -> None:
+def test_an_image_and_its_test_are_one_unit(tmp_path: Path) -> None:
     made = declared(tmp_path)
     goals = [Node("app", "amd64"), Node("app-test", "amd64"), Node("over", "amd64")]
     units = work.units(made, goals, (AMD,), Times("linux/amd64", {}), 60)
@@ -201,7 +201,7 @@ def test_an_image_and_its_test_go_together(tmp_path: Path) -> None:
         assert all(need < number for need in each.needs)
 
 
-def test_what_stands_between_an_image_and_its_test_goes_with_them(tmp_path: Path) -> None:
+def test_a_node_between_an_image_and_its_test_is_in_the_same_unit(tmp_path: Path) -> None:
     made = declared(tmp_path)
     check = "ARG IMAGE\nFROM over AS also\nFROM ${IMAGE}\nCOPY --from=also / /\nRUN check\n"
     write(tmp_path, {"app-check/Dockerfile": check})
@@ -210,7 +210,7 @@ def test_what_stands_between_an_image_and_its_test_goes_with_them(tmp_path: Path
     assert sorted(map(str, units[-1].nodes)) == ["app-test:amd64", "app:amd64", "over:amd64"]
 
 
-def test_a_node_that_is_an_image_too_is_asked_for_alone(tmp_path: Path) -> None:
+def test_an_image_that_is_not_a_goal_is_built_without_its_test(tmp_path: Path) -> None:
     """If the image is not a goal, its test is not planned. Then the job must not run the test."""
     made = declared(tmp_path)
     units = work.units(made, [Node("over", "amd64")], (AMD,), Times("linux/amd64", {}), 60)
@@ -218,7 +218,7 @@ def test_a_node_that_is_an_image_too_is_asked_for_alone(tmp_path: Path) -> None:
     assert asked.named(made, tests=True)["_app:amd64"] == [Node("app", "amd64")]
 
 
-def test_stages_of_one_recipe_are_looked_for_by_each_name(tmp_path: Path) -> None:
+def test_nodes_with_the_same_key_are_found(tmp_path: Path) -> None:
     """A stage with the same file but other arguments is left out. The registry gets no request for it."""
     more = '[stages.twin]\npath = "low"\n[stages.other]\npath = "low"\nargs = { A = "far.example.org/x" }\n'
     registry = Registry()
@@ -249,7 +249,9 @@ def test_platforms_that_share_a_key_share_a_unit(tmp_path: Path) -> None:
         ({"linux/amd64"}, replace(AMD, speed=2.0), 5),
     ],
 )
-def test_times_on_another_machine(running: set[str], executor: Executor, minutes: int | None) -> None:
+def test_times_are_scaled_for_another_machine(
+    running: set[str], executor: Executor, minutes: int | None
+) -> None:
     node, times = Node("made", "aarch64"), Times("linux/amd64", {"made:aarch64": 600})
     estimate = work.Estimate(times, 60, {node: frozenset(map(OciPlatform, running))})
     expected = {} if minutes is None else {executor.name: minutes * MINUTE}
@@ -259,7 +261,7 @@ def test_times_on_another_machine(running: set[str], executor: Executor, minutes
 # -- times ---------------------------------------------------------------------------------------
 
 
-def test_times_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_times_are_read_as_they_were_written(tmp_path: Path) -> None:
     known = durations.merged(
         Times("linux/amd64", {}), {"a:amd64": 1234.5, "b:amd64": 0.4}, {"a:amd64", "b:amd64"}
     )
@@ -268,7 +270,7 @@ def test_times_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert not durations.write(tmp_path, known)
 
 
-def test_a_time_that_differs_little_stays() -> None:
+def test_a_time_that_changed_little_is_kept() -> None:
     known = Times("linux/amd64", {"a:amd64": 100.0, "gone:amd64": 5.0})
     assert durations.merged(known, {"a:amd64": 120.0}, {"a:amd64"}).seconds == {"a:amd64": 100.0}
     assert durations.merged(known, {"a:amd64": 130.0}, {"a:amd64"}).seconds == {"a:amd64": 130}
@@ -285,7 +287,7 @@ def test_a_time_that_differs_little_stays() -> None:
         f'machine = "x"\n[seconds]\na = 1{"0" * 400}',  # too large for a float
     ],
 )
-def test_times_that_are_none_are_said(tmp_path: Path, text: str) -> None:
+def test_invalid_times_are_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / durations.FILE).write_text(text)
     with pytest.raises(ProjectError, match=r"doit ci --times"):
         durations.read(tmp_path, "linux/amd64")
@@ -322,7 +324,7 @@ CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice
         ("[ci]\nlimit = 10\nsetup = 9\n" + GITHUB, "setup of 9 minutes leaves no time"),
     ],
 )
-def test_a_table_that_is_wrong(text: str, message: str) -> None:
+def test_a_wrong_table_is_an_error(text: str, message: str) -> None:
     with pytest.raises(ProjectError, match=message):
         config.read(*parse(text))
 
@@ -359,7 +361,7 @@ def written(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_files_are_what_the_services_take(tmp_path: Path, mode: str) -> None:
+def test_written_files_are_valid_for_the_services(tmp_path: Path, mode: str) -> None:
     files = written(project(tmp_path, MODES[mode]))
     assert len(files) == 2
     for name, text in files.items():
@@ -376,7 +378,7 @@ def validate(tmp_path: Path, name: str, text: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_jobs_of_a_short_limit_need_one_another(tmp_path: Path) -> None:
+def test_with_a_short_limit_jobs_need_one_another(tmp_path: Path) -> None:
     files = written(project(tmp_path, MODES["short"]))
     workflow: dict[str, Any] = yaml.safe_load(files[".github/workflows/images.yml"])
     assert len(workflow["jobs"]) > 2
@@ -386,7 +388,7 @@ def test_jobs_of_a_short_limit_need_one_another(tmp_path: Path) -> None:
     assert {next(iter(job)) if isinstance(job, dict) else job for job in flow} == set(circle["jobs"])
 
 
-def test_caches_are_saved_when_a_step_failed_and_by_no_fork(tmp_path: Path) -> None:
+def test_caches_are_saved_after_a_failed_step_and_never_by_a_fork(tmp_path: Path) -> None:
     files = written(project(tmp_path, MODES["caches"]))
     job = next(iter(yaml.safe_load(files[".github/workflows/images.yml"])["jobs"].values()))
     save = next(step for step in job["steps"] if "cache/save" in step.get("uses", ""))
@@ -417,7 +419,7 @@ def test_defaults_and_forms_of_the_table(tmp_path: Path) -> None:
     assert said and all(command.startswith("cat \\<<X") for command in said)
 
 
-def test_one_job_tells_whether_all_ended_well(tmp_path: Path) -> None:
+def test_one_job_shows_whether_all_jobs_passed(tmp_path: Path) -> None:
     """The job ``all`` needs every job except ``publish``, whatever their names are."""
     jobs = yaml.safe_load(written(project(tmp_path, MODES["dynamic"]))[".github/workflows/images.yml"])[
         "jobs"
@@ -426,14 +428,14 @@ def test_one_job_tells_whether_all_ended_well(tmp_path: Path) -> None:
     assert jobs["all"]["if"] == "always()" and "'failure'" in jobs["all"]["steps"][0]["if"]
 
 
-def test_a_users_name_is_no_secret(tmp_path: Path) -> None:
+def test_the_user_name_may_be_a_variable(tmp_path: Path) -> None:
     """GitHub removes secrets from outputs and from the names of jobs, so the name may be a variable."""
     text = written(project(tmp_path, MODES["dynamic"]))[".github/workflows/images.yml"]
     assert "REGISTRY_USER: ${{ vars.REGISTRY_USER || secrets.REGISTRY_USER }}" in text
     assert "REGISTRY_PASSWORD: ${{ secrets.REGISTRY_PASSWORD }}" in text
 
 
-def test_a_limit_of_the_call_is_handed_on(tmp_path: Path) -> None:
+def test_the_limit_of_a_call_also_applies_to_later_calls(tmp_path: Path) -> None:
     """Jobs that are planned while the pipeline runs have the same limit as the jobs before them."""
     project(tmp_path, MODES["dynamic"])
     plans = Plans(graph(tmp_path), limit="250")
@@ -454,7 +456,7 @@ def test_build_secrets_and_contexts_reach_jobs_that_build(tmp_path: Path) -> Non
         assert options.get("context") == (None if name == "check" else ["builds"])
 
 
-def test_only_what_must_be_built_gets_a_job(tmp_path: Path) -> None:
+def test_only_nodes_that_must_be_built_get_a_job(tmp_path: Path) -> None:
     plans = Plans(graph(project(tmp_path, MODES["dynamic"])))
     lines = plans.matrix(lambda node: node.stage == "app" and node.platform == "amd64").splitlines()
     rows = [json.loads(line.partition("=")[2]) for line in lines]
@@ -488,7 +490,7 @@ def test_services_are_those_that_can_be_declared() -> None:
     assert tuple(WRITERS) == config.SERVICES
 
 
-def test_how_jobs_are_ended_and_who_publishes(tmp_path: Path) -> None:
+def test_builds_end_before_their_jobs_and_only_the_main_branch_publishes(tmp_path: Path) -> None:
     """A build ends before its job. Forks only read. Only the main branch publishes.
 
     The simulated services cannot show this.
@@ -511,7 +513,7 @@ def test_how_jobs_are_ended_and_who_publishes(tmp_path: Path) -> None:
     assert "github.ref_name == 'main' && !(" in publish["if"]  # a run without secrets cannot publish
 
 
-def test_an_image_that_another_stands_on_is_asked_for() -> None:
+def test_a_goal_stays_a_target_although_its_child_is_in_the_same_job() -> None:
     """A goal stays a target, even if its child is in the same job. Otherwise its test would not run."""
     below, above = problem((5, 5, ()), (5, 5, (0,)))
     for goal, words in ((True, ("u0", "u1")), (False, ("u1",))):
@@ -519,7 +521,7 @@ def test_an_image_that_another_stands_on_is_asked_for() -> None:
         assert job.targets == words
 
 
-def test_an_image_on_some_platforms_only_is_not_published(tmp_path: Path) -> None:
+def test_publishing_an_image_of_only_some_platforms_is_an_error(tmp_path: Path) -> None:
     folder = project(tmp_path, MODES["registry"] + 'images = ["app:amd64"]\n')
     with pytest.raises(
         ProjectError,
@@ -540,7 +542,7 @@ def test_only_the_job_that_publishes_sets_tags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "setup"), [(300, 3), (20, 3), (60, 10), (2, 1)])
-def test_a_build_is_ended_before_the_job_is(limit: int, setup: int) -> None:
+def test_a_build_ends_before_its_job(limit: int, setup: int) -> None:
     table = replace(TABLE, limit=limit, setup=setup)
     assert setup + table.stopped <= max(limit * 0.95, setup + 1)
 
@@ -564,7 +566,7 @@ path = "app"
 """
 
 
-def own(folder: Path) -> Path:
+def offline_project(folder: Path) -> Path:
     """Write a project whose keys need nothing external. Return its folder."""
     dodo = "from stagegraph.tasks import *\n"
     lock = 'version = 1\narchive = "2026-01-01"\n'
@@ -572,8 +574,8 @@ def own(folder: Path) -> Path:
     return write(folder, {**files, "stages.lock": lock})
 
 
-def test_check_says_when_a_file_is_out_of_date(tmp_path: Path) -> None:
-    folder = own(tmp_path)
+def test_check_reports_a_file_that_is_out_of_date(tmp_path: Path) -> None:
+    folder = offline_project(tmp_path)
     assert doit(folder, "--check").returncode == 1
     done = doit(folder)
     assert done.returncode == 0, done.stderr
@@ -591,7 +593,7 @@ def test_check_says_when_a_file_is_out_of_date(tmp_path: Path) -> None:
 
 
 def test_check_writes_nothing(tmp_path: Path) -> None:
-    folder = write(own(tmp_path), {"app/Dockerfile": "FROM base\nRUN true\n"})
+    folder = write(offline_project(tmp_path), {"app/Dockerfile": "FROM base\nRUN true\n"})
     (folder / "stages.lock").unlink()
     done = doit(folder, "--check")
     assert done.returncode == 13, done.stderr
@@ -602,8 +604,8 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
     assert not (folder / durations.FILE).exists()
 
 
-def test_what_is_guessed_is_said(tmp_path: Path) -> None:
-    folder = own(tmp_path)
+def test_nodes_without_a_recorded_time_are_named(tmp_path: Path) -> None:
+    folder = offline_project(tmp_path)
     write(folder, {"app/Dockerfile": "FROM base\nRUN true\n"})
     said = "taken to need 60 minutes, as stages.times has no time: base:amd64 app:amd64\n"
     assert said in doit(folder).stdout
@@ -611,9 +613,9 @@ def test_what_is_guessed_is_said(tmp_path: Path) -> None:
     assert "taken to need" not in doit(folder).stdout
 
 
-def test_times_are_those_of_one_kind_of_machine(tmp_path: Path) -> None:
+def test_times_belong_to_one_kind_of_machine(tmp_path: Path) -> None:
     """Times of builders of another or unknown kind do not count."""
-    folder = own(tmp_path)
+    folder = offline_project(tmp_path)
     node = Node("app", "amd64")
     made, store = graph(folder), LayoutStore(folder / "cache")
     for machine, noted in (("linux/s390x", False), ("", False), (host_platform(), True)):
@@ -649,8 +651,8 @@ def test_files_do_not_depend_on_the_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"name: mine\n", b"name: \xff\n"])
-def test_a_file_of_somebodys_own_is_left_alone(tmp_path: Path, text: bytes) -> None:
-    folder = own(tmp_path)
+def test_a_file_that_was_not_generated_is_not_changed(tmp_path: Path, text: bytes) -> None:
+    folder = offline_project(tmp_path)
     (folder / github.FILE).parent.mkdir(parents=True)
     (folder / github.FILE).write_bytes(text)
     done = doit(folder)
@@ -659,8 +661,8 @@ def test_a_file_of_somebodys_own_is_left_alone(tmp_path: Path, text: bytes) -> N
     assert (folder / github.FILE).read_bytes() == text
 
 
-def test_files_of_services_that_are_done_with_go(tmp_path: Path) -> None:
-    folder = own(tmp_path)
+def test_files_of_a_service_without_executors_are_removed(tmp_path: Path) -> None:
+    folder = offline_project(tmp_path)
     other = '[ci.circleci.amd64]\ndocker = "linux/amd64"\nresource_class = "medium"\nprice = 1.0\n'
     toml = (folder / "stages.toml").read_text()
     write(folder, {"stages.toml": toml + other})
@@ -673,8 +675,8 @@ def test_files_of_services_that_are_done_with_go(tmp_path: Path) -> None:
     assert "up to date: .github/workflows/images.yml" in doit(folder, "--check").stderr
 
 
-def test_a_machine_that_has_no_doit_is_warned_of(tmp_path: Path) -> None:
-    folder = own(tmp_path)
+def test_a_command_that_a_machine_of_the_service_lacks_gives_a_warning(tmp_path: Path) -> None:
+    folder = offline_project(tmp_path)
     assert "warning: a service's machine has no 'doit'" in doit(folder).stderr
     toml = (folder / "stages.toml").read_text()
     write(folder, {"stages.toml": toml.replace("[ci]", '[ci]\ncommand = "./run doit"')})
@@ -693,12 +695,12 @@ def test_this_projects_files_are_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_another_python_writes_the_same(name: str) -> None:
+def test_another_python_writes_the_same_files(name: str) -> None:
     """Another version of Python writes the same files.
 
     From 3.12 on, sums of floats differ. Strings have other hashes in each process.
     """
-    packages, python = sysconfig.get_path("purelib"), another(name)
+    packages, python = sysconfig.get_path("purelib"), other_python(name)
     # packages compiled for one version of Python are not needed here
     done = doit(REPOSITORY, "--check", python=python, PYTHONPATH=packages, PYTHONHASHSEED="1")
     if any(error in done.stderr for error in ("ImportError", "ModuleNotFoundError")):
@@ -706,7 +708,7 @@ def test_another_python_writes_the_same(name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def another(name: str) -> str:
+def other_python(name: str) -> str:
     """Return the path of another Python, from PATH or from pyenv.
 
     The folders of pyenv are searched, because its commands may be disabled.

@@ -39,7 +39,7 @@ def doit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_a_project_on_an_image(tmp_path: Path) -> None:
+def test_a_project_whose_base_is_an_image(tmp_path: Path) -> None:
     found = needs(tmp_path, HEAD)
     assert found.platforms == ("linux/amd64", "linux/arm64")
     assert (found.emulated, found.bootstrapped) == (("linux/arm64",), ())
@@ -109,7 +109,7 @@ def test_in_a_project_without_a_dodo_py(tmp_path: Path) -> None:
         (["--help"], 0, ""),
     ],
 )
-def test_slips(tmp_path: Path, words: list[str], status: int, said: str) -> None:
+def test_a_wrong_command_line_is_an_error(tmp_path: Path, words: list[str], status: int, said: str) -> None:
     write(tmp_path, {"stages.toml": HEAD})
     done = doit(tmp_path, *words)
     assert done.returncode == status and said in done.stderr

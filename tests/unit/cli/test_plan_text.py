@@ -13,15 +13,15 @@ from stagegraph.project.model import Node
 pytestmark = pytest.mark.unit
 
 
-def test_total() -> None:
+def test_the_last_line_of_a_plan_has_the_totals() -> None:
     steps = [
         Step(Node("a", "amd64"), Key("1"), "reuse", "", seconds=7.0),
         Step(Node("b", "amd64"), Key("2"), "build", "", seconds=60.0),
         Step(Node("c", "rpi"), Key("3"), "build", ""),
-        Step(Node("c", "xavier"), Key("3"), "build", ""),
+        Step(Node("c", "xavier"), Key("3"), "reuse", ""),
     ]
     assert total(steps) == (
-        "2 to build, 0 to pull, 1 to reuse; 1 min 00 s one by one, as long as the last builds took, "
+        "2 to build, 0 to pull, 2 to reuse; 1 min 00 s one by one, as long as the last builds took, "
         "1 of unknown duration"
     )
     assert total(steps[:1]) == "0 to build, 0 to pull, 1 to reuse"

@@ -64,7 +64,7 @@ def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:
     assert not file.exists()
 
 
-def test_an_unknown_platform_is_told_by_its_name_here() -> None:
+def test_an_unknown_platform_gives_a_hint_with_the_name_in_this_project() -> None:
     platforms = {"amd64": Platform("amd64", AMD64), "aarch64": Platform("aarch64", ARM64)}
     top = Stage("low--top", "", {}, stacked_on="low")
     bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
@@ -81,7 +81,7 @@ def test_an_unknown_platform_is_told_by_its_name_here() -> None:
 
 
 @pytest.mark.parametrize("kind", [ResolveError, LoginError, RegistryError])
-def test_what_cannot_be_resolved_here_is_left_out_of_all_and_said(
+def test_nodes_that_cannot_be_resolved_are_left_out_and_reported(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     kind: type[StagegraphError],
@@ -114,7 +114,7 @@ def goals(root: Path, dockerfiles: dict[str, str], *names: str, **options: bool)
     return [str(node) for node in found.nodes], found
 
 
-def test_all_left_out_is_no_success(tmp_path: Path) -> None:
+def test_the_command_fails_if_all_nodes_are_left_out(tmp_path: Path) -> None:
     found, result = goals(tmp_path, {"far": "FROM far:1\n", "above": "FROM far\n"})
     assert (found, result.status) == ([], ResolveError.exit_status)
     assert [(fact["node"], fact["cause"], fact["status"]) for fact in result.to_json()] == [
@@ -124,7 +124,7 @@ def test_all_left_out_is_no_success(tmp_path: Path) -> None:
     ]
 
 
-def test_the_first_node_of_a_cause_is_named_though_a_leaf_is_declared_first(tmp_path: Path) -> None:
+def test_the_first_node_of_a_cause_is_named_although_a_leaf_is_declared_first(tmp_path: Path) -> None:
     dockerfiles = {"leaf": "FROM mid\n", "mid": "FROM low\n", "low": "FROM far:1\n", "good": "FROM base\n"}
     _, result = goals(tmp_path, dockerfiles)
     (out,) = result.left_out
@@ -143,13 +143,13 @@ BROKEN = {
 }
 
 
-def test_what_is_broken_ends_the_command(tmp_path: Path) -> None:
+def test_a_broken_dockerfile_ends_the_command(tmp_path: Path) -> None:
     with pytest.raises(DockerfileError, match="unknown instruction RUNN"):
         goals(tmp_path, BROKEN)
 
 
 @pytest.mark.parametrize("names", [(), ("good", "slip", "above")])
-def test_keep_going_leaves_out_what_is_broken(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_keep_going_leaves_out_broken_nodes(tmp_path: Path, names: tuple[str, ...]) -> None:
     found, result = goals(tmp_path, BROKEN, *names, keep_going=True)
     assert found == ["good:amd64", "good:aarch64"]
     assert result.status == DockerfileError.exit_status
@@ -159,7 +159,7 @@ def test_keep_going_leaves_out_what_is_broken(tmp_path: Path, names: tuple[str, 
     ]
 
 
-def test_the_same_slip_in_two_dockerfiles_is_two_causes(tmp_path: Path) -> None:
+def test_the_same_mistake_in_two_dockerfiles_is_two_causes(tmp_path: Path) -> None:
     slip = "FROM base\nRUNN x\n"
     dockerfiles = {"one": slip, "two": slip, "above": "FROM two\n"}
     _, result = goals(tmp_path, dockerfiles, keep_going=True)
@@ -173,13 +173,15 @@ def test_a_cycle_is_one_cause(tmp_path: Path) -> None:
     assert (len(out.nodes), out.error.what) == (6, "a cycle: a -> b -> a")
 
 
-def test_keep_going_with_what_cannot_be_asked_for(tmp_path: Path) -> None:
+def test_keep_going_fails_only_if_an_unresolved_node_was_named(tmp_path: Path) -> None:
     dockerfiles = {"far": "FROM far:1\n", "good": "FROM base\n"}
     assert goals(tmp_path, dockerfiles, keep_going=True)[1].status == 0
     assert goals(tmp_path, dockerfiles, "far", "good", keep_going=True)[1].status == ResolveError.exit_status
 
 
-def test_images_that_want_to_be_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_image_without_default_is_built_only_if_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     more = "[images.usual]\n[images.rare]\ndefault = false\n"
     project = graph(stages(tmp_path, dict.fromkeys(("usual", "rare"), "FROM base\n"), more=more)).project
     monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/arm64")

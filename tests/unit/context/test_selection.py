@@ -99,7 +99,7 @@ def test_everything(root: Path, source: str) -> None:
     assert paths(root) == everything
 
 
-def test_empty_folder_counts(root: Path) -> None:
+def test_an_empty_folder_is_selected(root: Path) -> None:
     (root / "empty").mkdir()
     assert paths(root, "empty") == ["empty"]
 
@@ -132,12 +132,12 @@ def test_empty_folder_counts(root: Path) -> None:
         ),
     ],
 )
-def test_source_that_cannot_be(root: Path, source: str, said: str) -> None:
+def test_an_invalid_source_is_an_error(root: Path, source: str, said: str) -> None:
     assert fault(root, source) == said
 
 
 @pytest.mark.parametrize("source", ["!a", "./!a*", "/!dir/b"])
-def test_source_that_buildx_takes_for_an_exception(root: Path, source: str) -> None:
+def test_a_source_that_begins_with_an_exclamation_mark_is_an_error(root: Path, source: str) -> None:
     write(root, {"!a": "", "dir/!a": ""})
     said = f"x/Dockerfile:2: {source}: BuildKit does not find names that begin with !\n  rename it"
     assert fault(root, source) == said
@@ -165,14 +165,16 @@ def test_name_too_long(root: Path) -> None:
         ("*\n", ["."], []),
     ],
 )
-def test_ignored(root: Path, ignore: str, sources: list[str], chosen: list[str]) -> None:
+def test_ignored_files_are_not_selected(
+    root: Path, ignore: str, sources: list[str], chosen: list[str]
+) -> None:
     assert paths(root, *sources, ignore=ignore) == chosen
 
 
 @pytest.mark.parametrize(
     ("ignore", "source"), [("a\n", "a"), ("dir\n", "dir"), ("dir\n", "dir/b"), ("*\n", "a")]
 )
-def test_source_that_is_hidden(root: Path, ignore: str, source: str) -> None:
+def test_a_source_that_dockerignore_excludes_is_an_error(root: Path, ignore: str, source: str) -> None:
     said = f"x/Dockerfile:2: {source} is hidden by .dockerignore\n  allow it with a line !PATH"
     assert fault(root, source, ignore=ignore) == said
 
@@ -242,14 +244,16 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(root: Path, name: str, tar
         ("", ["Dockerfile"], True),
     ],
 )
-def test_reaches_what_is_hidden(root: Path, ignore: str, sources: list[str], reached: bool) -> None:
+def test_a_source_may_reach_an_ignored_file(
+    root: Path, ignore: str, sources: list[str], reached: bool
+) -> None:
     write(root, {".dockerignore": ignore})
     selection = ContextSelection(root, "x/Dockerfile", ignore_file(root, "Dockerfile"))
     selection.select([(source, 1) for source in sources])
     assert selection.reaches("Dockerfile") is reached
 
 
-def test_reaches_through_a_folder(root: Path) -> None:
+def test_a_folder_reaches_the_files_in_it(root: Path) -> None:
     selection = ContextSelection(root, "x/Dockerfile")
     selection.select([("dir", 1)])
     assert selection.reaches("dir/sub/Dockerfile")
@@ -265,7 +269,7 @@ def test_reaches_through_a_folder(root: Path) -> None:
         (["d*/b"], ["."], ["dir/b", "dir/sub/c.txt"]),
     ],
 )
-def test_executable_bit_where_the_instruction_says_the_mode(
+def test_the_executable_bit_does_not_count_if_the_instruction_sets_the_mode(
     root: Path, moded: list[str], sources: list[str], executable: list[str]
 ) -> None:
     for name in ("dir/b", "dir/sub/c.txt"):
@@ -352,7 +356,7 @@ def test_chain_of_links(root: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["..", "../y", "dir/../../x/a", "../x/a"])
-def test_link_that_leaves(root: Path, target: str) -> None:
+def test_a_link_that_leaves_the_folder_is_an_error(root: Path, target: str) -> None:
     (root / "l").symlink_to(target)
     said = (
         f"x/Dockerfile:2: l -> {target}: the link leaves the stage's folder\n  copy the file into the folder"
@@ -360,7 +364,7 @@ def test_link_that_leaves(root: Path, target: str) -> None:
     assert fault(root, "l") == said
 
 
-def test_link_that_leaves_and_matches(root: Path) -> None:
+def test_a_pattern_that_matches_a_link_out_of_the_folder_is_an_error(root: Path) -> None:
     (root / "dir/l").symlink_to("../../y")
     assert "dir/l -> ../../y: the link leaves the stage's folder" in fault(root, "*/l")
 
@@ -392,7 +396,7 @@ def test_target_of_a_link_counts(root: Path) -> None:
 # -- kinds and names ---------------------------------------------------------------------------------
 
 
-def test_what_is_kept_of_a_file(root: Path) -> None:
+def test_an_entry_has_path_kind_digest_and_size(root: Path) -> None:
     write(root, {"run": "x"})
     (root / "run").chmod(0o4701)
     (root / "link").symlink_to("run")
@@ -491,7 +495,7 @@ def test_long_path(root: Path) -> None:
 # -- changes while files are read --------------------------------------------------------------------
 
 
-def test_unreadable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: bytes, flags: int) -> int:
         raise PermissionError(13, "Permission denied", path)
 
@@ -502,7 +506,7 @@ def test_unreadable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("call", ["open", "listdir"])
-def test_vanishes(root: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+def test_a_file_that_vanishes_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     def vanish(path: bytes, *_: object) -> None:
         raise FileNotFoundError(2, "No such file or directory", path)
 
@@ -512,7 +516,7 @@ def test_vanishes(root: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> Non
     )
 
 
-def test_fifo_that_takes_a_files_place_does_not_hang(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fifo_that_replaces_a_file_does_not_hang(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.open
 
     def swap(path: bytes, flags: int) -> int:
@@ -524,7 +528,7 @@ def test_fifo_that_takes_a_files_place_does_not_hang(root: Path, monkeypatch: py
     assert "a was replaced while it was read" in fault(root, "a")
 
 
-def test_link_that_takes_a_files_place_is_not_followed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_replaces_a_file_is_not_followed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.open
 
     def swap(path: bytes, flags: int) -> int:
@@ -536,7 +540,7 @@ def test_link_that_takes_a_files_place_is_not_followed(root: Path, monkeypatch: 
     assert "cannot be read" in fault(root, "a")
 
 
-def test_change_without_change_of_time_or_size(root: Path) -> None:
+def test_a_change_that_keeps_time_and_size_is_found(root: Path) -> None:
     stamp = (root / "a").stat()
     before = select(root, "a")
     (root / "a").write_text("z\n")
@@ -603,7 +607,7 @@ def test_large_file_that_only_grew_is_sent_as_it_was(root: Path, large: Path) ->
     assert sent(entries, root) == before
 
 
-def test_no_more_is_held_than_the_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_the_limit_is_kept_in_memory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context, "MAX_HELD", 3)
     held = [entry.path for entry in select(root, "a", "dir/b") if entry.data is not None]
     assert held == ["a"]
@@ -613,7 +617,7 @@ def test_no_more_is_held_than_the_limit(root: Path, monkeypatch: pytest.MonkeyPa
 # -- tar ---------------------------------------------------------------------------------------------
 
 
-def test_tar_is_normal(root: Path) -> None:
+def test_the_tar_has_fixed_modes_owner_and_time(root: Path) -> None:
     (root / "a").chmod(0o700)
     (root / "l").symlink_to("a")
     with tarfile.open(
@@ -640,7 +644,7 @@ def test_tar_is_the_same_for_the_same_files(tmp_path: Path) -> None:
     assert sent(select(one), one) == sent(select(other), other)
 
 
-def test_a_full_disk_is_no_change_of_the_file(root: Path, large: Path) -> None:
+def test_a_full_disk_is_not_reported_as_a_changed_file(root: Path, large: Path) -> None:
     class Full(io.BytesIO):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")

@@ -65,7 +65,7 @@ def buildx(monkeypatch: pytest.MonkeyPatch) -> Buildx:
     return buildx
 
 
-def truths(found: ResolvedReference) -> tuple[bool, bool]:
+def trigger_flags(found: ResolvedReference) -> tuple[bool, bool]:
     return found.onbuild, found.onbuild_from
 
 
@@ -77,14 +77,14 @@ def test_only_images_of_the_wanted_platforms_are_read(buildx: Buildx) -> None:
     assert found.manifests == {
         platform: image["digest"] for platform, image in zip((LINUX, ARM, ARM32), images, strict=False)
     }
-    assert truths(found) == (False, False)
+    assert trigger_flags(found) == (False, False)
     assert len(buildx.asked) == 3  # the index, a manifest, a configuration
-    assert truths(resolve(NAME, {LINUX, ARM, RISCV})) == (True, False)
-    assert truths(resolve(NAME, {LINUX, ARM32})) == (True, True)
-    assert truths(resolve(NAME, ())) == (False, False)
+    assert trigger_flags(resolve(NAME, {LINUX, ARM, RISCV})) == (True, False)
+    assert trigger_flags(resolve(NAME, {LINUX, ARM32})) == (True, True)
+    assert trigger_flags(resolve(NAME, ())) == (False, False)
 
 
-def test_index_of_which_a_mirror_has_one_image(buildx: Buildx) -> None:
+def test_an_index_that_a_mirror_has_only_in_part(buildx: Buildx) -> None:
     other = {"digest": sha("other"), "platform": {"os": "linux", "architecture": "arm64", "variant": "v8"}}
     buildx.add({"manifests": [buildx.image(LINUX, "RUN x"), other]}, NAME)
     found = resolve(NAME, [LINUX])
@@ -126,9 +126,9 @@ def test_image_without_an_index(buildx: Buildx) -> None:
         'RUN --mount=from="a\rb" x',
     ],
 )
-def test_triggers_that_take_from_elsewhere(buildx: Buildx, trigger: str) -> None:
+def test_triggers_that_copy_from_another_image_are_found(buildx: Buildx, trigger: str) -> None:
     buildx.add({"manifests": [buildx.image(LINUX, "RUN x", trigger)]}, NAME)
-    assert truths(resolve(NAME, [LINUX])) == (True, True)
+    assert trigger_flags(resolve(NAME, [LINUX])) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_triggers_that_take_from_elsewhere(buildx: Buildx, trigger: str) -> None
         'LABEL x="COPY --from=a"',
     ],
 )
-def test_triggers_that_a_key_can_know(buildx: Buildx, trigger: str) -> None:
+def test_triggers_that_copy_only_from_the_context_are_found(buildx: Buildx, trigger: str) -> None:
     buildx.add({"manifests": [buildx.image(LINUX, trigger)]}, NAME)
-    assert truths(resolve(NAME, [LINUX])) == (True, False)
+    assert trigger_flags(resolve(NAME, [LINUX])) == (True, False)
 
 
 ENTRY = {"digest": sha("x"), "platform": {"os": "linux", "architecture": "amd64"}}
@@ -177,7 +177,7 @@ ENTRY = {"digest": sha("x"), "platform": {"os": "linux", "architecture": "amd64"
         ({"config": {"digest": 5}}, "digest is 5"),
     ],
 )
-def test_answer_that_cannot_be_used(buildx: Buildx, answer: object, said: str) -> None:
+def test_an_invalid_answer_is_an_error(buildx: Buildx, answer: object, said: str) -> None:
     buildx.add(answer, NAME)
     with pytest.raises(RegistryError) as error:
         resolve(NAME, [LINUX])
@@ -195,7 +195,7 @@ def test_answer_that_cannot_be_used(buildx: Buildx, answer: object, said: str) -
     ],
 )
 @pytest.mark.parametrize("index", [True, False])
-def test_configuration_that_cannot_be_used(buildx: Buildx, config: object, said: str, index: bool) -> None:
+def test_an_invalid_configuration_is_an_error(buildx: Buildx, config: object, said: str, index: bool) -> None:
     manifest = {"config": {"digest": buildx.add(config)}}
     entry = {**ENTRY, "digest": buildx.add(manifest)}
     buildx.add({"manifests": [entry]} if index else manifest, NAME)
@@ -210,7 +210,7 @@ def test_configuration_that_cannot_be_used(buildx: Buildx, config: object, said:
 
 
 @pytest.mark.parametrize("config", [{}, {"config": None}, {"config": {"OnBuild": None}}])
-def test_configuration_that_says_nothing(buildx: Buildx, config: dict[str, Any]) -> None:
+def test_a_configuration_without_triggers(buildx: Buildx, config: dict[str, Any]) -> None:
     manifest = {"config": {"digest": buildx.add(config)}}
     buildx.add({"manifests": [{**ENTRY, "digest": buildx.add(manifest)}]}, NAME)
-    assert truths(resolve(NAME, [LINUX])) == (False, False)
+    assert trigger_flags(resolve(NAME, [LINUX])) == (False, False)

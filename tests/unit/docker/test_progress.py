@@ -65,7 +65,7 @@ def indented(line: bytes) -> list[bytes]:
     return [f"{part}\n".encode() for part in json.dumps(json.loads(line), indent=2).splitlines()]
 
 
-def fed(lines: list[bytes]) -> tuple[Tracker, list[str], str]:
+def tracked(lines: list[bytes]) -> tuple[Tracker, list[str], str]:
     steps: list[str] = []
     tracker = Tracker(steps.append)
     log = b"".join([*map(tracker.feed, lines), tracker.end()])
@@ -75,7 +75,7 @@ def fed(lines: list[bytes]) -> tuple[Tracker, list[str], str]:
 @pytest.mark.parametrize("old", [False, True])
 def test_failure(old: bool) -> None:
     lines = [part for line in FAILED for part in (indented(line) if old else [line])]
-    tracker, steps, log = fed(lines)
+    tracker, steps, log = tracked(lines)
     assert tracker.failed
     assert tracker.step == MAKE
     assert tracker.output == ["compiling", "x.c:1: error"]
@@ -87,7 +87,7 @@ def test_failure(old: bool) -> None:
 
 
 def test_success_has_no_step_and_no_output() -> None:
-    tracker, _, log = fed(ran("[2/2] RUN make", "fine"))
+    tracker, _, log = tracked(ran("[2/2] RUN make", "fine"))
     assert (tracker.failed, tracker.step, tracker.output, tracker.message, tracker.line) == (
         *(False, "", [], "", 0),
     )
@@ -96,33 +96,33 @@ def test_success_has_no_step_and_no_output() -> None:
 
 @pytest.mark.parametrize("said", ["failed to solve: ", "failed to build: failed to solve: "])
 def test_message_without_a_step(said: str) -> None:
-    tracker, *_ = fed([f"ERROR: {said}rpc error: code = Unavailable\n".encode()])
+    tracker, *_ = tracked([f"ERROR: {said}rpc error: code = Unavailable\n".encode()])
     assert tracker.message == "rpc error: code = Unavailable"
 
 
-def test_of_two_steps_that_fail_the_one_that_buildx_names() -> None:
+def test_if_two_steps_fail_the_step_that_buildx_names_is_reported() -> None:
     both = [
         *ran("[1/2] RUN a", error="a: exit code: 1"),
         *ran("[2/2] RUN b", "said", error="b: exit code: 2"),
     ]
-    assert fed(both)[0].step == "[1/2] RUN a"
-    tracker, *_ = fed([*both, b"ERROR: failed to solve: b: exit code: 2\n"])
+    assert tracked(both)[0].step == "[1/2] RUN a"
+    tracker, *_ = tracked([*both, b"ERROR: failed to solve: b: exit code: 2\n"])
     assert (tracker.step, tracker.output) == ("[2/2] RUN b", ["said"])
 
 
-def test_line_that_a_step_prints_is_no_place_in_the_dockerfile() -> None:
-    tracker, *_ = fed([*ran("[2/2] RUN x", "Dockerfile:9"), b"Dockerfile:8\n"])
+def test_a_line_number_in_the_output_of_a_step_is_ignored() -> None:
+    tracker, *_ = tracked([*ran("[2/2] RUN x", "Dockerfile:9"), b"Dockerfile:8\n"])
     assert tracker.line == 0
 
 
 def test_only_the_last_lines_are_kept() -> None:
-    tracker, *_ = fed(ran("[2/2] RUN x", *(f"line {n}" for n in range(1000)), error="x"))
+    tracker, *_ = tracked(ran("[2/2] RUN x", *(f"line {n}" for n in range(1000)), error="x"))
     assert tracker.output == [f"line {n}" for n in range(800, 1000)]
 
 
-def test_said_leaves_out_what_steps_print() -> None:
+def test_messages_leave_out_the_output_of_steps() -> None:
     begun, output, end = ran("[2/2] RUN x", "printed")
-    tracker, *_ = fed([begun, output, b"said\n", end])
+    tracker, *_ = tracked([begun, output, b"said\n", end])
     assert list(tracker.messages) == ["#1 [2/2] RUN x", "said", "#1 DONE 2.0s"]
 
 
@@ -137,23 +137,23 @@ def test_said_leaves_out_what_steps_print() -> None:
         ("[base 1/1] FROM base", False),
     ],
 )
-def test_a_run_out_of_the_builders_cache(name: str, cached: bool) -> None:
-    tracker, *_ = fed(
+def test_a_run_from_the_builders_cache_is_cached(name: str, cached: bool) -> None:
+    tracker, *_ = tracked(
         [status(vertexes=[vertex(name, completed=at(0), cached=True)]), *ran("[part 3/3] RUN other")]
     )
     assert tracker.cached == cached
 
 
-def test_what_a_step_prints_is_no_word_about_the_cache() -> None:
-    assert not fed(ran("[2/2] RUN x", "CACHED", "#1 CACHED"))[0].cached
+def test_the_word_cached_in_the_output_of_a_step_is_ignored() -> None:
+    assert not tracked(ran("[2/2] RUN x", "CACHED", "#1 CACHED"))[0].cached
 
 
-def test_the_last_word_about_the_cache_counts() -> None:
+def test_a_step_that_runs_after_all_is_not_cached() -> None:
     cached = status(vertexes=[vertex("[2/2] RUN x", completed=at(0), cached=True)])
-    assert not fed([cached, *ran("[2/2] RUN x")])[0].cached
+    assert not tracked([cached, *ran("[2/2] RUN x")])[0].cached
 
 
-def test_what_is_running_is_where_the_builder_is() -> None:
+def test_the_current_step_is_the_step_that_runs() -> None:
     tracker = Tracker(lambda _: None)
     for line in [status(vertexes=[vertex("[1/2] RUN long")]), *ran("[2/2] RUN short")]:
         tracker.feed(line)
@@ -162,29 +162,29 @@ def test_what_is_running_is_where_the_builder_is() -> None:
     assert tracker.current == "[2/2] RUN short"
 
 
-def test_what_is_fetched_and_what_is_warned_of() -> None:
+def test_the_log_has_downloads_and_warnings() -> None:
     name = "[1/2] FROM base"
     half, done = (
         {"id": "sha256:1", "vertex": sha(name), "current": n, "total": 9000, "timestamp": at(1), **more}
         for n, more in ((4000, {}), (9000, {"completed": at(1)}))
     )
     warning = {"vertex": sha(name), "short": "b2xkIHN5bnRheA==", "level": 1}
-    *_, log = fed([status(vertexes=[vertex(name)], statuses=[half, done], warnings=[warning])])
+    *_, log = tracked([status(vertexes=[vertex(name)], statuses=[half, done], warnings=[warning])])
     assert log.splitlines() == ["#1 [1/2] FROM base", "#1 sha256:1 9.0 kB done", "#1 WARN: old syntax"]
 
 
-def test_output_that_is_no_text_and_a_line_that_is_overwritten() -> None:
+def test_output_that_is_not_text_and_a_line_that_is_overwritten() -> None:
     begun, end = ran("[2/2] RUN x", error="x")
     output = status(logs=[printed("[2/2] RUN x", b" 10 %\r 20 %\r\n\xff\xfeend", 0.5)])
-    tracker, _, log = fed([begun, output, end])
+    tracker, _, log = tracked([begun, output, end])
     assert tracker.output == [" 20 %", "\ufffd\ufffdend"]
     assert log == "#1 [2/2] RUN x\n#1 0.500  20 %\n#1 0.500 \udcff\udcfeend\n#1 ERROR: x\n"
 
 
-def test_steps_that_buildkit_shows_as_one() -> None:
+def test_a_group_of_steps_is_shown_as_one_step() -> None:
     group = {"id": "g", "name": "[2/2] COPY --link a b"}
     parts = [status(vertexes=[vertex(n, progressGroup=group, completed=at(1))]) for n in ("merge", "copy")]
-    _, steps, log = fed(parts)
+    _, steps, log = tracked(parts)
     assert steps == ["[2/2] COPY --link a b"]
     assert log.splitlines() == ["#1 [2/2] COPY --link a b", "#1 DONE 1.0s", "#1 DONE 1.0s"]
 
@@ -203,9 +203,9 @@ def test_steps_that_buildkit_shows_as_one() -> None:
         b'{"logs": [{"vertex": "x", "data": "!", "timestamp": 1}]}\n',
     ],
 )
-def test_what_is_not_understood_is_for_people(strange: bytes) -> None:
+def test_a_line_that_is_not_understood_is_in_the_log(strange: bytes) -> None:
     begun, output, end = ran(MAKE, "printed", error=CODE)
-    tracker, _, log = fed([begun, strange, output, end])
+    tracker, _, log = tracked([begun, strange, output, end])
     assert strange.decode().strip() in log.splitlines()
     assert (tracker.step, tracker.output, tracker.message) == (MAKE, ["printed"], CODE)
 
@@ -213,22 +213,22 @@ def test_what_is_not_understood_is_for_people(strange: bytes) -> None:
 def test_text_in_the_middle_of_a_document() -> None:
     begun, output, end = ran(MAKE, "printed", error=CODE)
     first, *others = indented(output)
-    tracker, _, log = fed([begun, first, b"warning: x\n", *others, end])
+    tracker, _, log = tracked([begun, first, b"warning: x\n", *others, end])
     assert "warning: x" in log.splitlines()
     assert tracker.output == ["printed"]
 
 
-def test_what_is_new_to_us_is_passed_over() -> None:
+def test_unknown_fields_are_ignored() -> None:
     more = {"vertexes": [{**vertex(MAKE), "tomorrow": {"a": [1]}}], "sources": [{"name": "x"}]}
-    assert fed([status(**more), b"{}\n"])[1] == [MAKE]
+    assert tracked([status(**more), b"{}\n"])[1] == [MAKE]
 
 
 @pytest.mark.parametrize("lines", [[b"{\n", b'  "vertexes": [\n'], [b"{\n", b"  said,\n", b"}\n"], [b"{\n"]])
 def test_a_document_that_is_cut_off_is_text(lines: list[bytes]) -> None:
-    tracker, _, log = fed([*lines, b"ERROR: failed to solve: EOF\n"])
+    tracker, _, log = tracked([*lines, b"ERROR: failed to solve: EOF\n"])
     assert sorted(log.splitlines()) == sorted(
         [*(line.decode()[:-1] for line in lines), "ERROR: failed to solve: EOF"]
     )
     assert tracker.message == "EOF"
-    _, steps, _ = fed([*lines, *ran(MAKE)])
+    _, steps, _ = tracked([*lines, *ran(MAKE)])
     assert steps == [MAKE]

@@ -74,7 +74,7 @@ def test_edges(text: str, edges: list[tuple[str, str, bool]]) -> None:
     assert names(text) == edges
 
 
-def test_edges_know_their_lines() -> None:
+def test_each_edge_has_its_line() -> None:
     found = facts("# one\nFROM base\n\nCOPY --from=blas \\\n  /a \\\n  /b\n").edges
     assert found == (
         Edge("base", NO_PLATFORM, 2, True, bare=True),
@@ -120,7 +120,7 @@ def test_platform_of_from(platform: str, asked: str) -> None:
     assert names(f"FROM --platform={platform} base") == [("base", asked, True)]
 
 
-def test_copy_from_an_image_is_for_the_target_whatever_the_build_stage_runs_on() -> None:
+def test_copy_from_an_image_takes_the_target_platform_not_that_of_the_build_stage() -> None:
     text = "FROM --platform=linux/arm64 base\nCOPY --from=blas / /"
     assert names(text) == [("base", "linux/arm64", True), ("blas", "", False)]
 
@@ -158,7 +158,7 @@ def test_argument_in_from(text: str, args: dict[str, str], name: str) -> None:
         ("FROM --platform=$A base", "FROM --platform=$A"),
     ],
 )
-def test_names_that_are_not_known(text: str, said: str) -> None:
+def test_a_name_that_is_known_only_during_the_build_is_an_error(text: str, said: str) -> None:
     line = text.count("\n") + 1
     assert fault(text) == (
         f"x/Dockerfile:{line}: {said}: the name is empty, or only known during the build\n"
@@ -198,7 +198,7 @@ def test_names_that_are_not_known(text: str, said: str) -> None:
         ),
     ],
 )
-def test_from_that_cannot_be(text: str, said: str) -> None:
+def test_an_invalid_from_is_an_error(text: str, said: str) -> None:
     assert fault(text) == said
 
 
@@ -212,7 +212,7 @@ def test_from_that_cannot_be(text: str, said: str) -> None:
         ("FROM scratch AS x\nCOPY --from=y / /\nFROM x AS y\n", ""),
     ],
 )
-def test_build_stage_named_like_an_external_image(text: str, where: str) -> None:
+def test_a_build_stage_named_like_an_external_image_is_an_error(text: str, where: str) -> None:
     said = fault(text)
     assert said.startswith("x/Dockerfile:")
     if where:
@@ -222,7 +222,7 @@ def test_build_stage_named_like_an_external_image(text: str, where: str) -> None
         )
 
 
-def test_unreached_build_stage_may_have_such_a_name() -> None:
+def test_an_unused_build_stage_may_be_named_like_an_external_image() -> None:
     assert names("FROM other AS base\nFROM scratch AS last\nFROM last") == []
 
 
@@ -236,7 +236,9 @@ THREE = "FROM a AS one\nRUN 1\nFROM b AS two\nCOPY f /\nFROM c AS three\nRUN 3\n
     ("target", "edges", "steps"),
     [("", ["c"], ["FROM", "RUN"]), ("two", ["b"], ["FROM", "COPY"]), ("ONE", ["a"], ["FROM", "RUN"])],
 )
-def test_only_what_is_reached_counts(target: str, edges: list[str], steps: list[str]) -> None:
+def test_only_build_stages_that_the_target_reaches_count(
+    target: str, edges: list[str], steps: list[str]
+) -> None:
     found = facts(THREE, target=target)
     assert [edge.name for edge in found.edges] == edges
     assert [step.cmd for step in found.instructions] == steps
@@ -252,11 +254,11 @@ def test_unreached_build_stage_needs_no_argument_file_or_archive() -> None:
 
 
 @pytest.mark.parametrize("flag", ["--parents", "--parents=true"])
-def test_patterns_of_parents_are_others(flag: str) -> None:
+def test_a_pattern_with_the_option_parents_takes_the_whole_context(flag: str) -> None:
     assert facts(f"FROM base\nCOPY {flag} **/*.txt /o/").sources is None
 
 
-def test_a_number_is_keyed_as_the_build_stage_it_means() -> None:
+def test_the_number_of_a_build_stage_is_hashed_as_a_place() -> None:
     """An unused build stage changes the numbers of the others. The key stays the same."""
     stages = "FROM scratch AS a\nCOPY a /f\nFROM scratch AS b\nCOPY b /f\nFROM b\nCOPY --from=a /f /g\n"
 
@@ -310,11 +312,11 @@ def test_only_declared_arguments_count(text: str, args: dict[str, str]) -> None:
         ("FROM base\nARG TARGETARCH", {}),
     ],
 )
-def test_machine_that_builds_counts_where_it_is_used(text: str, args: dict[str, str]) -> None:
+def test_the_build_platform_counts_only_where_it_is_used(text: str, args: dict[str, str]) -> None:
     assert dict(facts(text, docker=ARM64).args) == args
 
 
-def test_a_default_for_what_is_sent() -> None:
+def test_a_default_for_an_argument_that_doit_sends_is_an_error() -> None:
     """A default in a build stage is an error. BuildKit uses it, but a value that doit sends overrides it."""
     said = fault("FROM --platform=$BUILDPLATFORM base\nARG BUILDPLATFORM=x")
     assert said.startswith("x/Dockerfile:2: ARG BUILDPLATFORM has a default here")
@@ -399,7 +401,7 @@ def test_argument_of_the_project_in_a_path() -> None:
     assert sources("FROM base\nARG A=f\nCOPY $A /", args={"A": "g"}) == ["g"]
 
 
-def test_argument_of_the_head_in_a_path() -> None:
+def test_a_global_argument_in_a_path() -> None:
     assert sources("ARG A=f\nFROM base\nARG A\nCOPY $A /") == ["f"]
     assert sources("ARG A=f\nFROM base\nCOPY $A /") is None
 
@@ -433,7 +435,7 @@ SCOPES = [
 
 
 @pytest.mark.parametrize(("text", "paths"), SCOPES)
-def test_variables_from_stage_to_stage(text: str, paths: list[str] | None) -> None:
+def test_variables_of_one_build_stage_in_the_next(text: str, paths: list[str] | None) -> None:
     assert sources(text) == paths
 
 
@@ -483,7 +485,7 @@ def test_inline_file_of_a_trigger() -> None:
         ("ONBUILD RUN <<E", "unterminated heredoc"),
     ],
 )
-def test_trigger_that_is_none(line: str, said: str) -> None:
+def test_an_invalid_trigger_is_an_error(line: str, said: str) -> None:
     assert said in fault(f"FROM a AS x\n\n{line}")
     assert said in fault(f"FROM a AS x\n\n{line}\nFROM x")
 
@@ -500,7 +502,7 @@ def test_trigger_that_is_none(line: str, said: str) -> None:
         ("COPY --chmod=644 $X /", []),
     ],
 )
-def test_paths_whose_mode_is_said(line: str, moded: list[str]) -> None:
+def test_paths_whose_mode_the_instruction_sets(line: str, moded: list[str]) -> None:
     found = facts(f"FROM base AS x\nFROM base\n{line}\nCOPY c /")
     assert [source for source, _ in found.chmod_sources] == moded
     assert found.sources is None or [s for s, _ in found.sources if s in moded] == []
@@ -532,7 +534,7 @@ def test_escape() -> None:
         "ADD HTTP://is-a-path /",
     ],
 )
-def test_pinned(line: str) -> None:
+def test_a_pinned_source_is_accepted(line: str) -> None:
     assert facts(f"FROM base\n{line}").edges
 
 
@@ -550,7 +552,7 @@ def test_pinned(line: str) -> None:
         "ssh://git@example.org/a",
     ],
 )
-def test_unpinned(source: str) -> None:
+def test_an_unpinned_source_is_an_error(source: str) -> None:
     text = f"FROM base\n\nADD {source} /\n"
     hint = "add --checksum=sha256:... (for git: a full commit after #), use COPY for a local file, or set "
     assert (
@@ -562,14 +564,14 @@ def test_unpinned(source: str) -> None:
 
 
 @pytest.mark.parametrize("word", ['"http://a/b"', "h'ttp://a/b'", "ht\\tp://a/b", "$U"])
-def test_a_trigger_s_words_are_looked_at_as_the_child_sees_them(word: str) -> None:
+def test_the_words_of_a_trigger_are_checked_as_the_child_sees_them(word: str) -> None:
     assert "not pinned" in fault(f"FROM base\nONBUILD ADD {word} /u")
     assert facts(f"FROM base\nONBUILD ADD --checksum={sha('x')} {word} /u").edges
     assert facts('FROM base\nONBUILD ADD "a" /u').edges
 
 
 @pytest.mark.parametrize("before", ["ARG S", "ARG S=", "ENV S=", ""])
-def test_a_checksum_that_is_empty_or_not_known_is_none(before: str) -> None:
+def test_an_empty_or_unknown_checksum_is_not_a_pin(before: str) -> None:
     """BuildKit reads an empty checksum as no checksum."""
     text = f"FROM base\n{before}\nADD --checksum=$S https://example.org/a /"
     assert "is not pinned: --checksum=$S has no known value" in fault(text)
@@ -579,7 +581,7 @@ def test_a_checksum_that_is_empty_or_not_known_is_none(before: str) -> None:
     assert "is not pinned" in fault("FROM base\nARG S=x\nONBUILD ADD --checksum=$S https://example.org/a /")
 
 
-def test_argument_that_could_be_a_url() -> None:
+def test_an_argument_that_may_be_a_url() -> None:
     assert "ADD $U could be a URL that is not pinned" in fault("FROM base\nADD $U /")
     assert sources("FROM base\nARG U=a\nADD $U /") == ["a"]
     assert "is not pinned" in fault("FROM base\nARG U=a\nADD $U /", args={"U": "https://example.org/a"})
@@ -624,12 +626,12 @@ def test_where_the_directives_end(text: str, path: str) -> None:
     assert sources(text) == [path]
 
 
-def test_the_search_for_a_front_end_passes_over_an_interpreter() -> None:
+def test_the_search_for_a_front_end_skips_an_interpreter_line() -> None:
     syntax = f"docker/dockerfile:1@{sha('x')}"
     assert dict(facts(f"#!x\n# syntax={syntax}\n# escape=`\nFROM a").directives) == {"syntax": syntax}
 
 
-def test_directive_behind_one_that_only_some_versions_know() -> None:
+def test_a_directive_after_one_that_only_some_versions_have_is_an_error() -> None:
     said = fault("# check=skip=all\n# escape=`\nFROM a")
     assert said.startswith("x/Dockerfile:1: # escape= after # check= is a directive only for some versions")
     assert facts("# escape=`\n# check=skip=all\nFROM a").directives == {"escape": "`"}
@@ -644,11 +646,11 @@ def test_directive_behind_one_that_only_some_versions_know() -> None:
         "# a=b\n# syntax=a\nFROM a",
     ],
 )
-def test_comment_that_is_no_directive(text: str) -> None:
+def test_a_comment_that_is_not_a_directive(text: str) -> None:
     assert dict(facts(text).directives) == {}
 
 
-def test_text_that_only_looks_like_a_front_end_stays() -> None:
+def test_text_that_only_looks_like_a_syntax_line_is_kept() -> None:
     for text in ("FROM a\n# syntax=b\n", "FROM a\nCOPY <<E /\n# syntax=b\nE\n", "#\n# syntax=a\nFROM b\n"):
         assert without_syntax(text) == text
 
@@ -685,7 +687,7 @@ def test_secrets() -> None:
         "onbuild copy --from=x / /",
     ],
 )
-def test_trigger_that_takes_from_another_image(line: str) -> None:
+def test_a_trigger_that_copies_from_another_image_is_an_error(line: str) -> None:
     assert fault(f"FROM a\n{line}") == (
         "x/Dockerfile:2: ONBUILD takes from another image, which no key can hold\n"
         "  move it into the Dockerfiles of the children"
@@ -768,7 +770,7 @@ def test_comments_blank_lines_and_indentation_do_not_count(text: str) -> None:
         ("ENTRYPOINT a", "CMD a"),
     ],
 )
-def test_all_else_does(one: str, other: str) -> None:
+def test_every_other_change_counts(one: str, other: str) -> None:
     assert canonical(f"FROM base\n{one}\n") != canonical(f"FROM base\n{other}\n")
 
 
@@ -787,25 +789,25 @@ def test_all_else_does(one: str, other: str) -> None:
         ("ARG A='x\nFROM a", "x/Dockerfile:1: "),
     ],
 )
-def test_faults(text: str, said: str) -> None:
+def test_a_wrong_dockerfile_is_an_error(text: str, said: str) -> None:
     assert fault(text).startswith(said)
 
 
 # -- indirect spellings --------------------------------------------------------------------------
 
 
-def test_name_of_an_argument_made_of_another() -> None:
+def test_the_name_of_an_argument_may_contain_another_argument() -> None:
     text = "FROM scratch\nARG SRC=a\nARG N=SRC\nARG $N=b\nCOPY ${SRC}* /\n"
     assert sources(text) is None  # from 0.14 on, BuildKit does not expand $N
     assert dict(facts("FROM scratch\nARG N=FOO\nARG $N=1\n", args={"FOO": "2"}).args) == {"FOO": "2"}
 
 
 @pytest.mark.parametrize("kind", ["BIND", "${T}", "'bind'"])
-def test_kind_of_a_mount_in_other_spellings(kind: str) -> None:
+def test_the_type_of_a_mount_in_other_spellings(kind: str) -> None:
     assert sources(f'FROM scratch\nARG T=bind\nRUN --mount=type={kind},target=/c ["x"]\n') == ["."]
 
 
-def test_kind_of_a_mount_that_only_the_build_knows() -> None:
+def test_a_type_of_a_mount_that_is_known_only_during_the_build_is_an_error() -> None:
     text = 'FROM base\nRUN --mount=type=$T,target=/c ["x"]\n'
     assert "only the build knows this type, so no key can hold it" in fault(text)
     assert facts('FROM base\nRUN --mount=type=SECRET,id=token ["x"]\n').secrets == {"token"}
@@ -837,7 +839,7 @@ def test_words_of_copy_are_divided_at_every_space() -> None:
     assert facts("FROM base\nCOPY --chown=1 \\'a  b\\' /x\n").instructions[1].value == ("\\'a", "b\\'", "/x")
 
 
-def test_half_of_a_character_in_json() -> None:
+def test_half_of_a_surrogate_pair_in_json_is_replaced() -> None:
     assert facts('FROM base\nCMD ["\\ud83d", "\\ud83d\\ude00"]').instructions[1].value == (
         "\ufffd",
         "\U0001f600",

@@ -42,7 +42,7 @@ def needs(text: str, **more: str) -> Needs:
         ("COPY file /", []),
     ],
 )
-def test_needs_of_a_step(step: str, found: Needs) -> None:
+def test_a_step_has_these_needs(step: str, found: Needs) -> None:
     assert needs(f"FROM base\n{step}\n") == found
 
 
@@ -52,7 +52,7 @@ def test_only_steps_that_the_target_reaches_count() -> None:
     assert needs(text, target="a") == [("entitlement", "network.host", True)]
 
 
-def test_lines_and_words_for_messages() -> None:
+def test_a_need_has_the_line_and_words_of_its_step() -> None:
     (need,) = facts("FROM base\n\nRUN --security=insecure \\\n  x\n").needs
     assert (need.where, need.step) == ("x/Dockerfile:3", "RUN --security=insecure")
 

@@ -145,7 +145,7 @@ def texts() -> list[str]:
     return found
 
 
-def test_the_dockerfiles_that_are_here() -> None:
+def test_the_parser_reads_the_dockerfiles_of_this_repository_as_buildkit_does() -> None:
     found = texts()
     assert len(found) > 300
     for text in found:
@@ -153,7 +153,7 @@ def test_the_dockerfiles_that_are_here() -> None:
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_nasty_ones(text: str) -> None:
+def test_the_parser_reads_difficult_dockerfiles_as_buildkit_does(text: str) -> None:
     assert in_go(text) is not None
     compare(text)
 

@@ -90,7 +90,7 @@ def test_words(word: str, meant: str) -> None:
         ("${A-" * 2000, "too deeply nested"),
     ],
 )
-def test_words_that_are_refused(word: str, said: str) -> None:
+def test_a_malformed_word_is_an_error(word: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("?", r"\?")) as error:
         known(word)
     assert not isinstance(error.value, EndsBuilderError)
@@ -115,7 +115,7 @@ def test_words_that_are_refused(word: str, said: str) -> None:
         ("${A//a/$D}", None),
     ],
 )
-def test_words_with_what_only_the_build_knows(word: str, meant: str | None) -> None:
+def test_words_with_a_variable_that_is_known_only_during_the_build(word: str, meant: str | None) -> None:
     assert known(word, {**SET, "X": None}) == meant
 
 
@@ -126,7 +126,7 @@ WORDS = st.lists(
 
 
 @given(WORDS, st.sampled_from(["", "a", "*", "a*a"]))
-def test_what_is_known_is_so_for_every_value(word: str, value: str) -> None:
+def test_a_known_word_does_not_depend_on_unknown_variables(word: str, value: str) -> None:
     try:
         meant = known(word, {"A": "aba", "X": None})
     except ValueError:
@@ -146,13 +146,13 @@ ENDS = ["${A#}", "${A#$E}", "${U%$U}", "${A%''}", "${A#$X}", "${X%$E}", "${A:#}"
 
 
 @pytest.mark.parametrize("word", ENDS)
-def test_words_that_may_end_the_builder(word: str) -> None:
+def test_words_that_may_crash_the_builder_are_refused(word: str) -> None:
     with pytest.raises(EndsBuilderError):
         known(word, {**SET, "X": None})
 
 
 @pytest.mark.parametrize("word", ["${A##}", "${A#.$X}", "${A%$B}", "'${A#}'", "${A///x}", "${A//$E/x}"])
-def test_words_that_do_not(word: str) -> None:
+def test_similar_words_that_cannot_crash_the_builder_are_accepted(word: str) -> None:
     known(word, {**SET, "X": None})
 
 
@@ -223,14 +223,14 @@ SAID = (
         "ONBUILD ENV A=${V#}",
     ],
 )
-def test_what_may_end_the_builder_is_not_sent(line: str) -> None:
+def test_an_instruction_that_may_crash_the_builder_is_an_error(line: str) -> None:
     with pytest.raises(DockerfileError) as error:
         facts(f"FROM scratch\nARG V=1.0\nARG E=\n{line}\n")
     assert str(error.value) == SAID
 
 
 @pytest.mark.parametrize("text", ["ARG V=1\nARG E=\nFROM a${V#$E}", "ARG V=1\nARG A=${V%}\nFROM a"])
-def test_what_may_end_the_builder_in_the_head(text: str) -> None:
+def test_a_global_argument_that_may_crash_the_builder_is_an_error(text: str) -> None:
     with pytest.raises(DockerfileError, match="crashes the builder of Docker 26"):
         facts(text)
 
@@ -248,5 +248,5 @@ def test_what_may_end_the_builder_in_the_head(text: str) -> None:
         "ENV A=${V##$E}",
     ],
 )
-def test_what_buildkit_does_not_expand(line: str) -> None:
+def test_instructions_that_buildkit_does_not_expand_are_accepted(line: str) -> None:
     facts(f"FROM scratch\nARG V=1.0\nARG E=\n{line}\n")

@@ -48,24 +48,24 @@ def fault(root: Path, platform: str = "amd64") -> str:
     ],
 )
 @pytest.mark.parametrize("use", USES)
-def test_a_final_tag_is_the_node(tmp_path: Path, reference: str, use: str) -> None:
+def test_a_final_tag_means_the_node(tmp_path: Path, reference: str, use: str) -> None:
     assert parents(family(tmp_path, use.format(reference))) == ["core:amd64"]
 
 
-def test_a_final_tag_made_of_arguments(tmp_path: Path) -> None:
+def test_a_final_tag_may_contain_arguments(tmp_path: Path) -> None:
     text = "ARG REPO=example/atom\nARG WHAT\nFROM $REPO:${WHAT}-${TARGETARCH}\n"
     root = family(tmp_path, text, 'args = { WHAT = "core" }\n' + IMAGES)
     assert parents(root) == ["core:amd64"]
 
 
-def test_an_edit_of_the_image_moves_the_key_of_what_uses_its_tag(tmp_path: Path) -> None:
+def test_an_edit_of_an_image_changes_the_key_of_a_child_that_names_its_tag(tmp_path: Path) -> None:
     root = family(tmp_path, "FROM example/atom:core-amd64\n")
     before = graph(root).key(Node("app", "amd64"))
     (root / "core/file").write_text("edited")
     assert graph(root).key(Node("app", "amd64")) != before
 
 
-def test_the_tag_of_a_stack(tmp_path: Path) -> None:
+def test_the_final_tag_of_a_stack_means_the_node(tmp_path: Path) -> None:
     top, app = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n", "FROM example/atom:both-amd64\n"
     root = stages(
         tmp_path,
@@ -76,7 +76,7 @@ def test_the_tag_of_a_stack(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("registry", ["registry.example", "registry.example:5000", "registry.example/team"])
-def test_the_tag_in_the_registry(tmp_path: Path, registry: str) -> None:
+def test_the_final_tag_in_the_registry_means_the_node(tmp_path: Path, registry: str) -> None:
     root = family(tmp_path, f"FROM {registry}/example/atom:core-amd64\n")
     assert parents(root, cli={"registry": registry}) == ["core:amd64"]
     # without that setting, it would be an external image that is pinned once
@@ -85,7 +85,7 @@ def test_the_tag_in_the_registry(tmp_path: Path, registry: str) -> None:
     assert f'[project] registry = "{registry}"' in said
 
 
-def test_the_registry_of_ci_counts_here_too(tmp_path: Path) -> None:
+def test_the_final_tag_in_the_registry_of_ci_means_the_node(tmp_path: Path) -> None:
     """CI jobs use this registry. Otherwise the name would be an external image that is pinned once."""
     root = family(
         tmp_path, "FROM ci.example/example/atom:core-amd64\n", IMAGES + '[ci]\nregistry = "ci.example/"\n'
@@ -103,12 +103,12 @@ def test_an_image_called_latest(tmp_path: Path) -> None:
         loader.load(root, {}, {})
 
 
-def test_the_declared_repository_counts_whatever_the_call_says(tmp_path: Path) -> None:
+def test_the_declared_repository_and_that_of_the_call_both_mean_the_node(tmp_path: Path) -> None:
     root = family(tmp_path, "FROM example/atom:core-amd64\nCOPY --from=me/mine:core-amd64 / /\n")
     assert parents(root, cli={"repo": "me/mine", "tag": "x"}) == ["core:amd64"]
 
 
-def test_a_test_of_another_platform_is_none(tmp_path: Path) -> None:
+def test_a_test_that_uses_the_image_of_another_platform_is_an_error(tmp_path: Path) -> None:
     head = HEAD + '[platforms.jetson]\ndocker = "linux/arm64"\n'
     dockerfiles = {"core": CORE, "t": "FROM example/atom:core-aarch64\nRUN x\n"}
     more = '[images.core]\nplatforms = ["aarch64", "jetson"]\ntest = "t"\n'
@@ -119,7 +119,7 @@ def test_a_test_of_another_platform_is_none(tmp_path: Path) -> None:
     assert error.value.what == "the test of image core uses core:aarch64 instead of core:jetson"
 
 
-def test_another_platform_of_the_same_kind(tmp_path: Path) -> None:
+def test_a_final_tag_of_another_platform_with_the_same_oci_platform(tmp_path: Path) -> None:
     head = HEAD + '[platforms.jetson]\ndocker = "linux/arm64"\n'
     root = family(tmp_path, "FROM example/atom:core-aarch64\n", head=head)
     assert parents(root, "jetson") == ["core:aarch64"]
@@ -163,7 +163,7 @@ def test_a_path_below_the_repository(tmp_path: Path, tail: str) -> None:
     assert f'stage\'s name, core, or add this name to it: names = ["example/atom/{written}"]' in said
 
 
-def test_a_digest_of_the_own_repository_is_external(tmp_path: Path) -> None:
+def test_a_digest_in_the_repository_of_the_project_is_external(tmp_path: Path) -> None:
     name = f"example/atom@{sha('old')}"
     root = family(tmp_path, f"FROM {name}\n")
     assert not graph(root).parents(Node("app", "amd64"))
@@ -191,12 +191,12 @@ def test_other_repositories_are_external(tmp_path: Path) -> None:
         ("tools", "tools"),
     ],
 )
-def test_further_names(tmp_path: Path, name: str, used: str) -> None:
+def test_a_further_name_means_the_node(tmp_path: Path, name: str, used: str) -> None:
     root = family(tmp_path, f"FROM {used}\n", f'[stages.core2]\npath = "core"\nnames = ["{name}"]\n')
     assert parents(root) == ["core2:amd64"]
 
 
-def test_a_further_name_made_of_arguments(tmp_path: Path) -> None:
+def test_a_further_name_may_contain_arguments(tmp_path: Path) -> None:
     text = "ARG REPO=mcr.example/dotnet\nARG OS=noble\nFROM $REPO:8.0-$OS\n"
     more = '[stages.core2]\npath = "core"\nnames = ["mcr.example/dotnet:8.0-noble"]\n'
     assert parents(family(tmp_path, text, more)) == ["core2:amd64"]
@@ -216,7 +216,7 @@ def test_another_tag_of_a_further_name_must_be_declared(tmp_path: Path) -> None:
     assert external(graph(digest, Registry({f"ros@{sha('x')}": resolved("x")}))) == [f"ros@{sha('x')}"]
 
 
-def test_an_own_image_of_before_can_be_declared(tmp_path: Path) -> None:
+def test_an_older_image_of_the_project_may_be_declared(tmp_path: Path) -> None:
     more = IMAGES + '[contexts]\n"example/atom:2024" = "example/atom:2024"\n'
     root = family(tmp_path, "FROM example/atom:2024\n", more)
     assert external(graph(root, Registry({"example/atom:2024": resolved("x")}))) == ["example/atom:2024"]
@@ -244,7 +244,7 @@ def test_an_own_image_of_before_can_be_declared(tmp_path: Path) -> None:
          "stages.toml:14: x is the name of stage x"),
     ],
 )  # fmt: skip
-def test_names_that_cannot_be_given(tmp_path: Path, more: str, said: str) -> None:
+def test_an_invalid_further_name_is_an_error(tmp_path: Path, more: str, said: str) -> None:
     root = family(tmp_path, "FROM scratch\n", more)
     (root / "top").mkdir()
     (root / "top/Dockerfile").write_text("ARG BASE_IMAGE\nFROM $BASE_IMAGE\n")
@@ -282,7 +282,7 @@ def test_later_layers_of_stand_ins_win(tmp_path: Path) -> None:
     assert external(graph(family(tmp_path, "FROM debian:12\n", more), registry)) == [MIRROR]
 
 
-def test_the_key_is_of_what_is_really_used(tmp_path: Path) -> None:
+def test_the_key_contains_the_image_that_is_really_used(tmp_path: Path) -> None:
     same = Registry({MIRROR: resolved("hub"), "debian:12": resolved("hub")})
     plain = graph(family(tmp_path / "a", "FROM debian:12\n"), same).key(Node("app", "amd64"))
     more = IMAGES + f'[contexts]\n"debian:12" = "{MIRROR}"\n'
@@ -293,7 +293,7 @@ def test_the_key_is_of_what_is_really_used(tmp_path: Path) -> None:
     assert plain == again
 
 
-def test_a_stage_in_the_place_of_an_image(tmp_path: Path) -> None:
+def test_a_stage_as_a_stand_in_for_an_image(tmp_path: Path) -> None:
     """The stage ``patched`` replaces debian:12, and is itself based on the real debian:12."""
     registry = Registry({"debian:12": resolved("hub")})
     root = stages(
@@ -306,7 +306,7 @@ def test_a_stage_in_the_place_of_an_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["patched", "patched:latest", "example/atom:patched-amd64", "own/name:1"])
-def test_a_stage_is_never_put_in_its_own_place(tmp_path: Path, value: str) -> None:
+def test_a_stage_is_never_its_own_stand_in(tmp_path: Path, value: str) -> None:
     registry = Registry({"debian:12": resolved("hub")})
     root = stages(
         tmp_path,
@@ -317,7 +317,7 @@ def test_a_stage_is_never_put_in_its_own_place(tmp_path: Path, value: str) -> No
     assert external(graph(root, registry), "patched") == ["debian:12"]
 
 
-def test_a_bare_name_that_a_stage_takes_the_place_of(tmp_path: Path) -> None:
+def test_a_stage_as_a_stand_in_for_a_bare_name(tmp_path: Path) -> None:
     registry = Registry({"redis": resolved("redis")})
     root = stages(
         tmp_path, {"app": "FROM redis\n", "own": "FROM redis\n"}, more='[contexts]\nredis = "own"\n'
@@ -361,7 +361,7 @@ def test_a_bare_name_that_is_declared(tmp_path: Path) -> None:
         ('names = ["n:1"]\ncontexts = { "n:1" = "x:1" }\n', "stages.toml:14: n:1 is a name of stage app"),
     ],
 )  # fmt: skip
-def test_stand_ins_that_cannot_be(tmp_path: Path, more: str, said: str) -> None:
+def test_an_invalid_stand_in_is_an_error(tmp_path: Path, more: str, said: str) -> None:
     with pytest.raises(ProjectError) as error:
         loader.load(family(tmp_path, "FROM scratch\n", more), {}, {})
     assert str(error.value).startswith(said)
@@ -371,7 +371,7 @@ def test_stand_ins_that_cannot_be(tmp_path: Path, more: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_bare_name_that_is_no_stage(tmp_path: Path, use: str) -> None:
+def test_a_bare_name_that_is_not_a_stage_is_an_error(tmp_path: Path, use: str) -> None:
     said = fault(family(tmp_path, use.format("cores")))
     assert said == (
         f"app/Dockerfile:{use.count(chr(10))}: no stage is called 'cores'\n  did you mean 'core'?\n"
@@ -400,7 +400,7 @@ def frontend(root: Path, registry: Registry) -> str | None:
     return spec.frontend.pinned if spec.frontend else None
 
 
-def test_a_front_end_is_pinned_as_any_image(tmp_path: Path) -> None:
+def test_a_front_end_is_pinned_like_any_other_image(tmp_path: Path) -> None:
     registry = Registry({"docker/dockerfile:1": resolved("front end")})
     root = family(tmp_path, SYNTAX)
     assert frontend(root, registry) == f"docker/dockerfile@{sha('front end index')}"
@@ -452,12 +452,14 @@ def test_the_builders_own_front_end(tmp_path: Path, more: str) -> None:
         ("docker/dockerfile:1", '[contexts]\n"docker/dockerfile:1" = "core"\n'),
     ],
 )
-def test_a_front_end_of_this_project_would_be_pinned_once(tmp_path: Path, line: str, more: str) -> None:
+def test_a_front_end_that_is_an_image_of_this_project_is_an_error(
+    tmp_path: Path, line: str, more: str
+) -> None:
     said = fault(family(tmp_path, f"# syntax={line}\nFROM scratch\n", more))
     assert said.startswith(f"app/Dockerfile:1: # syntax={line} means ")
 
 
-def test_a_front_end_is_pinned_for_machines_of_all_kinds(
+def test_the_pin_of_a_front_end_is_valid_on_every_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key has no platform. A lock that was written on one machine serves all others."""
@@ -468,13 +470,13 @@ def test_a_front_end_is_pinned_for_machines_of_all_kinds(
     assert Graph(loader.load(root, {}, {}), Lock(root, Registry(), locked=True)).key(node) == before
 
 
-def test_a_front_end_that_cannot_be_asked_for(tmp_path: Path) -> None:
+def test_a_front_end_that_cannot_be_resolved_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ResolveError) as error:
         graph(family(tmp_path, SYNTAX)).key(Node("app", "amd64"))
     assert str(error.value).startswith("app/Dockerfile:1: docker/dockerfile:1: no such image\n")
     assert 'frontend = "builder"' in str(error.value)
 
 
-def test_an_unknown_front_end_setting(tmp_path: Path) -> None:
+def test_an_unknown_front_end_setting_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"stages.toml:13: unknown frontend 'own'"):
         loader.load(family(tmp_path, SYNTAX, 'frontend = "own"\n'), {}, {})

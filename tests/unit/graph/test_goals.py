@@ -36,7 +36,7 @@ def test_an_image_with_its_test(tmp_path: Path) -> None:
     assert closure(tmp_path, "app:aarch64") == {"app:aarch64", "part:aarch64", "app-test:aarch64"}
 
 
-def test_the_image_below_is_not_tested(tmp_path: Path) -> None:
+def test_the_test_of_a_parent_is_not_selected(tmp_path: Path) -> None:
     assert closure(tmp_path, "top:amd64") == {"app--top:amd64", "app:amd64", "part:amd64"}
 
 
@@ -44,17 +44,17 @@ def test_a_group_is_all_its_platforms(tmp_path: Path) -> None:
     assert closure(tmp_path, "part") == {"part:amd64", "part:aarch64"}
 
 
-def test_a_word_that_is_none_asks_for_all(tmp_path: Path) -> None:
+def test_an_unknown_goal_selects_all_nodes(tmp_path: Path) -> None:
     assert closure(tmp_path, "part:amd64", "prat:amd64") is None
     assert closure(tmp_path, "part:*") is None
 
 
-def test_what_is_broken_concerns_those_who_ask_for_it(tmp_path: Path) -> None:
+def test_a_broken_dockerfile_fails_goals_that_need_it(tmp_path: Path) -> None:
     with pytest.raises(DockerfileError, match="RUM"):
         closure(tmp_path, "broken:amd64")
 
 
-def test_a_cycle(tmp_path: Path) -> None:
+def test_a_cycle_fails_only_goals_that_need_it(tmp_path: Path) -> None:
     stages(tmp_path, {"a": "FROM b\n", "b": "FROM a\n", "c": "FROM scratch\nCOPY f /\n"})
     with pytest.raises(ProjectError):
         goals.closure(graph(tmp_path), ["a:amd64"])

@@ -58,7 +58,7 @@ def test_parents_are_the_names_that_the_dockerfile_uses(tmp_path: Path) -> None:
     assert nodes.parents(Node("base", "amd64")) == []
 
 
-def test_order_has_parents_first_and_each_once(tmp_path: Path) -> None:
+def test_the_order_has_parents_first_and_each_node_once(tmp_path: Path) -> None:
     nodes = graph(family(tmp_path))
     assert nodes.order(amd64("app", "part")) == amd64("base", "tool", "part", "other", "app")
 
@@ -131,7 +131,7 @@ def test_parents_need_neither_context_nor_lock(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_cycle_is_told_as_a_path_with_lines(
+def test_a_cycle_is_reported_as_a_path_with_lines(
     tmp_path: Path, dockerfiles: dict[str, str], start: str, said: str
 ) -> None:
     assert fault(stages(tmp_path, dockerfiles), ProjectError, start) == said
@@ -143,7 +143,7 @@ def test_cycle_over_platforms(tmp_path: Path) -> None:
         graph(root).key(Node("a", "aarch64"))
 
 
-def test_chain_longer_than_the_stack(tmp_path: Path) -> None:
+def test_a_chain_longer_than_the_recursion_limit_of_python(tmp_path: Path) -> None:
     names = [f"s{number}" for number in range(1500)]
     dockerfiles = {name: f"FROM {before}\n" for before, name in zip(["scratch", *names], names, strict=False)}
     nodes = graph(stages(tmp_path, dockerfiles))
@@ -191,7 +191,7 @@ ALL = {"base", "tool", "part", "other", "app"}
         (lambda root: (root / "other" / "f").chmod(0o600), set()),
     ],
 )
-def test_one_change_moves_these_keys_and_no_others(
+def test_a_change_changes_exactly_these_keys(
     tmp_path: Path, change: Callable[[Path], object], moved: set[str]
 ) -> None:
     before = keys(family(tmp_path))
@@ -202,7 +202,7 @@ def test_one_change_moves_these_keys_and_no_others(
     } == moved
 
 
-def test_external_image_counts_by_its_platforms_manifest(tmp_path: Path) -> None:
+def test_the_key_contains_the_manifest_of_an_external_image_for_its_platform(tmp_path: Path) -> None:
     root = stages(tmp_path, {"a": "FROM debian:12\n"})
     registry = Registry({"debian:12": resolved("one")})
     before = keys(root, registry)
@@ -226,7 +226,7 @@ def test_external_base(tmp_path: Path) -> None:
     )
 
 
-def test_jetson_shares_what_no_argument_tells_apart(tmp_path: Path) -> None:
+def test_jetson_shares_nodes_whose_arguments_do_not_differ(tmp_path: Path) -> None:
     more = '[platforms.jetson]\ndocker = "linux/arm64"\nargs = { CPU = "a57" }\n'
     root = stages(tmp_path, {"a": "FROM base\n", "b": "FROM a\nARG CPU\n"}, more=more)
     found = keys(root)
@@ -234,7 +234,7 @@ def test_jetson_shares_what_no_argument_tells_apart(tmp_path: Path) -> None:
     assert found["b:jetson"] != found["b:aarch64"]
 
 
-def test_content_key_depends_on_what_parents_produced_only(tmp_path: Path) -> None:
+def test_the_content_key_depends_only_on_the_images_of_the_parents(tmp_path: Path) -> None:
     nodes = graph(family(tmp_path))
     node = Node("app", "amd64")
     before = nodes.key(node)
@@ -315,18 +315,18 @@ def two_keys(root: Path, one: str, other: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_names_are_no_part_of_a_key(tmp_path: Path, one: str, other: str) -> None:
+def test_names_are_not_part_of_a_key(tmp_path: Path, one: str, other: str) -> None:
     keys = two_keys(tmp_path, one, other)
     assert keys[0] == keys[1]
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_places_tell_apart(tmp_path: Path, one: str, other: str) -> None:
+def test_different_places_give_different_keys(tmp_path: Path, one: str, other: str) -> None:
     keys = two_keys(tmp_path, one, other)
     assert keys[0] != keys[1]
 
 
-def test_argument_that_names_a_parent_is_sent_and_not_keyed(tmp_path: Path) -> None:
+def test_an_argument_that_names_a_parent_is_sent_but_not_part_of_the_key(tmp_path: Path) -> None:
     more = '[stages.p2]\npath = "p1"\n[stages.c1]\npath = "c"\nargs = { B = "p1" }\n'
     more += '[stages.c2]\npath = "c"\nargs = { B = "p2" }\n'
     stages(tmp_path, {"p1": "FROM scratch\n"}, more=more)
@@ -338,7 +338,7 @@ def test_argument_that_names_a_parent_is_sent_and_not_keyed(tmp_path: Path) -> N
     assert shown == "p2"
 
 
-def test_a_trigger_may_declare_an_argument_of_the_head(tmp_path: Path) -> None:
+def test_a_trigger_may_declare_a_global_argument(tmp_path: Path) -> None:
     """The argument gets the head's value, although no instruction of this Dockerfile uses it."""
     files = {"a": "FROM scratch\nONBUILD ARG B\n", "one": "ARG B=1\nFROM a\n", "other": "ARG B=2\nFROM a\n"}
     stages(tmp_path, files)
@@ -347,7 +347,7 @@ def test_a_trigger_may_declare_an_argument_of_the_head(tmp_path: Path) -> None:
     assert nodes.key(Node("one", "amd64")) != nodes.key(Node("other", "amd64"))
 
 
-def test_network_counts_where_something_runs(tmp_path: Path) -> None:
+def test_the_network_is_part_of_the_key_only_if_something_runs(tmp_path: Path) -> None:
     files = {
         "a": "FROM scratch\nONBUILD LABEL a=b\n",
         "b": "FROM scratch\n",
@@ -420,7 +420,7 @@ def test_trigger_of_an_external_image(tmp_path: Path) -> None:
     assert [entry.path for entry in spec.entries] == ["Dockerfile", "f"]
 
 
-def test_trigger_of_an_external_image_that_takes_from_another(tmp_path: Path) -> None:
+def test_a_trigger_of_an_external_image_that_copies_from_another_image_is_an_error(tmp_path: Path) -> None:
     """An error, because BuildKit would resolve the other name during the build, without a pin."""
     use = "FROM scratch\nCOPY --from=node:onbuild / /\n"
     root = stages(tmp_path, {"a": "FROM scratch\nFROM node:onbuild\n", "b": use})
@@ -443,7 +443,7 @@ def test_files_are_read_once(tmp_path: Path) -> None:
     assert (nodes.key(node), nodes.spec(node)) == (key, spec)
 
 
-def test_threads_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_read_each_node_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = graph(family(tmp_path))
     read: list[Node] = []
     real = reader.NodeReader._read
@@ -478,7 +478,7 @@ def test_exposed_dockerfile(tmp_path: Path, ignore: str, copy: str, exposed: boo
     assert graph(root).spec(Node("a", "amd64")).exposed is exposed
 
 
-def test_dockerfile_that_is_a_link_is_exposed_where_it_is_copied(tmp_path: Path) -> None:
+def test_a_dockerfile_that_is_a_link_is_exposed_if_copy_takes_it(tmp_path: Path) -> None:
     root = stages(tmp_path, {"a": "FROM scratch\nCOPY . /\n"})
     (root / "a" / "Dockerfile").rename(root / "shared")
     (root / "a" / "Dockerfile").symlink_to("../shared")
@@ -521,14 +521,14 @@ def test_text_keeps_its_line_ends(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_stage_that_does_not_fit_its_dockerfile(
+def test_a_stage_that_does_not_fit_its_dockerfile_is_an_error(
     tmp_path: Path, more: str, kind: type[StagegraphError], said: str
 ) -> None:
     root = stages(tmp_path, {"a": "FROM scratch AS out\nARG CPU\n"}, more=more)
     assert fault(root, kind, "a") == said
 
 
-def test_dockerfile_that_is_not_utf8(tmp_path: Path) -> None:
+def test_a_dockerfile_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     root = stages(tmp_path, {"a": "FROM scratch\n"})
     write(root, {"a/Dockerfile": b"FROM \xff\n"})
     assert fault(root, DockerfileError, "a").startswith("a/Dockerfile: is not UTF-8: ")
@@ -544,7 +544,7 @@ def test_folders_with_odd_names(tmp_path: Path) -> None:
 # -- unusual input -------------------------------------------------------------------------------
 
 
-def test_nothing_stands_on_a_test(tmp_path: Path) -> None:
+def test_a_stage_cannot_be_based_on_a_test(tmp_path: Path) -> None:
     write(tmp_path, {"t/Dockerfile": "FROM a\n"})
     more = '[images.a]\ntest = "t"\n'
     stages(tmp_path, {"a": "FROM base\n", "b": "FROM a-test\n"}, more=more)
@@ -562,13 +562,13 @@ def test_a_trigger_of_a_parent_may_use_its_arguments_and_every_secret(tmp_path: 
     assert dict(graph(tmp_path).spec(Node("kid", "amd64")).analysis.args).keys() > {"FOO", "BAR"}
 
 
-def test_a_secret_of_a_trigger_is_known_where_it_stands(tmp_path: Path) -> None:
+def test_the_stage_that_declares_a_trigger_knows_the_secrets_of_the_trigger(tmp_path: Path) -> None:
     """The stage that declares the trigger knows the secret, so an undeclared secret is reported there."""
     stages(tmp_path, {"par": "FROM base\nONBUILD RUN --mount=type=secret,id=token x\n"})
     assert graph(tmp_path).spec(Node("par", "amd64")).analysis.secrets == {"token"}
 
 
-def test_the_store_is_no_part_of_a_context(tmp_path: Path) -> None:
+def test_a_context_that_contains_the_store_is_an_error(tmp_path: Path) -> None:
     stages(tmp_path, {}, more='[stages.all]\npath = "."\n')
     write(tmp_path, {"Dockerfile": "FROM base\nCOPY . /\n", "cache/index.json": "x"})
     assert "Dockerfile: the build reads cache/" in fault(tmp_path, ContextError, "all")
@@ -591,7 +591,7 @@ def test_a_base_of_two_images_cannot_be_used_for_both_platforms_at_once(tmp_path
 FOREIGN = '"debian:trixie"\n[base.platforms.aarch64]\npath = "foreign"'
 
 
-def test_a_base_that_is_a_stage_stands_on_another_platforms(tmp_path: Path) -> None:
+def test_a_base_that_is_a_stage_may_use_the_base_of_another_platform(tmp_path: Path) -> None:
     head = HEAD.replace('image = "debian:trixie"', f"bootstrap = {FOREIGN}".replace("debian:", ""))
     text = (
         "FROM --platform=linux/amd64 base AS tool\nRUN apt-get update\nFROM scratch\nCOPY --from=tool / /\n"
@@ -605,7 +605,7 @@ def test_a_base_that_is_a_stage_stands_on_another_platforms(tmp_path: Path) -> N
     assert nodes.order([base]) == [Node("base", "amd64"), base]
 
 
-def test_a_base_that_stands_on_itself_is_a_cycle(tmp_path: Path) -> None:
+def test_a_base_that_is_based_on_itself_is_a_cycle(tmp_path: Path) -> None:
     write(tmp_path, {"foreign/Dockerfile": "FROM base\n"})
     stages(tmp_path, {"a": "FROM base\n"}, head=HEAD.replace('"debian:trixie"', FOREIGN))
     with pytest.raises(ProjectError, match="base -> base"):
@@ -643,13 +643,13 @@ def test_a_stage_on_two_parents_is_two_nodes(tmp_path: Path) -> None:
     assert nodes.key(Node("low--mid--top", "amd64")) != nodes.key(Node("low--top", "amd64"))
 
 
-def test_a_stage_that_does_not_start_from_the_one_below(tmp_path: Path) -> None:
+def test_a_stacked_stage_must_start_from_the_stage_below(tmp_path: Path) -> None:
     stages(tmp_path, {"low": "FROM base\n", "mid": ON, "top": "FROM base\n"}, more=STACK)
     said = fault(tmp_path, DockerfileError, "low--top")
     assert "it is stacked on low, but does not start from it\n  write ARG BASE_IMAGE, then FROM" in said
 
 
-def test_a_stacked_stage_is_named_with_what_it_stands_on(tmp_path: Path) -> None:
+def test_a_stacked_stage_must_be_named_with_the_stages_below(tmp_path: Path) -> None:
     files = {"low": "FROM base\n", "mid": ON, "top": ON, "user": "FROM low\nCOPY --from=top / /\n"}
     stages(tmp_path, files, more=STACK)
     said = fault(tmp_path, DockerfileError, "user")
@@ -682,19 +682,19 @@ def test_a_stacked_stage_is_on_the_platforms_of_its_images(tmp_path: Path) -> No
         ("ARG IMAGE\nFROM ${IMAGE}\n", "the test of image a has no RUN, so it tests nothing"),
     ],
 )
-def test_a_test_that_tests_nothing(tmp_path: Path, text: str, said: str) -> None:
+def test_a_test_that_does_not_use_its_image_is_an_error(tmp_path: Path, text: str, said: str) -> None:
     write(tmp_path, {"test/Dockerfile": text})
     stages(tmp_path, {"a": "FROM base\n"}, more='[images.a]\ntest = "test"\n')
     assert said in fault(tmp_path, DockerfileError, "a-test")
 
 
-def test_an_unknown_instruction(tmp_path: Path) -> None:
+def test_an_unknown_instruction_is_an_error(tmp_path: Path) -> None:
     stages(tmp_path, {"a": "FROM base\nCOPPY x /\n"})
     said = fault(tmp_path, DockerfileError, "a")
     assert said == "a/Dockerfile:2: unknown instruction COPPY\n  did you mean 'COPY'?"
 
 
-def test_the_name_of_the_build_stage_counts_where_a_default_of_the_head_has_it(tmp_path: Path) -> None:
+def test_the_name_of_the_build_stage_counts_if_a_global_default_contains_it(tmp_path: Path) -> None:
     text = "ARG WHO=$TARGETSTAGE\nFROM scratch AS one\nARG WHO\nLABEL a=$WHO\n"
     one = keys(stages(tmp_path / "a", {"x": text}))
     assert one != keys(stages(tmp_path / "b", {"x": text.replace("one", "two")}))

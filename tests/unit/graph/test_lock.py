@@ -54,7 +54,7 @@ def test_first_use_resolves_and_writes(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_written_is_told_once(tmp_path: Path) -> None:
+def test_a_new_pin_is_reported_once(tmp_path: Path) -> None:
     told: list[str] = []
     lock = Lock(tmp_path, Registry(), say=told.append)
     for _ in range(2):
@@ -66,7 +66,7 @@ def test_what_is_written_is_told_once(tmp_path: Path) -> None:
     ]
 
 
-def test_moved_tag_changes_nothing(tmp_path: Path) -> None:
+def test_a_moved_tag_does_not_change_a_pin(tmp_path: Path) -> None:
     before = pin(tmp_path)
     assert pin(tmp_path, registry=Registry({"debian:trixie": resolved("moved")})) == before
 
@@ -80,7 +80,7 @@ def test_another_platform_comes_from_the_pinned_index(tmp_path: Path) -> None:
     assert pin(tmp_path) == Pin(sha("debian amd64"), sha("debian index"))
 
 
-def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
+def test_another_platform_of_a_pinned_index_that_is_gone_is_an_error(tmp_path: Path) -> None:
     pin(tmp_path)
     with pytest.raises(LockError) as error:
         pin(tmp_path, docker=ARM64, registry=Registry({"debian:trixie": resolved("moved")}))
@@ -93,7 +93,7 @@ def test_another_platform_of_an_index_that_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [RegistryError, LoginError])
-def test_another_platform_of_an_index_that_cannot_be_read(
+def test_another_platform_of_a_pinned_index_that_cannot_be_read_is_an_error(
     tmp_path: Path, kind: type[StagegraphError]
 ) -> None:
     pin(tmp_path)
@@ -103,7 +103,7 @@ def test_another_platform_of_an_index_that_cannot_be_read(
     assert str(error.value) == f"x/Dockerfile:1: debian@{sha('debian index')}: no such image"
 
 
-def test_a_platform_that_the_registry_has_not_fails_alone(tmp_path: Path) -> None:
+def test_only_the_platform_that_the_registry_lacks_fails(tmp_path: Path) -> None:
     """A mirror of an index may have the images of only some platforms."""
     unread = {ARM64: RegistryError("x", "not mirrored")}
     registry = Registry({"debian:trixie": replace(resolved("debian"), unread=unread)})
@@ -115,7 +115,7 @@ def test_a_platform_that_the_registry_has_not_fails_alone(tmp_path: Path) -> Non
     assert registry.platforms == [{ARM64}, {AMD64}]
 
 
-def test_renewal_wants_all_platforms(tmp_path: Path) -> None:
+def test_a_renewal_needs_all_platforms(tmp_path: Path) -> None:
     pinned(tmp_path)
     before = content(tmp_path)
     unread = {ARM64: RegistryError("x", "not mirrored")}
@@ -125,7 +125,7 @@ def test_renewal_wants_all_platforms(tmp_path: Path) -> None:
     assert content(tmp_path) == before
 
 
-def test_a_name_that_nothing_has_is_asked_for_once(tmp_path: Path) -> None:
+def test_a_missing_image_is_looked_up_once(tmp_path: Path) -> None:
     lock = Lock(tmp_path, registry := Registry())
     for docker in (AMD64, ARM64):
         with pytest.raises(ResolveError):
@@ -136,7 +136,7 @@ def test_a_name_that_nothing_has_is_asked_for_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "reference", ["host:5000/a/b:tag", "a/b", "debian:12@" + sha("x"), "host.example/a-b.c_d"]
 )
-def test_references_survive_being_written(tmp_path: Path, reference: str) -> None:
+def test_references_are_read_as_they_were_written(tmp_path: Path, reference: str) -> None:
     registry = Registry({reference: resolved("x")})
     first = pin(tmp_path, reference, registry=registry)
     assert pin(tmp_path, reference, registry=registry) == first
@@ -152,7 +152,7 @@ def test_references_survive_being_written(tmp_path: Path, reference: str) -> Non
         ("quay.io/a/b:latest", "quay.io/a/b"),
     ],
 )
-def test_one_entry_for_all_ways_to_write_a_reference(tmp_path: Path, written: str, asked: str) -> None:
+def test_all_spellings_of_a_reference_share_one_entry(tmp_path: Path, written: str, asked: str) -> None:
     """An earlier version pinned a reference as the Dockerfile wrote it. Such a pin stays valid."""
     registry = Registry({written: resolved("then", onbuild=True), asked: resolved("now")})
     pinned = pin(tmp_path, written, registry=registry)
@@ -169,7 +169,7 @@ def test_one_image_for_every_platform(tmp_path: Path) -> None:
     assert pin(tmp_path, "one", registry=registry) == Pin(sha("m"), sha("m"))
 
 
-def test_triggers_are_kept(tmp_path: Path) -> None:
+def test_triggers_are_recorded(tmp_path: Path) -> None:
     registry = Registry({"node": resolved("n", onbuild=True)})
     lock = Lock(tmp_path, registry)
     assert not lock.has_onbuild("node")
@@ -193,7 +193,7 @@ def test_triggers_of_platforms_that_are_pinned(tmp_path: Path) -> None:
     assert registry.platforms == [{AMD64}, both, both]
 
 
-def test_a_platform_without_triggers_leaves_those_of_others(tmp_path: Path) -> None:
+def test_a_platform_without_triggers_keeps_the_triggers_of_others(tmp_path: Path) -> None:
     registry = Registry({"node": resolved("n", onbuild=True)})
     pin(tmp_path, "node", registry=registry)
     registry.triggers["node"] = set()
@@ -202,7 +202,7 @@ def test_a_platform_without_triggers_leaves_those_of_others(tmp_path: Path) -> N
     assert lock.has_onbuild("node")
 
 
-def test_triggers_of_an_added_platform_count_more_than_what_a_file_denies(tmp_path: Path) -> None:
+def test_triggers_of_an_added_platform_override_the_file(tmp_path: Path) -> None:
     entry = (
         f'[images.node]\nindex = "{sha("n index")}"\n"linux/arm64" = "{sha("n arm64")}"\nonbuild = false\n'
     )
@@ -212,7 +212,7 @@ def test_triggers_of_an_added_platform_count_more_than_what_a_file_denies(tmp_pa
     assert lock.has_onbuild("node")
 
 
-def test_triggers_that_take_from_elsewhere_are_kept(tmp_path: Path) -> None:
+def test_triggers_that_copy_from_another_image_are_recorded(tmp_path: Path) -> None:
     registry = Registry({"node": resolved("n", onbuild=True, onbuild_from=True)})
     lock = Lock(tmp_path, registry)
     lock.image("node", AMD64, "w")
@@ -221,7 +221,7 @@ def test_triggers_that_take_from_elsewhere_are_kept(tmp_path: Path) -> None:
     assert [item.moved for item in lock.renew_images()] == [False]
 
 
-def test_no_image_for_the_platform(tmp_path: Path) -> None:
+def test_a_missing_image_for_the_platform_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ResolveError) as error:
         pin(tmp_path, docker=OciPlatform("linux/riscv64"))
     assert str(error.value) == (
@@ -236,18 +236,18 @@ def test_no_image_for_the_platform(tmp_path: Path) -> None:
         ResolvedReference(sha("x"), {AMD64: Digest("no digest")}),
     ],
 )
-def test_answer_that_is_no_digest(tmp_path: Path, found: ResolvedReference) -> None:
+def test_an_answer_that_is_not_a_digest_is_an_error(tmp_path: Path, found: ResolvedReference) -> None:
     with pytest.raises(ResolveError, match="not a digest"):
         pin(tmp_path, "x", registry=Registry({"x": found}))
 
 
-def test_name_that_nothing_has(tmp_path: Path) -> None:
+def test_a_missing_image_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ResolveError) as error:
         Lock(tmp_path, Registry()).image("blas:1", AMD64, "x/Dockerfile:3")
     assert str(error.value) == "x/Dockerfile:3: blas:1: no such image"
 
 
-def test_archive_is_taken_once(tmp_path: Path) -> None:
+def test_the_package_date_is_taken_once(tmp_path: Path) -> None:
     stamp = Lock(tmp_path, Registry()).package_date()
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", stamp)
     (tmp_path / "stages.lock").write_text('archive = "2001-02-03"\n')
@@ -258,7 +258,7 @@ def test_archive_is_taken_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["archive = 2025-01-31\n", 'archive = "20250131T000000Z"\n'])
-def test_forms_of_the_archive_stamp(tmp_path: Path, text: str) -> None:
+def test_forms_of_the_package_date(tmp_path: Path, text: str) -> None:
     (tmp_path / "stages.lock").write_text(text)
     assert Lock(tmp_path, Registry()).package_date() in ("2025-01-31", "20250131T000000Z")
 
@@ -306,11 +306,11 @@ def test_locked_reads(tmp_path: Path) -> None:
         ("<<<<<<< ours\n", "stages.lock: not valid TOML: "),
     ],
 )
-def test_faults(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_lock_is_an_error(tmp_path: Path, text: str, said: str) -> None:
     assert fault(tmp_path, text).startswith(said)
 
 
-def test_unreadable(tmp_path: Path) -> None:
+def test_an_unreadable_lock_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "stages.lock").mkdir()
     with pytest.raises(LockError, match="cannot be read"):
         Lock(tmp_path, Registry())
@@ -345,13 +345,13 @@ def test_processes_lose_no_entry(tmp_path: Path) -> None:
     assert sorted(content(tmp_path)["images"]) == sorted(names[0] + names[1])  # type: ignore[call-overload]
 
 
-def test_what_another_process_pinned_meanwhile_stays(tmp_path: Path) -> None:
+def test_a_pin_of_another_process_is_kept(tmp_path: Path) -> None:
     late = Lock(tmp_path, Registry({"debian:trixie": resolved("moved")}))
     before = pin(tmp_path)
     assert late.image("debian:trixie", AMD64, "w") == before
 
 
-def test_another_platform_that_another_process_pinned_of_what_the_tag_was(tmp_path: Path) -> None:
+def test_a_tag_that_moved_while_another_process_pinned_it_is_an_error(tmp_path: Path) -> None:
     late = Lock(tmp_path, Registry({"debian:trixie": resolved("moved")}))
     pin(tmp_path)
     with pytest.raises(LockError, match="moved while another process pinned it"):
@@ -371,7 +371,7 @@ def pinned(root: Path) -> None:
     lock.image(f"x@{sha('d')}", AMD64, "w")
 
 
-def test_renewed_archive_is_today_and_nothing_else_changes(tmp_path: Path) -> None:
+def test_a_renewed_package_date_is_today_and_nothing_else_changes(tmp_path: Path) -> None:
     pinned(tmp_path)
     before = content(tmp_path)
     old, new = Lock(tmp_path, Registry()).renew_package_date()
@@ -383,7 +383,7 @@ def test_renewed_archive_is_today_and_nothing_else_changes(tmp_path: Path) -> No
     assert content(tmp_path) == {"archive": new}
 
 
-def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
+def test_renewed_pins_are_what_the_tags_name_now(tmp_path: Path) -> None:
     pinned(tmp_path)
     registry = Registry(
         {
@@ -419,7 +419,7 @@ def test_renewed_images_are_what_the_tags_name_now(tmp_path: Path) -> None:
     assert shown(other) == f"same   other:1  {sha('other index')}"
 
 
-def test_triggers_of_a_digest_become_known(tmp_path: Path) -> None:
+def test_a_renewal_finds_the_triggers_of_a_digest(tmp_path: Path) -> None:
     """The lock is from an earlier version, which did not look for triggers."""
     name = f"x@{sha('d')}"
     pinned(tmp_path)
@@ -430,7 +430,7 @@ def test_triggers_of_a_digest_become_known(tmp_path: Path) -> None:
     assert (lock.has_onbuild(name), lock.has_onbuild_from(name)) == (True, True)
 
 
-def test_only_images_that_are_named(tmp_path: Path) -> None:
+def test_only_named_images_are_renewed(tmp_path: Path) -> None:
     pinned(tmp_path)
     moved = {"debian:trixie": resolved("moved"), "other:1": resolved("moved too")}
     (item,) = Lock(tmp_path, Registry(moved)).renew_images(["other:1", "other:1"])
@@ -474,7 +474,7 @@ def test_renewal_that_fails_changes_nothing(
     assert content(tmp_path) == before
 
 
-def test_locked_forbids_to_renew(tmp_path: Path) -> None:
+def test_locked_forbids_a_renewal(tmp_path: Path) -> None:
     pinned(tmp_path)
     before = content(tmp_path)
     registry = Registry()

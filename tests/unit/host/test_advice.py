@@ -37,7 +37,7 @@ def test_a_package(machine: Machine, system: tuple[str, str], root: bool, comman
     assert advice.package("skopeo") == command
 
 
-def test_the_engine_that_was_chosen(by_run: Advice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_advice_for_an_engine_that_the_user_chose(by_run: Advice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONTEXT", "far")
     for mend in (by_run, ALONE):
         assert mend.engine() == "start the engine of the docker context 'far', or: docker context use default"
@@ -46,7 +46,7 @@ def test_the_engine_that_was_chosen(by_run: Advice, monkeypatch: pytest.MonkeyPa
         assert mend.engine() == "start the engine at tcp://192.0.2.1, or: unset DOCKER_HOST"
 
 
-def test_an_engine_of_run_is_not_one_that_was_chosen(
+def test_an_engine_of_run_is_not_one_that_the_user_chose(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.is_system("debian", "13")
@@ -138,7 +138,7 @@ def test_all_is_set_up(machine: Machine, by_run: Advice, steps: Steps) -> None:
     assert steps == ["install", "start", "register linux/arm64"]
 
 
-def test_what_is_installed_is_only_started(machine: Machine, by_run: Advice, steps: Steps) -> None:
+def test_an_installed_engine_is_only_started(machine: Machine, by_run: Advice, steps: Steps) -> None:
     machine.stub("dockerd")
     machine.stub("docker")
     machine.registers("qemu-aarch64")
@@ -175,7 +175,7 @@ def test_no_engine_can_be_set_up(
     assert caught.value.lines[1] == f"mend: {by_run.engine()}"
 
 
-def test_an_engine_of_somebody_else_is_not_touched(
+def test_an_engine_of_somebody_else_is_not_changed(
     machine: Machine,
     by_run: Advice,
     steps: Steps,

@@ -26,7 +26,7 @@ def target(machine: Machine) -> Engine:
     return Engine(machine.folder / "e", machine.folder / "e/docker.sock", "sg-1")
 
 
-def test_packages_wanted_are_those_whose_commands_are_missing(machine: Machine) -> None:
+def test_a_package_is_missing_if_its_commands_are_missing(machine: Machine) -> None:
     machine.is_system("debian", "13")
     wanted = set(packages.missing("linux/arm64"))
     assert {"docker.io", "docker-cli", "docker-buildx", "qemu-user-static", "mmdebstrap", "skopeo"} <= wanted
@@ -37,7 +37,7 @@ def test_packages_wanted_are_those_whose_commands_are_missing(machine: Machine) 
     assert wanted - left == {"docker-cli", "skopeo", "docker-buildx", "qemu-user-static"}
 
 
-def test_ubuntu_has_the_client_in_the_engines_package(machine: Machine) -> None:
+def test_on_ubuntu_the_package_of_the_engine_contains_the_client(machine: Machine) -> None:
     machine.is_system("ubuntu", "24.04")
     wanted = packages.missing("linux/arm64")
     assert "docker-cli" not in wanted and wanted.count("docker.io") == 1
@@ -103,7 +103,7 @@ def test_an_update_waits_for_the_lists_lock(
 
 
 @pytest.mark.parametrize("status", [0, 100])
-def test_an_update_that_fails_in_part_goes_on(
+def test_an_update_that_fails_in_part_is_not_an_error(
     machine: Machine, capsys: pytest.CaptureFixture[str], status: int
 ) -> None:
     machine.stub("apt-get", f"echo Get:1; echo 'W: Failed to fetch x' >&2; exit {status}")
@@ -172,7 +172,7 @@ Signed-By: /keys/debian.gpg
 ONE_LINE_TRIXIE = "deb [ arch=amd64 signed-by=/keys/debian.gpg ] http://mirror.example/debian/ trixie main\n"
 
 
-def test_the_source_for_trixie_is_the_machines_own() -> None:
+def test_the_source_for_trixie_has_the_mirror_of_the_machine() -> None:
     uri = "http://mirror.example/debian/"
     assert packages.trixie_paragraph(DEB822, uri, "bookworm") == DEB822_TRIXIE
     assert packages.trixie_line(ONE_LINE, uri, "bookworm") == ONE_LINE_TRIXIE

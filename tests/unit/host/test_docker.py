@@ -59,14 +59,12 @@ def test_an_engine_that_answers(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.0 500 Oh\r\n\r\n", b"hello", b"HTTP/1.0 x\r\n"])
-def test_a_socket_that_is_no_engine(machine: Machine, answer: bytes) -> None:
+def test_a_socket_that_is_not_an_engine(machine: Machine, answer: bytes) -> None:
     with answering(docker.DEFAULT_SOCKET, answer):
         assert not docker.answers()
 
 
-def test_an_engine_elsewhere_is_asked_through_docker(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_remote_engine_is_asked_through_docker(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://there")
     assert not docker.answers()
     machine.stub("docker", "echo 28.0")
@@ -95,7 +93,7 @@ printf 'Name: b\\nStatus: running\\nPlatforms: linux/arm64*, linux/arm/v7\\n'
 """
 
 
-def test_what_buildx_says_of_a_builder(machine: Machine) -> None:
+def test_the_output_of_buildx_inspect_is_parsed(machine: Machine) -> None:
     machine.stub("docker", INSPECT)
     found = docker.inspect("farm")
     assert machine.calls == ["docker buildx inspect farm"]

@@ -104,7 +104,7 @@ def test_nothing_is_there(machine: Machine, capsys: pytest.CaptureFixture[str]) 
     assert sorted(machine.folder.rglob("*")) == before
 
 
-def test_an_engine_of_run_is_said(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_run_started_is_named(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     target = Engine.from_environment()
     mend = Advice("/run", target)
     assert found(needs(healthy), mend)["engine"].fact == "28.2.2 (linux/amd64)"

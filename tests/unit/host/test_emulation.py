@@ -29,7 +29,7 @@ ENTRY = "{}\ninterpreter /usr/bin/qemu-aarch64\nflags: {}\noffset 0\nmagic 7f454
         ("", False),
     ],
 )
-def test_one_rule(machine: Machine, name: str, text: str, runs: bool) -> None:
+def test_run_and_doctor_use_one_rule(machine: Machine, name: str, text: str, runs: bool) -> None:
     machine.registers(name, text)
     assert emulation.registered("linux/arm64") is runs
     assert emulation.missing(["linux/arm64"], "linux/amd64") == ([] if runs else ["linux/arm64"])
@@ -64,7 +64,7 @@ def test_each_processor_has_an_entry(machine: Machine) -> None:
     ]
 
 
-def test_it_can_be_known_on_linux_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emulation_is_checked_only_on_linux(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     assert emulation.missing(["linux/arm64"], "linux/amd64") == []
 
@@ -88,7 +88,7 @@ def test_qemu_is_registered_for_containers(machine: Machine, capsys: pytest.Capt
     assert "registering QEMU for aarch64" in capsys.readouterr().err
 
 
-def test_a_registration_that_is_of_no_use_is_replaced(machine: Machine) -> None:
+def test_a_registration_that_containers_cannot_use_is_replaced(machine: Machine) -> None:
     machine.describes_qemu("OPF")
     old = machine.registers("qemu-aarch64", ENTRY.format("enabled", "OC"))
     qemu.register("linux/arm64")
@@ -97,7 +97,7 @@ def test_a_registration_that_is_of_no_use_is_replaced(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("described", [True, False])
-def test_a_registration_that_fails_is_a_note(
+def test_a_registration_that_fails_is_only_a_note(
     machine: Machine, capsys: pytest.CaptureFixture[str], described: bool
 ) -> None:
     if described:
@@ -133,7 +133,7 @@ def test_a_registration_that_the_mount_shows_is_kept(
 
 
 @pytest.mark.parametrize("flags", ["OP", "OPF"])
-def test_the_command_that_mends_does_the_same(machine: Machine, flags: str) -> None:
+def test_the_suggested_command_does_the_same(machine: Machine, flags: str) -> None:
     assert qemu.mend("linux/arm64") == ""
     line = machine.describes_qemu(flags)
     old = machine.registers("qemu-aarch64", ENTRY.format("enabled", "OC"))

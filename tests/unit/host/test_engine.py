@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fake_machine import Machine
 
-from stagegraph.host import docker, engine, network, system
+from stagegraph.host import build_cache, docker, engine, network, system
 from stagegraph.host.engine import Engine
 from stagegraph.host.messages import SetupError, Status
 
@@ -58,13 +58,13 @@ def test_the_default_engine_has_dockers_socket_and_bridge(
     assert Engine.from_environment() == default
 
 
-def test_a_slash_at_the_end_makes_no_other_engine(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slash_at_the_end_means_the_same_engine(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGEGRAPH_ENGINE_DIR", f"{own.folder}/")
     assert Engine.from_environment() == own
     assert own.bridge.startswith("sg-") and len(own.bridge) <= 13
 
 
-def test_an_engine_that_somebody_chose(
+def test_another_engine_that_the_user_chose_is_recognized(
     machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not own.somebody_chose_another
@@ -76,7 +76,9 @@ def test_an_engine_that_somebody_chose(
     assert default.somebody_chose_another
 
 
-def test_a_configuration_that_exists_is_left(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_configuration_is_not_changed(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = machine.folder / "new/daemon.json"
     engine.configure(file)
     engine.configure(file)
@@ -97,6 +99,19 @@ def answers_when_up(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "create", list[str]().append)
 
 
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Return a list to which each launched program is added."""
+    launched: list[subprocess.Popen[bytes]] = []
+    launch = engine._launch
+
+    def noted(target: Engine) -> subprocess.Popen[bytes]:
+        launched.append(launch(target))
+        return launched[-1]
+
+    monkeypatch.setattr(engine, "_launch", noted)
+    return launched
+
+
 def test_an_engine_that_does_not_start_shows_its_log(
     machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +127,57 @@ def test_an_engine_that_does_not_start_shows_its_log(
     )
 
 
+TOO_MANY_RECORDS = """\
+time="2026-01-01T00:00:00Z" level=info msg="Daemon has completed initialization"
+time="2026-01-01T00:00:11Z" level=info msg="stopping healthcheck following graceful shutdown"
+context deadline exceeded
+"""
+
+
+def test_a_build_cache_that_dockerd_cannot_open_is_emptied(
+    machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """dockerd before 27.5 ends if BuildKit has too many records: moby issue 48569."""
+    answers_when_up(own, monkeypatch)
+    records, images = own.data / "buildkit/cache.db", own.data / "containerd/meta.db"
+    for file in (records, images):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    (own.folder / "message").write_text(TOO_MANY_RECORDS)
+    launched = launches(monkeypatch)
+    machine.stub(
+        "dockerd", f"if test -e {records}; then cat {own.folder}/message; exit 1; fi; touch {own.folder}/up"
+    )
+    of_record, of_history, of_container = "7" * 25, f"ref_{'8' * 25}", "9" * 64
+    leases = (of_record, f"{of_record}-variants", of_history, of_container)
+    machine.stub("ctr", f"case $* in *ls*) printf '%s\\n' {' '.join(leases)};; esac")
+    engine.start(own)
+    assert [child.wait() for child in launched] == [1, 0]
+    assert not records.exists() and images.exists()
+    ctr = f"ctr --address {own.containerd}/containerd.sock --namespace"
+    removed = f"leases rm {' '.join(leases[:3])}"
+    assert [call for call in machine.calls if " rm " in call] == [
+        f"{ctr} {own.bridge} {removed}",
+        f"{ctr} {own.bridge}_history {removed}",
+    ]
+    assert "starting it with an empty one" in capsys.readouterr().err
+
+
+def test_a_build_cache_is_emptied_once_at_most(
+    machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers_when_up(own, monkeypatch)
+    (own.folder / "message").write_text(TOO_MANY_RECORDS)
+    machine.stub("dockerd", f"cat {own.folder}/message; exit 1")
+    with pytest.raises(SetupError, match="did not start"):
+        engine.start(own)
+
+
+@pytest.mark.parametrize("log", ["", "context deadline exceeded", TOO_MANY_RECORDS + "another start\n"])
+def test_other_failures_keep_the_build_cache(log: str) -> None:
+    assert not build_cache.has_too_many_records(log)
+
+
 def test_an_engine_that_does_not_answer_in_time(
     machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +190,7 @@ def test_an_engine_that_does_not_answer_in_time(
             engine.start(own)
 
 
-def test_an_engine_of_its_own_keeps_clear_of_others(
+def test_a_separate_engine_does_not_disturb_others(
     machine: Machine, own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers_when_up(own, monkeypatch)
@@ -139,9 +205,7 @@ def test_an_engine_of_its_own_keeps_clear_of_others(
         f'echo "$PWD ${{TMPDIR-}}${{DOCKER_HOST-}} $locks" >>{words}\n'
         f"touch {own.folder}/up; exec sleep 60",
     )
-    launched: list[subprocess.Popen[bytes]] = []
-    launch = engine._launch
-    monkeypatch.setattr(engine, "_launch", lambda e: launched.append(launch(e)) or launched[0])  # type: ignore[func-returns-value]
+    launched = launches(monkeypatch)
     with system.locked(machine.folder, "engine"):
         engine.start(own)
     (child,) = launched
@@ -229,7 +293,7 @@ def test_only_root_stops_the_engine(machine: Machine, own: Engine) -> None:
 @pytest.mark.parametrize(
     ("roots", "times"), [("/a/docker\n/b\n", 1), ("/\n", 0), ("", 0)], ids=["bound", "a disk", "no mount"]
 )
-def test_what_a_killed_engine_has_mounted_goes(machine: Machine, own: Engine, roots: str, times: int) -> None:
+def test_mounts_of_a_killed_engine_are_removed(machine: Machine, own: Engine, roots: str, times: int) -> None:
     (machine.folder / "roots").write_text(roots)
     machine.stub("findmnt", f"cat {machine.folder}/roots")
     machine.stub("umount", f": >{machine.folder}/roots")

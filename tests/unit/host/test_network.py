@@ -70,20 +70,20 @@ def test_a_bridge_and_its_rules_are_removed(machine: Machine) -> None:
         "10.199.1.0/24 dev other scope link src 10.199.0.1",
     ],
 )
-def test_a_route_takes_its_addresses_wherever_it_names_them(machine: Machine, line: str) -> None:
+def test_addresses_of_a_route_are_not_used(machine: Machine, line: str) -> None:
     shows(machine, routes=f"{line}\n")
     network.create("sg-1")
     expected = "10.199.2" if "199.1" in line else "10.199.1"
     assert f"ip addr add {expected}.1/24 dev sg-1" in machine.calls
 
 
-def test_an_address_takes_its_network(machine: Machine) -> None:
+def test_the_network_of_an_address_is_not_used(machine: Machine) -> None:
     shows(machine, routes="110.199.0.0/24 dev x\n", addresses="3: x    inet 10.199.0.9/32 scope global x\n")
     network.create("sg-1")
     assert "ip addr add 10.199.1.1/24 dev sg-1" in machine.calls
 
 
-def test_no_addresses_are_left(machine: Machine) -> None:
+def test_having_no_addresses_left_is_an_error(machine: Machine) -> None:
     shows(machine, routes="".join(f"10.199.{n}.0/24 via 192.0.2.1 dev eth0\n" for n in range(256)))
     with pytest.raises(SetupError, match="no addresses are left") as caught:
         network.create("sg-1")

@@ -17,7 +17,7 @@ MODULES = sorted(path.stem for path in (ROOT / "stagegraph/host").glob("*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_needs_the_standard_library_alone(module: str) -> None:
+def test_host_needs_only_the_standard_library(module: str) -> None:
     """Python runs without site-packages (-S), and ignores variables and the user's folders (-I)."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); old = set(sys.modules)\n"
@@ -31,7 +31,7 @@ def test_needs_the_standard_library_alone(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_inside_functions_count_too(module: str) -> None:
+def test_imports_inside_functions_are_found_too(module: str) -> None:
     tree = ast.parse((ROOT / f"stagegraph/host/{module}.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -44,7 +44,7 @@ def test_imports_inside_functions_count_too(module: str) -> None:
             assert {name.name.partition(".")[0] for name in node.names} <= sys.stdlib_module_names
 
 
-def test_modules_of_the_callers_folder_are_not_seen(tmp_path: Path) -> None:
+def test_modules_in_the_folder_of_the_caller_are_not_imported(tmp_path: Path) -> None:
     """The folder of the caller may contain files with the names of modules."""
     (tmp_path / "stagegraph.py").write_text("raise SystemExit('wrong')")
     (tmp_path / "json.py").write_text("raise SystemExit('wrong')")

@@ -33,7 +33,9 @@ pytestmark = pytest.mark.unit
         ("", "", Packages.NONE),
     ],
 )
-def test_systems(machine: Machine, name: str, version: str, packages: Packages) -> None:
+def test_the_packages_that_a_system_offers(
+    machine: Machine, name: str, version: str, packages: Packages
+) -> None:
     machine.is_system(name, version)
     assert system.offered_packages() is packages
 
@@ -122,7 +124,7 @@ def test_usual_causes_are_named(tmp_path: Path, output: str, advice: str | None)
     assert advice in " ".join(lines) if advice else lines == []
 
 
-def test_a_folder_that_cannot_be_made_is_a_message(
+def test_a_folder_that_cannot_be_created_gives_a_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from stagegraph.host import __main__ as entry

@@ -115,7 +115,7 @@ def test_layers_of_every_compression(tmp_path: Path, pack: Callable[[bytes], byt
     assert (found["/usr/l"].kind, found["/usr/l"].link) == ("link", "f")
 
 
-def test_frames_one_after_the_other(tmp_path: Path) -> None:
+def test_a_layer_of_several_compressed_frames(tmp_path: Path) -> None:
     data = tar(("f", b"x" * 5000))
     (tmp_path / "blob").write_bytes(squeeze(data[:700]) + squeeze(data[700:]))
     assert read_entries(tmp_path / "blob")["/f"].size == 5000
@@ -125,7 +125,7 @@ def test_frames_one_after_the_other(tmp_path: Path) -> None:
     "data",
     [b"junk" * 200, squeeze(tar(("f", b"x" * 99)))[:-30], gzip.compress(tar(("f", b"")), mtime=0)[:-9]],
 )
-def test_no_layer_is_an_error_with_a_name(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_layer_is_an_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "blob").write_bytes(data)
     with pytest.raises(StoreError, match="cannot be read as a layer"):
         read_entries(tmp_path / "blob")

@@ -61,7 +61,7 @@ def test_an_image_without_dpkg(layout: LayoutStore) -> None:
     assert installed(layout, {"layers": None}) == ()
 
 
-def test_what_no_version_can_be_read_from_counts_for_nothing(layout: LayoutStore) -> None:
+def test_a_database_without_readable_versions_has_no_packages(layout: LayoutStore) -> None:
     assert parse_status("Package: a\nStatus: install ok installed\nVersion: 1\n") == ()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
@@ -72,13 +72,13 @@ def test_what_no_version_can_be_read_from_counts_for_nothing(layout: LayoutStore
     assert installed(layout, {"layers": [{"digest": digest}]}) == ()
 
 
-def test_a_layer_that_is_none(layout: LayoutStore) -> None:
+def test_a_blob_that_is_not_a_layer_is_an_error(layout: LayoutStore) -> None:
     digest, _ = layout.blobs.add(b"no tar")
     with pytest.raises(StoreError, match="cannot be read as a layer"):
         installed(layout, {"layers": [{"digest": digest}]})
 
 
-def test_moved() -> None:
+def test_package_changes_name_old_and_new_versions() -> None:
     old = ("a:arm64=1", "b:all=1:2", "c:arm64=3")
     assert package_changes(old, ("a:arm64=1", "b:all=1:3", "d:arm64=4")) == [
         "b:all 1:2 -> 1:3",

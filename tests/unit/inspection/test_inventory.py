@@ -48,7 +48,7 @@ def test_the_topmost_database_counts(tmp_path: Path) -> None:
     )
 
 
-def test_a_production_image_has_a_file_a_package(tmp_path: Path) -> None:
+def test_a_production_image_has_one_file_for_each_package(tmp_path: Path) -> None:
     """Each package has its own file, with Status, or without it as in distroless images."""
     files = {
         "var/lib/dpkg/status.d/libc6": STATUS.format("libc6", "installed"),
@@ -64,7 +64,7 @@ def test_a_production_image_has_a_file_a_package(tmp_path: Path) -> None:
     "gone",
     [f"{PLACE}/.wh.robot-1.dist-info", f"{PLACE}/.wh..wh..opq", f"{PLACE}/robot-1.dist-info/.wh.METADATA"],
 )
-def test_what_an_upper_layer_deletes_is_not_there(tmp_path: Path, gone: str) -> None:
+def test_a_package_that_an_upper_layer_deletes_is_left_out(tmp_path: Path, gone: str) -> None:
     assert image(tmp_path, metadata("robot", "1")).python == (PythonPackage("robot", "1"),)
     # an upgrade: one layer deletes the old version and adds the new one
     found = image(tmp_path, metadata("robot", "1"), {gone: "", **metadata("robot", "2")})
@@ -152,7 +152,7 @@ def test_provenance_names_the_commit(commit: str, annotations: object) -> None:
     ("builder", "versions"),
     [("", {}), ("docker 28.5.2", {"docker": "28.5.2"}), ("buildkit v0.29.0", {"buildkit": "v0.29.0"})],
 )
-def test_provenance_names_who_built_it(builder: str, versions: dict[str, str]) -> None:
+def test_provenance_names_the_builder(builder: str, versions: dict[str, str]) -> None:
     """A record of an earlier version has no builder. The bytes of its provenance stay the same."""
     record = dataclasses.replace(RECORD, builder=builder)
     made = json.loads(provenance.provenance(record, "team/app", {}, [], Revision("", "")))

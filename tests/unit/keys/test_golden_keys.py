@@ -33,22 +33,22 @@ def keys(root: Path) -> dict[str, str]:
     return {str(node): nodes.key(node) for node in nodes.nodes}
 
 
-def test_keys_are_what_they_were() -> None:
+def test_golden_keys_do_not_change() -> None:
     assert keys(PROJECT) == json.loads(KEYS.read_text())
 
 
-def test_another_folder_gives_the_same(tmp_path: Path) -> None:
+def test_another_folder_gives_the_same_keys(tmp_path: Path) -> None:
     copy = tmp_path / "a folder"
     shutil.copytree(PROJECT, copy, symlinks=True)
     assert keys(copy) == json.loads(KEYS.read_text())
 
 
-def test_another_machine_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_machine_gives_the_same_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "host_platform", lambda: "linux/arm64")
     assert keys(PROJECT) == json.loads(KEYS.read_text())
 
 
-def test_a_clone_with_other_line_ends_gives_the_same(tmp_path: Path) -> None:
+def test_a_clone_with_other_line_ends_gives_the_same_keys(tmp_path: Path) -> None:
     """Contents are inputs of keys. This project's .gitattributes keeps git from changing them."""
     attributes = tmp_path / "project" / ".gitattributes"
     shutil.copytree(PROJECT, attributes.parent, symlinks=True)
@@ -63,7 +63,7 @@ def test_a_clone_with_other_line_ends_gives_the_same(tmp_path: Path) -> None:
     assert same == [False, True]
 
 
-def test_platforms_share_what_no_argument_tells_apart() -> None:
+def test_platforms_share_keys_if_no_argument_differs() -> None:
     golden = json.loads(KEYS.read_text())
     assert golden["tool:aarch64"] == golden["tool:jetson"]
     assert golden["native:aarch64"] == golden["native:jetson"]

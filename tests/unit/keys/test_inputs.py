@@ -47,7 +47,7 @@ def running(**options: object) -> NodeSpec:
 PARENT = Ancestor("parent", "0", sha("base"), "x/Dockerfile:1", "base")
 
 
-def of(node: NodeSpec, *ancestors: Ancestor, content: bool = False) -> str:
+def key_digest(node: NodeSpec, *ancestors: Ancestor, content: bool = False) -> str:
     return digest(inputs(node, ancestors or [PARENT], content=content))
 
 
@@ -97,11 +97,13 @@ def test_different_inputs_have_different_digests(one: list[Input], other: list[I
         ([], [Input("", "", "")]),
     ],
 )
-def test_digests_that_a_mere_concatenation_would_confuse(one: list[Input], other: list[Input]) -> None:
+def test_inputs_that_are_equal_when_concatenated_have_different_digests(
+    one: list[Input], other: list[Input]
+) -> None:
     assert digest(one) != digest(other)
 
 
-def test_where_is_not_hashed() -> None:
+def test_the_line_of_an_input_is_not_hashed() -> None:
     assert digest([Input("a", "b", "c", "here")]) == digest([Input("a", "b", "c", "there")])
 
 
@@ -131,19 +133,19 @@ MOVES = {
     "content of a file": spec(entries=(Entry("f", "file", sha("g")[7:], 1),)),
     "name of a file": spec(entries=(Entry("g", "file", sha("f")[7:], 1),)),
     "kind of a file": spec(entries=(Entry("f", "exec", sha("f")[7:], 1),)),
-    "a file more": spec(entries=(*spec().entries, Entry("g", "dir", ""))),
+    "one more file": spec(entries=(*spec().entries, Entry("g", "dir", ""))),
     "no file": spec(entries=()),
-    "archive": spec(package_date="2025-02-01"),
-    "no archive": spec(package_date=""),
-    "a base that is bootstrapped": spec(bootstrap=Bootstrap("trixie")),
+    "package date": spec(package_date="2025-02-01"),
+    "no package date": spec(package_date=""),
+    "bootstrap": spec(bootstrap=Bootstrap("trixie")),
 }
 EVERY_OPTION = RunOptions(
     {"default": ()}, frozenset({"network.host"}), (("a", "1.1.1.1"),), 1, (("core", "0:0"),), "slow"
 )
 STAYS = {
-    "options where nothing runs": spec(config=StageConfig("x", run_options=EVERY_OPTION)),
+    "options if nothing runs": spec(config=StageConfig("x", run_options=EVERY_OPTION)),
     "name of the target": spec(config=StageConfig("x", target="t")),
-    "network where nothing runs": spec(config=StageConfig("x", network="none")),
+    "network if nothing runs": spec(config=StageConfig("x", network="none")),
     "name of a parent": spec(analysis=facts("FROM other AS x\nARG A\nCOPY f /\n", args={"A": "1"})),
     "argument of FROM": spec(
         analysis=facts("ARG B=base\nFROM $B\nARG A\nCOPY f /\n", args={"A": "1", "B": "o"})
@@ -156,36 +158,38 @@ STAYS = {
     "argument that is not declared": spec(config=StageConfig("x", args={"B": "1"})),
     "comment": spec(analysis=facts("# c\nFROM base\n\n  ARG A\n# c\nCOPY f /\n", args={"A": "1"})),
     "proxy": spec(analysis=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "1", "HTTP_PROXY": "x"})),
-    "how a file is held": spec(entries=(Entry("f", "file", sha("f")[7:], 99, b"x"),)),
-    "text": spec(text="FROM base"),
+    "content of a file in memory": spec(entries=(Entry("f", "file", sha("f")[7:], 99, b"x"),)),
+    "text of the Dockerfile": spec(text="FROM base"),
 }
 
 
 @pytest.mark.parametrize("name", MOVES)
-def test_moves_the_key(name: str) -> None:
-    assert of(MOVES[name]) != of(spec())
+def test_these_changes_change_the_key(name: str) -> None:
+    assert key_digest(MOVES[name]) != key_digest(spec())
 
 
 @pytest.mark.parametrize(
     "options",
     [{"ssh": {"default": ()}}, {"allow": frozenset({"network.host"})}, {"cgroup_parent": "slow"}],
 )
-def test_what_changes_no_result_does_not_move_the_key(options: dict[str, object]) -> None:
-    assert of(running(**options)) == of(running())
+def test_options_that_change_no_result_do_not_change_the_key(options: dict[str, object]) -> None:
+    assert key_digest(running(**options)) == key_digest(running())
 
 
-def test_order_of_labels_does_not_count() -> None:
+def test_the_order_of_labels_does_not_change_the_key() -> None:
     one, other = ({"a": "1", "b": "2"}, {"b": "2", "a": "1"})
-    assert of(spec(config=StageConfig("x", labels=one))) == of(spec(config=StageConfig("x", labels=other)))
+    assert key_digest(spec(config=StageConfig("x", labels=one))) == key_digest(
+        spec(config=StageConfig("x", labels=other))
+    )
 
 
-def test_each_moves_it_elsewhere() -> None:
-    assert len({of(node) for node in MOVES.values()}) == len(MOVES)
+def test_each_of_these_changes_gives_another_key() -> None:
+    assert len({key_digest(node) for node in MOVES.values()}) == len(MOVES)
 
 
 @pytest.mark.parametrize("name", STAYS)
-def test_does_not_move_the_key(name: str) -> None:
-    assert of(STAYS[name]) == of(spec())
+def test_these_changes_do_not_change_the_key(name: str) -> None:
+    assert key_digest(STAYS[name]) == key_digest(spec())
 
 
 @pytest.mark.parametrize(
@@ -196,46 +200,46 @@ def test_does_not_move_the_key(name: str) -> None:
         PARENT._replace(role="image"),
     ],
 )
-def test_ancestor_moves_the_key(ancestor: Ancestor) -> None:
-    assert of(spec(), ancestor) != of(spec())
+def test_an_ancestor_changes_the_key(ancestor: Ancestor) -> None:
+    assert key_digest(spec(), ancestor) != key_digest(spec())
 
 
-def test_name_of_an_ancestor_does_not_move_the_key() -> None:
-    assert of(spec(), PARENT._replace(shown="bass")) == of(spec())
+def test_the_name_of_an_ancestor_does_not_change_the_key() -> None:
+    assert key_digest(spec(), PARENT._replace(shown="bass")) == key_digest(spec())
 
 
 def test_order_of_ancestors_does_not_count() -> None:
     other = Ancestor("image", "z", sha("z"))
-    assert of(spec(), PARENT, other) == of(spec(), other, PARENT)
+    assert key_digest(spec(), PARENT, other) == key_digest(spec(), other, PARENT)
 
 
 def test_recipe_and_content_keys_are_never_equal() -> None:
-    assert of(spec()) != of(spec(), content=True)
+    assert key_digest(spec()) != key_digest(spec(), content=True)
 
 
 @pytest.mark.parametrize(
     "changes",
     [{"suite": "sid"}, {"include": ("a",)}, {"include": ("a", "b")}, {"include": ("ab",)}],
 )
-def test_bootstrap_moves_the_key(changes: dict[str, object]) -> None:
+def test_a_bootstrap_changes_the_key(changes: dict[str, object]) -> None:
     one = Bootstrap("trixie")
     other = one._replace(**changes)  # type: ignore[arg-type]
-    assert of(spec(bootstrap=one)) != of(spec(bootstrap=other))
+    assert key_digest(spec(bootstrap=one)) != key_digest(spec(bootstrap=other))
 
 
 def test_order_of_packages_does_not_count() -> None:
-    assert of(spec(bootstrap=Bootstrap("x", ("a", "b")))) == of(
+    assert key_digest(spec(bootstrap=Bootstrap("x", ("a", "b")))) == key_digest(
         spec(bootstrap=Bootstrap("x", ("b", "a"), "f:1"))
     )
 
 
-def test_how_a_base_is_made_moves_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = of(spec(bootstrap=Bootstrap("trixie")))
+def test_the_way_to_make_a_base_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key_digest(spec(bootstrap=Bootstrap("trixie")))
     monkeypatch.setattr(bootstrap, "DOCKERFILE", "FROM scratch\n")
-    assert of(spec(bootstrap=Bootstrap("trixie"))) != before
+    assert key_digest(spec(bootstrap=Bootstrap("trixie"))) != before
 
 
-def test_inputs_are_ordered_by_role_and_know_where_they_come_from() -> None:
+def test_inputs_are_ordered_by_role_and_have_their_lines() -> None:
     assert [(i.role, i.name, i.where) for i in inputs(spec(), [PARENT])] == [
         ("schema", "", ""),
         ("platform", "", ""),
@@ -253,7 +257,7 @@ def test_inputs_are_ordered_by_role_and_know_where_they_come_from() -> None:
 # -- explanation -------------------------------------------------------------------------------------
 
 
-def told(old: NodeSpec, new: NodeSpec, *ancestors: Ancestor) -> list[str]:
+def explained(old: NodeSpec, new: NodeSpec, *ancestors: Ancestor) -> list[str]:
     return [str(change) for change in diff(inputs(old, [PARENT]), inputs(new, ancestors or [PARENT]))]
 
 
@@ -302,7 +306,7 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
         (spec(), MOVES["content of a file"], [f"x/f: file f changed: {OLD} -> {NEW}"]),
         (spec(), MOVES["kind of a file"], ["x/f: file f was a file and is an executable file"]),
         (spec(), spec(entries=(Entry("f", "link", "0"),)), ["x/f: file f was a file and is a link"]),
-        (spec(), MOVES["a file more"], ["x/g: file g is new"]),
+        (spec(), MOVES["one more file"], ["x/g: file g is new"]),
         (spec(), MOVES["no file"], ["file f is gone"]),
         (
             spec(),
@@ -347,7 +351,7 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
     ],
 )
 def test_sentences(old: NodeSpec, new: NodeSpec, sentences: list[str]) -> None:
-    assert told(old, new) == sentences
+    assert explained(old, new) == sentences
 
 
 @pytest.mark.parametrize(
@@ -367,13 +371,13 @@ def test_sentences(old: NodeSpec, new: NodeSpec, sentences: list[str]) -> None:
     ],
 )
 def test_sentences_about_ancestors(ancestor: Ancestor, sentences: list[str]) -> None:
-    assert told(spec(), spec(), ancestor) == sentences
+    assert explained(spec(), spec(), ancestor) == sentences
 
 
-def test_every_difference_is_told() -> None:
+def test_every_difference_is_explained() -> None:
     """Each change that changes the key is explained by a sentence."""
     for name, node in MOVES.items():
-        assert told(spec(), node), name
+        assert explained(spec(), node), name
 
 
 @given(LISTS, LISTS)
@@ -387,7 +391,7 @@ def test_equal_digests_and_no_differences_are_the_same(one: list[Input], other: 
     assert all("\n" not in str(change) and str(change).encode() for change in changes)
 
 
-def test_record_of_another_version_is_explained_as_far_as_it_goes() -> None:
+def test_a_record_of_another_version_is_explained_as_far_as_possible() -> None:
     old = [Input("instruction", "", "RUN x"), Input("weather", "today", "rain")]
     assert [str(change) for change in diff(old, [])] == [
         "instruction is gone (was RUN x)",
@@ -468,7 +472,7 @@ def test_places_are_explained_by_names(text: str, sentences: list[str]) -> None:
     assert [str(change) for change in diff(newer(TWO), newer(text))] == sentences
 
 
-def test_a_change_of_places_alone_is_told() -> None:
+def test_a_change_of_only_the_places_is_explained() -> None:
     one = [Input("parent", "0", sha("a"), "", "a"), Input("parent", "1", sha("b"), "", "b")]
     other = [Input("parent", "0", sha("b"), "", "b"), Input("parent", "1", sha("a"), "", "a")]
     assert digest(one) != digest(other)
@@ -486,7 +490,7 @@ def test_instructions_are_stored_readably() -> None:
     assert json.loads(stored[2])[:5] == ["COPY", "", False, [], ["f", "/"]]
 
 
-def test_a_parent_by_another_name_is_no_reason() -> None:
+def test_another_name_of_the_same_parent_is_not_a_reason() -> None:
     """The same parent by another name is no reason. A different parent is reported with its name."""
 
     def inputs(name: str, content: str) -> list[Input]:

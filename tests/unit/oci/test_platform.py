@@ -45,7 +45,7 @@ def test_normal_form(text: str, expected: str) -> None:
     assert normalized(text) == expected
 
 
-def test_taken_apart_and_joined() -> None:
+def test_a_platform_is_split_and_joined() -> None:
     for platform in (AMD64, ARM_V7):
         assert joined(*parts(platform)) == platform
     assert index_entry(AMD64) == {"os": "linux", "architecture": "amd64"}
@@ -53,7 +53,7 @@ def test_taken_apart_and_joined() -> None:
     assert [tag_part(platform) for platform in (ARM64, ARM_V7)] == ["arm64", "arm-v7"]
 
 
-def test_an_index_may_write_the_only_variant_of_arm64() -> None:
+def test_an_index_may_name_the_variant_v8_of_arm64() -> None:
     assert as_indexed("linux", "arm64", "v8") == ARM64
     assert as_indexed("linux", "arm", "v7") == ARM_V7
 

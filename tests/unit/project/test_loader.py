@@ -19,6 +19,7 @@ from stagegraph.project.model import (
     Settings,
     StageConfig,
 )
+from stagegraph.system.git import git
 
 pytestmark = pytest.mark.unit
 
@@ -78,7 +79,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.declared_at == f"stages.toml:{NEXT}"
 
 
-def test_layers_of_arguments_later_wins(tmp_path: Path) -> None:
+def test_later_layers_of_arguments_win(tmp_path: Path) -> None:
     text = """\
         [defaults]
         args = { A = "defaults", B = "defaults", C = "defaults", D = "defaults", CPU = "defaults", F = true }
@@ -206,7 +207,7 @@ def test_builders(
         ("amd46:x", "command line: builder=amd46:x: unknown platform 'amd46'\n  did you mean 'amd64'?"),
     ],
 )
-def test_builders_that_can_be_none(tmp_path: Path, builder: str, message: str) -> None:
+def test_an_invalid_builder_is_an_error(tmp_path: Path, builder: str, message: str) -> None:
     assert fault(tmp_path, STAGE, cli={"builder": builder}).startswith(message)
 
 
@@ -239,13 +240,15 @@ def test_builder_in_the_file(tmp_path: Path, value: str, message: str) -> None:
         ),
     ],
 )
-def test_what_is_no_way_to_push(tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str) -> None:
+def test_an_invalid_value_of_push_is_an_error(
+    tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str
+) -> None:
     with pytest.raises(ProjectError) as caught:
         load(tmp_path, STAGE, cli=cli, env=env)
     assert str(caught.value) == said
 
 
-def test_a_slip_in_the_environment(tmp_path: Path) -> None:
+def test_a_misspelled_setting_in_the_environment_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         load(tmp_path, STAGE, env={"STAGEGRAPH_LOKED": "1"})
     assert str(caught.value) == "STAGEGRAPH_LOKED: is not a setting\n  did you mean 'locked'?"
@@ -253,7 +256,7 @@ def test_a_slip_in_the_environment(tmp_path: Path) -> None:
     assert load(tmp_path, STAGE, env={"STAGEGRAPH_ELSEWHERE": "1", "STAGEGRAPH_JOBS": "3"})
 
 
-def test_empty_setting_on_the_command_line_counts(tmp_path: Path) -> None:
+def test_an_empty_setting_on_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     head = HEAD.replace('atom"\n', 'atom"\nregistry = "host"\n')
     assert load(tmp_path, STAGE, head=head).settings.registry == "host"
     assert load(tmp_path, STAGE, head=head, cli={"registry": ""}).settings.registry == ""
@@ -279,7 +282,7 @@ image = "l4t:r36"
 """
 
 
-def test_base_by_platform_then_oci_platform(tmp_path: Path) -> None:
+def test_the_base_of_a_platform_comes_before_that_of_its_oci_platform(tmp_path: Path) -> None:
     bases = load(tmp_path, '[platforms.aarch64]\ndocker = "linux/arm64"\n' + STAGE + BASES).bases
     assert bases["amd64"] == Bootstrap("trixie", declared_at="stages.toml:9")
     assert isinstance(bases["jetson"], ExternalBase) and bases["jetson"].image == "l4t:r36"
@@ -306,7 +309,7 @@ def test_an_images_test_is_a_stage(tmp_path: Path) -> None:
     assert project.stages["x-test"].configs["amd64"].timeout == 5
 
 
-def test_a_host_is_named_once(tmp_path: Path) -> None:
+def test_a_host_in_both_repo_and_registry_is_an_error(tmp_path: Path) -> None:
     for repo in ("example.org/atom", "localhost/atom", "127.0.0.1:5000/atom"):
         said = fault(tmp_path, cli={"repo": repo, "registry": "r.example.org"})
         assert f"repo has a host ({repo})" in said
@@ -372,7 +375,7 @@ FAULTS = {
         "stages.toml:{3}: 7 is neither an image nor a stage\n"
         '  write "debian:trixie" = "mirror.example.com/debian:trixie", or the name of a stage',
     ),
-    "stage is no table": ("[stages]\nblas = 3\n", "stages.toml:{1}: stages.blas must be a table"),
+    "stage that is not a table": ("[stages]\nblas = 3\n", "stages.toml:{1}: stages.blas must be a table"),
     "stage twice": (
         STAGE + STAGE,
         "stages.toml:{2}: stages.blas is written twice, first in line {0}\n  keep one of them",
@@ -472,7 +475,7 @@ FAULTS = {
         STAGE + '[images.blas]\nplatforms = ["amd46"]\n',
         "stages.toml:{3}: image blas: unknown platform 'amd46'\n  did you mean 'amd64'?",
     ),
-    "platform of an image that is no string": (
+    "platform of an image that is not a string": (
         STAGE + "[images.blas]\nplatforms = [[]]\n",
         "stages.toml:{3}: image blas: unknown platform []\n  known here: amd64, jetson",
     ),
@@ -521,7 +524,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault(tmp_path: Path, name: str) -> None:
+def test_a_wrong_file_is_an_error(tmp_path: Path, name: str) -> None:
     root = tmp_path / "project"
     (root / "empty").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
@@ -531,7 +534,7 @@ def test_fault(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "loop"])
-def test_path_that_cannot_be_followed(tmp_path: Path, path: str) -> None:
+def test_a_path_that_cannot_be_followed_is_an_error(tmp_path: Path, path: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
     assert "cannot be followed: " in fault(tmp_path, f'[stages.b]\npath = "{path}"\n')
 
@@ -568,7 +571,12 @@ HEADS = {
     ),
     "epoch that is a boolean": (
         ('atom"', 'atom"\nsource_date_epoch = true'),
-        "stages.toml:3: source_date_epoch must be a whole number",
+        "stages.toml:3: source_date_epoch must be a whole number or a string",
+    ),
+    "epoch that is a word": (
+        ('atom"', 'atom"\nsource_date_epoch = "now"'),
+        "stages.toml:3: source_date_epoch is 'now'\n"
+        '  write seconds since 1970, or "commit" for the time of the last commit',
     ),
     "no base": (
         ('bootstrap = "trixie"', ""),
@@ -595,11 +603,11 @@ HEADS = {
         ('"trixie"', '"trixie"\n[base.platforms.amd46]\nimage = "x"'),
         "stages.toml:10: base: unknown platform 'amd46'\n  did you mean 'amd64'?",
     ),
-    "base of a platform that the project has not": (
+    "base of a platform that the project lacks": (
         ('"trixie"', '"trixie"\n[base.platforms."linux/s390x"]\nimage = "x"'),
         "stages.toml:10: base: linux/s390x is not a platform of this project\n  declare it under [platforms]",
     ),
-    "a key that an external base has no use for": (
+    "key that an external base does not use": (
         ('"trixie"', '"trixie"\n[base.platforms.jetson]\nimage = "x"\ntarget = "y"'),
         "stages.toml:12: target is only for a base that is a stage\n  write path, or remove target",
     ),
@@ -616,12 +624,12 @@ HEADS = {
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_fault_of_the_head(tmp_path: Path, name: str) -> None:
+def test_a_wrong_head_of_the_file_is_an_error(tmp_path: Path, name: str) -> None:
     change, said = HEADS[name]
     assert fault(tmp_path, STAGE, head=HEAD.replace(*change)) == said
 
 
-def test_no_platform(tmp_path: Path) -> None:
+def test_a_project_without_platforms_is_an_error(tmp_path: Path) -> None:
     head = '[project]\nrepo = "a"\n'
     assert fault(tmp_path, head=head) == (
         'stages.toml: no platform is declared\n  write [platforms.amd64] with docker = "linux/amd64"'
@@ -671,17 +679,19 @@ def test_no_platform(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_fault_of_a_setting(tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str) -> None:
+def test_an_invalid_setting_is_an_error(
+    tmp_path: Path, cli: dict[str, str], env: dict[str, str], said: str
+) -> None:
     assert fault(tmp_path, ALTERNATIVE, cli=cli, env=env) == said
 
 
 @pytest.mark.parametrize("name", ["a..b", "a-", "-a", ".a", "1", "a___b", "a/b", "ä", "a" * 55])
-def test_names_that_no_context_can_have(tmp_path: Path, name: str) -> None:
+def test_invalid_names_of_stages(tmp_path: Path, name: str) -> None:
     assert "is not a name" in fault(tmp_path, f'[stages."{name}"]\npath = "blas"\n')
 
 
 @pytest.mark.parametrize("name", ["a.b", "a__b", "a--b", "3d", "a" * 54])
-def test_names_that_one_can_have(tmp_path: Path, name: str) -> None:
+def test_valid_names_of_stages(tmp_path: Path, name: str) -> None:
     assert name in load(tmp_path, f'[stages."{name}"]\npath = "blas"\n').stages
 
 
@@ -705,7 +715,7 @@ def test_malformed(tmp_path: Path, text: str, line: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a = [", "a = {", 'a = """', "[[", "a = [1, 'x'", "= 1", "[]", '"a" "b" = 1', "\x00"]
 )
-def test_malformed_in_ways_that_toml_takes_badly(tmp_path: Path, text: str) -> None:
+def test_malformed_toml_of_unusual_forms_is_an_error(tmp_path: Path, text: str) -> None:
     assert "stages.toml" in fault(tmp_path, head=text)
 
 
@@ -722,10 +732,24 @@ def test_not_utf8(tmp_path: Path) -> None:
         loader.load(tmp_path)
 
 
-def test_a_folder_of_that_name(tmp_path: Path) -> None:
+def test_a_folder_named_stages_toml_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "stages.toml").mkdir()
     with pytest.raises(ProjectError, match="cannot be read: Is a directory"):
         loader.load(tmp_path)
+
+
+def test_the_epoch_is_the_time_of_the_last_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = HEAD.replace("[project]\n", '[project]\nsource_date_epoch = "commit"\n')
+    git(tmp_path, "init", "--quiet")
+    message = fault(tmp_path, head=head)
+    assert message.startswith(
+        "stages.toml:2: source_date_epoch: the time of the last commit is unknown: fatal: "
+    )
+    assert message.endswith("\n  commit, or write seconds since 1970")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "1234567890 +0100")
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    assert not git(tmp_path, *author, "commit", "--quiet", "--allow-empty", "--message=first").error
+    assert load(tmp_path, head=head).epoch == 1234567890
 
 
 def test_this_project_loads() -> None:
@@ -747,7 +771,7 @@ stack = ["blas", "opengl", "vnc"]
 """
 
 
-def test_a_stack_is_stages_on_one_another(tmp_path: Path) -> None:
+def test_each_stage_of_a_stack_is_on_top_of_the_one_before(tmp_path: Path) -> None:
     project = load(tmp_path, STAGE + STACKS)
     assert list(project.stages) == ["blas", "blas--opengl", "blas--opengl--vnc"]
     assert {image.name: image.stage for image in project.images.values()} == {
@@ -785,13 +809,13 @@ STACK_FAULTS = {
         '["base", "opengl"]',
         "base cannot be in a stack\n  name a stage that is FROM base",
     ),
-    "a need that is no word": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is not a stage"),
+    "need that is not a string": ('needs = ["opengl"]', 'needs = [["opengl"]]', "which is not a stage"),
     "need": ('needs = ["opengl"]', 'needs = ["opengk"]', "stage vnc needs 'opengk', which is not a stage"),
 }
 
 
 @pytest.mark.parametrize("name", STACK_FAULTS)
-def test_fault_of_a_stack(tmp_path: Path, name: str) -> None:
+def test_a_wrong_stack_is_an_error(tmp_path: Path, name: str) -> None:
     old, new, said = STACK_FAULTS[name]
     assert STACKS.count(old) == 1
     assert said in fault(tmp_path, STAGE + STACKS.replace(old, new))
@@ -808,10 +832,10 @@ def test_fault_of_a_stack(tmp_path: Path, name: str) -> None:
         '[images.a--b]\nstack = ["a", "b"]\ntest = "blas"\n[images.y]\nstack = ["a", "b-test"]\n',
     ],
 )
-def test_a_stack_that_would_take_the_place_of_another_stage(tmp_path: Path, more: str) -> None:
+def test_two_stacks_cannot_give_the_same_stage_name(tmp_path: Path, more: str) -> None:
     assert "image y: a stage of its stack would be called" in fault(tmp_path, STAGE + more)
 
 
-def test_a_stack_whose_stage_would_have_the_name_of_another(tmp_path: Path) -> None:
+def test_a_stacked_stage_cannot_have_the_name_of_another_stage(tmp_path: Path) -> None:
     text = STAGE + STACKS + '[stages.blas--opengl]\npath = "blas"\n'
     assert "a stage of its stack would be called blas--opengl" in fault(tmp_path, text)

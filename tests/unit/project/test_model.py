@@ -57,14 +57,14 @@ def test_nodes_begin_with_the_base() -> None:
     assert project(Settings("a")).nodes() == [Node("base", "amd64"), Node("base", "arm64")]
 
 
-def test_an_external_base_is_no_node() -> None:
+def test_an_external_base_is_not_a_node() -> None:
     one = project(Settings("a"))._replace(
         bases={"amd64": ExternalBase("debian"), "arm64": Bootstrap("trixie")}
     )
     assert one.nodes() == [Node("base", "arm64")]
 
 
-def test_a_base_has_a_recipe_where_it_is_a_stage() -> None:
+def test_only_a_base_that_is_a_stage_has_a_configuration() -> None:
     one = project(Settings("a"))
     assert one.config(Node("base", "amd64")) is None
     assert one.config(Node("base", "arm64")) == StageConfig("stock/base")

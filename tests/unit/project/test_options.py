@@ -76,7 +76,9 @@ def test_the_test_of_an_image_has_the_options_of_defaults_and_no_labels(tmp_path
         ('b:9.9.9.9", "a:2.2.2.2", "b:1.1.1.1', [("a", "2.2.2.2"), ("b", "9.9.9.9"), ("b", "1.1.1.1")]),
     ],
 )
-def test_extra_hosts(tmp_path: Path, written: str, hosts: list[tuple[str, str]]) -> None:
+def test_extra_hosts_have_one_form_and_are_sorted(
+    tmp_path: Path, written: str, hosts: list[tuple[str, str]]
+) -> None:
     assert options(tmp_path, f'extra_hosts = ["{written}"]').extra_hosts == tuple(hosts)
 
 
@@ -84,16 +86,16 @@ def test_extra_hosts(tmp_path: Path, written: str, hosts: list[tuple[str, str]])
     ("written", "size"),
     [("1", 1), ("64m", 64 << 20), ("64MB", 64 << 20), ("64MiB", 64 << 20), ("2g", 2 << 30), ("3kb", 3072)],
 )
-def test_shm_size(tmp_path: Path, written: str, size: int) -> None:
+def test_shm_size_is_read_in_bytes(tmp_path: Path, written: str, size: int) -> None:
     assert options(tmp_path, f'shm_size = "{written}"').shm_size == size
 
 
-def test_ulimits(tmp_path: Path) -> None:
+def test_ulimits_have_both_limits_and_are_sorted(tmp_path: Path) -> None:
     found = options(tmp_path, 'ulimits = ["nofile=1024", "core=-1", "cpu=1:-1", "nproc=007:8"]')
     assert found.ulimits == (("core", "-1:-1"), ("cpu", "1:-1"), ("nofile", "1024:1024"), ("nproc", "7:8"))
 
 
-def test_ssh(tmp_path: Path) -> None:
+def test_ssh_is_read_by_name(tmp_path: Path) -> None:
     found = options(tmp_path, 'ssh = ["default", "git=~/.ssh/id", "two=a b,c"]')
     assert found.ssh == {"default": (), "git": ("~/.ssh/id",), "two": ("a b", "c")}
 
@@ -139,7 +141,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("own", FAULTS)
 @pytest.mark.parametrize("place", ["", "defaults", "stages.app.alternatives.other"])
-def test_faults(tmp_path: Path, own: str, place: str) -> None:
+def test_a_wrong_value_is_an_error_with_its_line(tmp_path: Path, own: str, place: str) -> None:
     """Also those of an alternative that nobody chooses."""
     table = f"[{place}]\n" if place else ""
     with pytest.raises(ProjectError) as caught:

@@ -48,12 +48,12 @@ archive = true
         (("stages", "fake"), 5),
     ],
 )
-def test_where(path: tuple[str, ...], line: int) -> None:
+def test_the_line_of_a_key(path: tuple[str, ...], line: int) -> None:
     assert SourceMap(TEXT, "f").where(*path) == f"f:{line}"
 
 
 @pytest.mark.parametrize("path", [("nothing",), ()])
-def test_what_has_no_line(path: tuple[str, ...]) -> None:
+def test_a_path_without_a_line_gives_the_file(path: tuple[str, ...]) -> None:
     assert SourceMap(TEXT, "f").where(*path) == "f"
 
 
@@ -65,7 +65,7 @@ def test_what_has_no_line(path: tuple[str, ...]) -> None:
         ('[a."b"]\n[a.b]\n', "f:2: a.b is written twice, first in line 1\n  keep one of them"),
     ],
 )
-def test_twice(text: str, said: str) -> None:
+def test_a_key_that_is_written_twice_is_an_error(text: str, said: str) -> None:
     with pytest.raises(ProjectError) as error:
         SourceMap(text, "f")
     assert str(error.value) == said

@@ -42,7 +42,7 @@ def pruned(store: LayoutStore, *records: Record) -> cache.CacheSelection:
     return selection
 
 
-def test_an_older_image_goes_and_what_it_shares_stays(store: LayoutStore) -> None:
+def test_an_older_image_is_removed_and_its_shared_blobs_stay(store: LayoutStore) -> None:
     old, new = put(store, "old", b"shared", b"old only"), put(store, "new", b"shared", b"new only")
     selection = pruned(store, new)
     assert store.find(new.key)
@@ -53,7 +53,7 @@ def test_an_older_image_goes_and_what_it_shares_stays(store: LayoutStore) -> Non
     assert selection.freed_bytes > len(b"old only")
 
 
-def test_what_explains_the_next_build_stays_without_its_image(store: LayoutStore) -> None:
+def test_the_newest_record_of_a_node_stays_without_its_image(store: LayoutStore) -> None:
     old = put(store, "blas", b"old")
     pruned(store)
     assert store.latest(old.node) == old
@@ -61,7 +61,7 @@ def test_what_explains_the_next_build_stays_without_its_image(store: LayoutStore
     assert not list(store.blobs.folder.path.iterdir())
 
 
-def test_a_record_that_is_nobodys_newest_goes(store: LayoutStore) -> None:
+def test_a_record_that_is_not_the_newest_of_its_node_is_removed(store: LayoutStore) -> None:
     old = put(store, "blas", b"old")
     inputs = (Input("schema", "", "changed"),)
     new = replace(image(store, "blas", (b"new",)), inputs=inputs, key=keys.digest(inputs))
@@ -71,7 +71,7 @@ def test_a_record_that_is_nobodys_newest_goes(store: LayoutStore) -> None:
     assert not store.has_record(old.key)
 
 
-def test_an_image_stays_known_by_its_content(store: LayoutStore) -> None:
+def test_the_content_key_of_a_kept_image_stays(store: LayoutStore) -> None:
     """Its content key stays. Otherwise an invisible change of a parent would build the image again."""
     record = put(store, "blas", b"files")
     inputs = [Input("schema", "", "content")]
@@ -81,7 +81,7 @@ def test_an_image_stays_known_by_its_content(store: LayoutStore) -> None:
     assert store.find(by_content.key) == by_content
 
 
-def test_damaged_blobs_and_logs_go(store: LayoutStore) -> None:
+def test_damaged_blobs_and_logs_are_removed(store: LayoutStore) -> None:
     record = put(store, "blas", b"files")
     for folder in ("damaged", "logs"):
         (store.root / folder).mkdir(exist_ok=True)
@@ -91,7 +91,7 @@ def test_damaged_blobs_and_logs_go(store: LayoutStore) -> None:
     assert not (store.root / "logs").exists()
 
 
-def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
+def test_file_locks_of_removed_keys_are_removed(store: LayoutStore) -> None:
     old, new = put(store, "old", b"old"), put(store, "new", b"new")
     with (
         store.locks.for_name(sha("nobody's")[7:]),
@@ -106,7 +106,7 @@ def test_locks_of_keys_that_are_no_more_go(store: LayoutStore) -> None:
     assert sha("nobody's")[7:] not in left
 
 
-def test_a_manifest_that_is_bad_in_its_middle_keeps_none_of_its_blobs(store: LayoutStore) -> None:
+def test_a_manifest_with_one_bad_layer_keeps_no_blobs(store: LayoutStore) -> None:
     record = put(store, "blas", b"layer")
     manifest = store.blobs.json(record.digest)
     manifest["layers"].append({"digest": "no digest", "size": 1})
@@ -117,7 +117,7 @@ def test_a_manifest_that_is_bad_in_its_middle_keeps_none_of_its_blobs(store: Lay
     assert (selection.kept, selection.kept_bytes) == ((), 0)
 
 
-def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None:
+def test_a_record_with_a_bad_manifest_does_not_stop_prune(store: LayoutStore) -> None:
     record, good = put(store, "blas", b"files"), put(store, "good", b"good")
     store.blobs.path(record.digest).write_bytes(b"bad")
     selection = pruned(store, record, good)
@@ -126,7 +126,7 @@ def test_a_record_whose_manifest_is_bad_ends_nothing(store: LayoutStore) -> None
     assert selection.kept == (good,)
 
 
-def test_between_nodes_of_a_run_nothing_is_removed(store: LayoutStore) -> None:
+def test_prune_removes_nothing_between_the_nodes_of_a_run(store: LayoutStore) -> None:
     """A run with other settings has other keys. Its images must stay until it delivers them at its end."""
     run = LayoutStore(store.root)
     run.locks.shared()
@@ -139,7 +139,7 @@ def test_between_nodes_of_a_run_nothing_is_removed(store: LayoutStore) -> None:
         pass
 
 
-def test_who_comes_while_things_are_removed_waits(store: LayoutStore) -> None:
+def test_a_run_waits_while_prune_removes(store: LayoutStore) -> None:
     with ThreadPoolExecutor() as threads:
         with store.locks.exclusive():
             late = threads.submit(store.locks.shared)
@@ -147,12 +147,12 @@ def test_who_comes_while_things_are_removed_waits(store: LayoutStore) -> None:
         late.result(timeout=10)
 
 
-def test_a_store_that_cannot_be_written_to_is_used_all_the_same(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_needs_no_lock(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no folder")
     LayoutStore(tmp_path / "cache").locks.shared()
 
 
-def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
+def test_prune_removes_nothing_while_a_run_builds(store: LayoutStore) -> None:
     put(store, "blas", b"files")
     with shared_view(store), pytest.raises(StoreError, match="a run is using it"), store.locks.exclusive():
         pass
@@ -160,7 +160,7 @@ def test_while_a_run_builds_nothing_is_removed(store: LayoutStore) -> None:
         pass
 
 
-def test_what_cannot_be_keyed_now_stays(store: LayoutStore) -> None:
+def test_records_of_nodes_without_a_key_stay(store: LayoutStore) -> None:
     """If an external image cannot be resolved today, nodes based on it have no key. Their records stay."""
     record, other = put(store, "blas", b"files"), put(store, "other", b"more")
     selection = cache.select(store, [], [record.node])
@@ -170,7 +170,7 @@ def test_what_cannot_be_keyed_now_stays(store: LayoutStore) -> None:
     assert store.find(other.key) is None
 
 
-def test_the_index_names_what_is_left(store: LayoutStore) -> None:
+def test_the_index_names_only_the_remaining_images(store: LayoutStore) -> None:
     put(store, "old", b"old")
     new = put(store, "new", b"new")
     pruned(store, new)
@@ -183,7 +183,7 @@ KEYED = '[images.app]\nstage = "app"\ntest = "test"\n'
 TEST = "ARG IMAGE\nFROM ${IMAGE}\nRUN true\n"
 
 
-def test_a_key_file_changes_with_what_its_image_is_made_of(tmp_path: Path) -> None:
+def test_a_key_file_changes_with_the_parents_of_its_image(tmp_path: Path) -> None:
     def files(part: str) -> dict[str, str]:
         dockerfiles = {"part": f"FROM scratch\nENV A={part}\n", "app": "FROM part\n", "other": "FROM base\n"}
         (tmp_path / "test").mkdir(exist_ok=True)
@@ -198,7 +198,7 @@ def test_a_key_file_changes_with_what_its_image_is_made_of(tmp_path: Path) -> No
     assert {line.split()[1] for line in first["app-amd64"].splitlines()} == {"app:amd64", "app-test:amd64"}
 
 
-def test_a_key_file_that_says_the_same_is_left_alone(tmp_path: Path) -> None:
+def test_a_key_file_with_the_same_content_is_not_written_again(tmp_path: Path) -> None:
     made = graph(
         stages(tmp_path / "project", {"app": "FROM scratch\n"}, more='[images.app]\nstage = "app"\n')
     )

@@ -47,33 +47,33 @@ def choose(*tags: NodeTag, keys: set[Key]) -> registry.RetentionPlan:
     return registry.plan_retention(registry.TagInventory(tags), keys, NOW - datetime.timedelta(days=30))
 
 
-def test_what_nothing_needs_and_is_old_goes(store: LayoutStore) -> None:
+def test_an_old_image_that_nothing_needs_is_deleted(store: LayoutStore) -> None:
     needed, young, old = made(store, "a"), made(store, "b", YOUNG), made(store, "c")
     choice = choose(*map(tag, (needed, young, old)), keys={needed.key})
     assert choice == registry.RetentionPlan((tag(needed),), (tag(young),), (tag(old),))
 
 
-def test_what_finds_a_needed_image_by_its_content_stays(store: LayoutStore) -> None:
+def test_every_tag_of_a_needed_image_stays(store: LayoutStore) -> None:
     needed = made(store, "a")
     other = replace(made(store, "b"), digest=needed.digest)
     assert choose(tag(needed), tag(other), keys={needed.key}).needed == (tag(needed), tag(other))
 
 
-def test_a_manifest_that_a_kept_tag_has_too_stays(store: LayoutStore) -> None:
+def test_a_manifest_that_a_kept_tag_names_stays(store: LayoutStore) -> None:
     """If prune deleted the manifest, the kept tag would be deleted, too."""
     needed, old = made(store, "a"), made(store, "b")
     choice = choose(tag(needed, sha("one")), tag(old, sha("one")), keys={needed.key})
     assert not choice.to_delete
 
 
-def test_a_manifest_that_somebody_has_named_stays(store: LayoutStore) -> None:
+def test_a_manifest_with_another_tag_stays(store: LayoutStore) -> None:
     old, older = made(store, "a"), made(store, "b")
     tags = (tag(old, sha("one")), tag(older, sha("two")))
     choice = registry.plan_retention(registry.TagInventory(tags, frozenset({sha("one")})), set(), NOW)
     assert choice.to_delete == tags[1:]
 
 
-def test_what_a_registry_holds(store: LayoutStore) -> None:
+def test_only_tags_of_records_are_tags_of_nodes(store: LayoutStore) -> None:
     record = made(store, "a")
     lie = f"a-amd64-{'0' * 64}"  # the record has another key
     held = store.document(record)
@@ -84,7 +84,7 @@ def test_what_a_registry_holds(store: LayoutStore) -> None:
     assert found.other_digests == {remote_sha256(data[name] or b"") for name in (lie, "stock-amd64")}
 
 
-def test_an_image_that_got_another_key_lately_is_young(store: LayoutStore) -> None:
+def test_an_image_that_got_another_key_recently_counts_as_young(store: LayoutStore) -> None:
     """All of its tags stay. Otherwise a run could not find it by its content key."""
     old, other = made(store, "a"), made(store, "b")
     lately = old.with_key(key_of("other"), list(old.inputs), recorded=YOUNG)
@@ -93,7 +93,7 @@ def test_an_image_that_got_another_key_lately_is_young(store: LayoutStore) -> No
 
 
 @pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
-def test_a_time_that_is_none_counts_as_young(store: LayoutStore, created: str) -> None:
+def test_an_image_with_an_invalid_time_counts_as_young(store: LayoutStore, created: str) -> None:
     assert choose(tag(made(store, "a", created)), keys=set()).recent
 
 
@@ -148,7 +148,7 @@ def test_keys_of_a_revision_are_those_of_its_files(repository: Path) -> None:
     assert keys(repository) == now  # the clone has not changed
 
 
-def test_before_there_was_a_project_nothing_was_needed(repository: Path) -> None:
+def test_a_revision_without_a_project_needs_nothing(repository: Path) -> None:
     (commit,) = revisions.revisions(repository, ["one~1"]).values()
     assert revisions.keys_at(repository, commit, {}, pytest.fail) == set()
 
@@ -172,14 +172,14 @@ def test_a_project_in_a_folder_of_its_repository(tmp_path: Path, repository: Pat
     assert revisions.keys_at(whole / "part", commit, {}, pytest.fail) == keys(whole / "part")
 
 
-def test_a_revision_that_is_none_is_said(repository: Path, tmp_path: Path) -> None:
+def test_an_unknown_revision_is_an_error(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no revision 'nowhere'"):
         revisions.revisions(repository, ["nowhere"])
     with pytest.raises(ProjectError, match="not a git repository"):
         revisions.revisions(tmp_path)
 
 
-def test_a_revision_whose_keys_cannot_be_known_ends_it(repository: Path) -> None:
+def test_a_revision_whose_keys_cannot_be_computed_is_an_error(repository: Path) -> None:
     write(repository, {"stages.toml": "[project\n"})
     git(repository, "commit", "-qam", "broken")
     (commit,) = revisions.revisions(repository, ["HEAD"]).values()
@@ -187,7 +187,7 @@ def test_a_revision_whose_keys_cannot_be_known_ends_it(repository: Path) -> None
         revisions.keys_at(repository, commit, {}, pytest.fail)
 
 
-def test_what_an_archive_leaves_out_counts(repository: Path) -> None:
+def test_files_that_git_archive_leaves_out_are_part_of_the_keys(repository: Path) -> None:
     write(repository, {".gitattributes": "app/file export-ignore\n", "app/file": "one"})
     write(repository, {"app/Dockerfile": "FROM scratch\nCOPY . /\n"})
     git(repository, "add", "-A")
@@ -196,14 +196,14 @@ def test_what_an_archive_leaves_out_counts(repository: Path) -> None:
     assert revisions.keys_at(repository, commit, {}, pytest.fail) == keys(repository)
 
 
-def test_a_shallow_clone_must_be_told(repository: Path, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_an_error_unless_revisions_are_named(repository: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
     with pytest.raises(ProjectError, match="shallow"):
         revisions.revisions(tmp_path / "shallow")
     assert set(revisions.revisions(tmp_path / "shallow", ["HEAD"])) == {"HEAD"}
 
 
-def test_what_a_call_sets_is_needed_besides_what_the_files_say(repository: Path) -> None:
+def test_keys_for_the_settings_of_a_call_are_needed_too(repository: Path) -> None:
     toml = (repository / "stages.toml").read_text()
     write(repository, {"stages.toml": f'{toml}[stages.app.alternatives.other]\npath = "other"\n'})
     write(repository, {"other/Dockerfile": "FROM scratch\nENV B=1\n"})

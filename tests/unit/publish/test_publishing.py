@@ -29,11 +29,11 @@ pytestmark = pytest.mark.unit
         ("", ""),
     ],
 )
-def test_a_remote_as_a_uri(remote: str, expected: str) -> None:
+def test_the_url_of_a_git_remote_becomes_a_uri(remote: str, expected: str) -> None:
     assert revision.public_uri(remote) == expected
 
 
-def test_a_list_means_what_it_lists() -> None:
+def test_a_list_is_compared_by_its_entries() -> None:
     digest, other = sha("1"), sha("2")
     listing = json.dumps({"manifests": [{"digest": digest, "artifactType": "a"}]}).encode()
     assert push.lists(listing, {digest: "a"})
@@ -44,7 +44,7 @@ def test_a_list_means_what_it_lists() -> None:
         assert not push.lists(junk, {digest: "a"})
 
 
-def test_an_image_depends_on_what_read_its_dockerfile(tmp_path: Path) -> None:
+def test_an_image_depends_on_its_front_end(tmp_path: Path) -> None:
     text = "# syntax=docker/dockerfile:1\nFROM debian:12\n"
     registry = Registry({"docker/dockerfile:1": resolved("front end"), "debian:12": resolved("debian")})
     nodes = graph(stages(tmp_path, {"a": text}), registry)

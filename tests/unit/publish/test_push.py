@@ -70,7 +70,9 @@ def pusher(remote: FakeRemote | None, *, dry: bool = False) -> TagPusher:
 @pytest.mark.parametrize(
     ("before", "state", "writes"), [(None, "new", True), (b"data", "same", False), (b"other", "moved", True)]
 )
-def test_a_tag(layout: LayoutStore, before: bytes | None, state: push.State, writes: bool) -> None:
+def test_a_tag_is_pushed_only_if_it_changes(
+    layout: LayoutStore, before: bytes | None, state: push.State, writes: bool
+) -> None:
     remote = FakeRemote(layout, {REFERENCE: before} if before else {})
     entry = push.stored(layout, "type", b"data")
     expected = PushedTag(REFERENCE, sha(b"data"), state, ("x",))
@@ -81,7 +83,7 @@ def test_a_tag(layout: LayoutStore, before: bytes | None, state: push.State, wri
     assert pusher(remote).push(layout, entry, "tag").state == "same"
 
 
-def test_without_a_registry_all_is_new(layout: LayoutStore) -> None:
+def test_without_a_registry_everything_is_new(layout: LayoutStore) -> None:
     entry = push.stored(layout, "type", b"data")
     assert pusher(None).push(layout, entry, "tag") == PushedTag("app:tag", sha(b"data"), "new")
     assert pusher(None).push_list(layout, entry, "tag", (), {}).state == "new"
@@ -92,7 +94,7 @@ def listing(*entries: tuple[str, str]) -> bytes:
     return json.dumps({"manifests": [{"digest": d, "artifactType": t} for d, t in entries]}).encode()
 
 
-def test_a_list_that_was_written_anew_is_the_same(layout: LayoutStore) -> None:
+def test_a_list_that_another_program_wrote_again_is_the_same(layout: LayoutStore) -> None:
     """Another program may have written the list again. Only its entries count."""
     listed = {sha("a"): "sbom"}
     entry = push.stored(layout, "type", listing((sha("a"), "sbom")))
@@ -103,7 +105,7 @@ def test_a_list_that_was_written_anew_is_the_same(layout: LayoutStore) -> None:
     assert pusher(remote).push_list(layout, entry, "tag", (), listed).state == "same"
 
 
-def test_a_list_that_somebody_else_overwrites(layout: LayoutStore) -> None:
+def test_a_list_that_somebody_else_overwrites_is_an_error(layout: LayoutStore) -> None:
     remote = FakeRemote(layout)
     remote.loses = True
     entry = push.stored(layout, "type", listing((sha("a"), "sbom")))
@@ -111,7 +113,7 @@ def test_a_list_that_somebody_else_overwrites(layout: LayoutStore) -> None:
         pusher(remote).push_list(layout, entry, "tag", (), {sha("a"): "sbom"})
 
 
-def test_a_kept_tag(layout: LayoutStore) -> None:
+def test_a_kept_tag_is_reported_with_its_digest(layout: LayoutStore) -> None:
     remote = FakeRemote(layout, {REFERENCE: b"old"})
     assert pusher(remote).kept("tag", "why") == PushedTag(REFERENCE, sha(b"old"), "kept", ("why",))
     assert pusher(remote).kept("other", "why") is None
@@ -139,7 +141,7 @@ def test_a_published_statement_of_a_clean_commit_stays(commit: str, stays: bool)
     assert listed == ["old" if stays else "new", "p", "signature"]
 
 
-def test_what_a_registry_lists(layout: LayoutStore) -> None:
+def test_invalid_entries_of_a_list_are_left_out(layout: LayoutStore) -> None:
     """Entries without a manifest are left out. A document that is not a list counts as empty."""
     one, gone = sha("one"), sha("gone")
     remote: Any = FakeRemote(layout, {f"r.example/app@{one}": b"one"})

@@ -96,7 +96,7 @@ def places(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
 
 
-def test_there_are_places_of_all_kinds(filled: tuple[LayoutStore, Record]) -> None:
+def test_the_tested_places_cover_all_kinds(filled: tuple[LayoutStore, Record]) -> None:
     store, record = filled
     found = places(store.root)
     for place in (
@@ -142,7 +142,7 @@ def put_in_place(path: Path, kind: str, target: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "dangling", "loop", "device", "fifo", "socket"])
-def test_whatever_stands_in_whichever_place(
+def test_any_kind_of_entry_in_any_place_of_the_cache_is_harmless(
     filled: tuple[LayoutStore, Record], precious: Path, kind: str, tmp_path: Path
 ) -> None:
     """Replace each entry of a good cache in turn. Nothing outside the cache changes, and no call hangs."""
@@ -159,7 +159,7 @@ def test_whatever_stands_in_whichever_place(
 
 
 @pytest.mark.parametrize("name", ["tmp", "records", "blobs", "locks", "blobs/sha256", "latest"])
-def test_a_folder_that_is_a_link_is_told(
+def test_a_folder_that_is_a_link_is_an_error(
     filled: tuple[LayoutStore, Record], precious: Path, name: str
 ) -> None:
     store, record = filled
@@ -191,7 +191,9 @@ def test_a_blob_that_is_a_link_is_set_aside(filled: tuple[LayoutStore, Record], 
     assert fresh.find(record.key) == record
 
 
-def test_a_link_to_the_very_blob_is_one_too(filled: tuple[LayoutStore, Record], tmp_path: Path) -> None:
+def test_a_link_to_the_right_blob_is_set_aside_too(
+    filled: tuple[LayoutStore, Record], tmp_path: Path
+) -> None:
     store, record = filled
     layer = [*images.image_blobs(store.blobs, record)][-1].digest
     store.blobs.path(layer).rename(tmp_path / "layer")
@@ -224,7 +226,9 @@ def test_cache_itself_may_be_a_link(tmp_path: Path) -> None:
     _prune(store, None)
 
 
-def test_what_a_killed_run_left_goes_and_what_is_used_stays(filled: tuple[LayoutStore, Record]) -> None:
+def test_leftovers_of_a_killed_run_are_removed_and_used_folders_stay(
+    filled: tuple[LayoutStore, Record],
+) -> None:
     store, _ = filled
     (store.root / "tmp/left/deep").mkdir(parents=True)
     (store.root / "tmp/file").write_text("x")
@@ -248,7 +252,7 @@ def test_a_folder_is_reached_by_its_descriptor(tmp_path: Path, precious: Path) -
     assert not (precious / "name").exists()
 
 
-def test_descriptors_are_given_back(filled: tuple[LayoutStore, Record], precious: Path) -> None:
+def test_descriptors_are_closed(filled: tuple[LayoutStore, Record], precious: Path) -> None:
     store, record = filled
     (store.root / "records").rename(store.root.parent / "aside")
     (store.root / "records").symlink_to(precious)

@@ -67,7 +67,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # -- records -----------------------------------------------------------------------------------------
 
 
-def test_a_sweep_sets_aside_what_is_bad_and_leaves_what_is_being_written(store: LayoutStore) -> None:
+def test_a_sweep_sets_aside_bad_blobs_and_keeps_files_that_are_being_written(store: LayoutStore) -> None:
     good, _ = store.blobs.add(b"good")
     bad, _ = store.blobs.add(b"bad")
     store.blobs.path(bad).write_bytes(b"ba")
@@ -84,7 +84,9 @@ def test_a_sweep_sets_aside_what_is_bad_and_leaves_what_is_being_written(store: 
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_what_is_no_manifest_is_set_aside_if_it_is_not_itself(store: LayoutStore, whole: bool) -> None:
+def test_a_blob_that_is_not_json_is_set_aside_only_if_its_digest_is_wrong(
+    store: LayoutStore, whole: bool
+) -> None:
     digest, _ = store.blobs.add(b"[not json")
     if not whole:
         store.blobs.path(digest).write_bytes(b"")
@@ -93,7 +95,9 @@ def test_what_is_no_manifest_is_set_aside_if_it_is_not_itself(store: LayoutStore
     assert store.blobs.path(digest).exists() == whole
 
 
-def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_may_not_be_read_is_an_error(
+    store: LayoutStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -106,7 +110,7 @@ def test_what_may_not_be_read_is_said(store: LayoutStore, monkeypatch: pytest.Mo
             call()
 
 
-def test_locks_are_everybodys(store: LayoutStore) -> None:
+def test_every_user_may_use_the_file_locks(store: LayoutStore) -> None:
     """Users who share a store must not lock each other out."""
     store.locks.shared()
     with store.locks.for_name("x"):
@@ -124,7 +128,7 @@ def test_put_and_find(store: LayoutStore) -> None:
     assert images.layers_size(store.blobs, record) == sum(map(len, LAYERS))
 
 
-def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
+def test_a_look_up_creates_nothing(tmp_path: Path) -> None:
     store = LayoutStore(tmp_path / "cache")
     assert store.find(key_of("x")) is None
     assert store.latest("blas:amd64") is None
@@ -177,7 +181,7 @@ def test_damaged_record_is_ignored(store: LayoutStore, damage: bytes) -> None:
     assert store.find(record.key) == record
 
 
-def test_record_of_a_newer_version_is_ignored_and_left_alone(store: LayoutStore) -> None:
+def test_a_record_of_a_newer_version_is_ignored_and_kept(store: LayoutStore) -> None:
     record, other = image(store), image(store, "redis")
     store.commit(record)
     path = store.root / "records" / record.key[7:]
@@ -265,7 +269,7 @@ def test_all_bad_blobs_are_set_aside_at_once(store: LayoutStore) -> None:
     assert len(list((store.root / "damaged").iterdir())) == 3
 
 
-def test_change_with_size_and_time_set_back(store: LayoutStore, no_tick: None) -> None:
+def test_a_change_that_keeps_size_and_time_is_found(store: LayoutStore, no_tick: None) -> None:
     record = image(store)
     old(store)
     store.commit(record)
@@ -285,7 +289,7 @@ def test_blob_that_is_a_folder(store: LayoutStore) -> None:
     assert store.find(record.key) is None
 
 
-def test_claim_of_another_size_does_not_hurt_the_blob(store: LayoutStore) -> None:
+def test_a_record_with_a_wrong_size_does_not_affect_the_blob(store: LayoutStore) -> None:
     record = image(store)
     store.commit(record)
     false = Record(**{**record.__dict__, "size": record.size + 1})
@@ -307,7 +311,7 @@ def test_claim_of_another_size_does_not_hurt_the_blob(store: LayoutStore) -> Non
         {"config": {"digest": None, "size": 6}, "layers": []},
     ],
 )
-def test_manifest_that_is_none(store: LayoutStore, manifest: object) -> None:
+def test_an_invalid_manifest_is_an_error(store: LayoutStore, manifest: object) -> None:
     data = json.dumps(manifest).encode()
     record = Record(**{**image(store).__dict__, **blob(store, data)})
     (store.root.parent / "victim").write_text("victim")
@@ -319,20 +323,20 @@ def test_manifest_that_is_none(store: LayoutStore, manifest: object) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"3", b"\xff", b"[" * 100_000])
-def test_json_that_is_no_object(store: LayoutStore, data: bytes) -> None:
+def test_json_that_is_not_an_object_is_an_error(store: LayoutStore, data: bytes) -> None:
     digest = blob(store, data)["digest"]
     with pytest.raises(StoreError, match="run again: the image is then fetched or rebuilt"):
         store.blobs.json(digest)
 
 
-def test_a_record_that_says_something_else_of_its_image(store: LayoutStore) -> None:
+def test_a_record_whose_contents_do_not_match_its_image_is_not_intact(store: LayoutStore) -> None:
     record = image(store)
     assert images.is_intact(store.blobs, record)
     assert not images.is_intact(store.blobs, replace(record, files=sha("other")))
     assert not images.is_intact(store.blobs, replace(record, image=sha("other")))
 
 
-def test_put_refuses_what_is_not_whole(store: LayoutStore) -> None:
+def test_put_refuses_an_incomplete_image(store: LayoutStore) -> None:
     record = image(store)
     store.blobs.path(parts(store, record)[3]).unlink()
     with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or corrupt"):
@@ -371,7 +375,7 @@ def test_blob_that_has_just_changed_is_read_again(
     assert len(hashed) == 4
 
 
-def test_copied_cache_is_verified_anew(store: LayoutStore, hashed: list[str], no_tick: None) -> None:
+def test_a_copied_cache_is_verified_again(store: LayoutStore, hashed: list[str], no_tick: None) -> None:
     record = image(store)
     store.commit(record)
     copy = LayoutStore(store.root.parent / "copy")
@@ -382,7 +386,9 @@ def test_copied_cache_is_verified_anew(store: LayoutStore, hashed: list[str], no
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"sha256:x": 3}', b"\xff", b"[" * 100_000])
-def test_damaged_memory(store: LayoutStore, text: bytes, hashed: list[str], no_tick: None) -> None:
+def test_a_damaged_verified_json_is_ignored(
+    store: LayoutStore, text: bytes, hashed: list[str], no_tick: None
+) -> None:
     record = image(store)
     store.commit(record)
     (store.root / "verified.json").write_bytes(text)
@@ -392,7 +398,7 @@ def test_damaged_memory(store: LayoutStore, text: bytes, hashed: list[str], no_t
     assert len(json.loads((store.root / "verified.json").read_bytes())) >= 4
 
 
-def test_memory_of_two_processes_adds_up(store: LayoutStore, no_tick: None) -> None:
+def test_two_processes_add_to_verified_json(store: LayoutStore, no_tick: None) -> None:
     one, two = LayoutStore(store.root), LayoutStore(store.root)
     first, second, third = (image(store, word, (word.encode(),)) for word in "abc")
     assert images.is_intact(one.blobs, first)
@@ -432,7 +438,7 @@ def test_is_an_oci_layout(store: LayoutStore) -> None:
     }
 
 
-def test_index_leaves_out_what_has_no_manifest(store: LayoutStore) -> None:
+def test_the_index_leaves_out_records_without_a_manifest(store: LayoutStore) -> None:
     one, two = image(store), image(store, "redis")
     store.commit(one)
     store.blobs.path(one.digest).unlink()
@@ -555,7 +561,9 @@ def steps_of(monkeypatch: pytest.MonkeyPatch, stop_at: int) -> list[str]:
     return done
 
 
-def test_any_prefix_of_a_crash_is_a_valid_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_is_valid_after_a_crash_at_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count, stop = 1, 0
     while stop < count:
         stop += 1
@@ -647,7 +655,7 @@ def test_full_disk_while_a_view_is_made(store: LayoutStore, monkeypatch: pytest.
     assert list((store.root / "tmp").iterdir()) == []
 
 
-def test_full_disk_does_not_hinder_finding(
+def test_a_full_disk_does_not_prevent_a_look_up(
     store: LayoutStore, monkeypatch: pytest.MonkeyPatch, no_tick: None
 ) -> None:
     record = image(store)
@@ -715,14 +723,14 @@ def test_folder_with_an_odd_name(tmp_path: Path, name: str) -> None:
     assert store.find(record.key) == record
 
 
-def test_others_may_read(store: LayoutStore) -> None:
+def test_other_users_may_read_the_store(store: LayoutStore) -> None:
     record = image(store)
     store.commit(record)
     for path in (store.root / "index.json", store.root / "records" / record.key[7:]):
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-def test_a_new_store_is_not_taken_for_source(tmp_path: Path) -> None:
+def test_git_ignores_a_new_store(tmp_path: Path) -> None:
     """git ignores a new store, unless the store has its own .gitignore."""
     LayoutStore(tmp_path / "new").prepare()
     assert (tmp_path / "new/.gitignore").read_text() == "*\n"
@@ -732,7 +740,7 @@ def test_a_new_store_is_not_taken_for_source(tmp_path: Path) -> None:
     assert (tmp_path / "old/.gitignore").read_text() == "!README.md\n"
 
 
-def test_what_is_copied_in_does_not_touch_what_is_here(store: LayoutStore) -> None:
+def test_an_image_that_is_copied_in_does_not_change_existing_blobs(store: LayoutStore) -> None:
     """A reader never sees an incomplete manifest. Layers that the store has are not copied again."""
     record = image(store)
     store.commit(record)

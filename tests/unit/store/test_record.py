@@ -61,7 +61,7 @@ def test_round_trip() -> None:
     assert parse(record(**more).to_bytes(MANIFEST), record().key) == record(**more)
 
 
-def test_what_people_are_shown_survives_and_is_no_part_of_the_key() -> None:
+def test_the_shown_text_of_an_input_is_stored_but_not_part_of_the_key() -> None:
     shown = (*INPUTS, Input("parent", "0", sha("p"), "x/Dockerfile:1", "base"))
     one = record(inputs=shown, key=keys.digest(shown))
     assert parse(one.to_bytes(MANIFEST), one.key) == one
@@ -98,7 +98,7 @@ def test_is_an_image_index_of_the_image() -> None:
     ("kinds", "says"),
     [((ZSTD,), True), ((GZIP, ZSTD), True), ((GZIP,), False), ((PLAIN, GZIP), False), ((), False)],
 )
-def test_says_that_an_image_has_layers_in_zstd_as_skopeo_would(kinds: tuple[str, ...], says: bool) -> None:
+def test_an_image_with_zstd_layers_is_annotated_as_skopeo_does_it(kinds: tuple[str, ...], says: bool) -> None:
     assert ("annotations" in record().entry(manifest(*kinds))) == says
 
 
@@ -114,7 +114,7 @@ def test_an_entry_of_an_image_without_layers() -> None:
         {"mediaType": "text/plain", "artifactType": "text/plain", "data": "", "urls": ["https://x"]},
     ],
 )
-def test_nothing_else_of_the_entry_is_believed(change: dict[str, Any]) -> None:
+def test_other_fields_of_the_entry_are_ignored(change: dict[str, Any]) -> None:
     index = json.loads(record().to_bytes(MANIFEST))
     index["manifests"][0] |= change
     found = parse(json.dumps(index).encode(), record().key)
@@ -122,14 +122,14 @@ def test_nothing_else_of_the_entry_is_believed(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
-def test_a_time_that_is_none(created: str) -> None:
+def test_an_invalid_time_is_ignored(created: str) -> None:
     one = dataclasses.replace(record(), created=created)
     assert one.image_created is None
     assert provenance.provenance(one, "n", {}, (), Revision("", ""))
     assert dataclasses.replace(one, created="2026-01-01T00:00:00+00:00").image_created is not None
 
 
-def test_under_another_key() -> None:
+def test_a_record_under_another_key() -> None:
     other = [Input("schema", "", "1 content")]
     moved = record().with_key(keys.digest(other), other)
     assert (moved.digest, moved.inputs) == (record().digest, tuple(other))
@@ -141,11 +141,11 @@ def test_under_another_key() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b"null", b"3", b"{}", b"\xff", b'{"annotations": []}', b"[" * 100_000]
 )
-def test_bytes_that_are_none(data: bytes) -> None:
+def test_bytes_that_are_not_a_record_are_ignored(data: bytes) -> None:
     assert parse(data, record().key) is None
 
 
-def test_every_prefix_is_none() -> None:
+def test_a_truncated_record_is_ignored() -> None:
     data = record().to_bytes(MANIFEST)
     assert all(parse(data[:end], record().key) is None for end in range(len(data)))
 
@@ -174,7 +174,7 @@ def test_record_of_another_key() -> None:
         {"docker": "linux/../x"},
     ],
 )
-def test_record_that_cannot_be_believed(changes: dict[str, Any]) -> None:
+def test_a_record_that_contradicts_itself_is_ignored(changes: dict[str, Any]) -> None:
     forged = record(**changes)
     assert parse(forged.to_bytes(MANIFEST), forged.key) is None
 
@@ -199,13 +199,15 @@ def annotation(name: str, value: object) -> Callable[[dict[str, Any]], None]:
         lambda index: index.pop("annotations"),
     ],
 )
-def test_index_that_is_no_record_of_this_schema(change: Callable[[dict[str, Any]], None]) -> None:
+def test_an_index_that_is_not_a_record_of_this_schema_is_ignored(
+    change: Callable[[dict[str, Any]], None],
+) -> None:
     index = json.loads(record().to_bytes(MANIFEST))
     change(index)
     assert parse(json.dumps(index).encode(), record().key) is None
 
 
-def test_inputs_that_are_no_strings_do_not_pass_for_the_key() -> None:
+def test_a_record_whose_inputs_are_not_strings_is_ignored() -> None:
     inputs = (Input("schema", "", 1),)  # type: ignore[arg-type]
     forged = record(inputs=inputs, key=keys.digest(inputs))
     assert parse(forged.to_bytes(MANIFEST), forged.key) is None
@@ -239,7 +241,9 @@ CONFIG = {
         ({"rootfs": {"diff_ids": []}}, True, True),
     ],
 )
-def test_visible(change: dict[str, Any], files: bool, image: bool) -> None:
+def test_the_parts_of_a_configuration_that_a_child_sees(
+    change: dict[str, Any], files: bool, image: bool
+) -> None:
     before, after = content_digests(CONFIG), content_digests({**CONFIG, **change})
     assert (before[0] != after[0], before[1] != after[1]) == (files, image)
 
@@ -248,11 +252,11 @@ def test_files_and_image_are_never_the_same() -> None:
     assert content_digests(CONFIG)[0] != content_digests(CONFIG)[1]
 
 
-def test_an_image_of_no_layers_has_null_there() -> None:
+def test_a_list_of_layers_that_is_null_is_empty() -> None:
     assert content_digests({"rootfs": {"diff_ids": None}}) == content_digests({"rootfs": {"diff_ids": []}})
 
 
 @pytest.mark.parametrize("config", [{}, {"rootfs": []}, {"rootfs": {}}, {"rootfs": {"diff_ids": "x"}}])
-def test_no_configuration(config: dict[str, Any]) -> None:
+def test_a_configuration_without_layers_is_an_error(config: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="lists no layers"):
         content_digests(config)

@@ -47,7 +47,7 @@ pytestmark = pytest.mark.unit
         ("writing blob: Digest did not match, expected sha256:1, got sha256:2", "again"),
     ],
 )  # fmt: skip
-def test_kinds(message: str, kind: str) -> None:
+def test_messages_of_skopeo_are_classified(message: str, kind: str) -> None:
     assert skopeo.kind_of(message) == kind
 
 
@@ -61,12 +61,12 @@ def test_kinds(message: str, kind: str) -> None:
         ("h/a:b", "open auth.json: permission denied", "refused"),
     ],
 )
-def test_names_that_are_quoted_say_nothing(reference: str, message: str, kind: str) -> None:
+def test_names_in_a_message_do_not_change_its_class(reference: str, message: str, kind: str) -> None:
     assert skopeo.kind_of(message, reference) == kind
 
 
 @pytest.fixture
-def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def skopeo_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A skopeo that prints the text of this file and fails. It counts its calls in another file."""
     program = tmp_path / "skopeo"
     program.write_text(
@@ -78,13 +78,13 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "said"
 
 
-def calls(said: Path) -> int:
-    return len((said.parent / "calls").read_text().splitlines())
+def calls(skopeo_message: Path) -> int:
+    return len((skopeo_message.parent / "calls").read_text().splitlines())
 
 
-def test_why_a_record_is_refused(said: Path) -> None:
+def test_why_a_record_is_refused(skopeo_message: Path) -> None:
     """skopeo's last message is about another format. The real reason is in an earlier message."""
-    said.write_text(
+    skopeo_message.write_text(
         'time="1" level=debug msg="Upload of manifest list type a/b failed: uploading manifest b: denied"\n'
         'time="1" level=fatal msg="Manifest list must be converted to type c/d, but we cannot modify it"\n'
     )
@@ -101,13 +101,15 @@ def test_why_a_record_is_refused(said: Path) -> None:
         ("connection refused", True, 4),
     ],
 )
-def test_tries(said: Path, monkeypatch: pytest.MonkeyPatch, message: str, patient: bool, count: int) -> None:
+def test_the_number_of_attempts_is_limited(
+    skopeo_message: Path, monkeypatch: pytest.MonkeyPatch, message: str, patient: bool, count: int
+) -> None:
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
-    said.write_text(f'time="1" level=debug msg="chatter"\ntime="1" level=fatal msg="{message}"\n')
+    skopeo_message.write_text(f'time="1" level=debug msg="chatter"\ntime="1" level=fatal msg="{message}"\n')
     answer = skopeo.run(["inspect"], patient=lambda: patient)
     assert answer.message == f'time="1" level=fatal msg="{message}"'
-    assert calls(said) == count and waits == [1, 2, 4][: count - 1]
+    assert calls(skopeo_message) == count and waits == [1, 2, 4][: count - 1]
 
 
 def test_waits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,71 +122,77 @@ def test_waits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waits.take(20) and not waits.take(21)
 
 
-def test_a_wait_that_is_too_long_is_not_begun(said: Path) -> None:
+def test_a_wait_that_is_too_long_is_not_started(skopeo_message: Path) -> None:
     """A wait that skopeo makes by itself counts, too."""
-    said.write_text(
+    skopeo_message.write_text(
         'time="1" level=debug msg="Too many requests to http://h: sleeping for 61.000000 seconds before"\n'
     )
     assert skopeo.run(["inspect"]).kind == "later"
-    said.write_text('time="1" level=debug msg="Detected \'Retry-After\' header \\"3600\\""\n')
+    skopeo_message.write_text('time="1" level=debug msg="Detected \'Retry-After\' header \\"3600\\""\n')
     answer = skopeo.run(["inspect"])
-    assert answer.kind == "later" and "3600 s" in answer.message and calls(said) == 2
+    assert answer.kind == "later" and "3600 s" in answer.message and calls(skopeo_message) == 2
 
 
-def test_silence_is_no_end_where_there_were_answers(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_answered_before_may_be_silent_once(
+    skopeo_message: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A registry that answered before may be slow once, while others push to it."""
     monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    program, first = said.parent / "skopeo", said.parent / "first"
+    program, first = skopeo_message.parent / "skopeo", skopeo_message.parent / "first"
     program.write_text(f"#!/bin/sh\n[ -e {first} ] || {{ touch {first}; exec sleep 5; }}\necho record\n")
     assert skopeo.run(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
     first.unlink()
     assert skopeo.run(["inspect"]).kind == "silent"
 
 
-def test_silence_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_call_is_ended(skopeo_message: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent call ends, unless it announced a wait, or the registry answers others during a copy."""
     monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
-    program = said.parent / "skopeo"
-    program.write_text(f"#!/bin/sh\ncat {said} >&2\nexec sleep 1.5\n")
-    said.write_text("")
+    program = skopeo_message.parent / "skopeo"
+    program.write_text(f"#!/bin/sh\ncat {skopeo_message} >&2\nexec sleep 1.5\n")
+    skopeo_message.write_text("")
     start = time.monotonic()
     assert skopeo.run(["inspect"]).kind == "silent" and time.monotonic() - start < 1.4
     assert skopeo.run(["copy"], alive=lambda: False).kind == "silent"
     assert skopeo.run(["copy"], alive=lambda: True).kind == "ok"
-    said.write_text('level=debug msg="Too many requests to http://h: sleeping for 2.000000 seconds before"\n')
+    skopeo_message.write_text(
+        'level=debug msg="Too many requests to http://h: sleeping for 2.000000 seconds before"\n'
+    )
     assert skopeo.run(["inspect"]).kind == "ok"
 
 
-def test_what_never_moves_is_ended(said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_without_progress_is_ended(skopeo_message: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The call ends although the registry answers others."""
     for name, value in (("SILENCE_TIMEOUT", 0.2), ("STALL_TIMEOUT", 0.5), ("MAX_ATTEMPTS", 1)):
         monkeypatch.setattr(skopeo, name, value)
-    (said.parent / "skopeo").write_text("#!/bin/sh\nexec sleep 30\n")
+    (skopeo_message.parent / "skopeo").write_text("#!/bin/sh\nexec sleep 30\n")
     answer = skopeo.run(["copy"], alive=lambda: True)
     assert answer.kind == "again" and "nothing moved" in answer.message
 
 
-def test_a_registry_that_spoils_all_is_left_alone(
-    said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_registry_that_fails_every_transfer_is_not_used_any_more(
+    skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    said.write_text("unexpected EOF")
+    skopeo_message.write_text("unexpected EOF")
     warnings: list[str] = []
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
     counts = []
     for _ in range(MAX_FAILED_PULLS + 1):
         assert not store.pull(Node("a", "p"), record)
-        counts.append(calls(said))
+        counts.append(calls(skopeo_message))
     assert counts == [skopeo.MAX_ATTEMPTS, 2 * skopeo.MAX_ATTEMPTS, 2 * skopeo.MAX_ATTEMPTS]
     assert sum("continuing without the registry" in text for text in warnings) == 1
 
 
 @pytest.mark.parametrize(("message", "there"), [("x509: unknown authority", False), ("no such host", True)])
-def test_what_cannot_pass_is_told_each_time(said: Path, tmp_path: Path, message: str, there: bool) -> None:
+def test_an_image_counts_as_missing_after_a_certificate_error(
+    skopeo_message: Path, tmp_path: Path, message: str, there: bool
+) -> None:
     """The final image counts as missing after a certificate error, but not if the registry is only down."""
-    said.write_text(message)
+    skopeo_message.write_text(message)
     store = RegistryStore("h/a", LayoutStore(tmp_path), lambda _: None)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
     assert [store.has_image(record, "h/a:tag") for _ in range(2)] == [there, there]
@@ -192,11 +200,13 @@ def test_what_cannot_pass_is_told_each_time(said: Path, tmp_path: Path, message:
     assert len(store.pushes.flush(lambda _: None)) == (not there)
 
 
-def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_path: Path) -> None:
+def test_a_registry_that_was_down_from_the_start_is_not_an_error(
+    skopeo_message: Path, tmp_path: Path
+) -> None:
     """There is one warning. If the registry requires a login, there is also an error at the end."""
     record = image(LayoutStore(tmp_path), "a", (b"files",))
     for message, kinds in (("connection refused", []), ("unauthorized", [LoginError])):
-        said.write_text(message)
+        skopeo_message.write_text(message)
         warnings: list[str] = []
         store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
         for number in range(20):
@@ -206,15 +216,15 @@ def test_a_registry_that_was_down_from_the_start_is_no_error(said: Path, tmp_pat
         assert [type(error) for _, error in store.pushes.flush(print)] == kinds
 
 
-def test_what_was_there_and_is_not_reached_any_more_is_an_error(
-    said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_registry_that_goes_down_during_a_run_is_an_error(
+    skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
     warnings: list[str] = []
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
-    said.write_text("manifest unknown")
+    skopeo_message.write_text("manifest unknown")
     assert store.find(Node("a", "p"), AMD64, key_of("1")) is None and not warnings
-    said.write_text("connection refused")
+    skopeo_message.write_text("connection refused")
     assert store.find(Node("a", "p"), AMD64, key_of("2")) is None and len(warnings) == 1
     record = type("R", (), {"key": "sha256:1", "docker": "linux/amd64", "digest": "d", "descriptor": {}})()
     store.pushes.push_final(Node("a", "p"), record, "h/a:b")
@@ -222,9 +232,11 @@ def test_what_was_there_and_is_not_reached_any_more_is_an_error(
     assert node == Node("a", "p") and isinstance(error, RegistryError) and len(warnings) == 1
 
 
-def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_of_a_push_is_reported(
+    skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Any error of a push is reported, because nothing else looks at the result."""
-    said.write_text("manifest unknown")
+    skopeo_message.write_text("manifest unknown")
     store = RegistryStore("h/a", LayoutStore(tmp_path), print)
     monkeypatch.setattr(store.remote, "send", lambda *_: 1 / 0)
     record = image(LayoutStore(tmp_path), "a", (b"files",))
@@ -233,7 +245,7 @@ def test_a_push_that_breaks_is_told(said: Path, tmp_path: Path, monkeypatch: pyt
     assert "ZeroDivisionError" in str(error)
 
 
-def test_workers() -> None:
+def test_two_workers_run_jobs_and_report_errors() -> None:
     """Two jobs run at once. A caller waits if the queue is full. The caller gets the error of its job."""
     workers, go = DaemonPool(2, max_waiting=1), threading.Event()
     done: list[int] = []
@@ -287,7 +299,7 @@ def test_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: object, 
     assert not credentials.environment("h:1", tmp_path / "cache")
 
 
-def test_ahead(tmp_path: Path) -> None:
+def test_ancestors_are_looked_up_nearest_first_and_each_once(tmp_path: Path) -> None:
     """Nearest first, each once. A node that is here is left out with its ancestors; so is a broken one."""
     dockerfiles = {
         "deep": "FROM base\n",
@@ -311,7 +323,7 @@ def test_ahead(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [StoreError("cache/", "the disk is full"), OSError(28, "no space left")])
-def test_a_push_that_fails_on_this_side_is_told(
+def test_a_local_error_of_a_push_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Nobody else sees an error of a worker. The final image was not pushed, so the run must report it."""

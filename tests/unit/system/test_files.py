@@ -15,7 +15,7 @@ from stagegraph.system.files import os_errors_on_write, sync, write_atomically
 pytestmark = pytest.mark.unit
 
 
-def test_writes(tmp_path: Path) -> None:
+def test_a_file_is_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "f"
     write_atomically(path, b"one")
     write_atomically(path, b"two")
@@ -26,7 +26,9 @@ def test_writes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("call", ["fsync", "fdopen"])
-def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str) -> None:
+def test_a_full_disk_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+) -> None:
     path = tmp_path / "f"
     write_atomically(path, b"old")
 

@@ -118,7 +118,7 @@ def test_patterns_stay_in_the_image(root: Path) -> None:
 # -- elf and loader
 
 
-def test_what_an_elf_file_says(tmp_path: Path) -> None:
+def test_the_fields_of_an_elf_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(elf("liba.so.1", "libb.so", interpreter="/lib/ld.so", runpath="/a:$ORIGIN", rpath="/b"))
     assert read_elf(file) == ElfObject(
@@ -129,7 +129,7 @@ def test_what_an_elf_file_says(tmp_path: Path) -> None:
     )
 
 
-def test_rpath_counts_where_there_is_no_runpath(tmp_path: Path) -> None:
+def test_rpath_counts_if_there_is_no_runpath(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(elf(rpath="/b", machine=AMD64))
     assert read_elf(file) == ElfObject("EM_X86_64", None, (), ("/b",))
@@ -154,7 +154,7 @@ def test_a_real_program() -> None:
     assert kept(Path("/"), str(shell)) >= {str(Path(found.interpreter).resolve())}
 
 
-def test_the_order_in_which_the_loader_looks(root: Path) -> None:
+def test_the_order_in_which_the_loader_searches(root: Path) -> None:
     """A program's own folders, then the configured ones. A library for another machine is skipped."""
     write(
         root,
@@ -171,12 +171,12 @@ def test_the_order_in_which_the_loader_looks(root: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_library_that_is_named_by_its_path(root: Path) -> None:
+def test_a_library_that_is_needed_by_its_path(root: Path) -> None:
     write(root, {"usr/bin/run": elf("/opt/app/libown.so"), "opt/app/libown.so": elf()})
     assert kept(root, "/usr/bin/run") == {"/usr/bin/run", "/opt/app/libown.so"}
 
 
-def test_a_library_that_is_nowhere(root: Path) -> None:
+def test_a_missing_library_is_an_error(root: Path) -> None:
     write(root, {"usr/bin/run": elf("libgone.so.1")})
     with pytest.raises(MinimizeError, match=r"/usr/bin/run needs libgone\.so\.1"):
         kept(root, "/usr/bin/run")
@@ -191,7 +191,7 @@ def test_a_program_with_its_loader_its_libraries_and_all_links(root: Path) -> No
     }  # fmt: skip
 
 
-def test_a_path_that_is_not_there(root: Path) -> None:
+def test_a_missing_path_is_an_error(root: Path) -> None:
     write(root, {"usr/bin/run": elf("/opt/libgone.so")})
     with pytest.raises(MinimizeError, match=r"^/gone is not in the image$"):
         kept(root, "/gone")
@@ -351,7 +351,7 @@ def test_the_first_folder_of_sys_path_that_has_a_package_counts(root: Path) -> N
     assert found.find("absent") == []
 
 
-def test_a_package_that_is_not_there(root: Path) -> None:
+def test_a_missing_package_is_an_error(root: Path) -> None:
     with pytest.raises(MinimizeError, match="no Python package leg"):
         kept_of_packages(root, ["leg"], [])
 

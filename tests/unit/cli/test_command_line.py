@@ -50,7 +50,7 @@ def test_help(project: Path, words: list[str], said: str) -> None:
     assert not (project / "stages.lock").exists()
 
 
-def test_help_says_what_it_does_before_its_options(project: Path) -> None:
+def test_help_describes_a_command_before_its_options(project: Path) -> None:
     text = doit(project, "plan", "--help").stdout
     assert text.index("USAGE") < text.index("DESCRIPTION") < text.index("OPTIONS")
 
@@ -74,7 +74,7 @@ def test_help_says_what_it_does_before_its_options(project: Path) -> None:
         (["shell", "a:amd64", "ls"], "shell takes one node\n  doit shell a:amd64"),
     ],
 )
-def test_slips(project: Path, words: list[str], said: str) -> None:
+def test_a_misspelled_word_is_an_error_with_a_hint(project: Path, words: list[str], said: str) -> None:
     (project / "stages.lock").write_text(LOCK)
     done = doit(project, *words)
     assert (done.returncode, done.stderr) == (10, f"ERROR: command line: {said}\n")
@@ -82,14 +82,14 @@ def test_slips(project: Path, words: list[str], said: str) -> None:
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "archive = 5\n", 'archive = "2026-99-99"\n', "\xff"])
 @pytest.mark.parametrize("words", [["plan"], ["a:amd64"], ["list"], ["lock", "archive"]])
-def test_a_lock_that_is_none(project: Path, text: str, words: list[str]) -> None:
+def test_a_malformed_lock_is_an_error(project: Path, text: str, words: list[str]) -> None:
     (project / "stages.lock").write_text(text, encoding="latin-1")
     done = doit(project, *words)
     assert done.returncode == 13 and done.stderr.startswith("ERROR: stages.lock: ")
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_goes_away(project: Path) -> None:
+def test_a_closed_pipe_ends_a_command_without_a_message(project: Path) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     command = [sys.executable, "-m", "doit", "keys"]
@@ -98,7 +98,7 @@ def test_a_reader_that_goes_away(project: Path) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_dumpdb_has_nothing_to_read(project: Path) -> None:
+def test_dumpdb_says_that_nothing_is_kept(project: Path) -> None:
     done = doit(project, "dumpdb")
     assert done.returncode == 1 and "nothing is kept" in done.stderr and "Traceback" not in done.stderr
 
@@ -111,7 +111,7 @@ def task_two():
 """
 
 
-def test_a_dodo_of_another_project_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_dodo_without_stagegraph_works_as_before(tmp_path: Path) -> None:
     (tmp_path / "dodo.py").write_text(OTHERS)
     done = doit(tmp_path)
     assert (done.returncode, done.stdout.split()) == (0, [".", "one", ".", "two"])
@@ -125,6 +125,6 @@ def test_a_dodo_may_replace_settings(project: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "2\n")
 
 
-def test_forget_without_words(project: Path) -> None:
+def test_forget_without_a_goal_succeeds(project: Path) -> None:
     done = doit(project, "forget")
     assert done.returncode == 0 and "Traceback" not in done.stderr

@@ -19,24 +19,24 @@ FILES = ("a", "ax", "b", "bx", "$Ax", "d/a", "d/b", "d/e/a", "e/a")
 
 #: Dockerfiles by rule. Their image ``base`` has ``ENV B=b``.
 RULES = {
-    "ENV of a part wins over its ARG": "FROM scratch AS x\nENV A=b\nARG A=a\nFROM x\nCOPY $A* /o/",
-    "ARG behind ENV in one part": "FROM scratch\nENV A=b\nARG A=a\nCOPY $A* /o/",
-    "ARG of a part is seen in its child": "FROM scratch AS x\nARG A=b\nFROM x\nCOPY ${A:-a}* /o/",
-    "ENV of a part below": "FROM scratch AS x\nENV A=b\nFROM x AS y\nARG A=a\nFROM y\nCOPY $A* /o/",
+    "ENV of a build stage overrides its ARG": "FROM scratch AS x\nENV A=b\nARG A=a\nFROM x\nCOPY $A* /o/",
+    "ARG after ENV in one build stage": "FROM scratch\nENV A=b\nARG A=a\nCOPY $A* /o/",
+    "child build stage sees ARG": "FROM scratch AS x\nARG A=b\nFROM x\nCOPY ${A:-a}* /o/",
+    "ENV of an earlier build stage": "FROM scratch AS x\nENV A=b\nFROM x AS y\nARG A=a\nFROM y\nCOPY $A* /o/",
     "ENV from an ARG": "FROM scratch AS x\nARG A=a\nENV A=$A\nARG A=b\nFROM x\nCOPY $A* /o/",
     "ARG over ENV of an image": "FROM base\nARG B=a\nCOPY $B* /o/",
-    "ENV of an image over ARG of a part": "FROM base AS x\nARG B=a\nFROM x\nCOPY $B* /o/",
-    "ARG of a part that no image has": "FROM base AS x\nARG A=b\nFROM x\nCOPY $A* /o/",
+    "ENV of an image over ARG of a build stage": "FROM base AS x\nARG B=a\nFROM x\nCOPY $B* /o/",
+    "ARG of a build stage that the image lacks": "FROM base AS x\nARG A=b\nFROM x\nCOPY $A* /o/",
     "ARG without a value over ENV of an image": "FROM base\nARG B\nCOPY $B* /o/",
     "ARG without a value": "FROM scratch\nARG A\nCOPY ${A:-b}* /o/",
     "global ARG": "ARG A=b\nFROM scratch AS x\nARG A\nFROM x\nCOPY $A* /o/",
     "PATH": "FROM scratch\nCOPY ${PATH:+b}* /o/",
-    "trigger of a part": "FROM scratch AS x\nONBUILD ARG A=b\nONBUILD COPY $A* /o/\nFROM x",
-    "trigger of a part, ENV": "FROM scratch AS x\nONBUILD ENV A=b\nFROM x AS y\nARG A=a\nFROM y\n"
+    "trigger of a build stage": "FROM scratch AS x\nONBUILD ARG A=b\nONBUILD COPY $A* /o/\nFROM x",
+    "trigger of a build stage, ENV": "FROM scratch AS x\nONBUILD ENV A=b\nFROM x AS y\nARG A=a\nFROM y\n"
     "COPY $A* /o/",
-    "triggers go one level": "FROM scratch AS x\nONBUILD COPY a /o/\nFROM x AS y\nFROM y\nCOPY b /o/",
+    "triggers of only one level": "FROM scratch AS x\nONBUILD COPY a /o/\nFROM x AS y\nFROM y\nCOPY b /o/",
     "inline file of a trigger": "FROM scratch AS x\nONBUILD COPY <<E b /o/\nx\nE\nFROM x",
-    "escape behind an interpreter": "#!/usr/bin/env docker\n# escape=`\nFROM scratch\nARG V=A\n"
+    "escape after an interpreter line": "#!/usr/bin/env docker\n# escape=`\nFROM scratch\nARG V=A\n"
     "COPY \\$V* /o/\nCOPY \\$Ax /p",
     "escape": "# escape=`\nFROM scratch\nARG V=d\nCOPY $V/a /o/\nCOPY `$Ax /p",
     "unknown directive": "# a=b\n# escape=`\nFROM scratch\nCOPY \\$A* /o/",
@@ -44,12 +44,12 @@ RULES = {
     "pattern of folders": "FROM scratch\nCOPY */* /o/\nCOPY a /p",
     "pattern of folders below a link": "FROM scratch\nCOPY inside/* /o/",
     "pattern that matches links": "FROM scratch\nCOPY i* d/l* /o/",
-    "pattern that a class takes further": "FROM scratch\nCOPY d[^x]b /o/",
-    "pattern behind a folder": "FROM scratch\nCOPY d/*/a /o/",
+    "pattern with a class of characters": "FROM scratch\nCOPY d[^x]b /o/",
+    "pattern after a folder": "FROM scratch\nCOPY d/*/a /o/",
     "quotes": "FROM scratch\nCOPY '$A'x /o/",
     "replaced": "FROM scratch\nARG V=a.x\nCOPY ${V/./}* /o/\nCOPY ${V%.*}* /p/\nCOPY ${V//?.x/b}* /q/",
     "all replaced": "FROM scratch\nARG V=abc\nCOPY ${V//*/b}* /o/",
-    "ignore file by a link": "FROM scratch\nCOPY . /o/",
+    "ignore file that is a link": "FROM scratch\nCOPY . /o/",
 }
 
 
@@ -65,7 +65,7 @@ def tree(tmp_path: Path) -> Path:
     return folder
 
 
-def without_the_rest(tree: Path, text: str) -> bool:
+def delete_unselected(tree: Path, text: str) -> bool:
     """Delete what the program does not select. Return false if it selects everything."""
     native = OciPlatform(NATIVE)
     facts = analyse(text, "Dockerfile", BuildOptions(native, native))
@@ -78,7 +78,7 @@ def without_the_rest(tree: Path, text: str) -> bool:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_what_is_selected_is_enough(tree: Path, tmp_path: Path, rule: str) -> None:
+def test_the_selected_files_are_enough_for_the_build(tree: Path, tmp_path: Path, rule: str) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/Dockerfile").write_text("FROM scratch\nENV B=b\nWORKDIR /w\n")
     _, layout = build(tmp_path / "base")
@@ -89,11 +89,11 @@ def test_what_is_selected_is_enough(tree: Path, tmp_path: Path, rule: str) -> No
         (tree / "d/e/ignore").write_text("b*\n")
     content, _ = build(tree, base=base)
     assert isinstance(content, Content) and content.files, "nothing is built"
-    without_the_rest(tree, RULES[rule])
+    delete_unselected(tree, RULES[rule])
     assert build(tree, base=base)[0] == content
 
 
-def test_ignore_file_that_is_a_link_out_of_the_folder(tree: Path) -> None:
+def test_an_ignore_file_that_is_a_link_out_of_the_folder_is_an_error(tree: Path) -> None:
     """BuildKit does not follow such a link and sends the listed files. The program refuses it."""
     (tree.parent / "common").write_text("b\n")
     (tree / ".dockerignore").symlink_to("../common")
@@ -105,10 +105,10 @@ def test_ignore_file_that_is_a_link_out_of_the_folder(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["link", "link/*", "l*"])
-def test_link_that_leaves_and_leads_nowhere(tree: Path, source: str) -> None:
+def test_a_dangling_link_that_leaves_the_folder_is_an_error(tree: Path, source: str) -> None:
     """BuildKit follows such a link from the folder's root, finds nothing there, and refuses it too."""
     (tree / "link").symlink_to("../gone")
     (tree / "Dockerfile").write_text(f"FROM scratch\nCOPY {source} /o/\n")
     assert build(tree, no_cache=True)[0] is None
     with pytest.raises(StagegraphError, match="the link leaves"):
-        without_the_rest(tree, f"FROM scratch\nCOPY {source} /o/\n")
+        delete_unselected(tree, f"FROM scratch\nCOPY {source} /o/\n")

@@ -89,7 +89,7 @@ def second(farm: Farm) -> str:
     return f"unix://{farm.endpoint.engine}"
 
 
-def test_each_platform_on_its_builder(two: Project, farm: Farm, repo: str, tmp_path: Path) -> None:
+def test_each_platform_is_built_on_its_builder(two: Project, farm: Farm, repo: str, tmp_path: Path) -> None:
     mark = repo.replace("/", "")  # so that no other test's cache has the step
     two.write({"high/Dockerfile": (two.folder / "high/Dockerfile").read_text().replace("HIGH", mark)})
     two.built("high:here")
@@ -102,7 +102,9 @@ def test_each_platform_on_its_builder(two: Project, farm: Farm, repo: str, tmp_p
     assert farm.made(f"{mark}x", second(farm)) and not farm.made(f"{mark}x")
 
 
-def test_same_digests_everywhere_and_another_builder_rebuilds_nothing(two: Project, tmp_path: Path) -> None:
+def test_all_builders_give_the_same_digests_and_another_builder_rebuilds_nothing(
+    two: Project, tmp_path: Path
+) -> None:
     fresh = two.copy(tmp_path / "fresh")
     run = two.built("high:there", "high:here")
     keys = two.doit("keys", "--json").output
@@ -114,7 +116,7 @@ def test_same_digests_everywhere_and_another_builder_rebuilds_nothing(two: Proje
     assert two.doit("verify", "--rebuild", "builder=second", "high:there").output.count("same  ") == 2
 
 
-def test_a_parent_of_another_builder_and_early_cutoff(two: Project, farm: Farm) -> None:
+def test_early_cutoff_works_with_a_parent_from_another_builder(two: Project, farm: Farm) -> None:
     low = two.built("builder=default", "low:there").digests["low:there"]
     run = two.built("high:there")  # the other builder gets the parent by its digest
     assert run.built == {"high:there"} and run.digests["high:there"]
@@ -125,7 +127,7 @@ def test_a_parent_of_another_builder_and_early_cutoff(two: Project, farm: Farm) 
     assert run.nodes("reuse") == {"high:there"}
 
 
-def test_a_new_stamp_of_the_archive(two: Project) -> None:
+def test_a_new_package_date_applies_to_a_remote_builder(two: Project) -> None:
     """A new package date also applies to the cache of a remote builder."""
     run = 'RUN ["/program", "noise", "/o", "apt-get"]\n'
     two.write({"high/Dockerfile": f"FROM scratch\nCOPY program /\n{run}"})
@@ -137,7 +139,7 @@ def test_a_new_stamp_of_the_archive(two: Project) -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_native_first_then_what_can(two: Project, farm: Farm) -> None:
+def test_the_native_builder_comes_first(two: Project, farm: Farm) -> None:
     """A list of builders prefers the native one. ``farm`` is native for the other platform only."""
     text = (two.folder / "low/Dockerfile").read_text()
     mark = f"mark{os.getpid()}"
@@ -153,7 +155,7 @@ def test_native_first_then_what_can(two: Project, farm: Farm) -> None:
     assert farm.made(f"{mark}there", second(farm)) and not farm.made(f"{mark}there")
 
 
-def test_nodes_of_one_builder(two: Project, farm: Farm, program: Path) -> None:
+def test_buildx_chooses_among_the_nodes_of_one_builder(two: Project, farm: Farm, program: Path) -> None:
     """buildx itself chooses the builder node that was declared for a platform."""
     near = Endpoint(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
     try:
@@ -172,7 +174,7 @@ def test_nodes_of_one_builder(two: Project, farm: Farm, program: Path) -> None:
         near.close()
 
 
-def test_a_builder_that_is_not_there(two: Project, farm: Farm) -> None:
+def test_a_missing_builder_is_an_error(two: Project, farm: Farm) -> None:
     run = two.doit("builder=nosuch", "low:there")
     assert (
         run.status == 20 and f'builder nosuch, named for {FOREIGN}: no builder "nosuch" found' in run.output
@@ -190,7 +192,7 @@ def test_a_builder_that_is_not_there(two: Project, farm: Farm) -> None:
     assert run.built == set() and "nosuch" not in run.output
 
 
-def test_a_builder_that_goes_away(two: Project, farm: Farm) -> None:
+def test_a_builder_that_stops_answering_is_an_error(two: Project, farm: Farm) -> None:
     text = (two.folder / "high/Dockerfile").read_text()
     two.write({"high/Dockerfile": text.replace('"HIGH"', f'"sleep", "20", "{os.getpid()}"')})
     process = two.start("high:there")
@@ -209,7 +211,9 @@ def test_a_builder_that_goes_away(two: Project, farm: Farm) -> None:
     assert two.built("high:there").built == set()
 
 
-def test_an_image_that_only_the_engine_has(two: Project, farm: Farm, repo: str, tmp_path: Path) -> None:
+def test_a_remote_builder_cannot_use_an_image_that_only_the_engine_has(
+    two: Project, farm: Farm, repo: str, tmp_path: Path
+) -> None:
     (tmp_path / "empty.tar").write_bytes(b"\0" * 1024)
     reference = f"{repo}:only-here"
     farm.docker("import", f"--platform={FOREIGN}", str(tmp_path / "empty.tar"), reference)
@@ -225,7 +229,7 @@ def test_an_image_that_only_the_engine_has(two: Project, farm: Farm, repo: str, 
     assert two.built("builder=there:default", "low:there").built == {"low:there"}
 
 
-def test_an_image_of_a_registry(two: Project, registry: Registry) -> None:
+def test_a_remote_builder_pulls_an_image_from_the_registry(two: Project, registry: Registry) -> None:
     """The builder pulls the image from the registry; this machine pushes what the builder built."""
     reference = publish(registry, "from:1", "native", "foreign")
     two.write({"low/Dockerfile": f"FROM {reference}\nCOPY program /\n"})
