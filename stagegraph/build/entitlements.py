@@ -15,21 +15,11 @@ from ..docker import buildx
 from ..errors import BuilderError
 from ..system.processes import run
 from .command import entitlements
+from .failure import GRANT_ADVICE, NOT_GRANTED
 from .placement import Placement
 
 if TYPE_CHECKING:
     from ..keys.spec import NodeSpec
-
-#: BuildKit's words for an entitlement that it does not grant.
-NOT_GRANTED = r"granting entitlement (\S+) is not allowed"
-
-#: What to do about it.
-ADVICE = (
-    'the engine of this machine: write {"builder": {"entitlements": {"security-insecure": true}}}, or '
-    '"network-host", into /etc/docker/daemon.json and restart it\n'
-    "  another builder: docker buildx create --buildkitd-flags '--allow-insecure-entitlement NAME' ..., "
-    "then builder=BUILDER"
-)
 
 #: Seconds until no answer counts as none.
 _TIMEOUT = 30
@@ -51,7 +41,7 @@ class Grants:
             BuilderError(
                 str(spec.node),
                 f"{listed(builders)} does not grant the entitlement {name}, which {_step(spec, name)} needs",
-                ADVICE,
+                GRANT_ADVICE,
             )
             for name in sorted(entitlements(spec))
             if all(self._refuses(builder, name) for builder in builders)

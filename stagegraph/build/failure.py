@@ -24,7 +24,6 @@ from ..errors import (
     ToolError,
 )
 from ..system.messages import DENIED, UNAUTHORIZED
-from .entitlements import ADVICE, NOT_GRANTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +39,18 @@ LAST_LINES = 20
 _OF_FRONTEND = re.compile(
     r"failed with build-arg:BUILDKIT_SYNTAX = |current frontend does not support |exit code: \d+$"
     r"|frontend grpc server closed unexpectedly"
+)
+
+
+#: BuildKit's words for an entitlement that it does not grant.
+NOT_GRANTED = r"granting entitlement (\S+) is not allowed"
+
+#: What to do about an entitlement that a builder does not grant.
+GRANT_ADVICE = (
+    'the engine of this machine: write {"builder": {"entitlements": {"security-insecure": true}}}, or '
+    '"network-host", into /etc/docker/daemon.json and restart it\n'
+    "  another builder: docker buildx create --buildkitd-flags '--allow-insecure-entitlement NAME' ..., "
+    "then builder=BUILDER"
 )
 
 
@@ -101,7 +112,7 @@ _CAUSES = (
     _Cause(
         NOT_GRANTED,
         BuilderError,
-        f"the builder does not grant what a step needs (allow of the stage)\n  {ADVICE}",
+        f"the builder does not grant what a step needs (allow of the stage)\n  {GRANT_ADVICE}",
         printed=False,
     ),
     _Cause(
