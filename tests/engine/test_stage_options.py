@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,11 @@ def shown(project: Project, tmp_path: Path) -> Project:
         {"low/Dockerfile": "FROM scratch\nCOPY programs /\n" + SHOWS, "app/Dockerfile": "FROM low\n"}
     )
     return project
+
+
+def new_steps() -> str:
+    """The start of a Dockerfile whose steps are in no builder's cache: a step from there prints nothing."""
+    return f"FROM scratch\nCOPY programs /\nENV RUN={uuid.uuid4()}\n"
 
 
 def declare(project: Project, repo: str, own: str = "", more: str = "") -> None:
@@ -137,10 +143,11 @@ def test_a_step_gets_the_network_of_the_machine_only_if_the_stage_allows_it(
 ) -> None:
     with_libraries(project.folder / "low/programs", "sh", "readlink")
     step = '["/bin/sh", "-c", "exec readlink /proc/self/ns/net"]'
-    low = "FROM scratch\nCOPY programs /\n"
-    project.write({"low/Dockerfile": f"{low}RUN --network=host {step}\n", "app/Dockerfile": "FROM low\n"})
+    project.write(
+        {"low/Dockerfile": f"{new_steps()}RUN --network=host {step}\n", "app/Dockerfile": "FROM low\n"}
+    )
     declare(project, repo)
-    told = "low/Dockerfile:3: low:here: RUN --network=host needs the entitlement network.host"
+    told = "low/Dockerfile:4: low:here: RUN --network=host needs the entitlement network.host"
     for words in (("plan", "app:here"), ("app:here",)):
         run = project.doit(*words)
         assert run.status == 10 and told in run.output, run.output
@@ -150,8 +157,7 @@ def test_a_step_gets_the_network_of_the_machine_only_if_the_stage_allows_it(
     project.built("app:here")
     own, log = str(Path("/proc/self/ns/net").readlink()), project.folder / "cache/logs/low--here.log"
     assert own in log.read_text()
-    # with another step before it, or BuildKit takes the step from its own cache
-    project.write({"low/Dockerfile": f"{low}WORKDIR /x\nRUN {step}\n"})
+    project.write({"low/Dockerfile": f"{new_steps()}RUN {step}\n"})
     declare(project, repo)
     project.built("app:here")
     assert own not in log.read_text()
@@ -215,7 +221,7 @@ def agent(tmp_path: Path, key: Path) -> Iterator[str]:
 def with_ssh(project: Project, mount: str) -> None:
     with_libraries(project.folder / "low/programs", "sh", "ssh-add")
     run = f'RUN --mount={mount} ["/bin/sh", "-c", "exec ssh-add -l"]\n'
-    project.write({"low/Dockerfile": "FROM scratch\nCOPY programs /\n" + run, "app/Dockerfile": "FROM low\n"})
+    project.write({"low/Dockerfile": new_steps() + run, "app/Dockerfile": "FROM low\n"})
 
 
 @needs_ssh
@@ -223,7 +229,7 @@ def test_a_step_uses_an_agent(project: Project, repo: str, agent: str) -> None:
     with_ssh(project, "type=ssh,required=true")
     declare(project, repo)
     told = (
-        "low/Dockerfile:3: low:here: RUN --mount=type=ssh requires the SSH agent 'default', which the stage"
+        "low/Dockerfile:4: low:here: RUN --mount=type=ssh requires the SSH agent 'default', which the stage"
     )
     for words in (("plan", "app:here"), ("app:here",)):
         run = project.doit(*words)
