@@ -19,6 +19,7 @@ from ..errors import (
     LostCacheError,
     NetworkError,
     OutOfMemoryError,
+    ProjectError,
     RegistryError,
     StagegraphError,
     ToolError,
@@ -120,6 +121,12 @@ _CAUSES = (
         BuilderError,
         "only the builder of an engine knows host-gateway: write an address into extra_hosts, or name the "
         "engine: builder=default",
+        printed=False,
+    ),
+    _Cause(
+        r"private key is passphrase protected",
+        ProjectError,
+        'nobody can type the passphrase here: ssh-add the key, and write ssh = ["default"] for the stage',
         printed=False,
     ),
     _Cause(

@@ -21,6 +21,7 @@ from stagegraph.errors import (
     LostCacheError,
     NetworkError,
     OutOfMemoryError,
+    ProjectError,
     RegistryError,
     StagegraphError,
     ToolError,
@@ -132,6 +133,7 @@ def test_the_output_of_a_step_chooses_the_error_class(printed: str, kind: type[S
             "granting entitlement security.insecure is not allowed by build daemon configuration",
             BuilderError,
         ),
+        ("failed to parse /id: ssh: this private key is passphrase protected", ProjectError),
         (
             "unable to derive the IP value for host-gateway: host-gateway is not supported by the "
             "docker-container driver",
