@@ -36,7 +36,9 @@ TITLES = {
     "stage": "[stages.NAME]",
     "stage on a platform": "[stages.NAME.platforms.NAME]",
     "alternative": "[stages.NAME.alternatives.NAME]",
+    "family of stages": '[stages."PATTERN"]',
     "image": "[images.NAME]",
+    "family of images": '[images."PATTERN"]',
     "secret": "[secrets.NAME]",
     "ci": "[ci]",
     "circleci executor": "[ci.circleci.NAME]",
@@ -114,13 +116,18 @@ def settings() -> str:
 def stages_toml() -> str:
     """One section for each table of ``stages.toml``, with its keys, types and meanings."""
     kinds = editor_schema.document()["definitions"]
-    return "\n\n".join(_toml_table(kinds[name], title, kinds["stage"]) for name, title in TITLES.items())
+    return "\n\n".join(
+        _toml_table(kinds[name], title, "image" if name == "family of images" else "stage", kinds)
+        for name, title in TITLES.items()
+    )
 
 
-def _toml_table(kind: Mapping[str, Any], title: str, stage: Mapping[str, Any]) -> str:
-    """A section. Keys that mean the same as those of a stage are named, not repeated."""
-    keys, of_stage = kind["properties"], {} if kind is stage else stage["properties"]
-    same = [key for key, rule in keys.items() if of_stage.get(key) == rule]
+def _toml_table(kind: Mapping[str, Any], title: str, like: str, kinds: Mapping[str, Any]) -> str:
+    """A section. Keys that mean the same as those of the table ``like`` are named, not repeated."""
+    keys, of_other = kind["properties"], {} if kind is kinds[like] else kinds[like]["properties"]
+    same = [
+        k for k, rule in keys.items() if k in of_other and of_other[k]["description"] == rule["description"]
+    ]
     same = same if len(same) > _FEW else []
     required = kind.get("required", [])
     rows = [_toml_key(key, rule, key in required) for key, rule in keys.items() if key not in same]
@@ -128,7 +135,7 @@ def _toml_table(kind: Mapping[str, Any], title: str, stage: Mapping[str, Any]) -
     if rows:
         parts.append(_table(("key", "type", "meaning"), rows))
     if same:
-        parts.append(f"As in `{TITLES['stage']}`: {', '.join(f'`{key}`' for key in same)}.")
+        parts.append(f"As in `{TITLES[like]}`: {', '.join(f'`{key}`' for key in same)}.")
     return "\n\n".join(parts)
 
 

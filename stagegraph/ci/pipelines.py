@@ -38,9 +38,10 @@ class Plans:
         self.images = self._image_targets(words, where)
 
     def _image_names(self, where: str, names: Mapping[str, object]) -> Sequence[str]:
-        """The images that ``[ci]`` names (``IMAGE`` or ``IMAGE:PLATFORM``), or all default images."""
+        """The images that ``[ci]`` names (``IMAGE``, ``IMAGE:PLATFORM``, a group), or all default images."""
         images = self.project.images
-        words = self.config.images or [name for name, image in images.items() if image.default]
+        named = [goal for word in self.config.images for goal in self.project.goals(word) or [word]]
+        words = named or [name for name, image in images.items() if image.default]
         if not words:
             raise ProjectError(where, "the project has no image to build", "declare one under [images]")
         for word in words:
@@ -49,8 +50,8 @@ class Plans:
                     raise ProjectError(
                         where, f"{word!r} is a stage, not an image", "declare it under [images]"
                     )
-                hint = nearest(word, [w for w in names if w.partition(":")[0] in images])
-                raise ProjectError(where, f"no image {word!r}", hint)
+                known = [w for w in names if w.partition(":")[0] in {**images, **self.project.groups}]
+                raise ProjectError(where, f"no image {word!r}", nearest(word, known))
         return words
 
     def _image_targets(self, words: Iterable[str], where: str) -> ImageTargets:

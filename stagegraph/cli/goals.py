@@ -12,22 +12,21 @@ from ..project import stacks
 from ..project.model import BASE, ExternalBase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ..graph.goals import Goals
     from ..graph.graph import Graph
-    from ..project.model import Node, Project
+    from ..project.model import Image, Node, Project
 
 
 def default_goals(project: Project) -> list[str]:
     """The goals of a run without words: images for this machine's platform, without ``default = false``."""
-    own = [p.name for p in project.platforms.values() if p.docker == host_platform()][:1]
-    images = [image for image in project.images.values() if image.default]
-    return [f"{image.name}:{p}" for image in images for p in own if p in image.platforms]
+    own = _own_platform(project)
+    return [f"{image.name}:{own}" for image in _default_images(project) if own in image.platforms]
 
 
 def resolve_goals(graph: Graph, words: list[str], *, tests: bool = False, keep_going: bool = False) -> Goals:
-    """Return the nodes for ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, or a stage or image alone.
+    """Return the nodes for ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, a stage or image alone, or a group.
 
     Without words: every node that has a key. An external image that this machine cannot resolve does not hide
     the other nodes. With ``keep_going``, no other error does either. A warning on standard error names the
@@ -56,8 +55,9 @@ def unknown_goal(
     The user may have meant one of ``commands`` as well.
     """
     name, _, platform = word.partition(":")
-    if platform and f"{name}:{next(iter(project.platforms))}" in (known := [*known]):
-        return _unknown_platform(project, platform)
+    known = [*known]
+    if platform and (on := [each.partition(":")[2] for each in known if each.startswith(f"{name}:")]):
+        return _other_platform(project, name, platform, on)
     base = project.bases.get(platform)
     if name == BASE and isinstance(base, ExternalBase):
         return ProjectError("command line", f"{word} is the image {base.image}", "there is nothing to build")
@@ -65,10 +65,51 @@ def unknown_goal(
         known = [*dict.fromkeys(name.partition(":")[0] for name in known), *commands]
     stacked = stacks.standing(project.stages.values(), name)
     hint = f"it is built only as part of a stack: {' or '.join(stacked)}" if stacked else nearest(word, known)
-    return ProjectError("command line", f"no stage or image {word!r}", hint)
+    kinds = "stage, image or group" if project.groups else "stage or image"
+    return ProjectError("command line", f"no {kinds} {word!r}", hint)
 
 
-def _unknown_platform(project: Project, platform: str) -> ProjectError:
+def absences(project: Project, words: Collection[str]) -> list[str]:
+    """Return lines about stages and images that the words leave out, as a platform lacks them.
+
+    Without words, these are the images of a run without words that this machine's platform lacks. For
+    ``GROUP:PLATFORM`` they are the images of the group that the platform lacks.
+    """
+    if not words:
+        own = _own_platform(project)
+        lacking = [image.name for image in _default_images(project) if own not in image.platforms]
+        return [f"not built for {own}: {', '.join(lacking)}"] if own and lacking else []
+    lines = []
+    for word in words:
+        group, _, platform = word.partition(":")
+        if group in project.groups:
+            images = dict.fromkeys(image for image, _ in project.groups[group].goals)
+            if lacking := [
+                each for each in images if platform and f"{each}:{platform}" not in project.goals(word)
+            ]:
+                lines.append(f"{word} is without {', '.join(lacking)}")
+            continue
+        stage, image = project.stages.get(word), project.images.get(word)
+        on = image.platforms if image else stage.configs if stage else project.platforms
+        if absent := [platform for platform in project.platforms if platform not in on]:
+            lines.append(f"{word} is not built for {', '.join(absent)}")
+    return lines
+
+
+def _own_platform(project: Project) -> str:
+    """Return the first platform of the project that is this machine's; "" for none."""
+    return next((p.name for p in project.platforms.values() if p.docker == host_platform()), "")
+
+
+def _default_images(project: Project) -> list[Image]:
+    return [image for image in project.images.values() if image.default]
+
+
+def _other_platform(project: Project, name: str, platform: str, on: list[str]) -> ProjectError:
+    """Return the error for a stage or image, built for the platforms ``on``, that is not for this one."""
+    if platform in project.platforms:
+        what = f"{name} is not built for {platform}"
+        return ProjectError("command line", what, f"it is built for {', '.join(on)}")
     same = [p.name for p in project.platforms.values() if platform in (p.docker, p.arch)]
     hint = f"{platform} is called {' or '.join(same)} here" if same else nearest(platform, project.platforms)
     return ProjectError("command line", f"no platform {platform!r}", hint)

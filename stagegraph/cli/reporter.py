@@ -11,9 +11,10 @@ from ..errors import ProjectError, StagegraphError
 from ..oci.platform import host_platform
 from . import app as apps
 from .app import exit_with
+from .goals import absences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from ..project.model import Project
 
@@ -36,6 +37,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             check_tags(self.app.workspace.project, metas)
         except StagegraphError as error:
             exit_with(error)
+        for line in absences(self.app.workspace.project, self.app.requested or []):
+            print(f"   {line}", file=sys.stderr)
         if not selected_tasks:
             what = f"no image is for this machine's platform, {host_platform()}: see doit list"
             print(what, file=sys.stderr)
@@ -95,11 +98,13 @@ def _is_ending() -> bool:
     return isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit))
 
 
-def _with_subtasks(tasks: Any, names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        yield name
-        if tasks[name].has_subtask:
-            yield from tasks[name].task_dep
+def _with_subtasks(tasks: Any, names: Iterable[str]) -> list[str]:
+    """Return the tasks of these names, and those that they name: a group names images for platforms."""
+    found = list(dict.fromkeys(names))
+    for name in found:
+        if tasks[name].has_subtask or "group" in (tasks[name].meta or {}):
+            found += [each for each in tasks[name].task_dep if each not in found]
+    return found
 
 
 def check_tags(project: Project, metas: Iterable[dict[str, Any]]) -> None:

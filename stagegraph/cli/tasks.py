@@ -18,7 +18,7 @@ from .app import App, exit_with
 from .reporter import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Set
 
     from ..project.model import Project
 
@@ -55,17 +55,18 @@ def task_stages() -> Iterator[dict[str, Any]]:
     """One group for each stage, one task for each platform."""
     app, nodes = _loaded()
     project = app.workspace.project
-    for stage in dict.fromkeys(node.stage for node in nodes):
+    by_stage: dict[str, list[Node]] = {}
+    for node in nodes:
+        by_stage.setdefault(node.stage, []).append(node)
+    for stage, on_platforms in by_stage.items():
         group = f"_{stage}" if stage in project.images else stage
         yield {
             "basename": group,
             "name": None,
-            "doc": _description(project, Node(stage, next(iter(project.platforms)))),
+            "doc": _description(project, on_platforms[0]),
             "meta": {"stage": stage},
         }
-        for node in nodes:
-            if node.stage == stage:
-                yield {**_build_task(app, node), "basename": group}
+        yield from ({**_build_task(app, node), "basename": group} for node in on_platforms)
 
 
 def task_images() -> Iterator[dict[str, Any]]:
@@ -75,9 +76,33 @@ def task_images() -> Iterator[dict[str, Any]]:
     for image in project.images.values():
         yield {"basename": image.name, "name": None, "doc": image.description, "meta": {"image": image.name}}
         for platform in image.platforms:
-            needed = {Node(image.stage, platform), project.test(image.name, platform)} - {None}
-            if needed <= wanted:
+            if _needed(project, image.name, platform) <= wanted:
                 yield _image_task(app, image.name, Node(image.stage, platform))
+    yield from _group_tasks(project, wanted)
+
+
+def _group_tasks(project: Project, wanted: Set[Node]) -> Iterator[dict[str, Any]]:
+    """One task for each group of images, and one for each of its platforms. They only name other tasks."""
+    for group in project.groups.values():
+        meta = {"group": group.name}
+        yield {"basename": group.name, "name": None, "doc": f"group: {', '.join(group.words)}", "meta": meta}
+        for platform in dict.fromkeys(platform for _, platform in group.goals):
+            images = [image for image, on in group.goals if on == platform]
+            if all(_needed(project, image, platform) <= wanted for image in images):
+                yield {
+                    "basename": group.name,
+                    "name": platform,
+                    "actions": None,
+                    "task_dep": project.goals(f"{group.name}:{platform}"),
+                    "doc": f"the images of the group for {platform}",
+                    "meta": meta,
+                }
+
+
+def _needed(project: Project, image: str, platform: str) -> set[Node]:
+    """Return the nodes that the task of an image needs: its own, and its test."""
+    test = project.test(image, platform)
+    return {Node(project.images[image].stage, platform), *([test] if test else [])}
 
 
 def _loaded() -> tuple[App, list[Node]]:

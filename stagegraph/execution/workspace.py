@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import LinkError, StoreError
+from ..graph.epoch import with_epoch
 from ..graph.graph import Graph
 from ..graph.lock import Lock
 from ..project import loader
@@ -56,7 +57,7 @@ class Workspace:
     @classmethod
     def open(cls, root: Path, settings: Mapping[str, str]) -> Workspace:
         """Load the project in ``root`` with settings of the command line. Raises ``ProjectError``."""
-        return cls(loader.load(root, settings))
+        return cls(with_epoch(loader.load(root, settings), root))
 
     @cached_property
     def graph(self) -> Graph:

@@ -193,12 +193,19 @@ class NameResolver:
             what = f"{stage} is the test of image {image.name}; nothing can be based on it"
             raise DockerfileError(use.where, what, f"use {image.name} itself")
         if platform not in self.project.stages[stage].configs:
-            images = [i.name for i in self.project.images.values() if i.stage == stage] or [stage]
-            what = f"{stage} is not built for {platform}"
             raise DockerfileError(
-                use.where, what, f"add {platform} to platforms of {', '.join(images)} in stages.toml"
+                use.where, f"{stage} is not built for {platform}", self._missing(stage, platform)
             )
         return Node(stage, platform)
+
+    def _missing(self, stage: str, platform: str) -> str:
+        """Return the hint for a stage that a platform lacks."""
+        if self.project.stages[stage].stacked_on:
+            images = [image.name for image in self.project.images.values() if image.stage == stage] or [stage]
+            return f"add {platform} to platforms of {', '.join(images)} in stages.toml"
+        return (
+            f"add {platform} to only of stage {stage} in stages.toml, or leave it out of what uses the stage"
+        )
 
     def _platform(self, name: str, use: _Use) -> str:
         """Return a platform of the project for the OCI platform of a use, its own if possible."""

@@ -83,19 +83,24 @@ def keyed(graph: Graph, nodes: Iterable[Node], *, by_name: bool, keep_going: boo
 
 
 def named(graph: Graph, *, tests: bool) -> dict[str, list[Node]]:
-    """Return nodes by name: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, a stage or an image.
+    """Return nodes by name: ``STAGE:PLATFORM``, ``IMAGE:PLATFORM``, a stage, an image or a group.
 
-    ``tests``: the name of an image stands for its test too; ``task_name`` names the node without it.
+    ``tests``: the name of an image stands for its test too; ``task_name`` names the node without it. A stage
+    that shares an image's name has no other name: the image may have fewer platforms.
     """
-    by_name = {str(node): [node] for node in graph.nodes}
-    for image in graph.project.images.values():
+    project = graph.project
+    on_platform = {str(node): [node] for node in graph.nodes if node.stage not in project.images}
+    for image in project.images.values():
         for platform in image.platforms:
-            test = graph.project.test(image.name, platform) if tests else None
-            by_name[f"{image.name}:{platform}"] = [Node(image.stage, platform), *([test] if test else [])]
-    groups: dict[str, list[Node]] = {}
-    for name, nodes in by_name.items():
-        groups.setdefault(name.partition(":")[0], []).extend(nodes)
-    return {task_name(graph.project, node): [node] for node in graph.nodes} | by_name | groups
+            test = project.test(image.name, platform) if tests else None
+            on_platform[f"{image.name}:{platform}"] = [Node(image.stage, platform), *([test] if test else [])]
+    for group in project.groups.values():
+        for name, platform in group.goals:
+            on_platform.setdefault(f"{group.name}:{platform}", []).extend(on_platform[f"{name}:{platform}"])
+    alone: dict[str, list[Node]] = {}
+    for name, nodes in on_platform.items():
+        alone.setdefault(name.partition(":")[0], []).extend(nodes)
+    return {task_name(project, node): [node] for node in graph.nodes} | on_platform | alone
 
 
 def task_name(project: Project, node: Node) -> str:

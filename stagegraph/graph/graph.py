@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ProjectError
 from ..keys import inputs as key
+from ..project.model import TIME_OF_COMMIT
 from .reader import NodeReader
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Graph:
     """All nodes of a project. Reads a node when it is first needed, and only then. Safe for threads."""
 
     def __init__(self, project: Project, lock: Lock) -> None:
+        assert project.epoch != TIME_OF_COMMIT  # epoch.with_epoch sets it
         self.project, self.lock = project, lock
         self._reader = NodeReader(project, lock)
         self._inputs: dict[Node, list[Input]] = {}

@@ -1,6 +1,7 @@
 """Layers of ``stages.toml`` -> one ``StageConfig`` for each stage and platform.
 
 Later layers win: ``[defaults]``, platform, stage, stage on an OCI platform, stage on a platform, alternative.
+A glob is below its stage; ``families`` has joined the two.
 """
 
 from __future__ import annotations
@@ -69,18 +70,18 @@ class ConfigReader:
         alternative = self._alternative(name, layers)
         if alternative:
             layers.append((table["alternatives"][alternative], (*path, "alternatives", alternative)))
-        if all("path" not in layer for layer, _ in layers):
+        if all("path" not in layer for layer in (self._defaults, *(layer for layer, _ in layers))):
             raise self._reader.error(path, f"stage {name} has no path", f'write path = "stock/{name}"')
         return self.merged(layers, platform, alternative)
 
     def merged(self, layers: Sequence[Layer], platform: Platform, alternative: str = "") -> StageConfig:
-        """Merge layers, of which one has a path, with ``[defaults]`` and the platform."""
-        merged: dict[str, Any] = {"network": "default", "frontend": "syntax", **self._defaults}
+        """Merge layers with ``[defaults]`` and the platform; one of all these has a path."""
+        merged = {"network": "default", "frontend": "syntax", **self._defaults}
         contexts = self._contexts(self._reader.tables, ())
         args = self._args(platform)
         labels = options.labels(self._reader, self._defaults, ("defaults",))
         own: set[str] = set()
-        where: dict[str, KeyPath] = {}
+        where: dict[str, KeyPath] = dict.fromkeys(self._defaults, ("defaults",))
         for layer, path in layers:
             merged |= layer
             where |= dict.fromkeys(layer, path)

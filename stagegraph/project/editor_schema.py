@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 from ..dockerfile.variables import AUTOMATIC_ARGS
-from . import schema
+from . import matrix, schema
 from .configs import TEST_TIMEOUT
 from .model import DEFAULT_EPOCH
 
@@ -58,6 +58,14 @@ def _tables(kind: str, pattern: str) -> Schema:
     return _map(pattern, {"$ref": f"#/definitions/{kind}"})
 
 
+def _with_families(kind: str, family: str) -> Schema:
+    single = _tables(kind, _pattern(schema.NAME, but=schema.RESERVED))
+    several = _tables(family, _pattern(schema.FAMILY))
+    return {**single, "patternProperties": single["patternProperties"] | several["patternProperties"]}
+
+
+#: The end of a pattern for strings of families.
+_OR_PLACE = "|[{*]"
 _ON_PLATFORM = _pattern("|".join(schema.DOCKER_PLATFORMS), schema.NAME)
 _NAME, _REFERENCE, _REGISTRY = _word(schema.NAME), _word(schema.REFERENCE), _word(schema.REGISTRY)
 _TEXT: Schema = {"type": "string", "minLength": 1}
@@ -68,6 +76,17 @@ _AMOUNT: Schema = {"minimum": 0, "maximum": schema.MOST_PRICE}
 _SCALAR: Schema = {"type": ["string", "integer", "boolean"]}
 _ARGS = _map(f"^(?!(?:{'|'.join(sorted(AUTOMATIC_ARGS))})$)", _SCALAR)
 _CONTEXTS = _map(_pattern(schema.REFERENCE), _REFERENCE)
+_WORD: Schema = {"type": ["string", "integer", "boolean"]}
+_WORDS: Schema = {**_map(_pattern(matrix.KEY), _WORD), "type": "object", "minProperties": 1}
+_MATRIX = {
+    **_map(_pattern(matrix.KEY), _list({"anyOf": [_WORD, _WORDS]}, type="array", minItems=1)),
+    "minProperties": 1,
+}
+_EXCLUSION: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"anyOf": [_WORD, _WORDS]},
+}
 
 
 def _minutes(key: str, default: int) -> Schema:
@@ -167,6 +186,10 @@ KEYS: dict[str, tuple[str, Schema]] = {
     "description": ("One line that doit list shows.", {}),
     "needs": ("Stages that must be below this one in a stack.", _list(_NAME)),
     "names": ("More references that mean this stage, such as ros:jazzy-ros-core.", _list(_REFERENCE)),
+    "only": (
+        "The platforms that have the stage, by their names or OCI platforms. Default: all.",
+        _list({"type": "string", "pattern": _ON_PLATFORM}, minItems=1),
+    ),
     "stage.platforms": (
         "Other values for one platform, by its name or its OCI platform.",
         _tables("stage on a platform", _ON_PLATFORM),
@@ -176,6 +199,21 @@ KEYS: dict[str, tuple[str, Schema]] = {
         _tables("alternative", _pattern(schema.NAME)),
     ),
     "alternative": ("The alternative to build on this platform.", _word(schema.NAME)),
+    # families of stages and images
+    "family of stages.path": (
+        "The folder. In a glob: the folders, as a pattern with one *. A list of patterns is possible.",
+        _TEXT,
+    ),
+    "matrix": (
+        "Keys with their values. The entry stands for each combination. {KEY} in a string is the value. "
+        "A value may be a table of words: {KEY.WORD}.",
+        _MATRIX,
+    ),
+    "exclude": (
+        "Combinations of the matrix to leave out, as tables of values. In a glob: patterns of what * stands "
+        "for.",
+        _list({"anyOf": [_TEXT, _EXCLUSION]}),
+    ),
     # [images.NAME]
     "stage": ("The stage that gets the tag of the image. Default: the stage of the same name.", _NAME),
     "stack": (
@@ -197,7 +235,7 @@ KEYS: dict[str, tuple[str, Schema]] = {
     "prepare": ("A command that each job runs first.", {}),
     "check": ("A command that gets a job of its own.", {}),
     "images": (
-        "The images to build. Default: all images that doit alone builds.",
+        "The images and groups to build. Default: all images that doit alone builds.",
         _list({"type": "string"}, minItems=1),
     ),
     "branch": (
@@ -250,12 +288,20 @@ KINDS: dict[str, tuple[str, Schema]] = {
     ),
     "stage": (
         "A stage: a folder with a Dockerfile. Its parents are the names that the Dockerfile uses.",
-        {"anyOf": [{"required": ["path"]}, {"required": ["platforms"]}, {"required": ["alternatives"]}]},
+        {},
     ),
     "stage on a platform": ("Values of the stage for one platform.", {}),
     "alternative": ("An alternative of the stage. Its values override those of the stage.", {}),
+    "family of stages": (
+        "Several stages: one for each combination of a matrix, or for each folder that a glob matches.",
+        {},
+    ),
     "image": (
         "An image: a stage, or a stack of stages, that gets a final tag.",
+        {"not": {"required": ["stage", "stack"]}},
+    ),
+    "family of images": (
+        "Several images: one for each combination of a matrix, or for each stage of a glob.",
         {"not": {"required": ["stage", "stack"]}},
     ),
     "secret": (
@@ -274,8 +320,13 @@ _BY_NAME: dict[str, tuple[str, Schema]] = {
         {**_tables("platform", _pattern(schema.NAME)), "minProperties": 1},
     ),
     "contexts": ("Stand-ins for external images in all stages.", _CONTEXTS),
-    "stages": ("The stages, by name.", _tables("stage", _pattern(schema.NAME, but=schema.RESERVED))),
-    "images": ("The images, by name.", _tables("image", _pattern(schema.NAME, but=schema.RESERVED))),
+    "stages": ("The stages, by name.", _with_families("stage", "family of stages")),
+    "images": ("The images, by name.", _with_families("image", "family of images")),
+    "groups": (
+        "Groups of images, by name: doit NAME builds them. Each is a list of images, other groups and "
+        "patterns of images, also with a platform: IMAGE:PLATFORM.",
+        _map(_pattern(schema.NAME, but=schema.RESERVED), _list({"type": "string"}, type="array", minItems=1)),
+    ),
     "secrets": ("The build secrets, by name.", _tables("secret", _pattern(schema.SECRET))),
 }
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}
@@ -301,6 +352,8 @@ def _definition(kind: str) -> Schema:
     """The schema of one kind of table."""
     text, rule = KINDS[kind]
     keys = {key: _property(kind, key, type_) for key, type_ in schema.TABLES[kind].items()}
+    if kind.startswith("family of "):
+        keys |= {key: _with_places(rule) for key, rule in keys.items() if key not in ("matrix", "exclude")}
     service = kind.removesuffix(" executor")
     required = ["docker", "price", schema.SERVICES[service][0]] if service in schema.SERVICES else []
     return {
@@ -313,9 +366,28 @@ def _definition(kind: str) -> Schema:
     }
 
 
+def _with_places(rule: Any) -> Any:
+    """The rule of a value in a family: every string in it may also have a place or a ``*``."""
+    if isinstance(rule, list):
+        return [_with_places(item) for item in rule]
+    if not isinstance(rule, dict):
+        return rule
+    if reference := rule.get("$ref"):
+        return _with_places(_definition(reference.removeprefix("#/definitions/")))
+    relaxed = {key: _with_places(value) for key, value in rule.items() if key != "enum"}
+    if words := rule.get("enum"):
+        relaxed |= {"type": "string", "pattern": f"^(?:{'|'.join(words)})$"}
+    if "pattern" in relaxed:
+        relaxed["pattern"] += _OR_PLACE
+    if patterns := relaxed.get("patternProperties"):
+        relaxed["patternProperties"] = {f"{key}{_OR_PLACE}": value for key, value in patterns.items()}
+    return relaxed
+
+
 def _property(kind: str, key: str, type_: schema.Kind) -> Schema:
     """The schema of one key. If the key takes a string or a list, its rule is one for the strings."""
-    text, rule = KEYS.get(f"{kind}.{key}") or KEYS[key]
+    of = {"family of stages": "stage", "family of images": "image"}.get(kind, kind)
+    text, rule = KEYS.get(f"{kind}.{key}") or KEYS.get(f"{of}.{key}") or KEYS[key]
     if isinstance(type_, type):
         return {"description": text, "type": _TYPES[type_], **rule}
     if list not in type_:

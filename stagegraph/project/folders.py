@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from .tables import KeyPath, TableReader
@@ -58,12 +59,41 @@ class Folders:
             hint = "a stage's folder must be inside the project"
             raise error(where, f"path {written!r} is outside the project's folder", hint)
         if not folder.is_dir():
-            raise error(where, f"no folder {written!r}", "create it, with a Dockerfile in it")
+            hint = "create it, with a Dockerfile in it"
+            if "*" in written:
+                hint = f'for each folder that matches, write a "*" in the name, too: [{where[0]}."*"]'
+            raise error(where, f"no folder {written!r}", hint)
         return folder.relative_to(root).as_posix()
+
+
+def matching(root: Path, pattern: str) -> Iterator[tuple[str, PurePosixPath]]:
+    """Yield the folders below ``root`` that match a pattern with one ``*``, each after what the ``*`` is.
+
+    The ``*`` is one character or more of one name. As in a shell, hidden folders match only if the pattern
+    has their dot. Links to folders count; ``Folders`` refuses those that leave the project. Raises
+    ``OSError`` for a folder that cannot be read.
+    """
+    parts = PurePosixPath(pattern).parts
+    place = next(number for number, part in enumerate(parts) if "*" in part)
+    above, below = PurePosixPath(*parts[:place]), parts[place + 1 :]
+    before, after = parts[place].split("*")
+    if not (root / above).is_dir():
+        return
+    for name in sorted(entry.name for entry in (root / above).iterdir()):
+        star = name[len(before) : len(name) - len(after)]
+        hidden = name.startswith(".") and not before
+        folder = PurePosixPath(above, name, *below)
+        if star and not hidden and f"{before}{star}{after}" == name and (root / folder).is_dir():
+            yield star, folder
+
+
+def has_file(root: Path, folder: PurePosixPath, name: str) -> bool:
+    """Return True if a folder below ``root`` has a file of this name."""
+    return _is_file(root / folder / name)
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name that is too long
+    except (OSError, ValueError):  # a name that is too long, a zero byte
         return False

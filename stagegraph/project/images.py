@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ImageReader:
-    """Reads the images. ``tables`` are the tables of stages by name.
+    """Reads the images. ``tables`` are the tables of stages by name, ``on`` the platforms of stages.
 
     All methods raise ``ProjectError`` for a value that is wrong.
     """
@@ -29,9 +29,10 @@ class ImageReader:
         configs: ConfigReader,
         platforms: Mapping[str, Platform],
         tables: Mapping[str, Mapping[str, Any]],
+        on: Mapping[str, Container[str]],
     ) -> None:
         self._reader, self._configs = reader, configs
-        self._platforms, self._tables = platforms, tables
+        self._platforms, self._tables, self._on = platforms, tables, on
         self.stacks: dict[str, tuple[str, ...]] = {}  # by image
 
     def images(self) -> dict[str, Image]:
@@ -101,13 +102,27 @@ class ImageReader:
         )
 
     def _image_platforms(self, name: str, table: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the names of an image's platforms, by default all."""
+        """Return the names of an image's platforms, by default all that its stages have."""
         where = ("images", name, "platforms")
-        platforms = table.get("platforms", list(self._platforms))
+        missing = {
+            platform: stage
+            for stage in self.stacks[name]
+            for platform in self._platforms
+            if platform not in self._on[stage]
+        }
+        if "platforms" not in table and len(missing) == len(self._platforms):
+            what = f"image {name}: no platform has all stages of its stack"
+            raise self._reader.error(("images", name), what, "look at only of these stages")
+        platforms = table.get("platforms", [each for each in self._platforms if each not in missing])
         for platform in platforms:
             if not isinstance(platform, str) or platform not in self._platforms:
                 what = f"image {name}: unknown platform {platform!r}"
                 raise self._reader.error(where, what, nearest(str(platform), self._platforms))
+            if platform in missing:
+                what = f"image {name}: stage {missing[platform]} is not built for {platform}"
+                raise self._reader.error(
+                    where, what, f"add {platform} to only of the stage, or remove it here"
+                )
         if len(set(platforms)) != len(platforms) or not platforms:
             raise self._reader.error(where, f"image {name}: name at least one platform, each once")
         return tuple(platforms)

@@ -1,6 +1,7 @@
 """``stages.toml`` and settings -> ``model.Project``: read, parse and validate.
 
-The tables have a module each: ``platforms``, ``bases``, ``images``; ``configs`` merges the layers of a stage.
+``families`` first writes out entries that stand for several stages or images. The tables have a module each:
+``platforms``, ``bases``, ``images``, ``groups``; ``configs`` merges the layers of a stage.
 ``stacks`` puts stages on one another, ``settings`` reads the command line and the environment, ``claims``
 checks that each name has one meaning.
 """
@@ -8,24 +9,26 @@ checks that each name has one meaning.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
 from ..oci.reference import familiar
-from . import claims, platforms, schema, stacks
+from . import claims, families, folders, globs, platforms, schema, stacks
 from .bases import BaseReader
 from .configs import ConfigReader
+from .groups import GroupReader
 from .images import ImageReader
-from .model import BASE, DEFAULT_EPOCH, Project, Secret, Settings, Stage
+from .model import BASE, DEFAULT_EPOCH, TIME_OF_COMMIT, Project, Secret, Settings, Stage
 from .positions import SourceMap
 from .settings import SettingSources
 from .tables import TableReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from .tables import KeyPath
+    from .model import Platform
 
 
 FILE = "stages.toml"
@@ -69,7 +72,9 @@ def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str
         name = str(root).encode("unicode_escape").decode()
         raise ProjectError(name, "the folder's name has a line break, which the builder does not accept")
     sources = SettingSources(dict(cli or {}), os.environ if env is None else env)
-    return _ProjectLoader(root, TableReader(*parse(read(root))), sources).project()
+    tables, lines = parse(read(root))
+    disk = globs.Folders(partial(folders.matching, root), partial(folders.has_file, root))
+    return _ProjectLoader(root, TableReader(*families.expand(tables, lines, disk)), sources).project()
 
 
 class _ProjectLoader:
@@ -90,23 +95,26 @@ class _ProjectLoader:
         self._sources.check(tables)
         epoch = self._epoch()
         declared = {name: self._stage(name, tables) for name in tables}
-        image_reader = ImageReader(reader, self._configs, self._platforms, tables)
+        on = {name: stage.configs.keys() for name, stage in declared.items()}
+        image_reader = ImageReader(reader, self._configs, self._platforms, tables, on)
         images = image_reader.images()
         tests = {image.test: image_reader.test(image) for image in images.values() if image.test}
         image_reader.check_stacks(tests)
         settings = self._sources.settings(self._head, reader.lines)
         bases = BaseReader(reader, self._configs, self._platforms).bases(self._sources)
         stacked = ((image_reader.stacks[image.name], image.platforms) for image in images.values())
+        stages = stacks.expand(declared, stacked) | tests
         project = Project(
             root=self._root,
             settings=settings,
             platforms=self._platforms,
             bases=bases,
-            stages=stacks.expand(declared, stacked) | tests,
+            stages=stages,
             images=images,
             epoch=epoch,
             secrets={name: self._secret(name) for name in reader.named(("secrets",), schema.SECRET)},
             repositories=_repositories(self._head, reader.tables.get("ci"), settings),
+            groups=GroupReader(reader, images, {**declared, **stages}, self._platforms).groups(),
         )
         claims.check(project, reader.tables, reader.lines)
         return project
@@ -115,22 +123,13 @@ class _ProjectLoader:
         path = ("project", "source_date_epoch")
         epoch: int | str = self._head.get("source_date_epoch", DEFAULT_EPOCH)
         if epoch == schema.COMMIT:
-            return self._time_of_commit(path)
+            return TIME_OF_COMMIT
         if isinstance(epoch, str):
             hint = f'write seconds since 1970, or "{schema.COMMIT}" for the time of the last commit'
             raise self._reader.error(path, f"source_date_epoch is {epoch!r}", hint)
         if epoch < 0:
             raise self._reader.error(path, "source_date_epoch is before 1970")
         return epoch
-
-    def _time_of_commit(self, path: KeyPath) -> int:
-        from ..system.git import git
-
-        found = git(self._root, "log", "-1", "--format=%ct")
-        if not found.text:
-            what = f"source_date_epoch: the time of the last commit is unknown: {found.error}"
-            raise self._reader.error(path, what, "commit, or write seconds since 1970")
-        return int(found.text)
 
     def _stage(self, name: str, tables: Mapping[str, Mapping[str, Any]]) -> Stage:
         """Return the stage ``name``; ``tables`` are those of all stages."""
@@ -148,7 +147,8 @@ class _ProjectLoader:
             self._check_layer((*path, "platforms", key), "stage on a platform")
         for key in self._reader.named((*path, "alternatives")):
             self._check_layer((*path, "alternatives", key), "alternative")
-        configs = {p.name: self._configs.stage(name, table, p) for p in self._platforms.values()}
+        on = self._only(name, table)
+        configs = {p.name: self._configs.stage(name, table, p) for p in on}
         names = tuple(table.get("names", ()))
         for other in names:
             if not isinstance(other, str) or not schema.REFERENCE.fullmatch(other):
@@ -157,6 +157,14 @@ class _ProjectLoader:
                 raise self._reader.error((*path, "names"), what, hint)
         where = self._reader.lines.where(*path)
         return Stage(name, table.get("description", ""), configs, where, names=names)
+
+    def _only(self, name: str, table: Mapping[str, Any]) -> Iterable[Platform]:
+        """Return the platforms of a stage, by default all."""
+        if "only" not in table:
+            return self._platforms.values()
+        path, what = ("stages", name, "only"), f"stage {name}"
+        names = platforms.only(self._reader, self._platforms, table["only"], path, what)
+        return [self._platforms[each] for each in names]
 
     def _check_layer(self, path: tuple[str, ...], kind: str) -> None:
         self._configs.check_layer(self._reader.table(path, kind), path)

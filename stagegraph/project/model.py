@@ -26,6 +26,9 @@ BASE = "base"
 #: the day of the build.
 DEFAULT_EPOCH = 1735689600
 
+#: The epoch of a project that declares the time of the last commit, before ``graph.epoch`` sets it.
+TIME_OF_COMMIT = -1
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -142,9 +145,9 @@ Base = Bootstrap | ExternalBase | StageConfig
 class Stage(NamedTuple):
     """A folder with a Dockerfile, and its settings.
 
-    ``configs`` is by platform name: for all platforms, or for those of the images that need a stacked stage
-    or test. ``stacked_on`` is the stage below it in a stack, "" without a stack. ``names`` are further
-    references that mean this stage, as they are written.
+    ``configs`` is by platform name: for all platforms or those that the stage names (``only``), or for those
+    of the images that need a stacked stage or test. ``stacked_on`` is the stage below it in a stack, ""
+    without a stack. ``names`` are further references that mean this stage, as they are written.
     """
 
     name: str
@@ -170,6 +173,17 @@ class Image(NamedTuple):
     test: str = ""
     declared_at: str = ""
     default: bool = True
+
+
+class Group(NamedTuple):
+    """Images that one word of the command line names.
+
+    ``words`` are as they are written; ``goals`` are the images that they mean, each with a platform.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    goals: tuple[tuple[str, str], ...]
 
 
 class Secret(NamedTuple):
@@ -209,6 +223,7 @@ class Project(NamedTuple):
     epoch: int = DEFAULT_EPOCH
     secrets: Mapping[str, Secret] = _NONE
     repositories: frozenset[str] = frozenset()
+    groups: Mapping[str, Group] = _NONE
 
     @property
     def cache(self) -> Path:
@@ -242,6 +257,12 @@ class Project(NamedTuple):
     def tested_by(self, stage: str) -> Image | None:
         """Return the image that a stage tests; None if the stage is not a test."""
         return next((image for image in self.images.values() if image.test == stage), None)
+
+    def goals(self, word: str) -> list[str]:
+        """Return ``IMAGE:PLATFORM`` for each image of ``GROUP`` or ``GROUP:PLATFORM``; [] for other words."""
+        name, _, platform = word.partition(":")
+        goals = self.groups[name].goals if name in self.groups else ()
+        return [f"{image}:{on}" for image, on in goals if platform in ("", on)]
 
     def tag(self, image: str, platform: str) -> str:
         """Return the final reference of an image: ``REPO:TAG``; TAG defaults to ``IMAGE-PLATFORM``."""

@@ -10,7 +10,7 @@ from .model import Platform
 from .settings import check_builder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .settings import SettingSources
     from .tables import KeyPath, TableReader
@@ -32,6 +32,25 @@ def check(reader: TableReader, platforms: Mapping[str, Platform], key: str, path
     if key not in platforms and key not in schema.DOCKER_PLATFORMS:
         known = [*platforms, *{platform.docker for platform in platforms.values()}]
         raise reader.error((*path, key), f"{what}: unknown platform {key!r}", nearest(key, known))
+
+
+def only(
+    reader: TableReader, platforms: Mapping[str, Platform], words: Sequence[Any], path: KeyPath, what: str
+) -> list[str]:
+    """Return the platforms that ``words`` name: by their names, or by their OCI platforms.
+
+    Raises ``ProjectError`` for a word that is neither, or that is no platform of this project.
+    """
+    wanted: set[str] = set()
+    for word in words:
+        found = [each.name for each in platforms.values() if word in (each.name, each.docker)]
+        if not found:
+            known = [*platforms, *{platform.docker for platform in platforms.values()}]
+            raise reader.error(path, f"{what}: unknown platform {word!r}", nearest(str(word), known))
+        wanted.update(found)
+    if not wanted:
+        raise reader.error(path, f"{what} is for no platform", "remove it for all platforms")
+    return [name for name in platforms if name in wanted]
 
 
 def _platform(reader: TableReader, name: str, head: Mapping[str, Any]) -> Platform:

@@ -5,9 +5,14 @@ Python's ``tomllib`` keeps no positions. Knows nothing of projects and does not 
 
 from __future__ import annotations
 
+import copy
 import re
+from typing import TYPE_CHECKING
 
 from ..errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 
@@ -34,6 +39,7 @@ class SourceMap:
         self.name = name
         self._lines: dict[tuple[str, ...], int] = {}
         self._within: dict[tuple[str, ...], int] = {}  # the first line of anything in it
+        self._origins: Mapping[tuple[str, str], Sequence[str]] = {}
         table: tuple[str, ...] = ()
         lists = 0
         quote = ""  # opened by a string of several lines in an earlier line
@@ -66,10 +72,24 @@ class SourceMap:
 
         Without a line of its own, it has that of the first key in it, else that of the nearest table around.
         """
+        spellings = [path]
+        if self._origins and len(path) > 1:
+            spellings += [(path[0], name, *path[2:]) for name in self._origins.get((path[0], path[1]), ())]
         for end in range(len(path), 0, -1):
-            if line := self._lines.get(path[:end]) or self._within.get(path[:end]):
-                return f"{self.name}:{line}"
+            for each in spellings:
+                if line := self._lines.get(each[:end]) or self._within.get(each[:end]):
+                    return f"{self.name}:{line}"
         return self.name
+
+    def with_origins(self, origins: Mapping[tuple[str, str], Sequence[str]]) -> SourceMap:
+        """Return these lines, also for entries that the file has under other names.
+
+        ``origins`` has their names in the file: ``("stages", "humble-core") -> ["{distro}-core"]``. If an
+        entry has a key under its own name and under another one, its own line comes first.
+        """
+        derived = copy.copy(self)
+        derived._origins = origins
+        return derived
 
 
 def _split(dotted: str) -> tuple[str, ...]:

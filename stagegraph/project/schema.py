@@ -37,6 +37,10 @@ RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ENV_ONLY_SETTINGS, *COMMANDS)
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
 NAME = re.compile(r"(?=.{1,54}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
 
+#: The name of an entry that stands for several stages or images: with a place for a value of its matrix, or
+#: with the ``*`` of a glob.
+FAMILY = re.compile(r"(?=.*[{*])(?:[a-z0-9._*-]|\{[A-Za-z_][A-Za-z0-9_.-]*\})+")
+
 VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -143,24 +147,33 @@ _STRING_OR_LIST: Kind = (str, list)
 #: The epoch: seconds, or the word ``COMMIT``.
 _NUMBER_OR_STRING: Kind = (int, str)
 
+_STAGE: dict[str, Kind] = {
+    **_LAYER, "description": str, "needs": list, "names": list, "only": list, "platforms": dict,
+    "alternatives": dict,
+}  # fmt: skip
+
+_IMAGE: dict[str, Kind] = {
+    "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
+    "default": bool,
+}  # fmt: skip
+
+_FAMILY: dict[str, Kind] = {"matrix": dict, "exclude": list}
+
 TABLES: dict[str, Mapping[str, Kind]] = {
     "project": {
         "repo": str, "registry": str, "push": str, "builder": _STRING_OR_LIST,
         "source_date_epoch": _NUMBER_OR_STRING,
     },
-    "defaults": {"args": dict, "network": str, "frontend": str, "labels": dict, **RUN_OPTIONS},
+    "defaults": {key: kind for key, kind in _LAYER.items() if key != "contexts"},
     "platform": {"docker": str, "args": dict, "builder": _STRING_OR_LIST},
     "base": {**_BASE, "platforms": dict},
     "base on a platform": {**_BASE, **_LAYER},
-    "stage": {
-        **_LAYER, "description": str, "needs": list, "names": list, "platforms": dict, "alternatives": dict,
-    },
+    "stage": _STAGE,
     "stage on a platform": {**_LAYER, "alternative": str},
     "alternative": _LAYER,
-    "image": {
-        "stage": str, "stack": list, "description": str, "platforms": list, "test": str, "test_timeout": int,
-        "default": bool,
-    },
+    "family of stages": {**_STAGE, "path": _STRING_OR_LIST, **_FAMILY},
+    "image": _IMAGE,
+    "family of images": {**_IMAGE, **_FAMILY},
     "secret": {"file": str, "env": str},
     "ci": {
         "command": str, "prepare": str, "check": str, "images": list, "branch": str, "registry": str,
@@ -170,6 +183,16 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
     "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
+#: Hints for keys that are elsewhere, or of another form; by the kind of table and the key.
+HINTS = {
+    ("defaults", "contexts"): "write [contexts], which is for all stages",
+    **{
+        ("defaults", key): f"{key} is different for each stage; write it there"
+        for key in ("description", "needs", "names", "only", "platforms", "alternatives")
+    },
+    ("stage", "platforms"): 'a stage that is not for all platforms has a list called only: only = ["NAME"]',
+}
+
 #: The meaning of each setting.
 SETTING_MEANINGS = {
     "repo": "The repository of all images. Default: `repo` of `[project]`.",
@@ -188,7 +211,7 @@ SETTING_MEANINGS = {
     "differential-seed": "The seed of the differential test.",
 }
 
-TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "secrets", "ci")
+TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "groups", "secrets", "ci")
 
 TYPE_NAMES: dict[Kind, str] = {
     str: "a string",

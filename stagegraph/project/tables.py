@@ -39,11 +39,12 @@ class TableReader:
         value = self._value(path)
         known = schema.TABLES[kind]
         for key, item in value.items():
+            hint = schema.HINTS.get((kind, key), "")
             if key not in known:
                 what = f"unknown key {key!r} in {kind} [{'.'.join(path)}]"
-                raise self.error((*path, key), what, nearest(key, known))
+                raise self.error((*path, key), what, hint or nearest(key, known))
             if not _fits(item, known[key]):
-                raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}")
+                raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}", hint)
         return value
 
     def named(self, path: KeyPath, allowed: re.Pattern[str] = schema.NAME, hint: str = "") -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..docker.imagetools import resolve
 from ..errors import UNRESOLVED, ProjectError, StagegraphError
+from ..graph.epoch import with_epoch
 from ..graph.graph import Graph
 from ..graph.lock import Lock
 from ..project import loader
@@ -75,8 +76,9 @@ def _keys_in(
         checkout = Path(temporary, "project")
         _check_out(top, commit, folder, checkout, Path(temporary, "index"))
         try:
-            keys = _keys(loader.load(checkout, {**settings, **_LOCKED}), commit, warn)
-            return keys | declared_keys(checkout)
+            project = with_epoch(loader.load(checkout, {**settings, **_LOCKED}), top, commit)
+            declared = with_epoch(loader.load(checkout, _LOCKED, {}), top, commit)
+            return _keys(project, commit, warn) | _keys(declared, "", lambda _: None)
         except StagegraphError as error:
             what = f"its keys cannot be computed: {error}"
             raise ProjectError(commit[:12], what, "name the revisions to keep: --revisions") from None
@@ -97,7 +99,7 @@ def _check_out(top: Path, commit: str, folder: Path, checkout: Path, index: Path
 
 def declared_keys(root: Path) -> set[Key]:
     """The keys of a project's nodes by its files alone, without command line and environment."""
-    return _keys(loader.load(root, _LOCKED, {}), "", lambda _: None)
+    return _keys(with_epoch(loader.load(root, _LOCKED, {}), root), "", lambda _: None)
 
 
 def _keys(project: Project, commit: str, warn: Callable[[str], None]) -> set[Key]:

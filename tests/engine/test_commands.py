@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from derived import differences
-from kit import Project, Registry, header, publish
+from kit import Project, Registry, header, image_id, publish
 
 pytestmark = pytest.mark.engine
 
@@ -153,3 +153,51 @@ def test_doit_works_as_before_outside_a_project(tmp_path: Path) -> None:
         [sys.executable, "-m", "doit"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "") and ".  x" in done.stdout
+
+
+FAMILY = """
+[defaults]
+dockerfile = "Containerfile"
+[stages."{word}-{number}"]
+matrix = { word = ["x", "y"], number = [1, 2] }
+exclude = [{ word = "y", number = 2 }]
+path = "made"
+args = { TEXT = "{word} {number}" }
+[stages."*"]
+path = "images/*"
+[stages.alone]
+only = ["here"]
+[images."*"]
+[groups]
+all = ["*"]
+some = ["ever*", "alone:here"]
+"""
+
+
+def test_a_family_of_a_matrix_and_a_glob_with_groups(project: Project, repo: str) -> None:
+    copies = "FROM scratch\nCOPY --from=x-1 / /one\nCOPY --from=y-1 / /two\n"
+    project.write(
+        {
+            "stages.toml": header(repo) + FAMILY,
+            "made/Containerfile": "ARG TEXT\nFROM scratch\nARG TEXT\nCOPY <<F /f\n$TEXT\nF\n",
+            "images/everywhere/Containerfile": copies,
+            "images/alone/Containerfile": "FROM everywhere\nCOPY --from=x-2 / /three\n",
+            "images/no-stage/file": "",
+        }
+    )
+    listed = project.built("list").output
+    assert [line.split()[0] for line in listed.splitlines()] == ["all", "alone", "everywhere", "some"]
+    run = project.built("some:here")
+    assert run.built == {f"{name}:here" for name in ("x-1", "x-2", "y-1", "everywhere", "alone")}
+    assert {name: bool(image_id(f"{repo}:{name}-here")) for name in ("alone", "everywhere")} == {
+        "alone": True,
+        "everywhere": True,
+    }
+    run = project.built("all:there")
+    assert "all:there is without alone" in run.output
+    assert run.built == {f"{name}:there" for name in ("x-1", "y-1", "everywhere")}
+    assert project.built("all", "alone").built == set()
+    assert "alone is not built for there" in project.doit("alone:there").output
+    assert "alone is not built for there" in project.built("alone").output
+    both = project.doit("some:here", "tag=x")
+    assert both.status == 10 and "would both be called" in both.output

@@ -66,7 +66,7 @@ OptionsT = TypeVar("OptionsT")
 class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[misc]
     """A command that prints facts. ``options_type`` declares its options."""
 
-    doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...]"
+    doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM | GROUP:PLATFORM | STAGE | IMAGE | GROUP ...]"
     options_type: ClassVar[type[Any]] = JsonOption
     cmd_options: tuple[dict[str, Any], ...] = ()
 

@@ -1,4 +1,4 @@
-"""``doit list``: images; with ``--all`` every stage and platform too."""
+"""``doit list``: images and groups; with ``--all`` every stage and platform too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import ErrorMessages
 
 
 class List(ErrorMessages, DoitList):  # type: ignore[misc]
-    doc_purpose = "list images (--all: stages and platforms too)"
+    doc_purpose = "list images and groups (--all: stages and platforms too)"
 
     @staticmethod
     def _list_filtered(tasks: dict[str, Any], filter_tasks: list[str], include_subtasks: bool) -> Any:
@@ -23,6 +23,6 @@ class List(ErrorMessages, DoitList):  # type: ignore[misc]
         return DoitList._list_filtered(tasks, filter_tasks, include_subtasks)
 
     def _list_all(self, include_subtasks: bool) -> list[Any]:
-        """The short list has images only, and tasks that a dodo.py adds itself."""
+        """The short list has images and groups, and tasks that a dodo.py adds itself."""
         tasks: list[Any] = super()._list_all(include_subtasks)
         return tasks if include_subtasks else [t for t in tasks if "stage" not in (t.meta or {})]

@@ -35,7 +35,7 @@ class Options(JsonOption):
 class Outdated(Command[Options]):
     options_type = Options
     doc_purpose = "show which packages of finished images have newer versions"
-    doc_usage = "[IMAGE:PLATFORM | IMAGE ...]"
+    doc_usage = "[IMAGE:PLATFORM | IMAGE | GROUP ...]"
     doc_description = (
         "Starts a temporary container of each finished image in the engine, with network. The image's "
         "own apt lists the packages that have newer versions in its archives. Security updates come "
@@ -72,7 +72,8 @@ def wanted(project: Project, words: list[str]) -> list[tuple[str, str]]:
     known = {f"{i.name}:{p}": (i.name, p) for i in project.images.values() for p in i.platforms}
     found: list[tuple[str, str]] = []
     for word in words:
-        matches = [pair for name, pair in known.items() if word in (name, pair[0])]
+        of_group = project.goals(word)
+        matches = [pair for name, pair in known.items() if word in (name, pair[0]) or name in of_group]
         if not matches:
             raise ProjectError("command line", f"no image {word!r}", nearest(word, [*known, *project.images]))
         found += matches

@@ -5,12 +5,13 @@ What ``stages.lock`` lacks is pinned, as by every command that computes keys; ``
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...execution.decide import Why
 from ...execution.plan import plan
-from ..goals import resolve_goals
+from ..goals import absences, resolve_goals
 from .base import Command, KeepGoing, flag, print_json
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Plan(Command[Options]):
             print_json({"schema": 1, "nodes": nodes, "left_out": goals.to_json()})
         else:
             _show(steps, sizes, len(goals.to_json()))
+            for line in absences(workspace.project, words) if words else ():
+                print(f"   {line}", file=sys.stderr)
         if problems:
             raise combined([error for errors in problems.values() for error in errors])
         return goals.status

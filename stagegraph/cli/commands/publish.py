@@ -27,7 +27,7 @@ class Options(JsonOption):
 class Publish(Command[Options]):
     options_type = Options
     doc_purpose = "push images with an index, bills of materials and provenance"
-    doc_usage = "IMAGE [IMAGE ...] [registry=HOST] [tag=TAG]"
+    doc_usage = "IMAGE|GROUP [IMAGE|GROUP ...] [registry=HOST] [tag=TAG]"
     doc_description = (
         "Pushes, for each image, REPO:IMAGE-PLATFORM for every platform that is built, and REPO:IMAGE, "
         "an index with one image for each Docker platform. With tag=TAG these are TAG-PLATFORM and TAG. "
@@ -109,8 +109,9 @@ def _publish(
 
 
 def wanted(project: Project, words: list[str]) -> list[str]:
-    """Images for words of a command line. Raises ``ProjectError`` with the nearest word."""
+    """Images for words of a command line: images or groups. Raises ``ProjectError`` with the nearest word."""
     images = project.images
+    words = [name for word in words for name in _images_of(project, word) or [word]]
     if not words:
         raise ProjectError("doit publish", "which image?", f"one or more of: {', '.join(images)}")
     for word in words:
@@ -126,6 +127,12 @@ def wanted(project: Project, words: list[str]) -> list[str]:
     if project.settings.tag and len(set(words)) > 1:
         raise ProjectError("command line", "tag= is for one image", "call it for each")
     return list(dict.fromkeys(words))
+
+
+def _images_of(project: Project, word: str) -> list[str]:
+    """Return the images of a group; [] for other words."""
+    group = project.groups.get(word)
+    return list(dict.fromkeys(image for image, _ in group.goals)) if group else []
 
 
 def render_text(pushed: PushedTag, *, dry: bool) -> str:

@@ -21,7 +21,7 @@ from .errors import ErrorMessages
 
 class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     doc_purpose = "build, pull or reuse images and stages"
-    doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM ...] [NAME=VALUE ...]"
+    doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM | GROUP:PLATFORM ...] [NAME=VALUE ...]"
     doc_description = (
         "Without arguments: every image for this machine's platform. When its test has passed, an image "
         "is loaded into the engine as REPO:TAG.\n\n"

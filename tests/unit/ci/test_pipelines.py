@@ -530,6 +530,18 @@ def test_publishing_an_image_of_only_some_platforms_is_an_error(tmp_path: Path) 
         Plans(graph(folder))
 
 
+def test_groups_in_the_images_of_ci(tmp_path: Path) -> None:
+    ci = MODES["registry"].replace("publish = true", "")
+    groups = '[groups]\nall = ["*"]\narm = ["app:aarch64"]\n'
+    every = Plans(graph(project(tmp_path / "every", f'{ci}images = ["all"]\n{groups}')))
+    default = Plans(graph(project(tmp_path / "default", ci)))
+    assert (every.images, every.goals) == (default.images, default.goals)
+    arm = Plans(graph(project(tmp_path / "arm", f'{ci}images = ["arm", "all:aarch64"]\n{groups}')))
+    assert arm.images.targets == ("app:aarch64",)
+    with pytest.raises(ProjectError, match="no image 'al'\n  did you mean 'all'"):
+        Plans(graph(project(tmp_path / "slip", f'{ci}images = ["al"]\n{groups}')))
+
+
 def test_only_the_job_that_publishes_sets_tags(tmp_path: Path) -> None:
     files = written(project(tmp_path, MODES["registry"]))
     for name, job in yaml.safe_load(files[".circleci/config.yml"])["jobs"].items():

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers import AMD64, ARM64, Registry, graph, stages
+from helpers import AMD64, ARM64, Registry, graph, stages, write
 
 from stagegraph.cli import goals as cli_goals
-from stagegraph.cli.goals import default_goals, resolve_goals, unknown_goal
+from stagegraph.cli.goals import absences, default_goals, resolve_goals, unknown_goal
 from stagegraph.cli.memory import MemoryDB
 from stagegraph.cli.reporter import check_tags
 from stagegraph.errors import (
@@ -24,7 +24,9 @@ from stagegraph.errors import (
     StagegraphError,
 )
 from stagegraph.graph import goals as asked
-from stagegraph.project.model import Bootstrap, ExternalBase, Node, Platform, Stage
+from stagegraph.graph.graph import Graph
+from stagegraph.graph.lock import Lock
+from stagegraph.project.model import Bootstrap, ExternalBase, Node, Platform, Project, Stage
 
 pytestmark = pytest.mark.unit
 
@@ -68,7 +70,7 @@ def test_an_unknown_platform_gives_a_hint_with_the_name_in_this_project() -> Non
     platforms = {"amd64": Platform("amd64", AMD64), "aarch64": Platform("aarch64", ARM64)}
     top = Stage("low--top", "", {}, stacked_on="low")
     bases = {"amd64": Bootstrap("trixie"), "aarch64": ExternalBase("debian")}
-    project: Any = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases)
+    project: Any = SimpleNamespace(platforms=platforms, stages={"low--top": top}, bases=bases, groups={})
     words = ["stock", "stock:amd64", "stock:aarch64"]
     assert str(unknown_goal(project, "stock:arm64", words)) == (
         "command line: no platform 'arm64'\n  arm64 is called aarch64 here"
@@ -186,6 +188,49 @@ def test_an_image_without_default_is_built_only_if_named(
     project = graph(stages(tmp_path, dict.fromkeys(("usual", "rare"), "FROM base\n"), more=more)).project
     monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/arm64")
     assert default_goals(project) == ["usual:aarch64"]
+
+
+def some_platforms(root: Path) -> Project:
+    more = """\
+[stages.tool]
+path = "tool"
+only = ["amd64"]
+[stages.app]
+path = "app"
+[images.tool]
+[images.app]
+"""
+    write(root, {"tool/Dockerfile": "FROM base\n", "app/Dockerfile": "FROM base\nCOPY --from=tool / /\n"})
+    return graph(stages(root, {}, more=more)).project
+
+
+def test_what_a_platform_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    project = some_platforms(tmp_path)
+    assert absences(project, ["tool", "app", "tool:amd64"]) == ["tool is not built for aarch64"]
+    monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/arm64")
+    assert default_goals(project) == ["app:aarch64"]
+    assert absences(project, []) == ["not built for aarch64: tool"]
+    monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/amd64")
+    assert absences(project, []) == []
+    monkeypatch.setattr(cli_goals, "host_platform", lambda: "linux/s390x")
+    assert (absences(project, []), default_goals(project)) == ([], [])
+
+
+def test_a_goal_that_its_platform_lacks(tmp_path: Path) -> None:
+    nodes = Graph(some_platforms(tmp_path), Lock(tmp_path, Registry()))
+    with pytest.raises(ProjectError) as error:
+        resolve_goals(nodes, ["tool:aarch64"])
+    assert str(error.value) == "command line: tool is not built for aarch64\n  it is built for amd64"
+    with pytest.raises(DockerfileError) as missing:
+        resolve_goals(nodes, ["app"])
+    assert str(missing.value) == (
+        "app/Dockerfile:2: tool is not built for aarch64\n"
+        "  add aarch64 to only of stage tool in stages.toml, or leave it out of what uses the stage"
+    )
+    assert [str(node) for node in resolve_goals(nodes, ["tool", "app:amd64"]).nodes] == [
+        "tool:amd64",
+        "app:amd64",
+    ]
 
 
 NAMES = ["DOIT_CONFIG", "task_images", "task_stages"]

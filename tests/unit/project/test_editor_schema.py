@@ -51,6 +51,13 @@ ulimits = ["nofile=1:2"]
 cgroup_parent = "x"
 frontend = "builder"
 args = { JOBS = "2" }
+path = "a"
+dockerfile = "Dockerfile"
+target = ""
+unpinned = "allow"
+archive = true
+timeout = 10
+native = "linux/amd64"
 [platforms.amd64]
 docker = "linux/amd64"
 [platforms.aarch64]
@@ -154,6 +161,31 @@ frontend = "syntax"
 [stages.high]
 path = "a"
 needs = ["low"]
+only = ["amd64", "linux/arm64"]
+[stages."wide-{word.name}-{other}"]
+matrix = { word = [{ name = "b", folder = "a" }, { name = "c", folder = "a" }], other = ["x", 2, true] }
+exclude = [{ word.name = "c", other = 2 }]
+path = "{word.folder}"
+description = "wide"
+dockerfile = "Dockerfile"
+target = ""
+network = "default"
+args = { A = "{other}" }
+unpinned = "allow"
+archive = true
+timeout = 10
+native = "linux/amd64"
+contexts = { "debian:{word.name}" = "debian:{other}" }
+frontend = "syntax"
+needs = ["low"]
+only = ["amd64", "linux/{word.folder}rm64"]
+names = ["ros:{word.name}-{other}"]
+[stages."wide-{word.name}-{other}".platforms."linux/arm64"]
+native = "linux/amd64"
+[stages."wide-{word.name}-{other}".alternatives.other]
+path = "{word.folder}"
+[stages."glob-*"]
+path = ["*"]
 [images.low]
 stage = "low"
 description = "an image"
@@ -163,6 +195,20 @@ test_timeout = 5
 default = false
 [images.high]
 stack = ["low", "high"]
+[images."{word}"]
+matrix = { word = ["d", "e"] }
+exclude = [{ word = "e" }]
+stage = "low"
+description = "an image, {word}"
+platforms = ["amd64"]
+test = "a"
+test_timeout = 5
+default = false
+[images."glob-*"]
+stack = ["low", "glob-*"]
+[groups]
+most = ["low", "h*", "low:amd64"]
+all = ["most", "d"]
 [secrets.token]
 file = "~/.token"
 [secrets.other]
@@ -308,9 +354,11 @@ def test_a_file_with_every_key(root: Path) -> None:
             k: v for base in tables["base"]["platforms"].values() for k, v in base.items()
         },
         "stage": tables["stages"]["low"] | tables["stages"]["high"],
+        "family of stages": tables["stages"]["wide-{word.name}-{other}"],
         "stage on a platform": tables["stages"]["low"]["platforms"]["linux/arm64"],
         "alternative": tables["stages"]["low"]["alternatives"]["other"],
         "image": tables["images"]["low"] | tables["images"]["high"],
+        "family of images": tables["images"]["{word}"] | tables["images"]["glob-*"],
         "secret": tables["secrets"]["token"] | tables["secrets"]["other"],
         "ci": tables["ci"],
         "circleci executor": tables["ci"]["circleci"]["amd64"],
@@ -337,6 +385,8 @@ def test_mutations(root: Path, top: str) -> None:
     for place, value, changed in mutations(tables, top):
         fits, said = VALIDATOR.is_valid(changed), fault(root, changed)
         lenient = value == "" or "runs_on" in place or place[:2] in (("ci", "images"), ("ci", "contexts"))
+        if "matrix" in place and "is not a name" in said:
+            continue  # the schema does not know the names that come out
         if (fits and WRONG.search(said)) or not (fits or said or lenient):
             differences.append(f"{place} = {value!r}: the schema: {refused(changed)}, the loader: {said}")
     assert differences == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
 from helpers import write
 
 from stagegraph.errors import ProjectError
+from stagegraph.oci.platform import OciPlatform
 from stagegraph.project import configs, loader
 from stagegraph.project.model import (
     DEFAULT_EPOCH,
@@ -19,7 +21,6 @@ from stagegraph.project.model import (
     Settings,
     StageConfig,
 )
-from stagegraph.system.git import git
 
 pytestmark = pytest.mark.unit
 
@@ -108,6 +109,114 @@ def test_later_layers_of_arguments_win(tmp_path: Path) -> None:
     }  # fmt: skip
     assert (amd64.network, jetson.network) == ("none", "default")
     assert amd64.own_args == jetson.own_args == frozenset("BCD")
+
+
+def test_defaults_are_for_every_stage_that_says_nothing_else(tmp_path: Path) -> None:
+    text = """\
+        [defaults]
+        path = "blas"
+        dockerfile = "Other"
+        target = "all"
+        network = "none"
+        unpinned = "allow"
+        archive = true
+        timeout = 5
+        native = "linux/amd64"
+        frontend = "builder"
+        [stages.plain]
+        [stages.own]
+        path = "netlib"
+        dockerfile = "Dockerfile"
+        target = ""
+        network = "default"
+        archive = false
+        timeout = 6
+        native = "linux/arm64"
+        frontend = "syntax"
+        [stages.own.platforms.jetson]
+        target = "on jetson"
+        [stages.own.alternatives.other]
+        path = "blas"
+        [base.platforms.jetson]
+        path = "netlib"
+        dockerfile = "Dockerfile"
+        """
+    write(tmp_path, {"blas/Other": "FROM base\n"})
+    project = load(tmp_path, text)
+    plain, own = (project.stages[name].configs["amd64"] for name in ("plain", "own"))
+    default = StageConfig(
+        "blas",
+        "Other",
+        target="all",
+        network="none",
+        args={},
+        unpinned=True,
+        installs_packages=True,
+        timeout=5,
+        native=OciPlatform("linux/amd64"),
+        contexts={},
+        own_frontend=True,
+        declared_at=f"stages.toml:{NEXT + 10}",
+    )
+    assert plain == default
+    assert own == StageConfig(
+        "netlib",
+        args={},
+        unpinned=True,
+        timeout=6,
+        native=OciPlatform("linux/arm64"),
+        contexts={},
+        declared_at=f"stages.toml:{NEXT + 11}",
+    )
+    assert project.stages["own"].configs["jetson"].target == "on jetson"
+    base = project.bases["jetson"]
+    assert isinstance(base, StageConfig) and (base.target, base.timeout) == ("all", 5)
+    write(tmp_path, {"netlib/Other": "FROM base\n", "blas/Dockerfile": "FROM base\n"})
+    other = load(tmp_path, text, cli={"own": "other"}).stages["own"].configs["amd64"]
+    assert (other.context, other.dockerfile) == ("blas", "Dockerfile")
+
+
+ONLY = """\
+[platforms.rpi]
+docker = "linux/arm64"
+[stages.low]
+path = "blas"
+only = ["linux/arm64", "amd64"]
+[stages.top]
+path = "netlib"
+only = ["rpi", "amd64"]
+[stages.top.platforms.jetson]
+target = "of a platform without the stage"
+[stages.arm]
+path = "blas"
+only = ["linux/arm64"]
+"""
+
+
+def test_a_stage_for_some_platforms_only(tmp_path: Path) -> None:
+    more = """\
+        [images.low]
+        [images.both]
+        stack = ["low", "top"]
+        test = "blas"
+        [images.one]
+        stack = ["arm", "top"]
+        [images.chosen]
+        stage = "arm"
+        platforms = ["rpi"]
+        """
+    project = load(tmp_path, ONLY + textwrap.dedent(more))
+    assert {name: [*stage.configs] for name, stage in project.stages.items()} == {
+        "low": ["amd64", "jetson", "rpi"],
+        "arm": ["jetson", "rpi"],
+        "low--top": ["amd64", "rpi"],
+        "arm--top": ["rpi"],
+        "both-test": ["amd64", "rpi"],
+    }
+    assert {name: image.platforms for name, image in project.images.items()} == {
+        "low": ("amd64", "jetson", "rpi"), "both": ("amd64", "rpi"), "one": ("rpi",), "chosen": ("rpi",),
+    }  # fmt: skip
+    assert Node("arm", "amd64") not in project.nodes() and Node("arm", "rpi") in project.nodes()
 
 
 ALTERNATIVE = (
@@ -383,6 +492,57 @@ FAULTS = {
     "platform twice": (
         '[platforms.amd64]\ndocker = "linux/386"\n',
         "stages.toml:{0}: platforms.amd64 is written twice, first in line 3\n  keep one of them",
+    ),
+    "only for an unknown platform": (
+        STAGE + 'only = ["amd64", "jetsn"]\n',
+        "stages.toml:{2}: stage blas: unknown platform 'jetsn'\n  did you mean 'jetson'?",
+    ),
+    "only for an OCI platform that no platform has": (
+        STAGE + 'only = ["linux/s390x"]\n',
+        "stages.toml:{2}: stage blas: unknown platform 'linux/s390x'\n"
+        "  known here: amd64, jetson, linux/amd64, linux/arm64",
+    ),
+    "only for a number": (
+        STAGE + "only = [7]\n",
+        "stages.toml:{2}: stage blas: unknown platform 7\n"
+        "  known here: amd64, jetson, linux/amd64, linux/arm64",
+    ),
+    "only for nothing": (
+        STAGE + "only = []\n",
+        "stages.toml:{2}: stage blas is for no platform\n  remove it for all platforms",
+    ),
+    "an image where its stage is not": (
+        STAGE + 'only = ["jetson"]\n[images.blas]\nplatforms = ["jetson", "amd64"]\n',
+        "stages.toml:{4}: image blas: stage blas is not built for amd64\n"
+        "  add amd64 to only of the stage, or remove it here",
+    ),
+    "an image for no platform": (
+        STAGE + 'only = ["jetson"]\n[stages.low]\npath = "blas"\nonly = ["amd64"]\n'
+        '[images.x]\nstack = ["low", "blas"]\n',
+        "stages.toml:{6}: image x: no platform has all stages of its stack\n  look at only of these stages",
+    ),
+    "a list of platforms for a stage": (
+        STAGE + 'platforms = ["jetson"]\n',
+        "stages.toml:{2}: platforms must be a table\n"
+        '  a stage that is not for all platforms has a list called only: only = ["NAME"]',
+    ),
+    "a path in defaults": (
+        '[defaults]\npath = "gone"\n[stages.blas]\n',
+        "stages.toml:{1}: no folder 'gone'\n  create it, with a Dockerfile in it",
+    ),
+    "a Dockerfile in defaults": (
+        '[defaults]\ndockerfile = "gone"\n[stages.blas]\npath = "blas"\n',
+        "stages.toml:{0}: no gone in 'blas'",
+    ),
+    "what cannot be a default": (
+        '[defaults]\ndescription = "x"\n',
+        "stages.toml:{1}: unknown key 'description' in defaults [defaults]\n"
+        "  description is different for each stage; write it there",
+    ),
+    "stand-ins in defaults": (
+        "[defaults]\ncontexts = {}\n",
+        "stages.toml:{1}: unknown key 'contexts' in defaults [defaults]\n"
+        "  write [contexts], which is for all stages",
     ),
     "no path": ("[stages.blas]\n", 'stages.toml:{0}: stage blas has no path\n  write path = "stock/blas"'),
     "missing folder": (
@@ -736,20 +896,6 @@ def test_a_folder_named_stages_toml_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "stages.toml").mkdir()
     with pytest.raises(ProjectError, match="cannot be read: Is a directory"):
         loader.load(tmp_path)
-
-
-def test_the_epoch_is_the_time_of_the_last_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    head = HEAD.replace("[project]\n", '[project]\nsource_date_epoch = "commit"\n')
-    git(tmp_path, "init", "--quiet")
-    message = fault(tmp_path, head=head)
-    assert message.startswith(
-        "stages.toml:2: source_date_epoch: the time of the last commit is unknown: fatal: "
-    )
-    assert message.endswith("\n  commit, or write seconds since 1970")
-    monkeypatch.setenv("GIT_COMMITTER_DATE", "1234567890 +0100")
-    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    assert not git(tmp_path, *author, "commit", "--quiet", "--allow-empty", "--message=first").error
-    assert load(tmp_path, head=head).epoch == 1234567890
 
 
 def test_this_project_loads() -> None:
