@@ -176,6 +176,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:{word.name}" = "debian:{other}" }
+labels = { "org.example.{word.name}" = "{other}" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["{word.name}:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "{word.name}"
 frontend = "syntax"
 needs = ["low"]
 only = ["amd64", "linux/{word.folder}rm64"]
