@@ -120,6 +120,8 @@ class _Importer:
             return None
         others = sorted(table.keys() - set(_OWN), key=options.place)
         keys = dict(filter(None, (self._option(origin, key, table[key]) for key in others)))
+        if keys.get("network") == "host":  # bake asks for this on the command line, and Compose never
+            keys["allow"] = sorted({*keys.get("allow", ()), "network.host"})
         parents, images = self._contexts(origin, self._typed(table.get("contexts", {}), dict, origin))
         if images:
             keys["contexts"] = images
@@ -169,7 +171,7 @@ class _Importer:
             found = options.read(key, value)
         except options.Inexpressible as reason:
             self._notes.append(Note(origin, str(reason)))
-            return None
+            return (key, reason.kept) if reason.kept else None
         except (AttributeError, TypeError, ValueError):
             raise ProjectError(self._where, f"{origin}: {key} has a value of a wrong type") from None
         unset = [name for name, item in value.items() if item is None] if isinstance(value, dict) else []

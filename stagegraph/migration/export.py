@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
-from ..build.command import option_value, package_date_host
-from ..build.secrets import ca_bundle
+from ..build import command
+from ..build.command import option_value
+from ..build.secrets import AUTHORITIES, source
 from ..oci.reference import split
 from ..project.model import Node
 from ..project.tags import is_known
@@ -138,14 +139,11 @@ class _Exporter:
             table["contexts"] = contexts
         if config.target:
             table["target"] = config.target
-        if config.network != "default":
-            table["network"] = config.network
-        if spec.package_date:
-            name, _, address = package_date_host(spec.package_date).partition(":")
-            table["extra-hosts"] = {name: address}
         if secrets := [*self._secrets(spec)]:
             table["secret"] = secrets
-        return table
+        if spec.config.run_options.cgroup_parent and spec.analysis.has_run:
+            self._note(f"{spec.node}: cgroup_parent is left out: bake has no such key")
+        return table | _options(spec)
 
     def _contexts(self, spec: NodeSpec) -> dict[str, str]:
         """Return the named contexts: parents as targets, external images by their pinned digests."""
@@ -192,12 +190,14 @@ class _Exporter:
         return f"target:{name}"
 
     def _secrets(self, spec: NodeSpec) -> Iterable[str]:
-        for name in sorted(spec.analysis.secrets):
-            secret = self._project.secrets.get(name)
+        declared = self._project.secrets
+        every = {*declared, AUTHORITIES} if spec.analysis.needs_all else set[str]()
+        for name in sorted(spec.analysis.secrets | every):
+            secret = declared.get(name)
             if secret is not None:
                 kind, value = ("env", secret.env) if secret.env else ("src", secret.file)
                 yield option_value({"id": name, kind: value})
-            elif bundle := ca_bundle() if name == "ca" else "":
+            elif bundle := source(None, self._project.root).file if name == AUTHORITIES else "":
                 self._note(f"secret ca: the file names this machine's {bundle}")
                 yield option_value({"id": name, "src": bundle})
 
@@ -259,3 +259,25 @@ class _Exporter:
         chosen = [image for image in targets if self._project.images[image].default] or [*targets]
         if default := dict.fromkeys(goals or [target for image in chosen for target in targets[image]]):
             self._file.group["default"] = {"targets": [*default]}
+
+
+def _options(spec: NodeSpec) -> dict[str, Any]:
+    """Return labels and the options of RUN instructions, in the form of bake. Empty ones are left out."""
+    options, runs = spec.config.run_options, spec.analysis.has_run
+    hosts: dict[str, list[str]] = {}
+    for host, address in command.added_hosts(spec):
+        hosts.setdefault(host, []).append(address)
+    agents = {
+        n: p for n, p in options.ssh.items() if spec.analysis.needs_all or n in spec.analysis.needed("ssh")
+    }
+    network = command.network(spec)
+    table: dict[str, Any] = {
+        "network": network if network != "default" else "",
+        "labels": dict(sorted(spec.config.labels.items())),
+        "entitlements": sorted(command.entitlements(spec)),
+        "extra-hosts": {host: ",".join(addresses) for host, addresses in hosts.items()},
+        "shm-size": str(options.shm_size) if options.shm_size and runs else "",
+        "ulimits": [f"{name}={limits}" for name, limits in options.ulimits if runs],
+        "ssh": [f"{name}={','.join(paths)}" if paths else name for name, paths in sorted(agents.items())],
+    }
+    return {key: value for key, value in table.items() if value}

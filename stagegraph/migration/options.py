@@ -9,13 +9,20 @@ from ..project import schema
 
 
 class Inexpressible(Exception):  # noqa: N818 - it is an answer, no fault
-    """The value has no counterpart in ``stages.toml``. Its text says so to the user, with what to do."""
+    """The value has no counterpart in ``stages.toml``. Its text says so to the user, with what to do.
+
+    ``kept`` is the part of the value that has one.
+    """
+
+    def __init__(self, text: str, kept: Any = None) -> None:
+        super().__init__(text)
+        self.kept = kept
 
 
 class Row(NamedTuple):
     """One option: its key in bake, the key of a stage ("" for none), and how its value is read.
 
-    ``note`` is for an option without a counterpart. "": it needs no word.
+    ``note`` says what to do instead, for an option without a counterpart.
     """
 
     bake: str
@@ -25,17 +32,44 @@ class Row(NamedTuple):
 
 
 def _network(value: Any) -> str:
-    if value not in ("default", "none"):
-        raise Inexpressible(f'network = {value!r}: a stage has network = "default" or "none"')
+    if value not in schema.NETWORKS:
+        raise Inexpressible(f"network = {value!r} is left out: a stage has {', '.join(schema.NETWORKS)}")
     return str(value)
+
+
+def _labels(value: Any) -> dict[str, str]:
+    changing = sorted(value.keys() & {*schema.CHANGING_LABELS})
+    labels = {name: str(text) for name, text in value.items() if text is not None and name not in changing}
+    if changing:
+        what = f"labels {', '.join(changing)} are left out: `doit publish` adds them as annotations"
+        raise Inexpressible(what, labels)
+    return labels
+
+
+def _hosts(value: Any) -> list[str]:
+    """Return ``HOST:ADDRESS`` for each address. Bake and Compose join several addresses of a host."""
+    return [f"{host}:{each}" for host, addresses in value.items() for each in str(addresses).split(",")]
+
+
+def _ssh(value: Any) -> list[str]:
+    """Return agents and keys: texts are as in ``--ssh``, tables have ``id`` and ``paths``."""
+    found = []
+    for each in value:
+        text = (
+            each
+            if isinstance(each, str)
+            else "=".join(filter(None, (each["id"], _joined(each.get("paths")))))
+        )
+        found.append(text)
+    return found
+
+
+def _joined(paths: Any) -> str:
+    return paths if isinstance(paths, str) else ",".join(paths or ())
 
 
 def _arguments(value: Any) -> dict[str, str]:
     return {name: str(item) for name, item in value.items() if item is not None}
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 #: The rows in the order in which ``stages.toml`` gets the keys.
@@ -44,12 +78,12 @@ ROWS = (
     Row("target", "target", str),
     Row("args", "args", _arguments),
     Row("network", "network", _network),
-    Row("labels", "labels", _arguments),
-    Row("ssh", "ssh", _as_it_is),
-    Row("entitlements", "allow", _as_it_is),
-    Row("extra-hosts", "extra_hosts", _arguments),
+    Row("labels", "labels", _labels),
+    Row("ssh", "ssh", _ssh),
+    Row("entitlements", "allow", list),
+    Row("extra-hosts", "extra_hosts", _hosts),
     Row("shm-size", "shm_size", str),
-    Row("ulimits", "ulimits", _as_it_is),
+    Row("ulimits", "ulimits", list),
     Row("cgroup-parent", "cgroup_parent", str),
     Row("dockerfile-inline", "", str, "write it to a file, and name that file with `dockerfile`"),
     Row("annotations", "", str, "an image has labels, but no annotations of its own"),
@@ -61,6 +95,9 @@ ROWS = (
     Row("output", "", str, "a run loads images into the engine; `doit publish` pushes them"),
     Row("attest", "", str, "`doit publish` adds a bill of materials and provenance"),
     Row("call", "", str, "a stage is always built"),
+    Row("privileged", "", str, 'write allow = ["security.insecure"], and RUN --security=insecure in steps'),
+    Row("provenance", "", str, "`doit publish` adds a bill of materials and provenance"),
+    Row("sbom", "", str, "`doit publish` adds a bill of materials and provenance"),
     Row("matrix", "", str, "print the file with `docker buildx bake --print` first: it expands this"),
     Row("inherits", "", str, "print the file with `docker buildx bake --print` first: it expands this"),
 )  # fmt: skip
@@ -78,6 +115,6 @@ def read(key: str, value: Any) -> tuple[str, Any]:
     row = _BY_KEY.get(key)
     if row is None:
         raise Inexpressible(f"{key}: stagegraph does not know this option")
-    if not row.stage or row.stage not in schema.TABLES["stage"]:
-        raise Inexpressible(f"{key} is left out: {row.note or 'a stage has no such option'}")
+    if not row.stage:
+        raise Inexpressible(f"{key} is left out: {row.note}")
     return row.stage, row.read(value)

@@ -11,6 +11,7 @@ from helpers import AMD64, facts, ran, sha
 from stagegraph.build.failure import LAST_LINES, explain
 from stagegraph.docker.progress import Tracker
 from stagegraph.errors import (
+    BuilderError,
     BuildError,
     DiskFullError,
     DockerfileError,
@@ -20,6 +21,7 @@ from stagegraph.errors import (
     LostCacheError,
     NetworkError,
     OutOfMemoryError,
+    ProjectError,
     RegistryError,
     StagegraphError,
     ToolError,
@@ -127,6 +129,16 @@ def test_the_output_of_a_step_chooses_the_error_class(printed: str, kind: type[S
         ("failed to copy: write /x: no space left on device", DiskFullError),
         ("rpc error: code = Unavailable desc = error reading from server: EOF", EngineError),
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?", EngineError),
+        (
+            "granting entitlement security.insecure is not allowed by build daemon configuration",
+            BuilderError,
+        ),
+        ("failed to parse /id: ssh: this private key is passphrase protected", ProjectError),
+        (
+            "unable to derive the IP value for host-gateway: host-gateway is not supported by the "
+            "docker-container driver",
+            BuilderError,
+        ),
         (
             "failed to commit t1 to r1 during finalize: failed to stat active key during commit: "
             "snapshot t1 does not exist: not found",

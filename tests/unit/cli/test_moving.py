@@ -15,7 +15,7 @@ from stagegraph.cli.main import main
 from stagegraph.errors import ProjectError
 from stagegraph.graph.graph import Graph
 from stagegraph.oci.platform import host_platform, tag_part
-from stagegraph.project.model import Node, Project
+from stagegraph.project.model import Node, Project, RunOptions
 
 pytestmark = pytest.mark.unit
 
@@ -267,6 +267,23 @@ def two(folder: Path) -> Path:
         ({"args": {"A": "1", "B": "3.10"}}, "args", {"A": "1", "B": "3.10"}),
         ({"network": "none"}, "network", "none"),
         ({"contexts": {"parent:1": "docker-image://debian:12"}}, "contexts", {"parent:1": "debian:12"}),
+        ({"labels": {"a": "b"}}, "labels", {"a": "b"}),
+        ({"network": "host"}, "network", "host"),
+        ({"network": "host"}, "run_options", RunOptions(allow=frozenset(["network.host"]))),
+        ({"ssh": ["default"]}, "run_options", RunOptions(ssh={"default": ()})),
+        ({"ssh": [{"id": "k", "paths": ["/a"]}]}, "run_options", RunOptions(ssh={"k": ("/a",)})),
+        (
+            {"entitlements": ["security.insecure"]},
+            "run_options",
+            RunOptions(allow=frozenset(["security.insecure"])),
+        ),
+        (
+            {"extra-hosts": {"h": "10.0.0.1,10.0.0.2"}},
+            "run_options",
+            RunOptions(extra_hosts=(("h", "10.0.0.1"), ("h", "10.0.0.2"))),
+        ),
+        ({"shm-size": "128m"}, "run_options", RunOptions(shm_size=128 << 20)),
+        ({"ulimits": ["nofile=1:2"]}, "run_options", RunOptions(ulimits=(("nofile", "1:2"),))),
     ],
 )
 def test_an_option_of_a_target_is_one_of_the_stage(
@@ -279,7 +296,11 @@ def test_an_option_of_a_target_is_one_of_the_stage(
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"network": "host"}, "target app: network = 'host'"),
+        ({"network": "mine"}, "target app: network = 'mine' is left out"),
+        (
+            {"labels": {"a": "b", "org.opencontainers.image.created": "today"}},
+            "target app: labels org.opencontainers.image.created are left out: `doit publish` adds them",
+        ),
         ({"args": {"Z": "1"}}, "target app: argument Z is left out: the Dockerfile does not declare it"),
         ({"args": {"A": None}}, "target app: args: A has no value here"),
         ({"cache-from": ["type=gha"]}, "target app: cache-from is left out: registry=HOST"),
@@ -523,11 +544,31 @@ def test_a_compose_file_of_another_folder(folder: Path) -> None:
     assert project(folder).stages["app"].configs[HERE].context == "app"
 
 
+def test_options_of_compose(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = (
+        "labels: [a=b, c=d], ssh: [default, k=/a], extra_hosts: [h=10.0.0.1], shm_size: 2gb, "
+        "ulimits: {nproc: 5, nofile: {soft: 1, hard: 2}}, entitlements: [network.host], network: host"
+    )
+    write(two, {"c.yaml": f"services: {{low: {{build: low}}, app: {{build: {{context: app, {options}}}}}}}"})
+    assert main(["import", "c.yaml"]) == 0
+    assert capsys.readouterr().err == ""
+    config = project(two).stages["app"].configs[HERE]
+    assert (config.labels, config.network) == ({"a": "b", "c": "d"}, "host")
+    assert config.run_options == RunOptions(
+        ssh={"default": (), "k": ("/a",)},
+        allow=frozenset(["network.host"]),
+        extra_hosts=(("h", "10.0.0.1"),),
+        shm_size=2 << 30,
+        ulimits=(("nofile", "1:2"), ("nproc", "5:5")),
+    )
+
+
 @pytest.mark.parametrize(
     ("build", "said"),
     [
         ("{context: app, cache_from: [x]}", "service app: cache-from is left out"),
-        ("{context: app, privileged: true}", "service app: privileged: stagegraph does not know this option"),
+        ("{context: app, privileged: true}", 'service app: privileged is left out: write allow = ["security'),
+        ("{context: app, isolation: x}", "service app: isolation: stagegraph does not know this option"),
         ("{context: app, no_cache: false}", ""),
         ("{context: app, x-bake: {}}", "service app: x-bake is left out"),
         ("{context: app, args: [UNSET]}", "variable UNSET is not set"),

@@ -139,6 +139,30 @@ def test_secrets_network_target_and_front_end(tmp_path: Path) -> None:
     assert table["args"]["BUILDKIT_SYNTAX"].startswith("docker/dockerfile@sha256:")
 
 
+def test_labels_and_options_of_run(tmp_path: Path) -> None:
+    text = "FROM scratch\nRUN --mount=type=ssh,id=k --security=insecure --network=host x\n"
+    more = (
+        'labels = { a = "b" }\nnetwork = "host"\nallow = ["network.host", "security.insecure"]\n'
+        'ssh = ["default", "k=/key"]\nextra_hosts = ["h:10.0.0.1"]\nshm_size = "1m"\n'
+        'ulimits = ["nofile=1:2"]\ncgroup_parent = "x"\n'
+    )
+    loaded = graph(stages(tmp_path, {"app": text}, more=more))
+    file = bake_file(loaded, [Node("app", "amd64")], tags_of(loaded), finished)
+    table = file.target["app"]
+    assert table["extra-hosts"]["h"] == "10.0.0.1"
+    assert {
+        key: table[key] for key in ("labels", "network", "entitlements", "ssh", "shm-size", "ulimits")
+    } == {
+        "labels": {"a": "b"},
+        "network": "host",
+        "entitlements": ["network.host", "security.insecure"],
+        "ssh": ["k=/key"],
+        "shm-size": "1048576",
+        "ulimits": ["nofile=1:2"],
+    }
+    assert file.notes == ["app:amd64: cgroup_parent is left out: bake has no such key"]
+
+
 def test_a_project_that_ignores_the_syntax_line_sends_the_text_without_it(tmp_path: Path) -> None:
     root = stages(tmp_path, {"app": "# syntax=x/y:1\nFROM scratch\n"}, more='frontend = "builder"\n')
     table = exported(graph(root), "app:amd64")["target"]["app"]
