@@ -9,8 +9,7 @@ the answer is the safe one: the whole context. Where a name does, it is an error
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..oci.platform import NO_PLATFORM
 from .arguments import Arguments
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
 
 
-@dataclass(frozen=True)
-class BuildOptions:
+class BuildOptions(NamedTuple):
     """The settings of one build; hashable.
 
     ``docker`` is the OCI platform to build for, ``build_platform`` the builder's own. ``args`` are names and

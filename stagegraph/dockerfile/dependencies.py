@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ class BuildStageSummary(NamedTuple):
     has_run: bool
 
 
-@dataclass(frozen=True)
-class DockerfileAnalysis:
+class DockerfileAnalysis(NamedTuple):
     """The dependencies of one build of a Dockerfile.
 
     - ``instructions``: those that count, in order.
@@ -66,7 +65,7 @@ class DockerfileAnalysis:
     edges: tuple[Edge, ...]
     args: Mapping[str, str]
     sources: tuple[tuple[str, int], ...] | None
-    directives: Mapping[str, str] = field(default_factory=dict)
+    directives: Mapping[str, str] = MappingProxyType({})
     installs_packages: bool = False
     needs: tuple[Need, ...] = ()
     needs_all: bool = False

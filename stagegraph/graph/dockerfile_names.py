@@ -9,9 +9,8 @@ pinned once, and never follow the stage.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DockerfileError, nearest
 from ..oci.reference import familiar, is_bare, split
@@ -25,16 +24,14 @@ if TYPE_CHECKING:
     from ..project.tags import FinalTag
 
 
-@dataclass(frozen=True)
-class ExternalReference:
+class ExternalReference(NamedTuple):
     """The reference of an external image, and where the project names it (``FILE:LINE``)."""
 
     reference: str
     where: str
 
 
-@dataclass(frozen=True)
-class _Use:
+class _Use(NamedTuple):
     """The use of a name: for the OCI platform ``docker``, in a build for the project's platform ``own``."""
 
     docker: OciPlatform

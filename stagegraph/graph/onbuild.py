@@ -6,8 +6,7 @@ Pure. BuildKit runs them in the child's build, where they read its context, argu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..dockerfile.arguments import declared_args
 from ..dockerfile.needs import needs_of_trigger
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from ..oci.platform import OciPlatform
 
 
-@dataclass(frozen=True)
-class Triggers:
+class Triggers(NamedTuple):
     """Triggers that a node's start images leave for its build.
 
     ``args`` are the arguments that they declare; None if these are not known, as for an external image.
@@ -64,8 +62,7 @@ class Triggers:
                 raise arg.error(what, "rename this argument")
         given = {name: value for name, value in candidates.items() if self.may_declare(name)}
         *others, last = analysis.build_stages
-        return replace(
-            analysis,
+        return analysis._replace(
             args={**of_builder, **given, **analysis.args},
             sources=None,
             needs=(*analysis.needs, *self.needs),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -146,8 +145,8 @@ def test_only_entitlements_that_a_step_needs_are_sent(
 
 def test_triggers_may_need_every_entitlement(tmp_path: Path) -> None:
     node = spec(tmp_path, "FROM low\n", ALL)
-    analysis = dataclasses.replace(node.analysis, needs_all=True)
-    words = command(dataclasses.replace(node, analysis=analysis))
+    analysis = node.analysis._replace(needs_all=True)
+    words = command(node._replace(analysis=analysis))
     assert "--allow=network.host" in words and "--allow=security.insecure" in words
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,7 +190,7 @@ def test_errors_of_a_named_builder_name_it(message: str, named: bool) -> None:
 
 
 READER = Frontend("some/reader:1", sha("reader"))
-READ = replace(SPEC, frontend=READER)
+READ = SPEC._replace(frontend=READER)
 SYNTAX = f"failed to solve: failed with build-arg:BUILDKIT_SYNTAX = {READER.pinned}: "
 
 

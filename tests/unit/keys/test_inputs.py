@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import pytest
@@ -35,13 +34,13 @@ def spec(**changes: object) -> NodeSpec:
         entries=(Entry("f", "file", sha("f")[7:], 1),),
         package_date="2025-01-31",
     )
-    return dataclasses.replace(node, **changes)  # type: ignore[arg-type]
+    return node._replace(**changes)  # type: ignore[arg-type]
 
 
 def running(**options: object) -> NodeSpec:
     """Return a node that runs something, with these options for it."""
     config = StageConfig("x", declared_at="stages.toml:7", run_options=RunOptions(**options))  # type: ignore[arg-type]
-    return spec(config=config, analysis=dataclasses.replace(SIMPLE, has_run=True))
+    return spec(config=config, analysis=SIMPLE._replace(has_run=True))
 
 
 PARENT = Ancestor("parent", "0", sha("base"), "x/Dockerfile:1", "base")
@@ -112,9 +111,7 @@ def test_the_line_of_an_input_is_not_hashed() -> None:
 MOVES = {
     "OCI platform": spec(platform=Platform("amd64", ARM64)),
     "epoch": spec(epoch=6),
-    "network": spec(
-        config=StageConfig("x", network="none"), analysis=dataclasses.replace(SIMPLE, has_run=True)
-    ),
+    "network": spec(config=StageConfig("x", network="none"), analysis=SIMPLE._replace(has_run=True)),
     "label": spec(config=StageConfig("x", labels={"a": "1"})),
     "value of a label": spec(config=StageConfig("x", labels={"a": "2"})),
     "name of a label": spec(config=StageConfig("x", labels={"b": "1"})),
@@ -278,7 +275,7 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
             spec(),
             spec(
                 config=StageConfig("x", network="none", declared_at="stages.toml:7"),
-                analysis=dataclasses.replace(SIMPLE, has_run=True),
+                analysis=SIMPLE._replace(has_run=True),
             ),
             ["stages.toml:7: option network is new: none"],
         ),
