@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,33 @@ def test_init_makes_images_of_what_nothing_is_based_on(folder: Path) -> None:
     assert [*project(folder).images] == ["top"]
     assert [p.docker for p in project(folder).platforms.values()] == [host_platform()]
     assert "from stagegraph.tasks import *" in (folder / "dodo.py").read_text()
+
+
+@pytest.mark.parametrize("command", [["init"], ["import", "compose.yaml"]])
+def test_the_next_commands_work(folder: Path, command: list[str]) -> None:
+    write(folder, {"low/Dockerfile": "FROM scratch\n", "top/Dockerfile": "FROM low\n"})
+    write(
+        folder,
+        {
+            "compose.yaml": "services:\n  low: { build: low }\n"
+            "  top: { build: { context: top, additional_contexts: [ low=service:low ] } }\n"
+        },
+    )
+    assert main(command) == 0
+    for words, said in ((["list"], "top"), (["plan", "top"], f"build  top:{HERE}")):
+        done = subprocess.run(
+            [sys.executable, "-m", "doit", *words], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0 and said in done.stdout, done.stderr
+
+
+def test_a_reader_that_closes_the_pipe_is_no_traceback(folder: Path) -> None:
+    write(folder, {"low/Dockerfile": "FROM scratch\n"})
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m stagegraph.cli.main init | true; exit ${{PIPESTATUS[0]}}"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 141) and "Traceback" not in done.stderr
 
 
 def test_init_of_another_folder_says_where_to_go_next(
