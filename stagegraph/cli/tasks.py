@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StagegraphError
 from ..graph.goals import task_name
+from ..project import tags
 from ..project.model import BASE, Bootstrap, Node
 from . import app as apps
 from .actions import action, up_to_date_check
@@ -20,7 +21,7 @@ from .reporter import Reporter
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set
 
-    from ..project.model import Project
+    from ..project.model import Image, Project
 
 
 class _DefaultGoals(Sequence[str]):
@@ -79,7 +80,7 @@ def task_images() -> Iterator[dict[str, Any]]:
     for image in project.images.values():
         doc = image.description
         if image.tags or image.repo:
-            doc += f" -> {', '.join(app.workspace.tags.of_index(image.name))}"
+            doc += f" -> {_in_short(project, image, app.workspace.tags.of_index(image.name))}"
         yield {"basename": image.name, "name": None, "doc": doc, "meta": {"image": image.name}}
         for platform in image.platforms:
             if _needed(project, image.name, platform) <= wanted:
@@ -160,16 +161,22 @@ def _broken_task(app: App, name: str, node: Node, error: StagegraphError) -> dic
 def _image_task(app: App, image: str, node: Node) -> dict[str, Any]:
     workspace, project = app.workspace, app.workspace.project
     test = project.test(image, node.platform)
-    references = workspace.tags.of_run(image, node.platform)
+    declared, references = project.images[image], workspace.tags.of_run(image, node.platform)
     return {
         "basename": image,
         "name": node.platform,
         "actions": [action(app, f"{image}:{node.platform}", lambda: workspace.delivery.deliver(image, node))],
         "uptodate": [up_to_date_check(app, lambda: workspace.delivery.is_delivered(image, node))],
         "setup": [task_name(project, needed) for needed in (node, test) if needed],
-        "doc": f"{project.images[image].description} -> {', '.join(references)}",
+        "doc": f"{declared.description} -> {_in_short(project, declared, references)}",
         "meta": {"node": node, "image": image},
     }
+
+
+def _in_short(project: Project, image: Image, references: Sequence[str]) -> str:
+    """Return the references of an image for one line, their repository once: ``REPO:a, :b, :c``."""
+    repository = tags.repository(project, image)
+    return ", ".join([references[0], *(each.removeprefix(repository) for each in references[1:])])
 
 
 def _description(project: Project, node: Node) -> str:

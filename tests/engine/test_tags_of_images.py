@@ -189,8 +189,8 @@ def test_an_image_with_one_platform_that_no_run_has_pushed(
 
 def test_tags_are_listed(two: Project, repo: str, other: str) -> None:
     said = two.built("list").output
-    assert f"for both -> {repo}:both-1.0, {repo}:stable" in said
-    assert f"{other}:1.0, {other}:{revision(two)}, {other}:sh-{{prints.shell}}, {other}:latest" in said
+    assert f"for both -> {repo}:both-1.0, :stable\n" in said
+    assert f"-> {other}:1.0, :{revision(two)}, :sh-{{prints.shell}}, :latest\n" in said
     assert f"-> {repo}:1.0-{FOREIGN_ARCH}" in two.built("list", "--all").output
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers import AMD64, ARM64, Registry, graph, stages, write
+from helpers import AMD64, ARM64, HEAD, Registry, graph, stages, write
 
 from stagegraph.cli import goals as cli_goals
 from stagegraph.cli.goals import absences, default_goals, resolve_goals, unknown_goal
 from stagegraph.cli.memory import MemoryDB
 from stagegraph.cli.reporter import check_tags
+from stagegraph.cli.tasks import _in_short
 from stagegraph.errors import (
     DockerfileError,
     LoginError,
@@ -229,6 +231,19 @@ def test_a_goal_that_its_platform_lacks(tmp_path: Path) -> None:
         "tool:amd64",
         "app:amd64",
     ]
+
+
+def test_a_list_has_the_repository_of_an_image_once(tmp_path: Path) -> None:
+    repo = "registry.example.com:5000/example/app"
+    texts = ["{version}", "{prints.x}", *(f"1.{number}" for number in range(8))]
+    more = f'[images.app]\nrepo = "{repo}"\ntags = {json.dumps(texts)}\n[images.app.prints]\nx = "x"\n'
+    head = HEAD.replace("[project]\n", '[project]\nversion = "2"\n')
+    project = graph(stages(tmp_path, {"app": "FROM base\n"}, head=head, more=more)).project
+    references = FinalTags(project, LayoutStore(tmp_path / "cache")).of_index("app")
+    assert _in_short(project, project.images["app"], references) == (
+        f"{repo}:2, :{{prints.x}}, :1.0, :1.1, :1.2, :1.3, :1.4, :1.5, :1.6, :1.7"
+    )
+    assert _in_short(project, project.images["app"], references[:1]) == f"{repo}:2"
 
 
 NAMES = ["DOIT_CONFIG", "task_images", "task_stages"]
