@@ -5,21 +5,16 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import ToolError
-from ..system.git import git
+from ..system.git import DIRTY, ask, head
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_TIMEOUT = 30
 
 #: The hexadecimal digits of a revision. A fixed number, so that every clone gives the same tag.
 _DIGITS = 12
 
 #: The tags of git that are versions.
 _VERSIONS = ("v[0-9]*", "[0-9]*")
-
-_DIRTY = "-dirty"
 
 
 class GitPlaces(NamedTuple):
@@ -36,28 +31,20 @@ def read(root: Path, *, version: bool) -> GitPlaces:
     that git does not track, as in the annotations of an index.
     """
     names = ("revision", "commit_date", *(("version",) if version else ()))
-    commit, error = _ask(root, "rev-parse", "HEAD")
-    if not commit:
-        return GitPlaces({}, dict.fromkeys(names, error))
-    dirty = _DIRTY if _ask(root, "status", "--porcelain")[0] else ""
-    seconds = int(_ask(root, "show", "--no-patch", "--format=%ct", "HEAD")[0])
+    commit = head(root)
+    if commit.error:
+        return GitPlaces({}, dict.fromkeys(names, commit.error))
+    clean = commit.text.removesuffix(DIRTY)
+    dirty = commit.text.removeprefix(clean)
+    seconds = int(ask(root, "show", "--no-patch", "--format=%ct", clean).text)
     values = {
-        "revision": commit[:_DIGITS] + dirty,
+        "revision": clean[:_DIGITS] + dirty,
         "commit_date": datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat(),
     }
     if not version:
         return GitPlaces(values, {})
     match = [f"--match={pattern}" for pattern in _VERSIONS]
-    described, error = _ask(root, "describe", "--tags", f"--abbrev={_DIGITS}", *match)
-    if not described:
-        return GitPlaces(values, {"version": error})
-    return GitPlaces(values | {"version": described.removeprefix("v") + dirty}, {})
-
-
-def _ask(root: Path, *words: str) -> tuple[str, str]:
-    """Return the output of git, and the first line of its error message if it fails."""
-    try:
-        result = git(root, *words, timeout=_TIMEOUT)
-    except ToolError as error:
-        return "", str(error)
-    return result.text, result.error.partition("\n")[0]
+    described = ask(root, "describe", "--tags", f"--abbrev={_DIGITS}", *match, clean)
+    if described.error:
+        return GitPlaces(values, {"version": described.error})
+    return GitPlaces(values | {"version": described.text.removeprefix("v") + dirty}, {})

@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import ToolError
-from ..system.git import git
+from ..system.git import DIRTY, ask, head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-_TIMEOUT = 30
-
-_DIRTY = "-dirty"
 
 
 class Revision(NamedTuple):
@@ -29,24 +24,23 @@ class Revision(NamedTuple):
     @property
     def clean_commit(self) -> str:
         """The commit without its mark for changes."""
-        return self.commit.removesuffix(_DIRTY)
+        return self.commit.removesuffix(DIRTY)
 
 
 def is_clean(commit: str) -> bool:
     """Return whether this is a commit, and one without further changes."""
-    return bool(commit) and not commit.endswith(_DIRTY)
+    return bool(commit) and not commit.endswith(DIRTY)
 
 
 def read_revision(root: Path, warn: Callable[[str], None]) -> Revision:
     """The revision of the project in ``root``; warns if it is unknown or has changes."""
-    commit, error = _git(root, "rev-parse", "HEAD")
-    if not commit:
-        warn(f"no source revision will be recorded: {error or 'this is not a git repository'}")
+    commit = head(root)
+    if commit.error:
+        warn(f"no source revision will be recorded: {commit.error}")
         return Revision("", "")
-    if _git(root, "status", "--porcelain")[0]:
-        commit += _DIRTY
+    if not is_clean(commit.text):
         warn("the project has changes that are not committed")
-    return Revision(public_uri(_git(root, "config", "--get", "remote.origin.url")[0]), commit)
+    return Revision(public_uri(ask(root, "config", "--get", "remote.origin.url").text), commit.text)
 
 
 def public_uri(remote: str) -> str:
@@ -55,12 +49,3 @@ def public_uri(remote: str) -> str:
         return "" if remote.startswith("file:") else re.sub(r"^(\w+://)[^/@]*@", r"\1", remote)
     short = re.fullmatch(r"(?:[\w.-]+@)?([\w.-]+):(?!/)(.+)", remote)  # the form of scp
     return f"ssh://{short[1]}/{short[2]}" if short else ""
-
-
-def _git(root: Path, *words: str) -> tuple[str, str]:
-    """The output of git, and the first line of its error message if it fails."""
-    try:
-        result = git(root, *words, timeout=_TIMEOUT)
-    except ToolError as missing:
-        return "", str(missing)
-    return result.text, result.error.partition("\n")[0]

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import ToolError
 from .processes import run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: The end of a commit's name for files that have further changes.
+DIRTY = "-dirty"
+
+#: Seconds until a question counts as failed.
+_TIMEOUT = 30
 
 
 class GitResult(NamedTuple):
@@ -33,3 +40,23 @@ def git(folder: Path, *arguments: str, index: Path | None = None, timeout: float
         return GitResult(done.stdout)
     message = done.stderr.decode(errors="replace").strip()
     return GitResult(b"", message or f"git {' '.join(arguments)} failed")
+
+
+def ask(folder: Path, *arguments: str) -> GitResult:
+    """Call git where no answer is no error. ``error`` is one line, also where git is not installed."""
+    try:
+        result = git(folder, *arguments, timeout=_TIMEOUT)
+    except ToolError as error:
+        return GitResult(b"", str(error))
+    return result._replace(error=result.error.partition("\n")[0])
+
+
+def head(folder: Path) -> GitResult:
+    """Return the commit of the files in ``folder``.
+
+    It ends in ``DIRTY`` if there are changes that are not committed, also in files that git does not track.
+    """
+    commit = ask(folder, "rev-parse", "HEAD")
+    if commit.error or not ask(folder, "status", "--porcelain").text:
+        return commit
+    return GitResult(f"{commit.text}{DIRTY}".encode())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stagegraph.errors import ToolError
-from stagegraph.system.git import git
+from stagegraph.system.git import ask, git, head
 
 pytestmark = pytest.mark.unit
 
@@ -40,3 +40,22 @@ def test_git_is_missing(repository: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ToolError, match="git: is not installed"):
         git(repository, "status")
+
+
+def test_a_question_without_git_has_the_error_as_its_answer(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(repository, "rev-parse", "HEAD").error.startswith("fatal: ")
+    assert "\n" not in ask(repository, "rev-parse", "HEAD").error
+    monkeypatch.setenv("PATH", "")
+    assert head(repository).error.startswith("git: is not installed")
+
+
+def test_the_commit_says_that_there_are_changes(repository: Path) -> None:
+    assert head(repository).text == "" and head(repository).error
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    assert not git(repository, *who, "commit", "--quiet", "--allow-empty", "--message=one").error
+    commit = git(repository, "rev-parse", "HEAD").text
+    assert head(repository) == (f"{commit}\n".encode(), "")
+    (repository / "file").write_text("x")
+    assert head(repository).text == f"{commit}-dirty"
