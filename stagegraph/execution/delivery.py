@@ -13,7 +13,6 @@ from ..docker import engine
 from ..errors import StagegraphError, StoreError, TestError
 from ..project.tags import is_known
 from ..store import export, images
-from . import printing
 from .decide import Found, Have, Why
 
 if TYPE_CHECKING:
@@ -142,6 +141,8 @@ class Delivery:
 
     def _print(self, node: Node, record: Record, commands: Sequence[PrintCommand], loaded: str) -> None:
         """Run commands in the image, which is loaded under a tag, and record what they print."""
+        from . import printing  # most images have no such commands
+
         docker = self.graph.project.platforms[node.platform].docker
         for command in commands:
             self.report.step(node, f"asking the image for prints.{command.name}")

@@ -15,7 +15,6 @@ from ..oci.reference import familiar
 from ..project import prints, tags
 from ..project.model import Node
 from ..project.tags import FinalTag
-from . import git_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,6 +97,8 @@ class FinalTags:
 
     @cached_property
     def _git(self) -> GitPlaces:
+        from . import git_places  # most tags need nothing of git
+
         return git_places.read(self.project.root, version=self.project.version == tags.FROM_GIT)
 
     # -- outputs of commands -------------------------------------------------------------------------

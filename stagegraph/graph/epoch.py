@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import ProjectError
 from ..project.model import TIME_OF_COMMIT
-from ..system.git import git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +21,8 @@ def with_epoch(project: Project, repository: Path, revision: str = "HEAD") -> Pr
     """
     if project.epoch != TIME_OF_COMMIT:
         return project
+    from ..system.git import git  # most projects declare a number
+
     found = git(repository, "log", "-1", "--format=%ct", revision, "--")
     if not found.text:
         what = f"the time of the last commit is unknown: {found.error}"

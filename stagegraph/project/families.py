@@ -2,114 +2,38 @@
 
 ``[stages."{distro}-core"]`` has a matrix; ``[stages."*"]`` has a pattern of folders as its path. Both become
 tables as if somebody had written them out, so the readers of stages and images know nothing of families.
-Pure: ``folders`` reads the folders. ``matrix`` and ``globs`` have the rules of both kinds.
+Pure: ``folders`` reads the folders. ``matrices`` and ``globs`` have the rules; a project without families
+does not load them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .globs import Entry, Globs
-from .matrix import Matrix, said, written
+from . import schema
 from .tables import TableReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .globs import Folders
+    from .folders import Disk
     from .positions import SourceMap
-    from .tables import KeyPath
 
-KINDS = {"stages": "family of stages", "images": "family of images"}
+_SECTIONS = ("stages", "images")
 
 
-def expand(tables: dict[str, Any], lines: SourceMap, folders: Folders) -> tuple[dict[str, Any], SourceMap]:
+def expand(tables: dict[str, Any], lines: SourceMap, disk: Disk) -> tuple[dict[str, Any], SourceMap]:
     """Return tables without families, and their lines. Raises ``ProjectError`` for a family that is wrong."""
-    sections = {section: tables[section] for section in KINDS if isinstance(tables.get(section), dict)}
-    if not any(_is_family(name, table) for section in sections.values() for name, table in section.items()):
+    sections = {section: tables[section] for section in _SECTIONS if isinstance(tables.get(section), dict)}
+    if not any(schema.is_family(name, table) for of in sections.values() for name, table in of.items()):
         return tables, lines
+    from .globs import Globs
+    from .matrices import Matrices
+
     reader = TableReader(tables, lines)
-    entries = {section: _Matrices(reader, section).entries() for section in sections}
-    globs = Globs(reader, folders)
+    entries = {section: Matrices(reader, section).entries() for section in sections}
+    globs = Globs(reader, disk)
     entries |= {section: globs.entries(section, entries[section]) for section in entries}
     plain = {section: {name: entry.table for name, entry in of.items()} for section, of in entries.items()}
     origins = {
         (section, name): entry.origins for section, of in entries.items() for name, entry in of.items()
     }
     return tables | plain, lines.with_origins(origins)
-
-
-def _is_family(name: str, table: object) -> bool:
-    return bool({"{", "}", "*"} & {*name}) or (
-        isinstance(table, dict) and not {"matrix", "exclude"}.isdisjoint(table)
-    )
-
-
-class _Matrices:
-    """Writes out the matrices of one section. All methods raise ``ProjectError``."""
-
-    def __init__(self, reader: TableReader, section: str) -> None:
-        self._reader, self._section = reader, section
-        self._entries: dict[str, Entry] = {}
-
-    def entries(self) -> dict[str, Entry]:
-        """Return the entries of the section by name; globs are among them."""
-        for name, table in self._reader.tables[self._section].items():
-            if not _is_family(name, table):
-                self._add(name, Entry(table, (name,)), "")
-                continue
-            path = (self._section, name)
-            self._check(path, self._reader.table(path, KINDS[self._section]))
-            if "matrix" in table:
-                self._write_out(path, table)
-            else:
-                self._add(name, Entry(table, (name,)), "")
-        return self._entries
-
-    def _check(self, path: KeyPath, table: Mapping[str, Any]) -> None:
-        name, error = path[1], self._reader.error
-        has_place = bool({"{", "}"} & {*name})
-        if "matrix" in table and not has_place:
-            hint = "write a key of it in the name, in braces: {KEY}"
-            raise error((*path, "matrix"), f"{written(path)} has a matrix, but no place in its name", hint)
-        if has_place and "matrix" not in table:
-            hint = 'write the values: matrix = { KEY = ["VALUE", ...] }'
-            raise error(path, f"{written(path)} has a place in its name, but no matrix", hint)
-        if isinstance(table.get("path"), list) and "*" not in name:
-            what = f"{written(path)} is no glob, and has a list of paths"
-            raise error((*path, "path"), what, "write one path")
-        for item in table.get("exclude", ()):
-            if isinstance(item, str) and "*" not in name:
-                hint = "a string leaves out folders of a glob; for a matrix write { KEY = VALUE }"
-                raise error((*path, "exclude"), f"{written(path)} is no glob, and excludes {item!r}", hint)
-            if not isinstance(item, str) and "matrix" not in table:
-                hint = 'a glob leaves out what its "*" stands for: exclude = ["NAME", ...]'
-                raise error((*path, "exclude"), f"{written(path)} has no matrix, and excludes {item!r}", hint)
-
-    def _write_out(self, path: KeyPath, table: Mapping[str, Any]) -> None:
-        matrix, names = Matrix(self._reader, path, table), dict[str, str]()
-        body = {key: value for key, value in table.items() if key != "matrix"}
-        exclude = [item for item in body.pop("exclude", ()) if isinstance(item, str)]
-        for words in matrix.combinations():
-            name = matrix.text(path[1], words)
-            if name in names:
-                idle = [key for key in matrix.several() if f"{{{key}" not in path[1]]
-                what = f"{written(path)}: {name!r} comes out for {names[name]} and for {said(words)}"
-                hint = f"write {', '.join(f'{{{key}}}' for key in idle)} in the name, too"
-                raise self._reader.error(path, what, hint if idle else "use each value once")
-            names[name] = said(words)
-            filled = matrix.filled(body, words) | ({"exclude": exclude} if exclude else {})
-            self._add(name, Entry(filled, (path[1],)), f"exclude it: exclude = [{{ {_toml(words)} }}]")
-
-    def _add(self, name: str, entry: Entry, hint: str) -> None:
-        if name in self._entries:
-            first, own = (written((self._section, each.origins[0])) for each in (self._entries[name], entry))
-            path = (self._section, entry.origins[0])
-            raise self._reader.error(
-                path, f"{name!r} comes out of {first} and of {own}", hint or "rename one"
-            )
-        self._entries[name] = entry
-
-
-def _toml(words: Mapping[str, str]) -> str:
-    return ", ".join(f'{place} = "{text}"' for place, text in words.items())

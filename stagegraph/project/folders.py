@@ -6,7 +6,7 @@ Reads the file system, not the files. Each folder and Dockerfile is checked once
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,30 +66,34 @@ class Folders:
         return folder.relative_to(root).as_posix()
 
 
-def matching(root: Path, pattern: str) -> Iterator[tuple[str, PurePosixPath]]:
-    """Yield the folders below ``root`` that match a pattern with one ``*``, each after what the ``*`` is.
+class Disk(NamedTuple):
+    """Answers the questions of globs about the folders below ``root``."""
 
-    The ``*`` is one character or more of one name. As in a shell, hidden folders match only if the pattern
-    has their dot. Links to folders count; ``Folders`` refuses those that leave the project. Raises
-    ``OSError`` for a folder that cannot be read.
-    """
-    parts = PurePosixPath(pattern).parts
-    place = next(number for number, part in enumerate(parts) if "*" in part)
-    above, below = PurePosixPath(*parts[:place]), parts[place + 1 :]
-    before, after = parts[place].split("*")
-    if not (root / above).is_dir():
-        return
-    for name in sorted(entry.name for entry in (root / above).iterdir()):
-        star = name[len(before) : len(name) - len(after)]
-        hidden = name.startswith(".") and not before
-        folder = PurePosixPath(above, name, *below)
-        if star and not hidden and f"{before}{star}{after}" == name and (root / folder).is_dir():
-            yield star, folder
+    root: Path
 
+    def matching(self, pattern: str) -> Iterator[tuple[str, PurePosixPath]]:
+        """Yield the folders that match a pattern with one ``*``, each after the text for the ``*``.
 
-def has_file(root: Path, folder: PurePosixPath, name: str) -> bool:
-    """Return True if a folder below ``root`` has a file of this name."""
-    return _is_file(root / folder / name)
+        The ``*`` is one character or more of one name. As in a shell, hidden folders match only if the
+        pattern has their dot. Links to folders count; ``Folders`` refuses those that leave the project.
+        Raises ``OSError`` for a folder that cannot be read.
+        """
+        parts = PurePosixPath(pattern).parts
+        starred = next(number for number, part in enumerate(parts) if "*" in part)
+        above, below = PurePosixPath(*parts[:starred]), parts[starred + 1 :]
+        before, after = parts[starred].split("*")
+        if not (self.root / above).is_dir():
+            return
+        for name in sorted(entry.name for entry in (self.root / above).iterdir()):
+            star = name[len(before) : len(name) - len(after)]
+            hidden = name.startswith(".") and not before
+            folder = PurePosixPath(above, name, *below)
+            if star and not hidden and f"{before}{star}{after}" == name and (self.root / folder).is_dir():
+                yield star, folder
+
+    def has_file(self, folder: PurePosixPath, name: str) -> bool:
+        """Return True if a folder has a file of this name."""
+        return _is_file(self.root / folder / name)
 
 
 def _is_file(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 ``[stages."*"]`` with ``path = "images/*"`` is a stage for each folder that has its Dockerfile. The stage is
 called after the text that the ``*`` stands for. An entry of that name beside the glob is laid over it.
-Pure: ``Folders`` answers the questions about files.
+Pure: ``Disk`` answers the questions about files.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from ..errors import nearest
 from .matrix import written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import PurePosixPath
 
+    from .folders import Disk
     from .tables import KeyPath, TableReader
 
     Members = Iterable[tuple[str, dict[str, Any]]]
@@ -32,22 +33,11 @@ class Entry(NamedTuple):
     origins: tuple[str, ...]
 
 
-class Folders(NamedTuple):
-    """The questions about files that a glob asks.
-
-    ``matching`` returns the folders that match a pattern, each after the text that its ``*`` stands for. It
-    may raise ``OSError``. ``has_file`` tells whether a folder has a file of this name.
-    """
-
-    matching: Callable[[str], Iterable[tuple[str, PurePosixPath]]]
-    has_file: Callable[[PurePosixPath, str], bool]
-
-
 class Globs:
     """Writes out the globs. All methods raise ``ProjectError``."""
 
-    def __init__(self, reader: TableReader, folders: Folders) -> None:
-        self._reader, self._folders = reader, folders
+    def __init__(self, reader: TableReader, disk: Disk) -> None:
+        self._reader, self._disk = reader, disk
         self._stars: dict[str, list[str]] = {}  # what the * of a glob of stages stands for, by its name
 
     def entries(self, section: str, entries: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -126,7 +116,7 @@ class Globs:
 
     def _matches(self, path: KeyPath, pattern: str) -> list[tuple[str, PurePosixPath]]:
         try:
-            matches = list(self._folders.matching(pattern))
+            matches = list(self._disk.matching(pattern))
         except OSError as fault:
             what = f"{written(path)}: {pattern!r} cannot be read: {fault.strerror}"
             raise self._reader.error((*path, "path"), what) from None
@@ -143,7 +133,7 @@ class Globs:
         defaults = self._reader.tables.get("defaults")
         layers = [defaults if isinstance(defaults, dict) else {}, table, own]
         names = [layer["dockerfile"] for layer in layers if isinstance(layer.get("dockerfile"), str)]
-        return self._folders.has_file(folder, [*["Dockerfile"], *names][-1])
+        return self._disk.has_file(folder, [*["Dockerfile"], *names][-1])
 
     def _of_stages(self, path: KeyPath, name: str, entry: Entry, _: Mapping[str, Entry]) -> Members:
         """The tables of the images over the stages of a glob."""

@@ -9,13 +9,13 @@ checks that each name has one meaning.
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
-from . import claims, families, folders, globs, platforms, schema, stacks, tags
+from . import claims, families, platforms, schema, stacks, tags
 from .bases import BaseReader
 from .configs import ConfigReader
+from .folders import Disk
 from .groups import GroupReader
 from .images import ImageReader
 from .model import BASE, DEFAULT_EPOCH, TIME_OF_COMMIT, Project, Secret, Stage
@@ -79,8 +79,8 @@ def load(
         raise ProjectError(name, "the folder's name has a line break, which the builder does not accept")
     sources = SettingSources(dict(cli or {}), os.environ if env is None else env)
     tables, lines = parse(read(root) if text is None else text)
-    disk = globs.Folders(partial(folders.matching, root), partial(folders.has_file, root))
-    return _ProjectLoader(root, TableReader(*families.expand(tables, lines, disk)), sources).project()
+    plain = families.expand(tables, lines, Disk(root))
+    return _ProjectLoader(root, TableReader(*plain), sources).project()
 
 
 class _ProjectLoader:

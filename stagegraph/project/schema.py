@@ -117,6 +117,13 @@ LEAST_MINUTES = {"limit": 1, "setup": 0, "unknown": 1}
 SERVICES = {"circleci": ("resource_class", "image"), "github": ("runs_on",)}
 
 
+def is_family(name: str, table: object) -> bool:
+    """Return True if an entry may stand for several stages or images."""
+    return bool({"{", "}", "*"} & {*name}) or (
+        isinstance(table, dict) and not {"matrix", "exclude"}.isdisjoint(table)
+    )
+
+
 def repo_hint(name: str) -> str:
     """Return the hint for a name that is not a repository's."""
     lower = name.lower()
@@ -198,6 +205,7 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
     "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
+
 #: Hints for keys that are elsewhere, or of another form; by the kind of table and the key.
 HINTS = {
     ("defaults", "contexts"): "write [contexts], which is for all stages",

@@ -71,19 +71,21 @@ class Plan(Command[Options]):
 
 def _problems(workspace: Workspace, steps: list[Step]) -> dict[Node, list[StagegraphError]]:
     """Why nodes that are to be built cannot be: what is not declared, not on this machine, or not granted."""
+    to_build = [step.node for step in steps if step.decision == "build"]
+    if not to_build:
+        return {}
     from ...build import requirements
     from ...build.entitlements import Grants
 
     project, grants = workspace.project, Grants()
     problems: dict[Node, list[StagegraphError]] = {}
-    for step in steps:
-        if step.decision == "build":
-            spec = workspace.graph.spec(step.node)
-            found: list[StagegraphError] = [*requirements.undeclared(spec, project.secrets)]
-            found += requirements.missing(spec, project.secrets, project.root)
-            found += grants.refusals(spec)
-            if found:
-                problems[step.node] = found
+    for node in to_build:
+        spec = workspace.graph.spec(node)
+        found: list[StagegraphError] = [*requirements.undeclared(spec, project.secrets)]
+        found += requirements.missing(spec, project.secrets, project.root)
+        found += grants.refusals(spec)
+        if found:
+            problems[node] = found
     return problems
 
 
