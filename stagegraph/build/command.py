@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 #: time. Engines read it since Docker 20.10 and containerd 1.5.
 COMPRESSION = "zstd"
 
-
 #: An address that leads nowhere (RFC 5737).
 _NOWHERE = "192.0.2.1"
 
@@ -70,9 +69,7 @@ def build_command(
     command += [f"--label={name}={value}" for name, value in sorted(spec.config.labels.items())]
     if spec.config.target:
         command.append(f"--target={spec.config.target}")
-    frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
-    arguments = {**spec.analysis.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}
-    command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    command += [f"--build-arg={name}={value}" for name, value in arguments(spec).items()]
     command += [f"--build-context={name}={source}" for name, source in contexts.items()]
     command += session
     return [*command, f"--output={_output(view)}", f"--metadata-file={metadata_file(view)}", context]
@@ -97,6 +94,12 @@ def option_value(fields: Mapping[str, object]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(f"{name}={value}" for name, value in fields.items())
     return line.getvalue()
+
+
+def arguments(spec: NodeSpec) -> dict[str, str]:
+    """The build arguments: the stage's own, the front end, and the time of files and image."""
+    frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
+    return {**spec.analysis.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}
 
 
 def network(spec: NodeSpec) -> str:
@@ -174,6 +177,12 @@ def named_contexts(spec: NodeSpec, parents: Mapping[Node, Record], layout: Layou
         # one name used for several platforms is an index, from which BuildKit takes the platform of FROM
         digest = records[own].digest if list(records) == [own] else _add_index(layout, records)
         contexts[name] = f"oci-layout://{relative_path(layout.root)}@{digest}"
+    return contexts | image_contexts(spec)
+
+
+def image_contexts(spec: NodeSpec) -> dict[str, str]:
+    """The external images that a Dockerfile uses, by the names that it gives to them."""
+    contexts: dict[str, str] = {}
     digests: dict[str, set[Digest]] = {}
     for image in spec.images:
         digests.setdefault(image.edge.name, set()).add(image.digest)

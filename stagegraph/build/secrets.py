@@ -15,7 +15,7 @@ from ..project.model import Secret
 from .command import option_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..keys.spec import NodeSpec
 
@@ -45,6 +45,12 @@ def source(secret: Secret | None, root: Path) -> Source:
     return Source(env=secret.env, lack=lack)
 
 
+def given(spec: NodeSpec, declared: Iterable[str]) -> list[str]:
+    """The names of the secrets that a build gets: those that steps mount, or all if only the build knows."""
+    every = {*declared, AUTHORITIES} if spec.analysis.needs_all else set[str]()
+    return sorted(spec.analysis.secrets | every)
+
+
 def secret_options(
     spec: NodeSpec, declared: Mapping[str, Secret], root: Path, warn: Callable[[str], None]
 ) -> Iterator[str]:
@@ -52,8 +58,7 @@ def secret_options(
 
     A secret without a value gets no option. Steps that require it fail (``requirements``).
     """
-    every = {*declared, AUTHORITIES} if spec.analysis.needs_all else set[str]()
-    for name in sorted(spec.analysis.secrets | every):
+    for name in given(spec, declared):
         secret = declared.get(name)
         found = source(secret, root)
         if not found.lack:

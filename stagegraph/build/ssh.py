@@ -30,15 +30,19 @@ def lack(paths: tuple[str, ...], root: Path) -> str:
     return f"{missing[0]} does not exist, or cannot be read" if missing else ""
 
 
+def given(spec: NodeSpec) -> dict[str, tuple[str, ...]]:
+    """The agents and keys that a build gets: those that steps mount, or all if only the build knows."""
+    needed = spec.analysis.needed("ssh")
+    agents = sorted(spec.config.run_options.ssh.items())
+    return {name: paths for name, paths in agents if spec.analysis.needs_all or name in needed}
+
+
 def ssh_options(spec: NodeSpec, root: Path, warn: Callable[[str], None]) -> Iterator[str]:
     """The options for the SSH agents of one node; paths are relative to ``root``.
 
     One that cannot be used here gets no option. Steps that require it fail (``requirements``).
     """
-    needed = spec.analysis.needed("ssh")
-    for name, paths in sorted(spec.config.run_options.ssh.items()):
-        if name not in needed and not spec.analysis.needs_all:
-            continue
+    for name, paths in given(spec).items():
         if why := lack(paths, root):
             warn(f"{spec.node}: ssh {name}: {why}; steps that do not require it run without it")
         else:

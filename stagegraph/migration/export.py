@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
-from ..build import command
+from ..build import command, secrets, ssh
 from ..build.command import option_value
-from ..build.secrets import AUTHORITIES, source
-from ..oci.reference import split
 from ..project.model import Node
 from ..project.tags import is_known
 from . import names
@@ -133,14 +131,13 @@ class _Exporter:
         if spec.sent_text != spec.text:
             table["dockerfile-inline"] = spec.sent_text
             del table["dockerfile"]
-        frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
-        table["args"] = {**spec.analysis.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}
+        table["args"] = command.arguments(spec)
         if contexts := self._contexts(spec):
             table["contexts"] = contexts
         if config.target:
             table["target"] = config.target
-        if secrets := [*self._secrets(spec)]:
-            table["secret"] = secrets
+        if given := [*self._secrets(spec)]:
+            table["secret"] = given
         if spec.config.run_options.cgroup_parent and spec.analysis.has_run:
             self._note(f"{spec.node}: cgroup_parent is left out: bake has no such key")
         return table | _options(spec)
@@ -154,13 +151,7 @@ class _Exporter:
             by_name.setdefault(name, {})[platform] = self._parent(parent.node)
             stages[name] = self._names.get(parent.node.stage, parent.node.stage)
         contexts = {name: self._joined(values, stages[name]) for name, values in by_name.items()}
-        digests: dict[str, set[str]] = {}
-        for image in spec.images:
-            digests.setdefault(image.edge.name, set()).add(image.digest)
-        for image in spec.images:
-            digest = image.digest if len(digests[image.edge.name]) == 1 else image.index
-            contexts[image.edge.name] = f"docker-image://{split(image.reference).repository}@{digest}"
-        return contexts
+        return contexts | command.image_contexts(spec)
 
     def _parent(self, node: Node) -> str:
         if self._project.config(node) is not None:
@@ -191,13 +182,12 @@ class _Exporter:
 
     def _secrets(self, spec: NodeSpec) -> Iterable[str]:
         declared = self._project.secrets
-        every = {*declared, AUTHORITIES} if spec.analysis.needs_all else set[str]()
-        for name in sorted(spec.analysis.secrets | every):
+        for name in secrets.given(spec, declared):
             secret = declared.get(name)
             if secret is not None:
                 kind, value = ("env", secret.env) if secret.env else ("src", secret.file)
                 yield option_value({"id": name, kind: value})
-            elif bundle := source(None, self._project.root).file if name == AUTHORITIES else "":
+            elif name == secrets.AUTHORITIES and (bundle := secrets.source(None, self._project.root).file):
                 self._note(f"secret ca: the file names this machine's {bundle}")
                 yield option_value({"id": name, "src": bundle})
 
@@ -267,9 +257,6 @@ def _options(spec: NodeSpec) -> dict[str, Any]:
     hosts: dict[str, list[str]] = {}
     for host, address in command.added_hosts(spec):
         hosts.setdefault(host, []).append(address)
-    agents = {
-        n: p for n, p in options.ssh.items() if spec.analysis.needs_all or n in spec.analysis.needed("ssh")
-    }
     network = command.network(spec)
     table: dict[str, Any] = {
         "network": network if network != "default" else "",
@@ -278,6 +265,6 @@ def _options(spec: NodeSpec) -> dict[str, Any]:
         "extra-hosts": {host: ",".join(addresses) for host, addresses in hosts.items()},
         "shm-size": str(options.shm_size) if options.shm_size and runs else "",
         "ulimits": [f"{name}={limits}" for name, limits in options.ulimits if runs],
-        "ssh": [f"{name}={','.join(paths)}" if paths else name for name, paths in sorted(agents.items())],
+        "ssh": [f"{name}={','.join(paths)}" if paths else name for name, paths in ssh.given(spec).items()],
     }
     return {key: value for key, value in table.items() if value}
