@@ -40,7 +40,7 @@ class Grants:
         return [
             BuilderError(
                 str(spec.node),
-                f"{listed(builders)} does not grant the entitlement {name}, which {_step(spec, name)} needs",
+                f"{_names(builders)} does not grant the entitlement {name}, which {_step(spec, name)} needs",
                 GRANT_ADVICE,
             )
             for name in sorted(entitlements(spec))
@@ -54,7 +54,7 @@ class Grants:
         return self._refused[question]
 
 
-def listed(builders: tuple[str, ...]) -> str:
+def _names(builders: tuple[str, ...]) -> str:
     """Return the names of builders for a message; "" is the current one."""
     return " and ".join(f"builder {name}" if name else "the current builder" for name in builders)
 

@@ -17,9 +17,6 @@ SUFFIX = "-image"
 #: Words for processors. ``Dockerfile.arm64`` is not an image called arm64.
 _PROCESSORS = frozenset(("amd64", "x86_64", "arm64", "aarch64", "armhf", "arm", "armv7", "386", "i386"))
 
-#: The longest name of a stage (``schema.NAME``).
-_LONGEST = 54
-
 
 def slug(text: str) -> str:
     """Return the text in the form of a stage's name: ``My App`` -> ``my-app``."""
@@ -27,7 +24,7 @@ def slug(text: str) -> str:
     name = re.sub(r"([._-])[._-]*", lambda run: "__" if run[0] == "__" else run[1], name).strip("._-")
     if not name or name.isdigit():
         name = f"image-{name}".rstrip("-")
-    return name[:_LONGEST].rstrip("._-")
+    return name[: schema.LONGEST_NAME].rstrip("._-")
 
 
 def from_paths(paths: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -66,7 +63,7 @@ def unique(names: Iterable[str], taken: Collection[str] = ()) -> list[str]:
         numbered, count = name, 1
         while numbered in seen:
             count += 1
-            numbered = f"{name[: _LONGEST - 4]}-{count}"
+            numbered = f"{name[: schema.LONGEST_NAME - 4]}-{count}"
         seen.add(numbered)
         result.append(numbered)
     return result
@@ -75,4 +72,4 @@ def unique(names: Iterable[str], taken: Collection[str] = ()) -> list[str]:
 def allowed(name: str, avoid: Collection[str] = ()) -> str:
     """Return the name, or with ``SUFFIX`` if it is reserved or one to avoid."""
     is_free = name not in schema.RESERVED and name not in avoid
-    return name if is_free else f"{name[: _LONGEST - len(SUFFIX)]}{SUFFIX}"
+    return name if is_free else f"{name[: schema.LONGEST_NAME - len(SUFFIX)]}{SUFFIX}"

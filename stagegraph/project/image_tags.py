@@ -17,15 +17,12 @@ if TYPE_CHECKING:
 
     from .tables import KeyPath, TableReader
 
-#: The place that ``repo`` may have, so that a family of images has a repository for each.
-_IMAGE = "{image}"
-
 _PRINTS_HINT = 'write python = "python3 --version", or { command = "python3 --version", match = \'[0-9.]+\' }'
 
 
 def repo(reader: TableReader, path: KeyPath, table: Mapping[str, Any], registry: str) -> str:
     """Return the repository of an image, "" for that of the project. Raises ``ProjectError``."""
-    name: str = table.get("repo", "").replace(_IMAGE, path[-1])
+    name = tags.expand(table.get("repo", ""), {"image": path[-1]})
     if "repo" in table and not schema.REPO.fullmatch(name):
         raise reader.error((*path, "repo"), f"{name!r} is not a repository name", schema.repo_hint(name))
     if name and registry and schema.has_host(name):

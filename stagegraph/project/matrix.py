@@ -13,6 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..errors import nearest
+from .tables import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,14 +64,14 @@ class Matrix:
         left_out: set[int] = set()
         for number, item in enumerate(self._exclude, 1):
             wanted = self._exclusion(item)
-            found = {place for place, words in enumerate(every) if wanted.items() <= words.items()}
+            found = {index for index, words in enumerate(every) if wanted.items() <= words.items()}
             if not found:
                 what = f"exclusion {number} matches no combination: {said(wanted)}"
                 raise self._error(("exclude",), what, "correct its values, or remove it")
             left_out |= found
         if len(left_out) == len(every):
             raise self._error(("exclude",), "every combination is excluded", "remove an exclusion")
-        return [words for place, words in enumerate(every) if place not in left_out]
+        return [words for index, words in enumerate(every) if index not in left_out]
 
     def filled(self, value: Any, words: Words, *keys: str) -> Any:
         """Return a value of the entry with its places filled in; ``keys`` is its path in the entry.
@@ -152,13 +153,10 @@ class Matrix:
 
     def _word(self, path: KeyPath, value: object) -> str:
         """Return a value as text, as arguments of a stage are read."""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, (str, int)):
-            return str(value)
-        # a float is refused too: 3.10 would become 3.1
-        what = f"a value of {'.'.join(path[1:])} is neither a string nor a whole number"
-        raise self._error(path, what, "put it in quotes")
+        if (text := as_text(value)) is None:
+            what = f"a value of {'.'.join(path[1:])} is neither a string nor a whole number"
+            raise self._error(path, what, "put it in quotes")
+        return text
 
     def _exclusion(self, item: object) -> Words:
         """Return the words of an exclusion by their places: ``{ distro.name = "humble" }``."""

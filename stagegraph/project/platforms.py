@@ -30,8 +30,8 @@ def read(reader: TableReader, head: Mapping[str, Any], sources: SettingSources) 
 def check(reader: TableReader, platforms: Mapping[str, Platform], key: str, path: KeyPath, what: str) -> None:
     """Raise ``ProjectError`` unless ``key`` is a platform of the project or an OCI platform."""
     if key not in platforms and key not in schema.DOCKER_PLATFORMS:
-        known = [*platforms, *{platform.docker for platform in platforms.values()}]
-        raise reader.error((*path, key), f"{what}: unknown platform {key!r}", nearest(key, known))
+        hint = nearest(key, _words(platforms))
+        raise reader.error((*path, key), f"{what}: unknown platform {key!r}", hint)
 
 
 def only(
@@ -45,12 +45,17 @@ def only(
     for word in words:
         found = [each.name for each in platforms.values() if word in (each.name, each.docker)]
         if not found:
-            known = [*platforms, *{platform.docker for platform in platforms.values()}]
-            raise reader.error(path, f"{what}: unknown platform {word!r}", nearest(str(word), known))
+            hint = nearest(str(word), _words(platforms))
+            raise reader.error(path, f"{what}: unknown platform {word!r}", hint)
         wanted.update(found)
     if not wanted:
         raise reader.error(path, f"{what} is for no platform", "remove it for all platforms")
     return [name for name in platforms if name in wanted]
+
+
+def _words(platforms: Mapping[str, Platform]) -> dict[str, None]:
+    """Return the words that mean platforms: their names and OCI platforms."""
+    return dict.fromkeys([*platforms, *(platform.docker for platform in platforms.values())])
 
 
 def _platform(reader: TableReader, name: str, head: Mapping[str, Any]) -> Platform:

@@ -36,7 +36,8 @@ RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ENV_ONLY_SETTINGS, *COMMANDS)
 
 # A name becomes a part of a tag, of a doit task's name and of a named context, which must be a repository's
 # name (https://github.com/distribution/reference). With platform and key a tag has at most 128 characters.
-NAME = re.compile(r"(?=.{1,54}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
+LONGEST_NAME = 54
+NAME = re.compile(rf"(?=.{{1,{LONGEST_NAME}}}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
 
 #: The name of an entry that stands for several stages or images: with a place for a value of its matrix, or
 #: with the ``*`` of a glob.

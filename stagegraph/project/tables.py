@@ -55,7 +55,8 @@ class TableReader:
         for name in self._value(path):
             if not allowed.fullmatch(name):
                 hint = hint or (
-                    "use lower-case letters and digits, with single '-', '_' or '.' between them; 54 at most"
+                    "use lower-case letters and digits, with single '-', '_' or '.' between them; "
+                    f"{schema.LONGEST_NAME} at most"
                 )
                 raise self.error((*path, name), f"{name!r} is not a name", hint)
             yield name
@@ -75,18 +76,13 @@ class TableReader:
         """
         result = {}
         for name, value in table.get(key, {}).items():
-            where = (*path, key, name)
-            if isinstance(value, bool):
-                result[name] = "true" if value else "false"
-            elif isinstance(value, (str, int)):
-                result[name] = str(value)
-                if "\0" in result[name]:
-                    raise self.error(where, f"{noun} {name} has a zero byte, which no {noun} can have")
-            else:
-                # a float is refused too: 3.10 would become 3.1
-                raise self.error(
-                    where, f"{noun} {name} must be a string or a whole number", "put it in quotes"
-                )
+            where, text = (*path, key, name), as_text(value)
+            if text is None:
+                what = f"{noun} {name} must be a string or a whole number"
+                raise self.error(where, what, "put it in quotes")
+            if "\0" in text:
+                raise self.error(where, f"{noun} {name} has a zero byte, which no {noun} can have")
+            result[name] = text
         return result
 
     def check_timeout(self, table: Mapping[str, Any], path: KeyPath, key: str) -> None:
@@ -101,6 +97,16 @@ class TableReader:
         if not isinstance(value, dict):
             raise self.error(path, f"{'.'.join(path)} must be a table")
         return value
+
+
+def as_text(value: object) -> str | None:
+    """Return a string, a whole number, true or false as text. Return None for any other value.
+
+    A float has no text, since 3.10 would become 3.1.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int)) else None
 
 
 def _fits(item: object, kind: schema.Kind) -> bool:
