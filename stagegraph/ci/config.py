@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
-from ..project import schema, tags
+from ..project import schema
 from ..project.tables import TableReader
 from .model import MINUTE, PRICE, CIConfig, Executor
 
@@ -29,7 +29,7 @@ SERVICES = tuple(schema.SERVICES)
 
 
 def read(tables: dict[str, Any], lines: SourceMap, *, limit: str = "") -> CIConfig:
-    """Read and check ``[ci]``. ``limit`` (minutes) overrides its limit.
+    """Read and check ``[ci]``. ``limit`` (minutes) overrides its limit. ``pipelines`` sets ``whole_history``.
 
     Raises ``ProjectError`` with the line.
     """
@@ -78,15 +78,7 @@ class _ConfigReader:
             services=services,
             contexts=tuple(map(str, table.get("contexts", ()))),
             secrets=self._secrets(),
-            whole_history=self._needs_versions_of_git(),
         )
-
-    def _needs_versions_of_git(self) -> bool:
-        """Return True if a tag of an image has a version that git tells."""
-        version = self._reader.table(("project",), "project").get("version", "")
-        images = (self._reader.table(("images", name), "image") for name in self._reader.named(("images",)))
-        texts = (str(text) for image in images for text in image.get("tags", ()))
-        return version == tags.FROM_GIT and any("version" in tags.places(text) for text in texts)
 
     def _check(self, table: Mapping[str, Any]) -> None:
         """Raise ``ProjectError`` for a value that is empty, out of range, or not a branch."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
 from ..graph import goals
 from ..oci.platform import host_platform
-from ..project import loader
+from ..project import loader, tags
 from . import circleci, durations, github, jobs
 from . import config as ci_config
 from . import units as work
@@ -31,7 +32,8 @@ class Plans:
     def __init__(self, graph: Graph, *, limit: str = "") -> None:
         self.graph, self.project = graph, graph.project
         tables, lines = loader.parse(loader.read(self.project.root))
-        self.config: CIConfig = ci_config.read(tables, lines, limit=limit)
+        declared = ci_config.read(tables, lines, limit=limit)
+        self.config: CIConfig = replace(declared, whole_history=tags.needs_tags_of_git(self.project))
         where, names = lines.where("ci", "images"), goals.named(graph, tests=True)
         words = self._image_names(where, names)
         self.goals = list(dict.fromkeys(node for word in words for node in names[word]))

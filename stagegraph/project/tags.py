@@ -87,6 +87,12 @@ def needs_git(project: Project, image: Image) -> bool:
     return any(not asked.isdisjoint(places(tag)) for tag in image.tags)
 
 
+def needs_tags_of_git(project: Project) -> bool:
+    """Return True if a tag of an image has a version that git derives from its own tags."""
+    texts = (text for image in project.images.values() for text in image.tags)
+    return project.version == FROM_GIT and any("version" in places(text) for text in texts)
+
+
 def prints_in_run(project: Project, node: Node) -> bool:
     """Return True if a run needs what commands print in the image of a node, for a tag."""
     images = (i for i in project.images.values() if i.stage == node.stage and node.platform in i.platforms)

@@ -393,10 +393,13 @@ def validate(tmp_path: Path, name: str, text: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("family", ["", '[images."{name}-more"]\nmatrix = { name = ["a"] }\nstage = "app"\n'])
 @pytest.mark.parametrize(("version", "whole"), [("git", True), ("1.2", False)])
-def test_a_version_that_git_tells_needs_its_tags(tmp_path: Path, version: str, whole: bool) -> None:
+def test_a_version_that_git_tells_needs_its_tags(
+    tmp_path: Path, version: str, whole: bool, family: str
+) -> None:
     root = project(tmp_path)
-    text = (root / "stages.toml").read_text()
+    text = (root / "stages.toml").read_text() + family
     text = text.replace("[project]\n", f'[project]\nversion = "{version}"\n', 1)
     text = text.replace("[images.app]\n", '[images.app]\ntags = ["{version}"]\n', 1)
     assert "{version}" in text
