@@ -78,7 +78,7 @@ class _Exporter:
         for node in nodes:
             if self._project.config(node) is not None:
                 self._stages.setdefault(node.stage, []).append(node)
-        wanted = [stage.replace(".", "_") for stage in self._stages]
+        wanted = map(_word, self._stages)
         self._names = dict(zip(self._stages, names.unique(wanted), strict=True))
         self._is_split: dict[str, bool] = {}
         self._open: set[str] = set()
@@ -120,7 +120,7 @@ class _Exporter:
         name = self._names[node.stage]
         if not self._split(node.stage):
             return name
-        own = f"{name}-{node.platform.replace('.', '_')}"
+        own = f"{name}-{_word(node.platform)}"
         return f"{own}_" if own in self._names.values() else own
 
     def _table(self, node: Node) -> dict[str, Any]:
@@ -237,18 +237,23 @@ class _Exporter:
                     targets.setdefault(image, []).append(self._target(node))
         taken: Mapping[str, Any] = {**self._file.target, **self._file.group}
         for image, found in targets.items():
-            if image not in taken:
-                self._file.group[image] = {"targets": [*dict.fromkeys(found)]}
+            if _word(image) not in taken:
+                self._file.group[_word(image)] = {"targets": [*dict.fromkeys(found)]}
         for group in self._project.groups.values():
             named = [t for image, platform in group.goals for t in self._targets_of(image, platform)]
-            if named and group.name not in taken:
-                self._file.group[group.name.replace(".", "_")] = {"targets": [*dict.fromkeys(named)]}
+            if named and _word(group.name) not in taken:
+                self._file.group[_word(group.name)] = {"targets": [*dict.fromkeys(named)]}
         tests = [self._names[s] for s in self._stages if self._project.tested_by(s) is not None]
         if tests and _TESTS not in taken and _TESTS not in self._file.group:
             self._file.group[_TESTS] = {"targets": tests}
         chosen = [image for image in targets if self._project.images[image].default] or [*targets]
         if default := dict.fromkeys(goals or [target for image in chosen for target in targets[image]]):
             self._file.group["default"] = {"targets": [*default]}
+
+
+def _word(name: str) -> str:
+    """Return a name as bake takes it: names there have no dots."""
+    return name.replace(".", "_")
 
 
 def _options(spec: NodeSpec) -> dict[str, Any]:

@@ -117,9 +117,12 @@ def test_what_bake_would_read_as_its_own_variables_is_escaped(tmp_path: Path) ->
     assert exported(graph(root), "mid:amd64")["target"]["mid"]["args"]["WHO"] == "$${A} %%{B}"
 
 
-def test_the_name_of_a_target_has_no_dots(tmp_path: Path) -> None:
-    root = stages(tmp_path, {"py3.12": "FROM scratch\n", "app": "FROM py3.12\n"})
-    assert exported(graph(root))["target"]["app"]["contexts"] == {"py3.12": "target:py3_12"}
+def test_names_of_targets_and_groups_have_no_dots(tmp_path: Path) -> None:
+    more = '[images."py3.12"]\n[images."app-1.0"]\nstage = "app"\n[groups]\n"all-1.0" = ["*"]\n'
+    root = stages(tmp_path, {"py3.12": "FROM scratch\n", "app": "FROM py3.12\n"}, more=more)
+    file = exported(graph(root))
+    assert file["target"]["app"]["contexts"] == {"py3.12": "target:py3_12"}
+    assert list(file["group"]) == ["app-1_0", "all-1_0", "default"]
 
 
 def test_secrets_network_target_and_front_end(tmp_path: Path) -> None:
