@@ -83,10 +83,8 @@ def absences(project: Project, words: Collection[str]) -> list[str]:
     for word in words:
         group, _, platform = word.partition(":")
         if group in project.groups:
-            images = dict.fromkeys(image for image, _ in project.groups[group].goals)
-            if lacking := [
-                each for each in images if platform and f"{each}:{platform}" not in project.goals(word)
-            ]:
+            images, goals = project.groups[group].images if platform else [], project.goals(word)
+            if lacking := [each for each in images if f"{each}:{platform}" not in goals]:
                 lines.append(f"{word} is without {', '.join(lacking)}")
             continue
         stage, image = project.stages.get(word), project.images.get(word)

@@ -201,6 +201,11 @@ class Group(NamedTuple):
     words: tuple[str, ...]
     goals: tuple[tuple[str, str], ...]
 
+    @property
+    def images(self) -> list[str]:
+        """The images, each once."""
+        return list(dict.fromkeys(image for image, _ in self.goals))
+
 
 class Secret(NamedTuple):
     """A build secret: a file, or an environment variable that holds the value."""

@@ -117,7 +117,8 @@ def _publish(
 def wanted(project: Project, words: list[str]) -> list[str]:
     """Images for words of a command line: images or groups. Raises ``ProjectError`` with the nearest word."""
     images = project.images
-    words = [name for word in words for name in _images_of(project, word) or [word]]
+    groups = project.groups
+    words = [name for word in words for name in (groups[word].images if word in groups else [word])]
     if not words:
         raise ProjectError("doit publish", "which image?", f"one or more of: {', '.join(images)}")
     for word in words:
@@ -133,12 +134,6 @@ def wanted(project: Project, words: list[str]) -> list[str]:
     if project.settings.tag and len(set(words)) > 1:
         raise ProjectError("command line", "tag= is for one image", "call it for each")
     return list(dict.fromkeys(words))
-
-
-def _images_of(project: Project, word: str) -> list[str]:
-    """Return the images of a group; [] for other words."""
-    group = project.groups.get(word)
-    return list(dict.fromkeys(image for image, _ in group.goals)) if group else []
 
 
 def render_text(pushed: PushedTag, *, dry: bool) -> str:
