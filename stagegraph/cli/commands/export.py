@@ -30,7 +30,7 @@ class Options:
 class Export(Command[Options]):
     options_type = Options
     doc_purpose = "print the graph as a bake file"
-    doc_usage = "bake [STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...]"
+    doc_usage = "bake [STAGE:PLATFORM | IMAGE:PLATFORM | GROUP:PLATFORM | STAGE | IMAGE | GROUP ...]"
     doc_description = (
         "Prints a file that `docker buildx bake` reads: doit export bake >docker-bake.json. A build with it "
         "has the same contents as one of doit. Parents are contexts (target:NAME). External images are "

@@ -38,7 +38,7 @@ class Options(JsonOption):
 class Prune(Command[Options]):
     options_type = Options
     doc_purpose = "delete from cache/, or from the registry, what no current key needs"
-    doc_usage = "--keep-current [STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...] | --registry"
+    doc_usage = "--keep-current [STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE | GROUP ...] | --registry"
     doc_description = (
         "--keep-current keeps in cache/ the images of the nodes you name and of all their ancestors, "
         "for stages.toml and the Dockerfiles as they are now. It deletes the rest: images of earlier "
