@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 COMPRESSION = "zstd"
 
 
+#: An address that leads nowhere (RFC 5737).
+_NOWHERE = "192.0.2.1"
+
+
 def metadata_file(view: Path) -> Path:
     """The file in which buildx reports the digest of what it built."""
     return view / "metadata.json"
@@ -56,14 +60,12 @@ def build_command(
     """
     command = [*placement.command(), *(["--no-cache"] if no_cache else [])]
     command += ["--progress=rawjson", "--provenance=false", "--sbom=false"]
-    network = spec.config.network if spec.analysis.has_run else "default"
-    command += [f"--platform={spec.platform.docker}", f"--network={network}"]
+    command += [f"--platform={spec.platform.docker}", f"--network={network(spec)}"]
     if context != "-":
         command.append(f"--file={view / 'Dockerfile'}")
     elif spec.bootstrap is None:
         command.append(f"--file={spec.config.dockerfile}")
-    if spec.package_date:
-        command.append(f"--add-host={_package_date_host(spec.package_date)}")
+    command += [f"--add-host={host}:{address}" for host, address in added_hosts(spec)]
     command += [*_run_options(spec), *(f"--allow={name}" for name in sorted(entitlements(spec)))]
     command += [f"--label={name}={value}" for name, value in sorted(spec.config.labels.items())]
     if spec.config.target:
@@ -97,6 +99,21 @@ def option_value(fields: Mapping[str, object]) -> str:
     return line.getvalue()
 
 
+def network(spec: NodeSpec) -> str:
+    """The network of RUN instructions. It does not count where nothing runs."""
+    return spec.config.network if spec.analysis.has_run else "default"
+
+
+def added_hosts(spec: NodeSpec) -> Iterator[tuple[str, str]]:
+    """The hosts for ``--add-host`` with their addresses: the stage's own, and those that inform BuildKit."""
+    if spec.package_date:
+        yield _package_date_host(spec.package_date), _NOWHERE
+    hosts = spec.config.run_options.extra_hosts if spec.analysis.has_run else ()
+    if hosts:
+        yield _addresses_host(hosts), _NOWHERE
+    yield from hosts
+
+
 def _package_date_host(date: str) -> str:
     """A host for ``--add-host`` whose name tells BuildKit the date of the package archive.
 
@@ -107,7 +124,7 @@ def _package_date_host(date: str) -> str:
     while a step runs, and is in no layer. A front end that ``# syntax=`` names passes the hosts on, too:
     docker/dockerfile does since 1.0. Name and address are reserved and lead nowhere (RFC 2606, RFC 5737).
     """
-    return f"archive-{date}.stagegraph.invalid:192.0.2.1"
+    return f"archive-{date}.stagegraph.invalid"
 
 
 def entitlements(spec: NodeSpec) -> frozenset[str]:
@@ -122,13 +139,10 @@ def entitlements(spec: NodeSpec) -> frozenset[str]:
 
 
 def _run_options(spec: NodeSpec) -> Iterator[str]:
-    """The options for RUN instructions: those that the key holds, and the control group."""
+    """The options for RUN instructions besides hosts: those that the key holds, and the control group."""
     options = spec.config.run_options
     if not spec.analysis.has_run:
         return
-    if options.extra_hosts:
-        yield f"--add-host={_addresses_host(options.extra_hosts)}"
-    yield from (f"--add-host={host}:{address}" for host, address in options.extra_hosts)
     if options.shm_size:
         yield f"--shm-size={options.shm_size}"
     yield from (f"--ulimit={name}={limits}" for name, limits in options.ulimits)
@@ -143,7 +157,7 @@ def _addresses_host(hosts: Sequence[tuple[str, str]]) -> str:
     address changed, BuildKit would take the instruction from its own cache, with what the old address gave.
     """
     digest = sha256(json.dumps(hosts, separators=(",", ":")).encode())
-    return f"hosts-{digest.removeprefix('sha256:')[:32]}.stagegraph.invalid:192.0.2.1"
+    return f"hosts-{digest.removeprefix('sha256:')[:32]}.stagegraph.invalid"
 
 
 def named_contexts(spec: NodeSpec, parents: Mapping[Node, Record], layout: LayoutStore) -> dict[str, str]:

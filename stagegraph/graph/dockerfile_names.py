@@ -64,14 +64,14 @@ class NameResolver:
         """
         use = _Use(edge.platform or own.docker, own, f"{config.dockerfile_path}:{edge.line}")
         name, bare = edge.name, edge.bare
+        if stand_in := self._stand_in(name, stage, config, use):
+            return stand_in
         if name == BASE:
             base = self._base(edge, own)
             if not isinstance(base, ExternalBase):
                 return Node(BASE, self._platform(BASE, use))
             stand_in = self._stand_in(familiar(base.image), stage, config, use)
             return stand_in or ExternalReference(base.image, base.declared_at)
-        if stand_in := self._stand_in(name, stage, config, use):
-            return stand_in
         if node := self._named(name, use):
             return node
         if name not in config.contexts:

@@ -175,7 +175,7 @@ KEYS: dict[str, tuple[str, Schema]] = {
         _OCI,
     ),
     "contexts": (
-        "Stand-ins for external images: IMAGE = another image, or a stage of this project.",
+        "Stand-ins for external images, and for base: IMAGE = another image, or a stage of this project.",
         _CONTEXTS,
     ),
     # [platforms.NAME]
