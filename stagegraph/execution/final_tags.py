@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from ..oci.digest import Digest
     from ..project.model import Image, PrintCommand, Project
     from ..store.layout import LayoutStore
-    from .git_places import GitPlaces
+    from .git_values import GitValues
 
 _NEEDS_TAGS = (
     "a version needs a tag of git such as v1.2; a shallow clone lacks it: git fetch --unshallow --tags"
 )
-_NEEDS_COMMIT = "commit the project with git, or use other places"
+_NEEDS_COMMIT = "commit the project with git, or use other placeholders"
 
 
 class FinalTags:
@@ -50,7 +50,7 @@ class FinalTags:
         known = {"version": self.project.version} if not from_git else self._git.values
         return (known | self._given).get("version", "")
 
-    # -- references; a place that is not known yet stays in them --------------------------------------
+    # -- references; a placeholder that is not known yet stays in them -------------------------------
 
     def of_run(self, name: str, platform: str, digest: Digest | None = None) -> list[str]:
         """Return the references that a run sets for an image. ``digest`` is that of its content, if known."""
@@ -60,7 +60,7 @@ class FinalTags:
         return self._references(image, (tags.expand(text, known) for text in texts))
 
     def newest(self, name: str, platform: str) -> str:
-        """Return a reference of the last build of an image, with its places if it is not known."""
+        """Return a reference of the last build of an image, with its placeholders if it is not known."""
         image = self.project.images[name]
         references = self.of_run(name, platform, self._last(Node(image.stage, platform)))
         return next(filter(tags.is_known, references), references[0])
@@ -96,10 +96,10 @@ class FinalTags:
         return known
 
     @cached_property
-    def _git(self) -> GitPlaces:
-        from . import git_places  # most tags need nothing of git
+    def _git(self) -> GitValues:
+        from . import git_values  # most tags need nothing of git
 
-        return git_places.read(self.project.root, version=self.project.version == tags.FROM_GIT)
+        return git_values.read(self.project.root, version=self.project.version == tags.FROM_GIT)
 
     # -- outputs of commands -------------------------------------------------------------------------
 
@@ -119,7 +119,9 @@ class FinalTags:
 
     @staticmethod
     def _commands(image: Image, texts: Sequence[str]) -> list[PrintCommand]:
-        named = {place.removeprefix(tags.PRINTS) for text in texts for place in tags.places(text)}
+        named = {
+            placeholder.removeprefix(tags.PRINTS) for text in texts for placeholder in tags.placeholders(text)
+        }
         return [command for name, command in image.prints.items() if name in named]
 
     # -- checks --------------------------------------------------------------------------------------
@@ -142,10 +144,10 @@ class FinalTags:
         if self.project.settings.tag or not tags.needs_git(self.project, image):
             return
         for text in image.tags:
-            for place in tags.places(text):
-                if place in self._git.missing and place not in self._given:
-                    why = self._git.missing[place]
-                    what = f"image {image.name}: git has no {place} for the tag {text!r}: {why}"
+            for placeholder in tags.placeholders(text):
+                if placeholder in self._git.missing and placeholder not in self._given:
+                    why = self._git.missing[placeholder]
+                    what = f"image {image.name}: git has no {placeholder} for the tag {text!r}: {why}"
                     hint = _NEEDS_TAGS if "revision" in self._git.values else _NEEDS_COMMIT
                     raise ProjectError(image.tags_at, what, hint)
 

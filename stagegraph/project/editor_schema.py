@@ -65,7 +65,7 @@ def _with_families(kind: str, family: str) -> Schema:
 
 
 #: The end of a pattern for strings of families.
-_OR_PLACE = "|[{*]"
+_OR_PLACEHOLDER = "|[{*]"
 _ON_PLATFORM = _pattern("|".join(schema.DOCKER_PLATFORMS), schema.NAME)
 _NAME, _REFERENCE, _REGISTRY = _word(schema.NAME), _word(schema.REFERENCE), _word(schema.REGISTRY)
 _TEXT: Schema = {"type": "string", "minLength": 1}
@@ -239,7 +239,7 @@ KEYS: dict[str, tuple[str, Schema]] = {
         {"pattern": _pattern(schema.REPO, _REPO_OF_EACH)},
     ),
     "tags": (
-        "The final tags of the image, with places such as {version} and {platform}. "
+        "The final tags of the image, with placeholders such as {version} and {platform}. "
         "Default: IMAGE-PLATFORM for a platform, IMAGE for the index.",
         _list({"type": "string", "pattern": _TAG_TEXT}, minItems=1, uniqueItems=True),
     ),
@@ -381,7 +381,9 @@ def _definition(kind: str) -> Schema:
     text, rule = KINDS[kind]
     keys = {key: _property(kind, key, type_) for key, type_ in schema.TABLES[kind].items()}
     if kind.startswith("family of "):
-        keys |= {key: _with_places(rule) for key, rule in keys.items() if key not in ("matrix", "exclude")}
+        keys |= {
+            key: _with_placeholders(rule) for key, rule in keys.items() if key not in ("matrix", "exclude")
+        }
     service = kind.removesuffix(" executor")
     required = ["docker", "price", schema.SERVICES[service][0]] if service in schema.SERVICES else []
     return {
@@ -394,21 +396,21 @@ def _definition(kind: str) -> Schema:
     }
 
 
-def _with_places(rule: Any) -> Any:
-    """The rule of a value in a family: every string in it may also have a place or a ``*``."""
+def _with_placeholders(rule: Any) -> Any:
+    """The rule of a value in a family: every string in it may also have a placeholder or a ``*``."""
     if isinstance(rule, list):
-        return [_with_places(item) for item in rule]
+        return [_with_placeholders(item) for item in rule]
     if not isinstance(rule, dict):
         return rule
     if reference := rule.get("$ref"):
-        return _with_places(_definition(reference.removeprefix("#/definitions/")))
-    relaxed = {key: _with_places(value) for key, value in rule.items() if key != "enum"}
+        return _with_placeholders(_definition(reference.removeprefix("#/definitions/")))
+    relaxed = {key: _with_placeholders(value) for key, value in rule.items() if key != "enum"}
     if words := rule.get("enum"):
         relaxed |= {"type": "string", "pattern": f"^(?:{'|'.join(words)})$"}
     if "pattern" in relaxed:
-        relaxed["pattern"] += _OR_PLACE
+        relaxed["pattern"] += _OR_PLACEHOLDER
     if patterns := relaxed.get("patternProperties"):
-        relaxed["patternProperties"] = {f"{key}{_OR_PLACE}": value for key, value in patterns.items()}
+        relaxed["patternProperties"] = {f"{key}{_OR_PLACEHOLDER}": value for key, value in patterns.items()}
     return relaxed
 
 

@@ -34,25 +34,25 @@ def repo(reader: TableReader, path: KeyPath, table: Mapping[str, Any], registry:
 def templates(
     reader: TableReader, path: KeyPath, table: Mapping[str, Any], *, version: bool
 ) -> tuple[str, ...]:
-    """Return the tags of an image with their places. ``version``: the project has a version.
+    """Return the tags of an image with their placeholders. ``version``: the project has a version.
 
     Raises ``ProjectError``.
     """
     where, image, found = (*path, "tags"), path[-1], table.get("tags", [])
     if "tags" in table and not found:
         raise reader.error(where, f"image {image}: tags is empty", "remove it for the default tags")
-    known = [*tags.PLACES, *(tags.PRINTS + name for name in table.get("prints", {}))]
+    known = [*tags.PLACEHOLDERS, *(tags.PRINTS + name for name in table.get("prints", {}))]
     for text in found:
         if not isinstance(text, str):
             raise reader.error(where, f"image {image}: {text!r} is not a tag", 'write "1.2", with quotes')
-        if not re.fullmatch(r"[\w.-]*", tags.without_places(text), re.ASCII) or not text:
+        if not re.fullmatch(r"[\w.-]*", tags.without_placeholders(text), re.ASCII) or not text:
             what = f"image {image}: {text!r} is not a tag"
-            raise reader.error(where, what, f"{tags.TAG_HINT}; places such as {{platform}}")
-        for place in tags.places(text):
-            if not place.startswith(tags.ARGS) and place not in known:
-                what = f"image {image}: tag {text!r} has an unknown place {{{place}}}"
-                raise reader.error(where, what, nearest(place, [*known, f"{tags.ARGS}NAME"]))
-            if place == "version" and not version:
+            raise reader.error(where, what, f"{tags.TAG_HINT}; placeholders such as {{platform}}")
+        for placeholder in tags.placeholders(text):
+            if not placeholder.startswith(tags.ARGS) and placeholder not in known:
+                what = f"image {image}: tag {text!r} has an unknown placeholder {{{placeholder}}}"
+                raise reader.error(where, what, nearest(placeholder, [*known, f"{tags.ARGS}NAME"]))
+            if placeholder == "version" and not version:
                 what = f"image {image}: {{version}} needs the version of the project"
                 raise reader.error(where, what, 'write version = "1.2" or version = "git" under [project]')
         if found.count(text) > 1:

@@ -40,13 +40,15 @@ class Matrices:
 
     def _check(self, path: KeyPath, table: Mapping[str, Any]) -> None:
         name, error = path[1], self._reader.error
-        has_place = bool({"{", "}"} & {*name})
-        if "matrix" in table and not has_place:
+        has_placeholder = bool({"{", "}"} & {*name})
+        if "matrix" in table and not has_placeholder:
             hint = "write a key of it in the name, in braces: {KEY}"
-            raise error((*path, "matrix"), f"{written(path)} has a matrix, but no place in its name", hint)
-        if has_place and "matrix" not in table:
+            raise error(
+                (*path, "matrix"), f"{written(path)} has a matrix, but no placeholder in its name", hint
+            )
+        if has_placeholder and "matrix" not in table:
             hint = 'write the values: matrix = { KEY = ["VALUE", ...] }'
-            raise error(path, f"{written(path)} has a place in its name, but no matrix", hint)
+            raise error(path, f"{written(path)} has a placeholder in its name, but no matrix", hint)
         if isinstance(table.get("path"), list) and "*" not in name:
             what = f"{written(path)} is no glob, and has a list of paths"
             raise error((*path, "path"), what, "write one path")
@@ -84,4 +86,4 @@ class Matrices:
 
 
 def _toml(words: Mapping[str, str]) -> str:
-    return ", ".join(f'{place} = "{text}"' for place, text in words.items())
+    return ", ".join(f'{placeholder} = "{text}"' for placeholder, text in words.items())

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     from .tables import KeyPath, TableReader
 
-    #: A combination: the text of each place. A table of words has several: ``distro.name``, ``distro.suite``.
+    #: A combination: the text of each placeholder. A table of words has several placeholders:
+    #: ``distro.name``, ``distro.suite``.
     Words = dict[str, str]
 
-#: Keys whose values have places that are filled in later, as a reference is made. A matrix fills in its own
-#: there and leaves the others as they are.
+#: Keys whose values have placeholders that are filled in later, as a reference is made. A matrix fills in
+#: its own there and leaves the others as they are.
 FILLED_LATER = frozenset({"repo", "tags"})
 
 #: The most combinations of one matrix.
@@ -58,7 +59,7 @@ class Matrix:
     def combinations(self) -> list[Words]:
         """Return the combinations that are not excluded, the values of the last key changing first."""
         every = [
-            {place: text for words in chosen for place, text in words.items()}
+            {placeholder: text for words in chosen for placeholder, text in words.items()}
             for chosen in product(*self._axes.values())
         ]
         left_out: set[int] = set()
@@ -74,7 +75,7 @@ class Matrix:
         return [words for index, words in enumerate(every) if index not in left_out]
 
     def filled(self, value: Any, words: Words, *keys: str) -> Any:
-        """Return a value of the entry with its places filled in; ``keys`` is its path in the entry.
+        """Return a value of the entry with its placeholders filled in; ``keys`` is its path in the entry.
 
         Strings in lists and tables are filled in, too, and so are keys of tables.
         """
@@ -93,18 +94,18 @@ class Matrix:
         return table
 
     def text(self, text: str, words: Words, *keys: str) -> str:
-        """Return a string with its places filled in. ``{{`` and ``}}`` are braces."""
+        """Return a string with its placeholders filled in. ``{{`` and ``}}`` are braces."""
         later = bool(keys) and keys[0] in FILLED_LATER
 
         def replaced(token: re.Match[str]) -> str:
-            place = token[1]
-            if place in words:
-                return words[place]
+            placeholder = token[1]
+            if placeholder in words:
+                return words[placeholder]
             if later:
                 return token[0]
-            if place is None and len(token[0]) == 2:
+            if placeholder is None and len(token[0]) == 2:
                 return token[0][0]
-            raise self._no_place(text, place, words, keys)
+            raise self._no_placeholder(text, placeholder, words, keys)
 
         return _TOKEN.sub(replaced, text) if "{" in text or "}" in text else text
 
@@ -159,32 +160,32 @@ class Matrix:
         return text
 
     def _exclusion(self, item: object) -> Words:
-        """Return the words of an exclusion by their places: ``{ distro.name = "humble" }``."""
-        known = {place for axis in self._axes.values() for place in axis[0]}
+        """Return the words of an exclusion by their placeholders: ``{ distro.name = "humble" }``."""
+        known = {placeholder for axis in self._axes.values() for placeholder in axis[0]}
         words: Words = {}
         for key, value in item.items() if isinstance(item, dict) else ():
             nested = (
                 {f"{key}.{name}": word for name, word in value.items()} if isinstance(value, dict) else {}
             )
-            for place, word in (nested or {key: value}).items():
-                if place not in known:
-                    what = f"exclude has {place}, which is not in the matrix"
-                    raise self._error(("exclude",), what, nearest(place, known))
-                words[place] = self._word(("exclude", place), word)
+            for placeholder, word in (nested or {key: value}).items():
+                if placeholder not in known:
+                    what = f"exclude has {placeholder}, which is not in the matrix"
+                    raise self._error(("exclude",), what, nearest(placeholder, known))
+                words[placeholder] = self._word(("exclude", placeholder), word)
         if not words:
             raise self._error(("exclude",), "an exclusion is not a table of values", '{ distro = "humble" }')
         return words
 
-    def _no_place(self, text: str, place: str | None, words: Words, keys: KeyPath) -> Exception:
-        """Return the error for a place that the matrix does not fill in."""
-        if place is None:
+    def _no_placeholder(self, text: str, placeholder: str | None, words: Words, keys: KeyPath) -> Exception:
+        """Return the error for a placeholder that the matrix does not fill in."""
+        if placeholder is None:
             what, hint = f"a single brace in {text!r}", "write {{ or }} for a brace"
-        elif parts := [name for name in words if name.startswith(f"{place}.")]:
-            what = f"{{{place}}} in {text!r} is a table of words"
+        elif parts := [name for name in words if name.startswith(f"{placeholder}.")]:
+            what = f"{{{placeholder}}} in {text!r} is a table of words"
             hint = f"write one of them: {', '.join(f'{{{name}}}' for name in parts)}"
         else:
-            what = f"nothing is called {{{place}}} in {text!r}"
-            hint = f"{nearest(place, words)}\n  write {{{{ and }}}} for braces"
+            what = f"nothing is called {{{placeholder}}} in {text!r}"
+            hint = f"{nearest(placeholder, words)}\n  write {{{{ and }}}} for braces"
         return self._error(keys, what, hint)
 
 
@@ -195,4 +196,4 @@ def written(path: KeyPath) -> str:
 
 def said(words: Mapping[str, str]) -> str:
     """Return a combination for a message: ``distro = humble, python = 3.13``."""
-    return ", ".join(f"{place} = {text}" for place, text in words.items())
+    return ", ".join(f"{placeholder} = {text}" for placeholder, text in words.items())

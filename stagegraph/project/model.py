@@ -175,7 +175,7 @@ class Image(NamedTuple):
     ``test`` is the stage that must build before the tag is set, "" for none. A test is a stage that starts
     from the image, so its success is recorded, found again and explained like any other node. ``default``:
     it is built when the user names nothing. ``repo`` is its own repository, "" for that of the project.
-    ``tags`` are as they are declared, with their places, () for the defaults; ``tags_at`` is their line.
+    ``tags`` are as they are declared, with placeholders, () for the defaults; ``tags_at`` is their line.
     """
 
     name: str

@@ -39,8 +39,8 @@ RESERVED = frozenset((BASE, "scratch", *SETTINGS, *ENV_ONLY_SETTINGS, *COMMANDS)
 LONGEST_NAME = 54
 NAME = re.compile(rf"(?=.{{1,{LONGEST_NAME}}}$)(?!\d+$)[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
 
-#: The name of an entry that stands for several stages or images: with a place for a value of its matrix, or
-#: with the ``*`` of a glob.
+#: The name of an entry that stands for several stages or images: with a placeholder for a value of its
+#: matrix, or with the ``*`` of a glob.
 FAMILY = re.compile(r"(?=.*[{*])(?:[a-z0-9._*-]|\{[A-Za-z_][A-Za-z0-9_.-]*\})+")
 
 VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)

@@ -5,8 +5,8 @@
 - The tag of a node's record in a registry: ``STAGE-ARCHITECTURE-DIGITS`` (``store.record.tag``).
 - The tag of a list of referrers (``publish.referrers``).
 
-A tag is declared as a text with places in braces: ``{version}-{arch}``. A place that is not known yet stays
-as it is. Pure: what git and the images themselves say is given.
+A tag is declared as a text with placeholders: ``{version}-{arch}``. A placeholder that is not known yet
+stays as it is. Pure: what git and the images themselves say is given.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ FROM_GIT = "git"
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 TAG_HINT = "letters, digits, '_', '.' and '-', at most 128"
 
-_PLACE = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
-#: A tag with one of these places is a tag of a platform. Every other one is a tag of the index.
+#: A tag with one of these placeholders is a tag of a platform. Every other one is a tag of the index.
 _OF_PLATFORM = frozenset(("platform", "arch"))
 
-#: The places that git fills, besides ``version`` with ``FROM_GIT``.
+#: The placeholders that git fills, besides ``version`` with ``FROM_GIT``.
 _OF_GIT = frozenset(("revision", "commit_date"))
 
-#: The places of every image. ``ARGS`` and ``PRINTS`` begin those of its arguments and commands.
-PLACES = ("image", "version", "epoch_date", *sorted(_OF_PLATFORM | _OF_GIT))
+#: The placeholders of every image. ``ARGS`` and ``PRINTS`` begin those of its arguments and commands.
+PLACEHOLDERS = ("image", "version", "epoch_date", *sorted(_OF_PLATFORM | _OF_GIT))
 ARGS, PRINTS = "args.", "prints."
 
 
@@ -58,46 +58,46 @@ class FinalTag(NamedTuple):
         return f"{self.image.name}:{self.platform}" if self.platform else f"the index of {self.image.name}"
 
 
-# -- texts with places ---------------------------------------------------------------------------
+# -- texts with placeholders ---------------------------------------------------------------------
 
 
-def places(text: str) -> list[str]:
-    """Return the places of a tag: ``["version", "arch"]``."""
-    return _PLACE.findall(text)
+def placeholders(text: str) -> list[str]:
+    """Return the placeholders of a tag: ``["version", "arch"]``."""
+    return _PLACEHOLDER.findall(text)
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """Return a tag with the values of its places. A place without a value stays."""
-    return _PLACE.sub(lambda match: values.get(match[1], match[0]), text)
+    """Return a tag with the values of its placeholders. A placeholder without a value stays."""
+    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), text)
 
 
 def is_known(tag: str) -> bool:
-    """Return True if a tag or a reference has no place that is left."""
+    """Return True if a tag or a reference has no placeholder that is left."""
     return "{" not in tag
 
 
-def without_places(text: str) -> str:
-    """Return a tag without its places."""
-    return _PLACE.sub("", text)
+def without_placeholders(text: str) -> str:
+    """Return a tag without its placeholders."""
+    return _PLACEHOLDER.sub("", text)
 
 
 def needs_git(project: Project, image: Image) -> bool:
     """Return True if a tag of an image needs to know what git says."""
     asked = _OF_GIT | {"version"} if project.version == FROM_GIT else _OF_GIT
-    return any(not asked.isdisjoint(places(tag)) for tag in image.tags)
+    return any(not asked.isdisjoint(placeholders(tag)) for tag in image.tags)
 
 
 def needs_tags_of_git(project: Project) -> bool:
     """Return True if a tag of an image has a version that git derives from its own tags."""
     texts = (text for image in project.images.values() for text in image.tags)
-    return project.version == FROM_GIT and any("version" in places(text) for text in texts)
+    return project.version == FROM_GIT and any("version" in placeholders(text) for text in texts)
 
 
 def prints_in_run(project: Project, node: Node) -> bool:
     """Return True if a run needs what commands print in the image of a node, for a tag."""
     images = (i for i in project.images.values() if i.stage == node.stage and node.platform in i.platforms)
     texts = (text for image in images for text in of_run(image, project.settings.tag))
-    return any(place.startswith(PRINTS) for text in texts for place in places(text))
+    return any(placeholder.startswith(PRINTS) for text in texts for placeholder in placeholders(text))
 
 
 # -- the tags of one image -----------------------------------------------------------------------
@@ -110,7 +110,7 @@ def of_platforms(image: Image, setting: str = "") -> tuple[str, ...]:
     """
     if setting:
         return (f"{setting}-{{platform}}",)
-    own = tuple(tag for tag in image.tags if _OF_PLATFORM & {*places(tag)})
+    own = tuple(tag for tag in image.tags if _OF_PLATFORM & {*placeholders(tag)})
     return own or (() if image.tags and len(image.platforms) == 1 else (PLATFORM_TAG,))
 
 
@@ -118,7 +118,7 @@ def of_index(image: Image, setting: str = "") -> tuple[str, ...]:
     """Return the tags of the index over all platforms of an image. ``setting`` is the setting ``tag``."""
     if setting:
         return (setting,)
-    return tuple(tag for tag in image.tags if not _OF_PLATFORM & {*places(tag)}) or (INDEX_TAG,)
+    return tuple(tag for tag in image.tags if not _OF_PLATFORM & {*placeholders(tag)}) or (INDEX_TAG,)
 
 
 def of_run(image: Image, setting: str = "") -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def repository(project: Project, image: Image) -> str:
 
 
 def values(project: Project, image: Image, platform: str) -> dict[str, str]:
-    """Return the values of the places that ``stages.toml`` and the settings give, on a platform."""
+    """Return the values of the placeholders that ``stages.toml`` and the settings give, on a platform."""
     given = {"image": image.name, "platform": platform, "arch": project.platforms[platform].arch}
     if project.epoch >= 0:  # otherwise it is not known yet
         day = datetime.datetime.fromtimestamp(project.epoch, datetime.UTC).date()
@@ -157,7 +157,7 @@ def values(project: Project, image: Image, platform: str) -> dict[str, str]:
 def index_tag(image: Image, text: str, by_platform: Mapping[str, Mapping[str, str]]) -> str:
     """Return a tag of an index. ``by_platform`` has the values of the platforms in the index.
 
-    Raises ``ProjectError`` if a place has not the same value on all of them.
+    Raises ``ProjectError`` if a placeholder has not the same value on all of them.
     """
     found = {platform: expand(text, known) for platform, known in by_platform.items()}
     tags = {tag for tag in found.values() if is_known(tag)}
@@ -170,7 +170,7 @@ def index_tag(image: Image, text: str, by_platform: Mapping[str, Mapping[str, st
 
 
 def checked(image: Image, tag: str) -> str:
-    """Return a tag. Raises ``ProjectError`` if it has no place that is left and is not valid."""
+    """Return a tag. Raises ``ProjectError`` if it has no placeholder that is left and is not valid."""
     if is_known(tag) and not TAG.fullmatch(tag):
         raise ProjectError(image.tags_at, f"image {image.name}: {tag!r} is not a tag", TAG_HINT)
     return tag
@@ -181,7 +181,7 @@ def final(project: Project, image: Image, more: Mapping[str, str] | None = None)
 
     ``more`` has values from git. Raises ``ProjectError`` for a tag that is not valid.
     """
-    if not image.tags:  # without a look at any place: each start does this for all images
+    if not image.tags:  # without a look at any placeholder: each start does this for all images
         yield FinalTag(image, "", image.name)
         yield from (FinalTag(image, platform, f"{image.name}-{platform}") for platform in image.platforms)
         return
@@ -248,15 +248,15 @@ def clash(project: Project, first: FinalTag, second: FinalTag) -> ProjectError:
 
 
 def _check_arguments(project: Project, image: Image) -> None:
-    """Raise ``ProjectError`` for a place of an argument that the stage does not have on each platform."""
+    """Raise ``ProjectError`` for a placeholder of an argument that the stage lacks on a platform."""
     for text in image.tags:
-        for place in places(text):
-            name = place.removeprefix(ARGS)
-            if name == place:
+        for placeholder in placeholders(text):
+            name = placeholder.removeprefix(ARGS)
+            if name == placeholder:
                 continue
             for platform in image.platforms:
                 known = project.stages[image.stage].configs[platform].args
                 if name not in known:
-                    what = f"image {image.name}: {{{place}}}: stages.toml gives no argument {name}"
+                    what = f"image {image.name}: {{{placeholder}}}: stages.toml gives no argument {name}"
                     hint = nearest(name, known) if known else f"write args = {{ {name} = ... }}"
                     raise ProjectError(image.tags_at, f"{what} to {image.stage}:{platform}", hint)

@@ -75,7 +75,7 @@ def test_a_run_imports_no_command_that_it_does_not_use() -> None:
     unwanted |= {"stagegraph.build.placement"}  # only the choice of a builder needs it
     # families, tags of git, and commands in images cost nothing where a project has none
     unwanted |= {f"stagegraph.project.{name}" for name in ("globs", "matrices", "matrix")}
-    unwanted |= {"stagegraph.execution.git_places", "stagegraph.execution.printing"}
+    unwanted |= {"stagegraph.execution.git_values", "stagegraph.execution.printing"}
     unwanted |= {"stagegraph.docker.containers"}
     loaded = set(done.stdout.split())
     assert "stagegraph.build.builder" in loaded and not loaded & unwanted

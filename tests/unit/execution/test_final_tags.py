@@ -9,7 +9,7 @@ import pytest
 from helpers import HEAD, graph, image, sha, stages
 
 from stagegraph.errors import ProjectError
-from stagegraph.execution import git_places
+from stagegraph.execution import git_values
 from stagegraph.execution.final_tags import FinalTags
 from stagegraph.graph.graph import Graph
 from stagegraph.project.model import Node
@@ -54,24 +54,24 @@ def git(root: Path, *commands: str) -> None:
 
 def test_what_git_says(tmp_path: Path) -> None:
     git(tmp_path, "init -q", "commit -qm one --allow-empty", "tag other-9", "tag v1.2")
-    values = git_places.read(tmp_path, version=True).values
+    values = git_values.read(tmp_path, version=True).values
     commit = subprocess.check_output(["git", "-C", tmp_path, "rev-parse", "HEAD"], text=True).strip()
     assert values == {"version": "1.2", "revision": commit[:12], "commit_date": "2026-02-04"}
     git(tmp_path, "commit -qm two --allow-empty")
-    values = git_places.read(tmp_path, version=True).values
+    values = git_values.read(tmp_path, version=True).values
     assert values["version"] == f"1.2-1-g{values['revision']}"
     (tmp_path / "file").write_text("not committed")
-    dirty = git_places.read(tmp_path, version=True).values
+    dirty = git_values.read(tmp_path, version=True).values
     assert dirty["version"] == values["version"] + "-dirty"
     assert dirty["revision"] == values["revision"] + "-dirty"
 
 
 def test_a_version_needs_a_tag(tmp_path: Path) -> None:
     git(tmp_path, "init -q", "commit -qm one --allow-empty", "tag other")
-    places = git_places.read(tmp_path, version=True)
-    assert set(places.values) == {"revision", "commit_date"}
-    assert set(places.missing) == {"version"}
-    assert not git_places.read(tmp_path, version=False).missing
+    placeholders = git_values.read(tmp_path, version=True)
+    assert set(placeholders.values) == {"revision", "commit_date"}
+    assert set(placeholders.missing) == {"version"}
+    assert not git_values.read(tmp_path, version=False).missing
 
 
 def test_a_goal_needs_what_git_says(tmp_path: Path, layout: LayoutStore) -> None:
@@ -84,7 +84,7 @@ def test_a_goal_needs_what_git_says(tmp_path: Path, layout: LayoutStore) -> None
     assert str(error.value).startswith(
         "stages.toml:15: image app: git has no version for the tag '{version}'"
     )
-    final(tmp_path, layout, more, GIT, {"tag": "x"}).check([("app", "amd64")])  # no place is left
+    final(tmp_path, layout, more, GIT, {"tag": "x"}).check([("app", "amd64")])  # no placeholder is left
     given = FinalTags(made(tmp_path, more, GIT).project, layout, "1.3")
     given.check([("app", "amd64")])
     assert (given.of_index("app"), given.version) == (["example/atom:1.3"], "1.3")

@@ -67,7 +67,7 @@ def test_an_exclusion_leaves_out_all_combinations_with_its_values(tmp_path: Path
     assert list(project.stages) == ["a-a-true", "a-a-7", "b-a-7", "b-b-7"]
 
 
-def test_places_in_every_string_of_an_entry(tmp_path: Path) -> None:
+def test_placeholders_in_every_string_of_an_entry(tmp_path: Path) -> None:
     project = load(
         tmp_path,
         """\
@@ -142,7 +142,7 @@ def test_nothing_is_filled_in_without_a_matrix(tmp_path: Path) -> None:
     assert dict(load(tmp_path, more).stages["s"].configs["amd64"].args) == {"A": "{x}", "B": "{{y}}"}
 
 
-def test_places_of_tags_that_are_filled_in_later_stay() -> None:
+def test_placeholders_of_tags_that_are_filled_in_later_stay() -> None:
     table = {"matrix": {"d": ["x"]}}
     matrix = Matrix(TableReader({}, SourceMap("", "f")), ("images", "{d}"), table)
     (words,) = matrix.combinations()
@@ -156,22 +156,22 @@ def test_places_of_tags_that_are_filled_in_later_stay() -> None:
 MATRIX = '[stages."{d}"]\nmatrix = { d = ["x", "y"] }\npath = "a"\n'
 
 MATRIX_FAULTS = {
-    "no place in the name": (
+    "no placeholder in the name": (
         '[stages.x]\nmatrix = { d = ["x"] }\npath = "a"\n',
-        '{1}: [stages."x"] has a matrix, but no place in its name\n'
+        '{1}: [stages."x"] has a matrix, but no placeholder in its name\n'
         "  write a key of it in the name, in braces: {{KEY}}",
     ),
     "no matrix": (
         '[stages."{d}"]\npath = "a"\n',
-        '{0}: [stages."{{d}}"] has a place in its name, but no matrix\n'
+        '{0}: [stages."{{d}}"] has a placeholder in its name, but no matrix\n'
         '  write the values: matrix = {{ KEY = ["VALUE", ...] }}',
     ),
-    "a place without a value": (
+    "a placeholder without a value": (
         '[stages."{distro}"]\nmatrix = { distro = ["x"] }\npath = "{distr}"\n',
         "{2}: [stages.\"{{distro}}\"]: nothing is called {{distr}} in '{{distr}}'\n"
         "  did you mean 'distro'?\n  write {{{{ and }}}} for braces",
     ),
-    "a place in the name without a value": (
+    "a placeholder in the name without a value": (
         '[stages."{e}-{d}"]\nmatrix = { d = ["x"] }\npath = "a"\n',
         "{0}: [stages.\"{{e}}-{{d}}\"]: nothing is called {{e}} in '{{e}}-{{d}}'\n"
         "  known here: d\n  write {{{{ and }}}} for braces",

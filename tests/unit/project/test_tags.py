@@ -1,4 +1,4 @@
-"""The rules for final tags: places, tags of platforms and of the index, repositories, clashes."""
+"""The rules for final tags: placeholders, tags of platforms and of the index, repositories, clashes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_setting_tag_takes_the_place_of_all(tmp_path: Path) -> None:
     assert tags.of_platforms(image, "x") == ("x-{platform}",)
 
 
-def test_a_place_that_is_not_known_stays(tmp_path: Path) -> None:
+def test_a_placeholder_that_is_not_known_stays(tmp_path: Path) -> None:
     head = HEAD.replace("[project]\n", '[project]\nversion = "git"\n')
     more = '[images.app]\ntags = ["{version}-{arch}", "{revision}", "{commit_date}", "py{prints.python}"]\n'
     one = project(tmp_path, more + '[images.app.prints]\npython = "x"\n', head=head)
@@ -118,9 +118,9 @@ def test_git_is_not_needed_for_a_version_that_is_written(tmp_path: Path) -> None
         ('tags = ["-x"]', "'-x' is not a tag"),
         (f'tags = ["{"x" * 129}"]', "is not a tag"),
         ('tags = ["x", "x"]', "tag 'x' is there twice"),
-        ('tags = ["{verison}"]', "tag '{verison}' has an unknown place {verison}\n  did you mean 'version'?"),
-        ('tags = ["{date}"]', "unknown place {date}\n  known here: arch, args.NAME, commit_date"),
-        ('tags = ["{prints.x}"]', "tag '{prints.x}' has an unknown place {prints.x}"),
+        ('tags = ["{verison}"]', "has an unknown placeholder {verison}\n  did you mean 'version'?"),
+        ('tags = ["{date}"]', "unknown placeholder {date}\n  known here: arch, args.NAME, commit_date"),
+        ('tags = ["{prints.x}"]', "tag '{prints.x}' has an unknown placeholder {prints.x}"),
         ('tags = ["{args.WORLD}"]', "{args.WORLD}: stages.toml gives no argument WORLD to app:amd64"),
     ],
 )  # fmt: skip

@@ -17,14 +17,14 @@ _DIGITS = 12
 _VERSIONS = ("v[0-9]*", "[0-9]*")
 
 
-class GitPlaces(NamedTuple):
-    """The values of places, and for each place that has none, why."""
+class GitValues(NamedTuple):
+    """The values of placeholders, and for each placeholder that has none, why."""
 
     values: dict[str, str]
     missing: dict[str, str]
 
 
-def read(root: Path, *, version: bool) -> GitPlaces:
+def read(root: Path, *, version: bool) -> GitValues:
     """Ask git about the commit of the project in ``root``. ``version``: ask for the version, too.
 
     ``revision`` and ``version`` end in ``-dirty`` if there are changes that are not committed, also in files
@@ -33,7 +33,7 @@ def read(root: Path, *, version: bool) -> GitPlaces:
     names = ("revision", "commit_date", *(("version",) if version else ()))
     commit = head(root)
     if commit.error:
-        return GitPlaces({}, dict.fromkeys(names, commit.error))
+        return GitValues({}, dict.fromkeys(names, commit.error))
     clean = commit.text.removesuffix(DIRTY)
     dirty = commit.text.removeprefix(clean)
     seconds = int(ask(root, "show", "--no-patch", "--format=%ct", clean).text)
@@ -42,9 +42,9 @@ def read(root: Path, *, version: bool) -> GitPlaces:
         "commit_date": datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat(),
     }
     if not version:
-        return GitPlaces(values, {})
+        return GitValues(values, {})
     match = [f"--match={pattern}" for pattern in _VERSIONS]
     described = ask(root, "describe", "--tags", f"--abbrev={_DIGITS}", *match, clean)
     if described.error:
-        return GitPlaces(values, {"version": described.error})
-    return GitPlaces(values | {"version": described.text.removeprefix("v") + dirty}, {})
+        return GitValues(values, {"version": described.error})
+    return GitValues(values | {"version": described.text.removeprefix("v") + dirty}, {})
