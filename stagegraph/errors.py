@@ -162,7 +162,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     if not words:
-        return "nothing is known here"
+        return "none is declared"
     if len(words) <= _SHOWN + 1:  # "and 1 more" would be as long as the word
         return f"known here: {', '.join(words)}"
     return f"known here: {', '.join(words[:_SHOWN])} and {len(words) - _SHOWN} more"

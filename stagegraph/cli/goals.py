@@ -65,6 +65,8 @@ def unknown_goal(
         known = [*dict.fromkeys(name.partition(":")[0] for name in known), *commands]
     stacked = stacks.standing(project.stages.values(), name)
     hint = f"it is built only as part of a stack: {' or '.join(stacked)}" if stacked else nearest(word, known)
+    if name in ("init", "import"):
+        hint = f"it is a command of stagegraph: stagegraph {name}"
     kinds = "stage, image or group" if project.groups else "stage or image"
     return ProjectError("command line", f"no {kinds} {word!r}", hint)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from .. import __version__
+from ..errors import ProjectError
+from ..project.loader import FILE
 from . import moving
 
 _HELP = """\
@@ -33,6 +36,10 @@ def main(words: list[str] | None = None) -> int:
         return 0
     if words[:1] and words[0] in moving.PURPOSES:
         return moving.run(words)
+    if not words and not any(Path(name).exists() for name in ("dodo.py", FILE)):
+        print("ERROR: there is no project in this folder", file=sys.stderr)
+        print("  stagegraph init makes one for the Dockerfiles below it; stagegraph --help", file=sys.stderr)
+        return ProjectError.exit_status
     from doit.doit_cmd import DoitMain
 
     doit = DoitMain()

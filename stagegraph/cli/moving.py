@@ -98,7 +98,9 @@ def _import(options: argparse.Namespace) -> int:
     from ..migration.family import assemble
 
     root, where = Path(), options.file
-    text = _read(where)
+    if not (text := _read(where)).strip():
+        name = "standard input" if where == "-" else where
+        raise ProjectError(name, "is empty", "did the command before the pipe fail?" if where == "-" else "")
     if bake.is_bake(text, where):
         imported = bake.sources(bake.parse(text, where), where, root)
     else:

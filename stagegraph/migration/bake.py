@@ -114,6 +114,10 @@ class _Importer:
 
     def _source(self, name: str, table: Mapping[str, Any]) -> Source | None:
         origin = f"{self._kind} {name}"
+        if table.get("dockerfile-inline"):
+            what = "is left out: its Dockerfile is written in this file; write it to a file of its own"
+            self._notes.append(Note(origin, what))
+            return None
         folder = self._folder(self._typed(table.get("context") or ".", str, origin), origin)
         dockerfile = self._typed(table.get("dockerfile") or "Dockerfile", str, origin)
         if folder is None or (dockerfile := self._dockerfile(folder, dockerfile, origin)) is None:

@@ -140,7 +140,10 @@ class _Exporter:
             table["secret"] = given
         if spec.config.run_options.cgroup_parent and spec.analysis.has_run:
             self._note(f"{spec.node}: cgroup_parent is left out: bake has no such key")
-        return table | _options(spec)
+        options = _options(spec)
+        if "extra-hosts" in options:  # https://github.com/docker/buildx/pull/3234
+            self._note(f"{spec.node}: buildx before 0.25 ignores extra-hosts, and says nothing")
+        return table | options
 
     def _contexts(self, spec: NodeSpec) -> dict[str, str]:
         """Return the named contexts: parents as targets, external images by their pinned digests."""

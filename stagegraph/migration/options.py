@@ -85,7 +85,6 @@ ROWS = (
     Row("shm-size", "shm_size", str),
     Row("ulimits", "ulimits", list),
     Row("cgroup-parent", "cgroup_parent", str),
-    Row("dockerfile-inline", "", str, "write it to a file, and name that file with `dockerfile`"),
     Row("annotations", "", str, "an image has labels, but no annotations of its own"),
     Row("cache-from", "", str, "registry=HOST shares finished images instead"),
     Row("cache-to", "", str, "registry=HOST shares finished images instead"),

@@ -75,7 +75,8 @@ class Parents:
         if digest or "/" not in repository:
             return ""
         by_stage = {stage: name for name, stage in self.stages.items()}
-        for word in (repository.rpartition("/")[2], tag):
+        last = repository.rpartition("/")[2]
+        for word in (f"{last}-{tag}", last, tag):  # python/3.13/Dockerfile is published as org/python:3.13
             name = by_stage.get(word) or by_stage.get(f"{word}{names.SUFFIX}") or ""
             if not name:
                 continue
@@ -83,7 +84,7 @@ class Parents:
             tags = {other for other in used if split(other).repository == repository}
             own = {edge.name for edge in self.edges[name]} & tags
             # of one repository for a family, several tags are usual, also in the stage itself
-            if reference in own or (word != tag and (own or len(tags) > 1)):
+            if reference in own or (word == last and (own or len(tags) > 1)):
                 what = f"{reference} may be {name}; it stays external. To follow the stage, add it to `names`"
                 self._notes.append(Note(self.source(name).origin, what))
                 return ""

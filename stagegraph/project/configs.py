@@ -71,7 +71,7 @@ class ConfigReader:
         if alternative:
             layers.append((table["alternatives"][alternative], (*path, "alternatives", alternative)))
         if all("path" not in layer for layer in (self._defaults, *(layer for layer, _ in layers))):
-            raise self._reader.error(path, f"stage {name} has no path", f'write path = "stock/{name}"')
+            raise self._reader.error(path, f"stage {name} has no path", 'write its folder: path = "FOLDER"')
         return self.merged(layers, platform, alternative)
 
     def merged(self, layers: Sequence[Layer], platform: Platform, alternative: str = "") -> StageConfig:

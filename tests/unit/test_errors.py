@@ -26,7 +26,7 @@ def test_where_what_hint(parts: tuple[str, ...], text: str) -> None:
     [
         ("blass", ["blas", "redis"], "did you mean 'blas'?"),
         ("x", ["blas", "amd"], "known here: amd, blas"),
-        ("x", [], "nothing is known here"),
+        ("x", [], "none is declared"),
         ("x", list("abcdefghijklmnopqrstuvwyz"), "known here: " + ", ".join("abcdefghijklmnopqrstuvwyz")),
         (
             "x",

@@ -23,10 +23,10 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
     """
 
     def parse_execute(self, in_args: list[str]) -> Any:
-        if {"--help", "-h"} & set(in_args):
-            print(self.help())
-            return 0
         try:
+            if {"--help", "-h"} & set(in_args):
+                print(self.help(), flush=True)
+                return 0
             result = super().parse_execute(in_args)
             sys.stdout.flush()
         except CmdParseError as error:  # doit's message quotes all options in its own form

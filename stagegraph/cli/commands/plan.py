@@ -144,7 +144,8 @@ def cost_of_epoch(steps: list[Step]) -> str:
     if not moved:
         return ""
     alone = sum(names == {"epoch"} for names in moved)
-    return f"source_date_epoch changed, which is part of every key: {len(moved)} nodes, {alone} by this alone"
+    count = f"changed nodes: {len(moved)}; by this alone: {alone}"
+    return f"source_date_epoch changed, which is part of every key; {count}"
 
 
 def _size(step: Step, sizes: dict[Node, Size] | None) -> str:

@@ -89,10 +89,11 @@ def test_a_malformed_lock_is_an_error(project: Path, text: str, words: list[str]
     assert "Traceback" not in done.stderr
 
 
-def test_a_closed_pipe_ends_a_command_without_a_message(project: Path) -> None:
+@pytest.mark.parametrize("words", [["keys"], ["plan", "--help"]])
+def test_a_closed_pipe_ends_a_command_without_a_message(project: Path, words: list[str]) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
-    command = [sys.executable, "-m", "doit", "keys"]
+    command = [sys.executable, "-m", "doit", *words]
     done = subprocess.run(command, cwd=project, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (141, "")

@@ -132,6 +132,15 @@ def project(folder: Path) -> Project:
             {"a": []},
             id="files that are no Dockerfiles",
         ),
+        pytest.param(
+            {
+                "python/3.12/Dockerfile": "FROM scratch\n",
+                "python/3.13/Dockerfile": "FROM scratch\n",
+                "app/Dockerfile": "FROM acme/python:3.13\n",
+            },
+            {"python-3.12": [], "python-3.13": [], "app": ["python-3.13"]},
+            id="a folder for each version",
+        ),
     ],
 )
 def test_init_finds_stages_and_parents(
@@ -264,6 +273,11 @@ def test_a_call_that_finds_nothing(
     assert not [*folder.iterdir()]
 
 
+def test_without_a_project_init_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == ProjectError.exit_status
+    assert "stagegraph init makes one" in capsys.readouterr().err
+
+
 # -- bake ----------------------------------------------------------------------------------------
 
 
@@ -335,11 +349,11 @@ def test_an_option_of_a_target_is_one_of_the_stage(
         ({"output": [{"type": "local"}]}, "target app: output is left out"),
         ({"attest": ["type=sbom"]}, "target app: attest is left out: `doit publish`"),
         ({"no-cache": True}, "target app: no-cache is left out"),
-        ({"dockerfile-inline": "FROM x"}, "target app: dockerfile-inline is left out: write it to a file"),
         ({"novelty": "x"}, "target app: novelty: stagegraph does not know this option"),
         ({"contexts": {"src": "./src"}}, "target app: context src = ./src is left out: make it a stage"),
         ({"platforms": ["linux/vax"]}, "target app: platform linux/vax is left out"),
         ({"context": "https://x.example/y.git"}, "target app: is left out: its context https"),
+        ({"dockerfile-inline": "FROM x"}, "target app: is left out: its Dockerfile is written in this file"),
         ({"context": "../x"}, "target app: is left out: its context ../x is outside of family"),
         ({"dockerfile": "../Dockerfile"}, "target app: is left out: its Dockerfile ../Dockerfile is outside"),
         ({"dockerfile": "none"}, "target app: is left out: app has no none"),
@@ -497,6 +511,7 @@ def test_standard_input(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (" ", "x.json: is empty"),
         ("{", "not valid JSON"),
         ("{}", "declares no target"),
         ('{"services": {}}', "no service has a `build`"),

@@ -88,7 +88,7 @@ def test_the_cost_of_a_new_epoch(tmp_path: Path) -> None:
         },
     )
     assert cost_of_epoch(steps(tmp_path, *both)) == (
-        "source_date_epoch changed, which is part of every key: 2 nodes, 1 by this alone"
+        "source_date_epoch changed, which is part of every key; changed nodes: 2; by this alone: 1"
     )
 
 

@@ -163,7 +163,10 @@ def test_labels_and_options_of_run(tmp_path: Path) -> None:
         "shm-size": "1048576",
         "ulimits": ["nofile=1:2"],
     }
-    assert file.notes == ["app:amd64: cgroup_parent is left out: bake has no such key"]
+    assert file.notes == [
+        "app:amd64: cgroup_parent is left out: bake has no such key",
+        "app:amd64: buildx before 0.25 ignores extra-hosts, and says nothing",
+    ]
 
 
 def test_a_project_that_ignores_the_syntax_line_sends_the_text_without_it(tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ MATRIX_FAULTS = {
     ),
     "an unknown stage": (
         '[images."{d}"]\nmatrix = { d = ["x"] }\nstage = "{d}"\n',
-        "{2}: image x: no stage 'x'\n  nothing is known here",
+        "{2}: image x: no stage 'x'\n  none is declared",
     ),
     "not a name": (
         '[stages."{d}"]\nmatrix = { d = ["x y"] }\npath = "a"\n',

@@ -545,7 +545,10 @@ FAULTS = {
         "stages.toml:{1}: unknown key 'contexts' in defaults [defaults]\n"
         "  write [contexts], which is for all stages",
     ),
-    "no path": ("[stages.blas]\n", 'stages.toml:{0}: stage blas has no path\n  write path = "stock/blas"'),
+    "no path": (
+        "[stages.blas]\n",
+        'stages.toml:{0}: stage blas has no path\n  write its folder: path = "FOLDER"',
+    ),
     "missing folder": (
         '[stages.x]\npath = "no"\n',
         "stages.toml:{1}: no folder 'no'\n  create it, with a Dockerfile in it",
