@@ -33,8 +33,8 @@ class Export(Command[Options]):
     doc_usage = "bake [STAGE:PLATFORM | IMAGE:PLATFORM | GROUP:PLATFORM | STAGE | IMAGE | GROUP ...]"
     doc_description = (
         "Prints a file for bake: doit export bake >docker-bake.json; docker buildx bake -f docker-bake.json. "
-        "A build with it has the same contents as one of doit. Parents are contexts (target:NAME). External images are "
-        "pinned by digest. Without names: every node.\n\n"
+        "A build with it has the same contents as one of doit. Parents are contexts (target:NAME). External "
+        "images are pinned by digest. Without names: every node.\n\n"
         "A stage that is the same on all platforms becomes one target. Otherwise it becomes one target for "
         "each platform (stock-aarch64) and a group. The group `default` has what you name, or the images "
         "that are built by default; `test` has the tests of images.\n\n"
