@@ -74,7 +74,8 @@ def _run_and_remove(
     with connect() as client:
         try:
             with _engine_errors(reference, docker, timeout, slow):
-                result = _run(client, name, reference, docker, command, timeout, options)
+                more = {"name": name, "platform": docker, **options}
+                result = _run(client, reference, command, timeout, more)
         finally:
             _remove(client, name)
     if result.status and "exec format error" in result.errors:
@@ -83,18 +84,10 @@ def _run_and_remove(
 
 
 def _run(
-    client: Any,
-    name: str,
-    reference: str,
-    docker: OciPlatform,
-    command: Sequence[str],
-    timeout: float,
-    options: Mapping[str, Any],
+    client: Any, reference: str, command: Sequence[str], timeout: float, options: Mapping[str, Any]
 ) -> ContainerResult:
     first, *rest = command
-    container = client.containers.create(
-        reference, rest, entrypoint=[first], name=name, platform=docker, **options
-    )
+    container = client.containers.create(reference, rest, entrypoint=[first], **options)
     container.start()
     status = int(container.wait(timeout=timeout)["StatusCode"])
     output, errors = (
