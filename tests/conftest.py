@@ -46,10 +46,14 @@ def fits_the_schema() -> Iterator[None]:
 
     @functools.wraps(load)
     def checked(
-        root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None
+        root: Path,
+        cli: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        *,
+        text: str | None = None,
     ) -> Project:
-        project = load(root, cli, env)
-        tables, _ = loader.parse(loader.read(root))
+        project = load(root, cli, env, text=text)
+        tables, _ = loader.parse(loader.read(root) if text is None else text)
         assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(tables)] == []
         return project
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import BuildError
+from ..errors import BuildError, ProjectError
 from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
@@ -109,7 +109,8 @@ class Rebuilder:
     def rebuild(self, goals: list[Node]) -> Iterator[Finding]:
         """Rebuild the goals and their ancestors, each on its recorded parents, and compare.
 
-        A failed build is a finding. A failure around a build (engine, disk, network) is raised.
+        A failed build is a finding, and so is a secret or an SSH agent that a step requires and that is not
+        here. A failure around a build (engine, disk, network) is raised.
         """
         for node in self.graph.order(goals):
             key = self.graph.key(node)
@@ -138,7 +139,7 @@ class Rebuilder:
             node_builder = self.open_node_builder(scratch, logs)
             try:
                 result = node_builder.build(self.graph.spec(node), parents, no_cache=True)
-            except BuildError as error:
+            except (BuildError, ProjectError) as error:
                 self.report.failed(str(node), error.what)
                 return Finding(node, record.key, "failed", (str(error),), record.digest)
             self.report.done(node, "build", record, "")

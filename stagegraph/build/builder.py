@@ -21,6 +21,7 @@ from ..store import record as records
 from ..store.views import shared_view
 from ..system.files import os_errors_on_write
 from ..system.processes import environment, managed_process, read_lines
+from . import requirements
 from .build_context import write_context
 from .command import build_command, metadata_file, named_contexts
 from .deadline import time_limit
@@ -29,6 +30,7 @@ from .failure import explain, timeout_error
 from .log import Log
 from .rootfs import write_bootstrap_context
 from .secrets import secret_options
+from .ssh import ssh_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,9 +94,11 @@ class NodeBuilder:
     def build(self, spec: NodeSpec, parents: Mapping[Node, Record], *, no_cache: bool = False) -> BuildResult:
         """Build one node: afterwards its blobs are in the layout, but no record is.
 
-        ``no_cache`` ignores the builder's own cache. Raises ``BuildError`` if a step fails, or the error of
-        what failed around the build.
+        ``no_cache`` ignores the builder's own cache. Raises ``ProjectError`` if a secret or an SSH agent that
+        a step requires is not here, ``BuildError`` if a step fails, or the error of what failed around the
+        build.
         """
+        requirements.check(spec, self.secrets, self.root)
         placement = self.builders.place(spec)
         with (
             shared_view(self.layout) as view,
@@ -105,8 +109,11 @@ class NodeBuilder:
             context = self._write_context(spec, view, tar, log)
             self._engine_images.prime(spec, placement)
             contexts = named_contexts(spec, parents, self.layout)
-            secrets = secret_options(spec, self.secrets, self.root, self.listener.warn)
-            command = build_command(spec, placement, view, context, contexts, secrets, no_cache=no_cache)
+            session = [
+                *secret_options(spec, self.secrets, self.root, self.listener.warn),
+                *ssh_options(spec, self.root, self.listener.warn),
+            ]
+            command = build_command(spec, placement, view, context, contexts, session, no_cache=no_cache)
             tar.seek(0)
             cached = self._run(command, tar, spec, log, placement)
             digest = _image_digest(metadata_file(view))

@@ -12,12 +12,13 @@ import json
 from typing import TYPE_CHECKING
 
 from ..oci import documents
+from ..oci.digest import sha256
 from ..oci.platform import index_entry
 from ..oci.reference import split
 from ..system.files import relative_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..keys.spec import NodeSpec
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 COMPRESSION = "zstd"
 
 
+#: An address that leads nowhere (RFC 5737).
+_NOWHERE = "192.0.2.1"
+
+
 def metadata_file(view: Path) -> Path:
     """The file in which buildx reports the digest of what it built."""
     return view / "metadata.json"
@@ -44,31 +49,32 @@ def build_command(
     view: Path,
     context: str,
     contexts: Mapping[str, str],
-    secrets: Iterable[str],
+    session: Iterable[str],
     *,
     no_cache: bool,
 ) -> list[str]:
     """The command that builds a node into the layout ``view``.
 
     ``context`` is "-" for a tar on standard input, or a folder. ``contexts`` are the named contexts.
-    ``secrets`` are the options of the secrets. ``no_cache`` ignores the builder's own cache.
+    ``session`` are the options of secrets and SSH agents. ``no_cache`` ignores the builder's own cache.
     """
     command = [*placement.command(), *(["--no-cache"] if no_cache else [])]
     command += ["--progress=rawjson", "--provenance=false", "--sbom=false"]
-    command += [f"--platform={spec.platform.docker}", f"--network={spec.config.network}"]
+    command += [f"--platform={spec.platform.docker}", f"--network={network(spec)}"]
     if context != "-":
         command.append(f"--file={view / 'Dockerfile'}")
     elif spec.bootstrap is None:
         command.append(f"--file={spec.config.dockerfile}")
-    if spec.package_date:
-        command.append(f"--add-host={_package_date_host(spec.package_date)}")
+    command += [f"--add-host={host}:{address}" for host, address in added_hosts(spec)]
+    command += [*_run_options(spec), *(f"--allow={name}" for name in sorted(entitlements(spec)))]
+    command += [f"--label={name}={value}" for name, value in sorted(spec.config.labels.items())]
     if spec.config.target:
         command.append(f"--target={spec.config.target}")
     frontend = {"BUILDKIT_SYNTAX": spec.frontend.pinned} if spec.frontend else {}
     arguments = {**spec.analysis.args, **frontend, "SOURCE_DATE_EPOCH": str(spec.epoch)}
     command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
     command += [f"--build-context={name}={source}" for name, source in contexts.items()]
-    command += secrets
+    command += session
     return [*command, f"--output={_output(view)}", f"--metadata-file={metadata_file(view)}", context]
 
 
@@ -93,6 +99,21 @@ def option_value(fields: Mapping[str, object]) -> str:
     return line.getvalue()
 
 
+def network(spec: NodeSpec) -> str:
+    """The network of RUN instructions. It does not count where nothing runs."""
+    return spec.config.network if spec.analysis.has_run else "default"
+
+
+def added_hosts(spec: NodeSpec) -> Iterator[tuple[str, str]]:
+    """The hosts for ``--add-host`` with their addresses: the stage's own, and those that inform BuildKit."""
+    if spec.package_date:
+        yield _package_date_host(spec.package_date), _NOWHERE
+    hosts = spec.config.run_options.extra_hosts if spec.analysis.has_run else ()
+    if hosts:
+        yield _addresses_host(hosts), _NOWHERE
+    yield from hosts
+
+
 def _package_date_host(date: str) -> str:
     """A host for ``--add-host`` whose name tells BuildKit the date of the package archive.
 
@@ -103,7 +124,40 @@ def _package_date_host(date: str) -> str:
     while a step runs, and is in no layer. A front end that ``# syntax=`` names passes the hosts on, too:
     docker/dockerfile does since 1.0. Name and address are reserved and lead nowhere (RFC 2606, RFC 5737).
     """
-    return f"archive-{date}.stagegraph.invalid:192.0.2.1"
+    return f"archive-{date}.stagegraph.invalid"
+
+
+def entitlements(spec: NodeSpec) -> frozenset[str]:
+    """The entitlements that a build asks for: those that the stage allows and its steps need.
+
+    A builder refuses the whole build for one that it does not grant, even if no step needs it.
+    """
+    allowed, needed = spec.config.run_options.allow, spec.analysis.needed("entitlement")
+    if spec.config.network == "host" and spec.analysis.has_run:
+        needed |= {"network.host"}
+    return allowed if spec.analysis.needs_all else allowed & needed
+
+
+def _run_options(spec: NodeSpec) -> Iterator[str]:
+    """The options for RUN instructions besides hosts: those that the key holds, and the control group."""
+    options = spec.config.run_options
+    if not spec.analysis.has_run:
+        return
+    if options.shm_size:
+        yield f"--shm-size={options.shm_size}"
+    yield from (f"--ulimit={name}={limits}" for name, limits in options.ulimits)
+    if options.cgroup_parent:
+        yield f"--cgroup-parent={options.cgroup_parent}"
+
+
+def _addresses_host(hosts: Sequence[tuple[str, str]]) -> str:
+    """A host for ``--add-host`` whose name tells BuildKit the addresses of all others.
+
+    BuildKit's key of a RUN instruction does not have these addresses (``_package_date_host``). If only an
+    address changed, BuildKit would take the instruction from its own cache, with what the old address gave.
+    """
+    digest = sha256(json.dumps(hosts, separators=(",", ":")).encode())
+    return f"hosts-{digest.removeprefix('sha256:')[:32]}.stagegraph.invalid"
 
 
 def named_contexts(spec: NodeSpec, parents: Mapping[Node, Record], layout: LayoutStore) -> dict[str, str]:

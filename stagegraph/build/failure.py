@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import (
+    BuilderError,
     BuildError,
     DiskFullError,
     DockerfileError,
@@ -18,6 +19,7 @@ from ..errors import (
     LostCacheError,
     NetworkError,
     OutOfMemoryError,
+    ProjectError,
     RegistryError,
     StagegraphError,
     ToolError,
@@ -38,6 +40,18 @@ LAST_LINES = 20
 _OF_FRONTEND = re.compile(
     r"failed with build-arg:BUILDKIT_SYNTAX = |current frontend does not support |exit code: \d+$"
     r"|frontend grpc server closed unexpectedly"
+)
+
+
+#: BuildKit's words for an entitlement that it does not grant.
+NOT_GRANTED = r"granting entitlement (\S+) is not allowed"
+
+#: What to do about an entitlement that a builder does not grant.
+GRANT_ADVICE = (
+    'the engine of this machine: write {"builder": {"entitlements": {"security-insecure": true}}}, or '
+    '"network-host", into /etc/docker/daemon.json and restart it\n'
+    "  another builder: docker buildx create --buildkitd-flags '--allow-insecure-entitlement NAME' ..., "
+    "then builder=BUILDER"
 )
 
 
@@ -94,6 +108,25 @@ _CAUSES = (
         r"invalid progress mode",
         ToolError,
         "install docker buildx 0.13 or later",
+        printed=False,
+    ),
+    _Cause(
+        NOT_GRANTED,
+        BuilderError,
+        f"the builder does not grant what a step needs (allow of the stage)\n  {GRANT_ADVICE}",
+        printed=False,
+    ),
+    _Cause(
+        r"unable to derive the IP value for host-gateway",
+        BuilderError,
+        "only the builder of an engine knows host-gateway: write an address into extra_hosts, or name the "
+        "engine: builder=default",
+        printed=False,
+    ),
+    _Cause(
+        r"private key is passphrase protected",
+        ProjectError,
+        'nobody can type the passphrase here: ssh-add the key, and write ssh = ["default"] for the stage',
         printed=False,
     ),
     _Cause(

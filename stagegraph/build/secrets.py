@@ -8,17 +8,41 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import ProjectError, nearest
 from ..host.system import CA_BUNDLES
+from ..project.model import Secret
 from .command import option_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ..keys.spec import NodeSpec
-    from ..project.model import Secret
+
+#: The secret that needs no declaration.
+AUTHORITIES = "ca"
+
+
+class Source(NamedTuple):
+    """Where the value of a secret comes from: a file or a variable. ``lack`` says why there is no value."""
+
+    file: str = ""
+    env: str = ""
+    lack: str = ""
+
+
+def source(secret: Secret | None, root: Path) -> Source:
+    """The source of a secret; None for ``ca`` without a declaration. Paths are relative to ``root``."""
+    if secret is None:
+        bundle = _ca_bundle()
+        return Source(bundle, lack="" if bundle else "this machine has no bundle of certificate authorities")
+    if not secret.env:
+        path = root / Path(secret.file).expanduser()
+        lack = "" if os.access(path, os.R_OK) and path.is_file() else f"there is no file {path} to read"
+        return Source(str(path), lack=lack)
+    # buildx would pass an empty variable as an empty file, which satisfies a mount that is required
+    lack = "" if os.environ.get(secret.env) else f"the variable {secret.env} is not set, or empty"
+    return Source(env=secret.env, lack=lack)
 
 
 def secret_options(
@@ -26,32 +50,17 @@ def secret_options(
 ) -> Iterator[str]:
     """The options for the secrets of one node; paths of ``declared`` are relative to ``root``.
 
-    A secret without a value gets no option, so that a mount with ``required=true`` fails. Raises
-    ``ProjectError`` for a secret that is not declared.
+    A secret without a value gets no option. Steps that require it fail (``requirements``).
     """
-    for name in sorted(spec.analysis.secrets):
+    every = {*declared, AUTHORITIES} if spec.analysis.needs_all else set[str]()
+    for name in sorted(spec.analysis.secrets | every):
         secret = declared.get(name)
-        if secret is None:
-            if name != "ca":
-                what = f"its Dockerfile mounts a secret {name!r}, which is not declared"
-                hint = (
-                    f"declare it in stages.toml: [secrets.{name}] with file or env; {nearest(name, declared)}"
-                )
-                raise ProjectError(str(spec.node), what, hint)
-            if bundle := _ca_bundle():
-                yield _option(id="ca", src=bundle)
-        elif not secret.env:
-            yield _option(id=name, src=root / Path(secret.file).expanduser())
-        elif os.environ.get(secret.env):
-            yield _option(id=name, env=secret.env)
-        else:
-            # buildx would pass an empty file, which satisfies a mount that is required
-            what = f"secret {name}: the variable {secret.env} is not set, or empty"
-            warn(f"{spec.node}: {what}; steps that do not require it run without it")
-
-
-def _option(**fields: object) -> str:
-    return f"--secret={option_value(fields)}"
+        found = source(secret, root)
+        if not found.lack:
+            where = {"env": found.env} if found.env else {"src": found.file}
+            yield f"--secret={option_value({'id': name, **where})}"
+        elif secret is not None:
+            warn(f"{spec.node}: secret {name}: {found.lack}; steps that do not require it run without it")
 
 
 def _ca_bundle() -> str:

@@ -1,4 +1,4 @@
-"""The command ``stagegraph``: ``--version``, ``--help``; doit gets all other words."""
+"""The command ``stagegraph``: ``--version``, ``--help``, ``init``, ``import``; doit gets all other words."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import sys
 from importlib.metadata import entry_points
 
 from .. import __version__
+from . import moving
 
 _HELP = """\
 Usage: stagegraph [IMAGE:PLATFORM | STAGE:PLATFORM ...] [NAME=VALUE ...]
        stagegraph COMMAND ...
+       stagegraph init [FOLDER] | import FILE
        stagegraph --version
 
 Build families of Docker images. Call it in a folder with a stages.toml and a dodo.py.
@@ -29,6 +31,8 @@ def main(words: list[str] | None = None) -> int:
     if words[:1] in (["--help"], ["-h"]):
         print(_HELP.format(commands=_commands()), end="")
         return 0
+    if words[:1] and words[0] in moving.PURPOSES:
+        return moving.run(words)
     from doit.doit_cmd import DoitMain
 
     doit = DoitMain()
@@ -39,7 +43,8 @@ def main(words: list[str] | None = None) -> int:
 def _commands() -> str:
     """The commands of this package, one on each line, with their purpose."""
     own = (each for each in entry_points(group="doit.COMMAND") if each.module.startswith("stagegraph."))
-    return "\n".join(f"  {each.name:9} {each.load().doc_purpose}" for each in sorted(own))
+    purposes = {each.name: each.load().doc_purpose for each in own} | moving.PURPOSES
+    return "\n".join(f"  {name:9} {purposes[name]}" for name in sorted(purposes))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ Pure values, and the rule for file names: UTF-8, with other bytes as surrogates 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["file", "exec", "dir", "link"]
 
@@ -17,8 +16,7 @@ READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 RUN_AGAIN = "run again while nothing changes the folder"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One file of a context.
 
     ``path`` is relative, with '/'. ``digest`` is the sha256 of the content, or of a link's target (``link``),

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import ContextError
@@ -230,7 +229,7 @@ class ContextSelection:
         if path in self._entries:
             if path in self._masked and not self._sets_mode:
                 self._masked.discard(path)
-                self._entries[path] = replace(self._entries[path], kind="exec")
+                self._entries[path] = self._entries[path]._replace(kind="exec")
             return
         if parent := path.rpartition("/")[0]:
             self._add(parent, where)

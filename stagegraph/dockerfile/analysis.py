@@ -9,14 +9,14 @@ the answer is the safe one: the whole context. Where a name does, it is an error
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..oci.platform import NO_PLATFORM
 from .arguments import Arguments
 from .dependencies import DockerfileAnalysis
 from .expansion import Expander
 from .instructions import from_names, mounts, parse
+from .needs import needs_of_add, needs_of_run, needs_of_trigger
 from .pins import check_pinned
 from .places import Edges, Places
 from .sources import ContextSources
@@ -25,16 +25,16 @@ from .triggers import trigger_of
 from .variables import AUTOMATIC_ARGS, Scope, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..oci.platform import OciPlatform
     from .instructions import Instruction
+    from .needs import Need
 
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
 
 
-@dataclass(frozen=True)
-class BuildOptions:
+class BuildOptions(NamedTuple):
     """The settings of one build; hashable.
 
     ``docker`` is the OCI platform to build for, ``build_platform`` the builder's own. ``args`` are names and
@@ -70,7 +70,7 @@ class _Analysis:
         self.arguments = Arguments(dict(options.args), options.docker, options.build_platform, self.expander)
         self.edges = Edges(options.docker)
         self.sources = ContextSources(self.expander)
-        self.secrets: set[str] = set()
+        self.needs: dict[Need, None] = {}
         self.scopes: dict[int, Scope] = {}  # at the end of each build stage, by its index
 
     def run(self, instructions: Sequence[Instruction], name: str) -> DockerfileAnalysis:
@@ -103,7 +103,7 @@ class _Analysis:
             sources=self.sources.paths,
             directives=self.directives,
             installs_packages=any(map(_may_install_packages, instructions)),
-            secrets=frozenset(self.secrets),
+            needs=tuple(self.needs),
             build_stages=summaries,
             from_only_args=self.arguments.from_only(head),
             chmod_sources=self.sources.chmod_paths,
@@ -168,6 +168,8 @@ class _Analysis:
             case "COPY" | "ADD":
                 if instruction.cmd == "ADD" and not self.options.allow_unpinned:
                     check_pinned(instruction, scope, self.expander)
+                if instruction.cmd == "ADD":
+                    self._need(needs_of_add(instruction, self._expand_in(scope, instruction)))
                 self.sources.add_copy(instruction, scope)
             case "RUN":
                 self._run(instruction, scope, stage, stages)
@@ -200,14 +202,16 @@ class _Analysis:
             if kind is None:
                 what = f"--mount=type={mount['type']}: only the build knows this type, so no key can hold it"
                 raise run.error(what, "write the type without variables")
-            if kind.lower() == "secret":
-                self._secret(mount)
             if not mount.get("from") and kind.lower() == "bind":
                 self.sources.add_mount(mount, run, scope)
+        self._need(needs_of_run(run, self._expand_in(scope, run)))
         self._copy_from(run, stage, stages)
 
-    def _secret(self, mount: Mapping[str, str]) -> None:
-        self.secrets.add(mount.get("id") or mount.get("target", "").rsplit("/", 1)[-1])
+    def _need(self, needs: Iterable[Need]) -> None:
+        self.needs |= dict.fromkeys(needs)
+
+    def _expand_in(self, scope: Scope, instruction: Instruction) -> Callable[[str], str | None]:
+        return lambda word: self.expander.expand(word, scope, instruction)
 
     def _onbuild(self, onbuild: Instruction) -> None:
         """Check a trigger for images that start from this one. Their variables are not known here."""
@@ -215,9 +219,9 @@ class _Analysis:
         if any(from_names(trigger)):
             what = "ONBUILD takes from another image, which no key can hold"
             raise onbuild.error(what, "move it into the Dockerfiles of the children")
-        for mount in mounts(trigger):
-            if mount.get("type", "").lower() == "secret":
-                self._secret(mount)  # so that a missing declaration is an error
+        # so that a secret without a declaration is an error here; the children run the step
+        needs = needs_of_trigger(trigger)
+        self._need(need._replace(required=False) for need in needs if need.kind == "secret")
         self.expander.check(trigger, Scope())
         if trigger.cmd == "ADD" and not self.options.allow_unpinned:
             check_pinned(trigger, Scope(), self.expander)

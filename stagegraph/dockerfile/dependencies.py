@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ..oci.platform import OciPlatform
     from .instructions import Instruction
+    from .needs import Need
 
 
 class Edge(NamedTuple):
@@ -43,8 +44,7 @@ class BuildStageSummary(NamedTuple):
     has_run: bool
 
 
-@dataclass(frozen=True)
-class DockerfileAnalysis:
+class DockerfileAnalysis(NamedTuple):
     """The dependencies of one build of a Dockerfile.
 
     - ``instructions``: those that count, in order.
@@ -55,7 +55,8 @@ class DockerfileAnalysis:
       context. ``chmod_sources``: further ones whose instructions set the mode (``--chmod=644``).
     - ``directives``: the parser directives ``syntax`` and ``escape``.
     - ``installs_packages``: a step runs a package manager.
-    - ``secrets``: ids of the secrets that steps mount.
+    - ``needs``: the secrets, SSH agents and entitlements that steps need. ``needs_all``: triggers may
+      need any that is declared.
     - ``build_stages``: those that the target needs; the last one is the target. ``has_run``: one has a RUN.
     - ``target``: the target's name, as a step can see it if ``uses_target_name``.
     """
@@ -64,12 +65,22 @@ class DockerfileAnalysis:
     edges: tuple[Edge, ...]
     args: Mapping[str, str]
     sources: tuple[tuple[str, int], ...] | None
-    directives: Mapping[str, str] = field(default_factory=dict)
+    directives: Mapping[str, str] = MappingProxyType({})
     installs_packages: bool = False
-    secrets: frozenset[str] = frozenset()
+    needs: tuple[Need, ...] = ()
+    needs_all: bool = False
     build_stages: tuple[BuildStageSummary, ...] = ()
     from_only_args: frozenset[str] = frozenset()
     chmod_sources: tuple[tuple[str, int], ...] = ()
     has_run: bool = False
     target: str = ""
     uses_target_name: bool = False
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The ids of the secrets that steps mount."""
+        return self.needed("secret")
+
+    def needed(self, kind: str) -> frozenset[str]:
+        """Return the names of what steps need of one kind of ``Need``."""
+        return frozenset(need.name for need in self.needs if need.kind == kind)

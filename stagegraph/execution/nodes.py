@@ -52,11 +52,17 @@ class NodeRunner:
     # -- before the parents ----------------------------------------------------------------------
 
     def restore(self, node: Node) -> bool:
-        """Return whether the node's image is in ``cache/``; fetch it if the registry has it."""
+        """Return whether the node's image is in ``cache/``; fetch it if the registry has it.
+
+        Raises ``ProjectError`` for a node that will probably be built, and cannot be as it is declared.
+        """
         if node in self.results.records:
             return True
         decision = by_recipe(self.graph, node, self.lookup)
-        if isinstance(decision, NeedsParents) or not self._fetch(node, decision):
+        if isinstance(decision, NeedsParents):
+            self._check_declared(node)
+            return False
+        if not self._fetch(node, decision):
             return False
         self.reuse(node, decision)
         return True
@@ -73,6 +79,7 @@ class NodeRunner:
         """Return whether a test has passed, here or elsewhere, on the images that it would use now."""
         decision = by_recipe(self.graph, test, self.lookup)
         if isinstance(decision, NeedsParents):
+            self._check_declared(test)
             return False
         self.results.passed_tests.add(test)
         if test not in self.results.records:
@@ -85,6 +92,13 @@ class NodeRunner:
         """With push=all, offer the registry an image that was here before this run."""
         if self.sharing:
             self.sharing.offer(node, record)
+
+    def _check_declared(self, node: Node) -> None:
+        """Raise ``ProjectError`` before the parents are built for nothing."""
+        from ..build.requirements import undeclared
+
+        for error in undeclared(self.graph.spec(node), self.graph.project.secrets):
+            raise error
 
     def _fetch(self, node: Node, decision: Have) -> bool:
         """Return whether the image is in ``cache/`` now; pull it if the decision says so."""

@@ -9,9 +9,8 @@ pinned once, and never follow the stage.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DockerfileError, nearest
 from ..oci.reference import familiar, is_bare, split
@@ -25,16 +24,14 @@ if TYPE_CHECKING:
     from ..project.tags import FinalTag
 
 
-@dataclass(frozen=True)
-class ExternalReference:
+class ExternalReference(NamedTuple):
     """The reference of an external image, and where the project names it (``FILE:LINE``)."""
 
     reference: str
     where: str
 
 
-@dataclass(frozen=True)
-class _Use:
+class _Use(NamedTuple):
     """The use of a name: for the OCI platform ``docker``, in a build for the project's platform ``own``."""
 
     docker: OciPlatform
@@ -67,14 +64,14 @@ class NameResolver:
         """
         use = _Use(edge.platform or own.docker, own, f"{config.dockerfile_path}:{edge.line}")
         name, bare = edge.name, edge.bare
+        if stand_in := self._stand_in(name, stage, config, use):
+            return stand_in
         if name == BASE:
             base = self._base(edge, own)
             if not isinstance(base, ExternalBase):
                 return Node(BASE, self._platform(BASE, use))
             stand_in = self._stand_in(familiar(base.image), stage, config, use)
             return stand_in or ExternalReference(base.image, base.declared_at)
-        if stand_in := self._stand_in(name, stage, config, use):
-            return stand_in
         if node := self._named(name, use):
             return node
         if name not in config.contexts:

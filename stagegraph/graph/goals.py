@@ -5,8 +5,7 @@ Knows nothing of doit: it returns nodes, or which of them have no key and why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UNRESOLVED, StagegraphError
 from ..project.model import Node
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 _LISTED = 12
 
 
-@dataclass(frozen=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """Nodes without a key, all for one cause.
 
     ``first`` is the node whose own files or images are the cause.
@@ -38,8 +36,7 @@ class LeftOut:
         return f"{self.first} has no key: {self.error}\n  left out: {names}"
 
 
-@dataclass(frozen=True)
-class Goals:
+class Goals(NamedTuple):
     """The nodes that a command is about, and those that it leaves out.
 
     ``status`` is 0, or the exit status of a cause if the command's answer is incomplete: the user named a

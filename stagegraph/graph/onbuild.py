@@ -6,33 +6,36 @@ Pure. BuildKit runs them in the child's build, where they read its context, argu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..dockerfile.arguments import declared_args
+from ..dockerfile.needs import needs_of_trigger
 from ..oci.platform import build_args
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..dockerfile.dependencies import DockerfileAnalysis
     from ..dockerfile.instructions import Instruction
+    from ..dockerfile.needs import Need
     from ..oci.platform import OciPlatform
 
 
-@dataclass(frozen=True)
-class Triggers:
+class Triggers(NamedTuple):
     """Triggers that a node's start images leave for its build.
 
     ``args`` are the arguments that they declare; None if these are not known, as for an external image.
+    ``needs`` are what they need of the machine that builds, as far as it is known.
     """
 
     args: frozenset[str] | None
+    needs: tuple[Need, ...] = ()
 
     @classmethod
     def of(cls, instructions: Sequence[Instruction]) -> Triggers:
         declared = declared_args(instructions)
-        return cls(None if declared is None else frozenset(declared))
+        needs = tuple(need for trigger in instructions for need in needs_of_trigger(trigger))
+        return cls(None if declared is None else frozenset(declared), needs)
 
     def may_declare(self, arg: str) -> bool:
         """Return True if a trigger may declare this argument."""
@@ -42,10 +45,10 @@ class Triggers:
         self,
         analysis: DockerfileAnalysis,
         candidates: Mapping[str, str],
-        secrets: Iterable[str],
         build_platform: OciPlatform,
     ) -> DockerfileAnalysis:
-        """Return the analysis with what the triggers may use: arguments (``candidates``) and ``secrets``.
+        """Return the analysis with what the triggers may use: arguments (``candidates``), and all that
+        is declared of secrets, SSH agents and entitlements.
 
         BUILDPLATFORM and the like are sent with the values that the key holds, so that the result does not
         depend on the builder. Raises ``DockerfileError`` where that would override a default.
@@ -59,11 +62,11 @@ class Triggers:
                 raise arg.error(what, "rename this argument")
         given = {name: value for name, value in candidates.items() if self.may_declare(name)}
         *others, last = analysis.build_stages
-        return replace(
-            analysis,
+        return analysis._replace(
             args={**of_builder, **given, **analysis.args},
             sources=None,
-            secrets=analysis.secrets.union(secrets, ["ca"]),
+            needs=(*analysis.needs, *self.needs),
+            needs_all=True,
             build_stages=(*others, last._replace(has_run=True)),
             from_only_args=frozenset(),
             has_run=True,

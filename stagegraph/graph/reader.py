@@ -99,8 +99,7 @@ class NodeReader:
         triggers = self._triggers(config, parents, images)
         _check_args(node, config, analysis, triggers)
         if triggers is not None:
-            secrets = self._project.secrets
-            analysis = triggers.applied(analysis, config.args, secrets, self._build_platform)
+            analysis = triggers.applied(analysis, config.args, self._build_platform)
         selection, entries = self._context(config, analysis)
         has_dockerfile = _check_unchanged(entries, config, text)
         dated = analysis.installs_packages or config.installs_packages

@@ -23,6 +23,7 @@ _ROLES = (
     "schema",
     "platform",
     "option",
+    "label",
     "package",
     "instruction",
     "argument",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..oci.digest import Digest
     from ..oci.platform import OciPlatform
-    from ..project.model import Bootstrap
+    from ..project.model import Bootstrap, StageConfig
     from .spec import NodeSpec
 
 #: The version of these rules. It is part of every key: a change of the rules changes every key.
@@ -108,6 +108,10 @@ def _stage(spec: NodeSpec) -> Iterator[Input]:
         yield Input("option", "target", analysis.target, config.declared_at)
     if analysis.has_run and config.network != "default":
         yield Input("option", "network", config.network, config.declared_at)
+    if analysis.has_run:
+        yield from _run_options(config)
+    for name, value in sorted(config.labels.items()):
+        yield Input("label", name, value, config.declared_at)
     for name, value in sorted(analysis.directives.items()):
         if name != "syntax":
             yield Input("option", name, value, spec.dockerfile)
@@ -127,6 +131,20 @@ def _stage(spec: NodeSpec) -> Iterator[Input]:
             yield Input("argument", name, value, config.declared_at)
     for entry in spec.entries:
         yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{config.context}/{entry.path}")
+
+
+def _run_options(config: StageConfig) -> Iterator[Input]:
+    """What RUN instructions can see of the builder. Only these ``RunOptions`` can change a result."""
+    options, where = config.run_options, config.declared_at
+    hosts: dict[str, list[str]] = {}
+    for host, address in options.extra_hosts:
+        hosts.setdefault(host, []).append(address)
+    for host, addresses in hosts.items():
+        yield Input("option", f"extra host {host}", " ".join(addresses), where)
+    if options.shm_size:
+        yield Input("option", "shm size", str(options.shm_size), where)
+    for name, limits in options.ulimits:
+        yield Input("option", f"ulimit {name}", limits, where)
 
 
 def _json(value: object) -> str:

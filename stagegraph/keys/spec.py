@@ -5,7 +5,8 @@ Pure values: ``graph`` fills them from files and pins, ``inputs`` turns them int
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..context.entry import Entry
 from ..dockerfile.dependencies import DockerfileAnalysis, Edge
@@ -14,9 +15,11 @@ from ..oci.digest import Digest
 from ..oci.reference import split
 from ..project.model import Bootstrap, Node, Platform, StageConfig
 
+#: Of a base that mmdebstrap builds.
+_NO_ANALYSIS = DockerfileAnalysis((), (), {}, ())
 
-@dataclass(frozen=True)
-class Parent:
+
+class Parent(NamedTuple):
     """An edge to another node of the project."""
 
     edge: Edge
@@ -37,8 +40,7 @@ class ExternalImage:
     index: Digest
 
 
-@dataclass(frozen=True)
-class Frontend:
+class Frontend(NamedTuple):
     """An image that reads the Dockerfile (``# syntax=REFERENCE OPTIONS``), pinned to ``digest``."""
 
     reference: str
@@ -51,8 +53,7 @@ class Frontend:
         return f"{split(self.reference).repository}@{self.digest} {self.options}".rstrip()
 
 
-@dataclass(frozen=True)
-class NodeSpec:
+class NodeSpec(NamedTuple):
     """A node with everything that determines it, except its parents' keys.
 
     - ``analysis`` is of its Dockerfile, ``text`` the Dockerfile as it is. ``entries`` are the context files.
@@ -66,7 +67,7 @@ class NodeSpec:
     platform: Platform
     config: StageConfig
     epoch: int
-    analysis: DockerfileAnalysis = field(default_factory=lambda: DockerfileAnalysis((), (), {}, ()))
+    analysis: DockerfileAnalysis = _NO_ANALYSIS
     entries: tuple[Entry, ...] = ()
     parents: tuple[Parent, ...] = ()
     images: tuple[ExternalImage, ...] = ()

@@ -39,8 +39,10 @@ def check(project: Project, tables: Mapping[str, Any], lines: SourceMap) -> None
     for path, contexts in _contexts(tables):
         for written, value in contexts.items():
             where = lines.where(*path, written)
-            if what := _taken(project, declared, familiar(written)) or claimed.get(familiar(written), ""):
-                hint = "a stand-in can replace only an external image"
+            name = familiar(written)
+            # the base is not a name that something else could have
+            if name != BASE and (what := _taken(project, declared, name) or claimed.get(name, "")):
+                hint = "a stand-in can replace only an external image, or the base"
                 raise ProjectError(where, f"{written} is {what}", hint)
             if is_bare(value) and value not in project.stages:
                 hint = f"{nearest(value, project.stages)}\n  an external image has a tag: {value}:TAG"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
 from ..oci.reference import familiar
-from . import schema
+from . import options, schema
 from .folders import Folders
 from .model import StageConfig
 
@@ -44,8 +44,8 @@ class ConfigReader:
     def check_layer(self, layer: Mapping[str, Any], path: KeyPath) -> None:
         """Check the values of one layer."""
         error = self._reader.error
-        if layer.get("network", "none") not in ("default", "none"):
-            raise error((*path, "network"), 'network must be "default" or "none"')
+        if layer.get("network", "none") not in schema.NETWORKS:
+            raise error((*path, "network"), 'network must be "default", "none" or "host"')
         if layer.get("unpinned", "allow") != "allow":
             raise error((*path, "unpinned"), 'unpinned can only be "allow"')
         if (native := layer.get("native", "")) and native not in schema.DOCKER_PLATFORMS:
@@ -55,6 +55,8 @@ class ConfigReader:
             raise error((*path, "frontend"), f"unknown frontend {frontend!r}", _FRONTEND_HINT)
         self._reader.check_timeout(layer, path, "timeout")
         self._contexts(layer, path)
+        options.labels(self._reader, layer, path)
+        options.run_options(self._reader, layer, path)
         if "path" in layer:
             self._folders.folder(layer["path"], (*path, "path"))
 
@@ -77,6 +79,7 @@ class ConfigReader:
         merged = {"network": "default", "frontend": "syntax", **self._defaults}
         contexts = self._contexts(self._reader.tables, ())
         args = self._args(platform)
+        labels = options.labels(self._reader, self._defaults, ("defaults",))
         own: set[str] = set()
         where: dict[str, KeyPath] = dict.fromkeys(self._defaults, ("defaults",))
         for layer, path in layers:
@@ -86,6 +89,7 @@ class ConfigReader:
             args |= own_args
             own |= set(own_args)
             contexts |= self._contexts(layer, path)
+            labels |= options.labels(self._reader, layer, path)
         context = self._folders.folder(merged["path"], (*where["path"], "path"))
         dockerfile = merged.get("dockerfile", "Dockerfile")
         self._folders.check_dockerfile(context, dockerfile, where.get("dockerfile", where["path"]))
@@ -102,13 +106,18 @@ class ConfigReader:
             timeout=merged.get("timeout", 0),
             native=merged.get("native", ""),
             contexts=contexts,
+            labels=labels,
+            run_options=options.run_options(self._reader, merged, layers[0][1]),
             own_frontend=merged["frontend"] == "builder",
             alternative=alternative,
             declared_at=self._reader.lines.where(*layers[0][1]),
         )
 
     def test(self, stage: str, table: Mapping[str, Any], path: KeyPath, platform: Platform) -> StageConfig:
-        """Return the config of the test in an image's table. Its Dockerfile may say ``FROM ${IMAGE}``."""
+        """Return the config of the test in an image's table. Its Dockerfile may say ``FROM ${IMAGE}``.
+
+        Nobody uses the image of a test, so it gets no labels.
+        """
         context = self._folders.folder(table["test"], (*path, "test"))
         self._folders.check_dockerfile(context, "Dockerfile", (*path, "test"))
         self._reader.check_timeout(table, path, "test_timeout")
@@ -118,6 +127,7 @@ class ConfigReader:
             args=self._args(platform) | {"IMAGE": stage},
             timeout=table.get("test_timeout", TEST_TIMEOUT),
             contexts=self._contexts(self._reader.tables, ()),
+            run_options=options.run_options(self._reader, self._defaults, ("defaults",)),
             own_frontend=self._defaults.get("frontend") == "builder",
             declared_at=self._reader.lines.where(*path, "test"),
         )

@@ -73,21 +73,21 @@ _OCI: Schema = {"enum": [*schema.DOCKER_PLATFORMS]}
 _FRONTEND: Schema = {"enum": [*schema.FRONTENDS]}
 _SECONDS: Schema = {"minimum": 1, "maximum": schema.LONGEST_TIMEOUT}
 _AMOUNT: Schema = {"minimum": 0, "maximum": schema.MOST_PRICE}
-_ARGS = _map(f"^(?!(?:{'|'.join(sorted(AUTOMATIC_ARGS))})$)", {"type": ["string", "integer", "boolean"]})
+_SCALAR: Schema = {"type": ["string", "integer", "boolean"]}
+_ARGS = _map(f"^(?!(?:{'|'.join(sorted(AUTOMATIC_ARGS))})$)", _SCALAR)
 _COMMAND: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 _REPO_OF_EACH = r"[a-z0-9.:/_-]*\{image\}[a-z0-9./_-]*"
 _TAG_TEXT = r"^(?:[A-Za-z0-9_.-]|\{[^{}]+\})+$"
 _CONTEXTS = _map(_pattern(schema.REFERENCE), _REFERENCE)
-_WORD: Schema = {"type": ["string", "integer", "boolean"]}
-_WORDS: Schema = {**_map(_pattern(matrix.KEY), _WORD), "type": "object", "minProperties": 1}
+_WORDS: Schema = {**_map(_pattern(matrix.KEY), _SCALAR), "type": "object", "minProperties": 1}
 _MATRIX = {
-    **_map(_pattern(matrix.KEY), _list({"anyOf": [_WORD, _WORDS]}, type="array", minItems=1)),
+    **_map(_pattern(matrix.KEY), _list({"anyOf": [_SCALAR, _WORDS]}, type="array", minItems=1)),
     "minProperties": 1,
 }
 _EXCLUSION: Schema = {
     "type": "object",
     "minProperties": 1,
-    "additionalProperties": {"anyOf": [_WORD, _WORDS]},
+    "additionalProperties": {"anyOf": [_SCALAR, _WORDS]},
 }
 
 
@@ -125,7 +125,37 @@ KEYS: dict[str, tuple[str, Schema]] = {
     ),
     # [defaults], and keys that tell how a stage is built
     "args": ("Build arguments: NAME = a string, a whole number, or true or false.", _ARGS),
-    "network": ("The network of RUN instructions.", {"enum": ["default", "none"], "default": "default"}),
+    "network": (
+        "The network of RUN instructions. host: that of the builder's machine; "
+        'it needs allow = ["network.host"].',
+        {"enum": [*schema.NETWORKS], "default": "default"},
+    ),
+    "labels": (
+        "Labels of the image: NAME = a string, a whole number, or true or false. They override those of the "
+        "Dockerfile.",
+        _map(_pattern(schema.LABEL, but=frozenset(map(re.escape, schema.CHANGING_LABELS))), _SCALAR),
+    ),
+    "ssh": (
+        "SSH agents and keys for RUN --mount=type=ssh: default, NAME or NAME=PATH. No key contains them.",
+        _list(_word(schema.SSH)),
+    ),
+    "allow": (
+        "Entitlements that steps may use: RUN --network=host, RUN --security=insecure.",
+        _list({"enum": [*schema.ENTITLEMENTS]}),
+    ),
+    "extra_hosts": (
+        "Hosts for /etc/hosts of RUN instructions: NAME:ADDRESS, or NAME:host-gateway.",
+        _list(_word(schema.EXTRA_HOST)),
+    ),
+    "shm_size": ("The size of /dev/shm for RUN instructions, such as 128m.", _word(schema.SIZE)),
+    "ulimits": (
+        "Limits for RUN instructions: NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024:2048.",
+        _list(_word(schema.ULIMIT)),
+    ),
+    "cgroup_parent": (
+        "The control group of RUN instructions, on the builder's machine. No key contains it.",
+        _word(schema.CGROUP),
+    ),
     "frontend": (
         "What reads the Dockerfile. syntax: the image that its '# syntax=' line names. "
         "builder: the builder itself.",
@@ -145,7 +175,7 @@ KEYS: dict[str, tuple[str, Schema]] = {
         _OCI,
     ),
     "contexts": (
-        "Stand-ins for external images: IMAGE = another image, or a stage of this project.",
+        "Stand-ins for external images, and for base: IMAGE = another image, or a stage of this project.",
         _CONTEXTS,
     ),
     # [platforms.NAME]

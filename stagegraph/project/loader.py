@@ -61,17 +61,24 @@ def parse(text: str) -> tuple[dict[str, Any], SourceMap]:
         raise ProjectError(FILE, "not valid TOML: nested too deep") from None
 
 
-def load(root: Path, cli: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None) -> Project:
+def load(
+    root: Path,
+    cli: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    text: str | None = None,
+) -> Project:
     """Read, parse and validate the project in ``root``.
 
     ``cli`` holds the ``NAME=VALUE`` words of the command line; ``env`` is the environment, by default this
-    process's. Raises ``ProjectError`` with the line and the nearest known word.
+    process's. ``text`` takes the place of the file. Raises ``ProjectError`` with the line and the nearest
+    known word.
     """
     if {"\n", "\r"} & set(str(root)):
         name = str(root).encode("unicode_escape").decode()
         raise ProjectError(name, "the folder's name has a line break, which the builder does not accept")
     sources = SettingSources(dict(cli or {}), os.environ if env is None else env)
-    tables, lines = parse(read(root))
+    tables, lines = parse(read(root) if text is None else text)
     disk = globs.Folders(partial(folders.matching, root), partial(folders.has_file, root))
     return _ProjectLoader(root, TableReader(*families.expand(tables, lines, disk)), sources).project()
 

@@ -59,6 +59,25 @@ class Platform(NamedTuple):
         return tag_part(self.docker)
 
 
+class RunOptions(NamedTuple):
+    """What the builder gives to the RUN instructions of a stage, or lets them do.
+
+    - ``ssh``: SSH agents and keys by name, with their paths; () for the agent of SSH_AUTH_SOCK. ``allow``:
+      entitlements. Both are not part of the key.
+    - ``extra_hosts``: hosts and their addresses, or "host-gateway", sorted by host.
+    - ``shm_size``: bytes of ``/dev/shm``, 0 for the builder's default.
+    - ``ulimits``: limits as ``SOFT:HARD``, sorted by name; -1 is no limit.
+    - ``cgroup_parent``: the control group of the builder's machine, "" for its default; not part of the key.
+    """
+
+    ssh: Mapping[str, tuple[str, ...]] = _NONE
+    allow: frozenset[str] = frozenset()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    shm_size: int = 0
+    ulimits: tuple[tuple[str, str], ...] = ()
+    cgroup_parent: str = ""
+
+
 class StageConfig(NamedTuple):
     """How one stage is built on one platform: all layers of settings, merged.
 
@@ -70,6 +89,8 @@ class StageConfig(NamedTuple):
     - ``timeout``: seconds that a build may take, 0 for no limit; not part of the key.
     - ``native``: OCI platform whose programs it runs, "" for its own; not part of the key.
     - ``contexts``: stand-ins for external references, by the reference in its short form.
+    - ``labels``: labels of the image, over those of the Dockerfile.
+    - ``run_options``: what the builder gives to RUN instructions.
     - ``own_frontend``: the builder's own front end reads the Dockerfile and ignores its ``# syntax=`` line.
     - ``alternative``: name of the alternative in force, "" for none.
     - ``declared_at``: line of the stage (``stages.toml:7``).
@@ -86,6 +107,8 @@ class StageConfig(NamedTuple):
     timeout: int = 0
     native: OciPlatform = NO_PLATFORM
     contexts: Mapping[str, str] = _NONE
+    labels: Mapping[str, str] = _NONE
+    run_options: RunOptions = RunOptions()
     own_frontend: bool = False
     alternative: str = ""
     declared_at: str = ""

@@ -26,8 +26,9 @@ DOCKER_PLATFORMS = (
 
 #: The commands of doit and of this program.
 COMMANDS = (
-    "ci", "clean", "doctor", "dumpdb", "forget", "help", "ignore", "info", "keys", "list", "lock", "outdated",
-    "plan", "prune", "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+    "ci", "clean", "doctor", "dumpdb", "export", "forget", "help", "ignore", "import", "info", "init", "keys",
+    "list", "lock", "outdated", "plan", "prune", "publish", "reset-dep", "run", "shell", "strace",
+    "tabcompletion", "verify",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.
@@ -59,6 +60,42 @@ BUILDER = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 REFERENCE = re.compile(r"[A-Za-z0-9\[][\w.:/@\[\]-]*", re.ASCII)
 
 SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+#: The name of a label: printable ASCII without a space and "=", at which buildx ends the name.
+LABEL = re.compile(r"[!-<>-~]+")
+
+#: The ways to the SSH agents or keys of this machine: ``NAME`` or ``NAME=PATH[,PATH]``, as in ``--ssh``.
+SSH = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)(?:=([^,\x00-\x1f]+(?:,[^,\x00-\x1f]+)*))?")
+
+#: A host and its address: ``NAME:ADDRESS`` or ``NAME=ADDRESS``, as in ``--add-host``.
+EXTRA_HOST = re.compile(
+    r"([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?)[:=](host-gateway|[0-9A-Fa-f.:]+|\[[0-9A-Fa-f.:]+\])"
+)
+
+#: A number of bytes, as in ``--shm-size``; units are powers of 1024.
+SIZE = re.compile(r"([1-9][0-9]{0,15})([kKmMgGtT]?)[iI]?[bB]?")
+
+#: The limits that a builder knows (https://github.com/docker/go-units/blob/master/ulimit.go).
+ULIMITS = (
+    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
+    "rtprio", "rttime", "sigpending", "stack",
+)  # fmt: skip
+
+#: A limit: ``NAME=SOFT`` or ``NAME=SOFT:HARD``, as in ``--ulimit``; -1 is no limit.
+ULIMIT = re.compile(rf"({'|'.join(ULIMITS)})=(-1|[0-9]{{1,18}})(?::(-1|[0-9]{{1,18}}))?")
+
+CGROUP = re.compile(r"[^\x00-\x20]+")
+
+#: What a builder must grant before steps may do it, as in ``--allow``.
+ENTITLEMENTS = ("network.host", "security.insecure")
+
+#: Labels whose values differ from commit to commit, or from day to day.
+CHANGING_LABELS = (
+    "org.opencontainers.image.created", "org.opencontainers.image.revision", "org.label-schema.build-date",
+    "org.label-schema.vcs-ref",
+)  # fmt: skip
+
+NETWORKS = ("default", "none", "host")
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
@@ -98,10 +135,16 @@ def is_registry(text: str) -> bool:
     return match is not None and 0 < int(match["port"] or 443) < 65536
 
 
+#: The keys of ``RunOptions``; ``options`` reads them.
+RUN_OPTIONS: dict[str, type] = {
+    "ssh": list, "allow": list, "extra_hosts": list, "shm_size": str, "ulimits": list, "cgroup_parent": str,
+}  # fmt: skip
+
 #: The epoch that is the time of the last commit.
 COMMIT = "commit"
 
 _LAYER: dict[str, type] = {
+    **RUN_OPTIONS, "labels": dict,
     "path": str, "dockerfile": str, "target": str, "network": str, "args": dict, "unpinned": str,
     "archive": bool, "timeout": int, "native": str, "contexts": dict, "frontend": str,
 }  # fmt: skip

@@ -62,23 +62,30 @@ class TableReader:
 
     def args(self, table: Mapping[str, Any], path: KeyPath) -> dict[str, str]:
         """Return the build arguments of a table as strings. Raises ``ProjectError`` for other types."""
-        result = {}
-        for name, value in table.get("args", {}).items():
-            where = (*path, "args", name)
+        for name in table.get("args", {}):
             if name in AUTOMATIC_ARGS:
-                raise self.error(
-                    where, f"argument {name} is set by BuildKit for each build and cannot be set here"
-                )
+                what = f"argument {name} is set by BuildKit for each build and cannot be set here"
+                raise self.error((*path, "args", name), what)
+        return self.strings(table, path, "args", "argument")
+
+    def strings(self, table: Mapping[str, Any], path: KeyPath, key: str, noun: str) -> dict[str, str]:
+        """Return the values by name that a table has at ``key``, as strings; ``noun`` is one of them.
+
+        Raises ``ProjectError`` for a value that is neither a string, a whole number, nor true or false.
+        """
+        result = {}
+        for name, value in table.get(key, {}).items():
+            where = (*path, key, name)
             if isinstance(value, bool):
                 result[name] = "true" if value else "false"
             elif isinstance(value, (str, int)):
                 result[name] = str(value)
                 if "\0" in result[name]:
-                    raise self.error(where, f"argument {name} has a zero byte, which no argument can have")
+                    raise self.error(where, f"{noun} {name} has a zero byte, which no {noun} can have")
             else:
                 # a float is refused too: 3.10 would become 3.1
                 raise self.error(
-                    where, f"argument {name} must be a string or a whole number", "put it in quotes"
+                    where, f"{noun} {name} must be a string or a whole number", "put it in quotes"
                 )
         return result
 

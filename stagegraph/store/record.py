@@ -17,8 +17,7 @@ import json
 import math
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
 from ..keys import inputs as keys
@@ -64,8 +63,7 @@ def _moment(text: str) -> datetime.datetime | None:
     return None
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """A key, the image that it finds, and everything that determined the image.
 
     ``digest`` and ``size`` (bytes) are those of the image's manifest. ``files`` and ``image`` are digests of
@@ -101,7 +99,7 @@ class Record:
 
     def with_key(self, key: Key, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
         """The record of the same image under another key (early cutoff), for this node or another one."""
-        return replace(self, key=key, inputs=tuple(inputs), node=node or self.node, recorded=recorded)
+        return self._replace(key=key, inputs=tuple(inputs), node=node or self.node, recorded=recorded)
 
     @property
     def tag(self) -> str:

@@ -1,26 +1,15 @@
 """Every part of the image put to use, and the parts together; with the Python of the image and no more."""
 
 import pathlib
-import platform
-import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from fractions import Fraction
 
-HERE = pathlib.Path(__file__).parent
+from harness import RedisTest, out
+
 #: Whether the image has a package manager; without one it is a production image.
 PACKAGES = pathlib.Path("/usr/bin/dpkg").exists()
-
-
-def out(*words: str, stdin: bytes = b"") -> bytes:
-    done = subprocess.run(
-        [HERE / words[0], *words[1:]], input=stdin, capture_output=True, timeout=300, check=False
-    )
-    if done.returncode:
-        raise AssertionError(f"{words}: status {done.returncode}: {done.stderr.decode(errors='replace')}")
-    return done.stdout
 
 
 class Python(unittest.TestCase):
@@ -138,35 +127,7 @@ class Arrow(unittest.TestCase):
         self.assertTrue(loaded.pop().startswith("/usr/local/lib/"))
 
 
-class Redis(unittest.TestCase):
-    def setUp(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.socket = f"{self.folder.name}/redis.sock"
-        command = [
-            "redis-server",
-            "--port",
-            "0",
-            "--unixsocket",
-            self.socket,
-            "--dir",
-            self.folder.name,
-            "--save",
-            "",
-        ]
-        if platform.machine() == "aarch64":
-            # Redis asks the kernel for a bug of arm64's and takes QEMU's answer for it
-            command += ["--ignore-warnings", "ARM64-COW-BUG"]
-        self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        for _ in range(600):
-            if pathlib.Path(self.socket).exists() or self.server.poll() is not None:
-                break
-            time.sleep(0.1)
-
-    def tearDown(self) -> None:
-        self.server.terminate()
-        self.server.wait(60)
-        self.folder.cleanup()
-
+class Redis(RedisTest):
     def test_stream_from_python_through_c(self) -> None:
         import redis
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -121,3 +122,13 @@ def built(platform: str, *names: str) -> dict[str, Image]:
         [tag] = [tag for tag in tags if tag.endswith(f":{name}-{platform}")]
         found[name] = Image(tag, name, platform)
     return found
+
+
+def copied(folder: Path) -> Path:
+    """Copy the project's declarations to ``folder``. The copy uses the same store."""
+    for name in ("stock", "variant"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)
+    for name in ("stages.toml", "stages.lock", "dodo.py"):
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / "cache").symlink_to(ROOT / "cache", target_is_directory=True)  # links below it are not followed
+    return folder

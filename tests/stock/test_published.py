@@ -19,7 +19,7 @@ from stagegraph.store import export
 pytestmark = pytest.mark.stock
 
 REPO = "elementaryrobotics/atom"
-TEST = ["python", "-B", "-m", "unittest", "--failfast", "test_stock"]
+TEST = ["python", "-B", "-m", "unittest", "--failfast", "test_stock", "test_clients"]
 
 
 def programs(platform: str, folder: Path) -> Path:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from images import MACHINE, OCI, ROOT, File, Image, build, built, doit, files, machine
+from images import MACHINE, OCI, ROOT, File, Image, build, built, copied, doit, files, machine
 
 pytestmark = pytest.mark.stock
 
@@ -259,24 +257,9 @@ def test_second_call_builds_nothing(images: dict[str, Image], platform: str) -> 
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the project with the same store: copied records, shared blobs.
-
-    The blobs are shared by a link to their folder. Hard links would change the times by which the original
-    store knows that it has read the blobs.
-    """
-    folder = tmp_path / "project"
-    for name in ("stock", "variant"):
-        shutil.copytree(ROOT / name, folder / name, symlinks=True)
-    for name in ("stages.toml", "stages.lock", "dodo.py"):
-        shutil.copy2(ROOT / name, folder / name)
-    cache = folder / "cache"
-    for name in ("records", "latest"):
-        shutil.copytree(ROOT / "cache" / name, cache / name, ignore=shutil.ignore_patterns(".*"))
-    shutil.copy2(ROOT / "cache" / "verified.json", cache / "verified.json")
-    (cache / "blobs").symlink_to(ROOT / "cache" / "blobs", target_is_directory=True)
-    yield folder
-    (cache / "blobs").unlink()
+def copy(tmp_path: Path) -> Path:
+    """A copy of the project with the same store."""
+    return copied(tmp_path / "project")
 
 
 def keys(folder: Path) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-from images import MACHINE, OCI, ROOT, Image, build, built, doit, files
+from images import MACHINE, OCI, Image, build, built, copied, doit, files
 
 pytestmark = pytest.mark.stock
 
@@ -75,16 +74,6 @@ def unpacked(image: Image) -> int:
             return sum(member.size for member in tar)
     finally:
         subprocess.run(["docker", "rm", "--force", created], check=True, capture_output=True)
-
-
-def copied(folder: Path) -> Path:
-    """Copy the project's declarations. The copy uses the same store."""
-    for name in ("stock", "variant"):
-        shutil.copytree(ROOT / name, folder / name, symlinks=True)
-    for name in ("stages.toml", "stages.lock", "dodo.py"):
-        shutil.copy2(ROOT / name, folder / name)
-    (folder / "cache").symlink_to(ROOT / "cache", target_is_directory=True)
-    return folder
 
 
 @contextmanager

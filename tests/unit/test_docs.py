@@ -110,7 +110,8 @@ def test_every_table_has_a_title_and_every_setting_a_meaning() -> None:
 def test_pages_have_every_key_setting_command_and_status() -> None:
     toml = derived.stages_toml()
     assert all(f"`{key}`" in toml for table in schema.TABLES.values() for key in table)
-    assert "| `network` | a string | The network of RUN instructions. Values: `default`, `none`." in toml
+    assert "| `frontend` | a string | What reads the Dockerfile." in toml
+    assert 'it needs allow = ["network.host"]. Values: `default`, `none`, `host`.' in toml
     settings = derived.settings()
     assert all(f"`{name}=VALUE`" in settings for name in schema.SETTINGS)
     assert "`STAGEGRAPH_ENGINE_DIR`" in settings

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from stagegraph import __version__
+from stagegraph.cli.moving import PURPOSES
 
 pytestmark = pytest.mark.unit
 
@@ -105,4 +106,4 @@ def test_the_program_stagegraph_is_doit(tmp_path: Path) -> None:
 def test_help_names_every_command_and_needs_no_project(tmp_path: Path) -> None:
     text = call(sys.executable, "-m", "stagegraph.cli.main", "--help", folder=tmp_path)
     commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["doit.COMMAND"]
-    assert re.findall(r"^  (\w+) ", text, re.MULTILINE) == sorted(commands)
+    assert re.findall(r"^  (\w+) ", text, re.MULTILINE) == sorted({*commands, *PURPOSES})

@@ -15,8 +15,12 @@ from ..goals import absences, resolve_goals
 from .base import Command, KeepGoing, flag, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ...audit.sizes import Size
+    from ...errors import StagegraphError
     from ...execution.plan import Step
+    from ...execution.workspace import Workspace
     from ...project.model import Node
     from ..app import App
 
@@ -33,6 +37,9 @@ class Plan(Command[Options]):
         "Shows each node in the order of work: reuse, pull or build. For a build it names the first "
         "input that differs from the node's last known build. Without arguments: every node. Needs no "
         "engine.\n\n"
+        "The command fails if a run would: a step needs a secret, an SSH agent or an entitlement that is not "
+        "declared, not on this machine, or not granted by a builder. Only the last question needs a builder; "
+        "without one, the build answers it.\n\n"
         "--keep-going leaves out nodes with a broken Dockerfile or broken files. Without it, such a "
         "node ends the command.\n\n"
         "--sizes adds the compressed size of each known image: of its own layers, and of all layers "
@@ -49,22 +56,55 @@ class Plan(Command[Options]):
             from ...audit.sizes import sizes as measured
 
             sizes = measured(workspace.graph, steps, workspace.lookup)
+        problems = _problems(workspace, steps)
         if options.json:
-            nodes = [_to_json(step, sizes) for step in steps]
+            nodes = [_to_json(step, sizes, problems.get(step.node, ())) for step in steps]
             print_json({"schema": 1, "nodes": nodes, "left_out": goals.to_json()})
-            return goals.status
-        width = max((len(str(step.node)) for step in steps), default=0)
-        for step in steps:
-            usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
-            print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
-            for change in step.changes[1:] if step.why is Why.CHANGED and len(step.changes) > 2 else ():
-                print(f"{'':<{width + 9}}also {change}")
-        print(total(steps, len(goals.to_json())))
-        if note := cost_of_epoch(steps):
-            print(note)
-        for line in absences(workspace.project, words) if words else ():
-            print(f"   {line}", file=sys.stderr)
+        else:
+            _show(steps, sizes, len(goals.to_json()))
+            for line in absences(workspace.project, words) if words else ():
+                print(f"   {line}", file=sys.stderr)
+        if problems:
+            raise combined([error for errors in problems.values() for error in errors])
         return goals.status
+
+
+def _problems(workspace: Workspace, steps: list[Step]) -> dict[Node, list[StagegraphError]]:
+    """Why nodes that are to be built cannot be: what is not declared, not on this machine, or not granted."""
+    from ...build import requirements
+    from ...build.entitlements import Grants
+
+    project, grants = workspace.project, Grants()
+    problems: dict[Node, list[StagegraphError]] = {}
+    for step in steps:
+        if step.decision == "build":
+            spec = workspace.graph.spec(step.node)
+            found: list[StagegraphError] = [*requirements.undeclared(spec, project.secrets)]
+            found += requirements.missing(spec, project.secrets, project.root)
+            found += grants.refusals(spec)
+            if found:
+                problems[step.node] = found
+    return problems
+
+
+def combined(errors: list[StagegraphError]) -> StagegraphError:
+    """Return one error that tells of all; it has the exit status of the first one."""
+    if len(errors) == 1:
+        return errors[0]
+    told = "\n".join(dict.fromkeys(map(str, errors)))
+    return type(errors[0])("", f"a run would fail:\n{told}")
+
+
+def _show(steps: list[Step], sizes: dict[Node, Size] | None, left_out: int) -> None:
+    width = max((len(str(step.node)) for step in steps), default=0)
+    for step in steps:
+        usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
+        print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
+        for change in step.changes[1:] if step.why is Why.CHANGED and len(step.changes) > 2 else ():
+            print(f"{'':<{width + 9}}also {change}")
+    print(total(steps, left_out))
+    if note := cost_of_epoch(steps):
+        print(note)
 
 
 def total(steps: list[Step], left_out: int = 0) -> str:
@@ -107,7 +147,9 @@ def _size(step: Step, sizes: dict[Node, Size] | None) -> str:
     return f" [own layers {own}, image {human_size(size.image)}]"
 
 
-def _to_json(step: Step, sizes: dict[Node, Size] | None) -> dict[str, object]:
+def _to_json(
+    step: Step, sizes: dict[Node, Size] | None, problems: Iterable[StagegraphError]
+) -> dict[str, object]:
     """``sizes`` is None where they were not asked for."""
     facts: dict[str, object] = {
         "node": str(step.node),
@@ -116,6 +158,7 @@ def _to_json(step: Step, sizes: dict[Node, Size] | None) -> dict[str, object]:
         "reason": step.reason,
         "changes": [str(change) for change in step.changes],
         "seconds": step.seconds,
+        "problems": list(map(str, problems)),
     }
     if sizes is not None:
         size = sizes.get(step.node)

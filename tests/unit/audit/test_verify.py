@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import os
@@ -268,7 +267,7 @@ def test_a_rebuild_by_another_version_is_noted(
     session: Workspace, monkeypatch: pytest.MonkeyPatch, builder: str, told: bool
 ) -> None:
     made = keep(session, LOW, layer_of(b"was"))
-    session.layout.commit(dataclasses.replace(made, builder=builder))
+    session.layout.commit(made._replace(builder=builder))
     monkeypatch.setattr(session, "builder_into", lambda store, _: Builder(store, layer_of(b"now")))
     (found,) = rebuilt(session, [LOW])
     note = (

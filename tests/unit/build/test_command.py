@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,12 @@ def spec(tmp_path: Path, text: str, settings: str = "", more: str = "", **images
 
 
 def command(spec: NodeSpec, *, context: str = "-", no_cache: bool = False, view: str = "/view") -> list[str]:
-    contexts, secrets = {"low": "oci-layout://x"}, ["--secret=id=a"]
-    return build_command(spec, Placement(), Path(view), context, contexts, secrets, no_cache=no_cache)
+    contexts, session = {"low": "oci-layout://x"}, ["--secret=id=a"]
+    return build_command(spec, Placement(), Path(view), context, contexts, session, no_cache=no_cache)
 
 
 def test_a_whole_command(tmp_path: Path) -> None:
-    text = "ARG A=1\nFROM low\nARG A\nENV A=$A\n"
+    text = "ARG A=1\nFROM low\nARG A\nRUN x\n"
     settings = 'network = "none"\nargs = { A = "2" }\n'
     assert command(spec(tmp_path, text, settings)) == [
         "docker",
@@ -74,6 +75,79 @@ def test_a_front_end_and_the_package_date(tmp_path: Path) -> None:
     words = command(spec(tmp_path, text, **{"some_reader:1": "reader"}))
     assert f"--build-arg=BUILDKIT_SYNTAX=some/reader@{sha('reader index')}" in words
     assert "--add-host=archive-2026-01-02.stagegraph.invalid:192.0.2.1" in words
+
+
+OPTIONS = """\
+network = "none"
+labels = { b = "x=y z", a = 1 }
+extra_hosts = ["Mirror:10.0.0.1", "b=::1", "a:host-gateway"]
+shm_size = "1k"
+ulimits = ["nofile=5", "core=0:-1"]
+cgroup_parent = "slow"
+"""
+
+
+def test_labels_and_what_run_instructions_get(tmp_path: Path) -> None:
+    words = command(spec(tmp_path, "FROM low\nRUN x\n", OPTIONS))
+    start = words.index("--file=Dockerfile") + 1
+    marker = words.pop(start)
+    assert re.fullmatch(r"--add-host=hosts-[0-9a-f]{32}\.stagegraph\.invalid:192\.0\.2\.1", marker)
+    assert words[start : start + 9] == [
+        "--add-host=a:host-gateway",
+        "--add-host=b:::1",
+        "--add-host=mirror:10.0.0.1",
+        "--shm-size=1024",
+        "--ulimit=core=0:-1",
+        "--ulimit=nofile=5:5",
+        "--cgroup-parent=slow",
+        "--label=a=1",
+        "--label=b=x=y z",
+    ]
+
+
+def test_without_a_run_instruction_only_labels_are_sent(tmp_path: Path) -> None:
+    words = command(spec(tmp_path, "FROM low\n", OPTIONS.replace("none", "host")))
+    assert "--network=default" in words and "--label=a=1" in words
+    options = ("--add-host", "--shm-size", "--ulimit", "--cgroup-parent")
+    assert not [word for word in words if word.startswith(options)]
+
+
+def test_builder_sees_a_new_address(tmp_path: Path) -> None:
+    """BuildKit's own key has no addresses, so the name of another host tells of them."""
+    words = [
+        command(spec(tmp_path / address, "FROM low\nRUN x\n", f'extra_hosts = ["a:{address}"]\n'))
+        for address in ("10.0.0.1", "10.0.0.2")
+    ]
+    names = [[word.partition(":")[0] for word in each if "--add-host" in word] for each in words]
+    assert names[0][1:] == names[1][1:] == ["--add-host=a"] and names[0] != names[1]
+
+
+ALL = 'allow = ["network.host", "security.insecure"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "sent"),
+    [
+        ("RUN x", ALL, []),
+        ("RUN --network=host x", ALL, ["--allow=network.host"]),
+        ("RUN --security=insecure x", ALL, ["--allow=security.insecure"]),
+        ("RUN --security=insecure x", 'allow = ["network.host"]\n', []),
+        ("RUN x", f'network = "host"\n{ALL}', ["--allow=network.host"]),
+        ("ENV A=1", f'network = "host"\n{ALL}', []),
+    ],
+)
+def test_only_entitlements_that_a_step_needs_are_sent(
+    tmp_path: Path, text: str, settings: str, sent: list[str]
+) -> None:
+    words = command(spec(tmp_path, f"FROM low\n{text}\n", settings))
+    assert [word for word in words if word.startswith("--allow")] == sent
+
+
+def test_triggers_may_need_every_entitlement(tmp_path: Path) -> None:
+    node = spec(tmp_path, "FROM low\n", ALL)
+    analysis = node.analysis._replace(needs_all=True)
+    words = command(node._replace(analysis=analysis))
+    assert "--allow=network.host" in words and "--allow=security.insecure" in words
 
 
 def test_parents_and_external_images_by_digest(tmp_path: Path) -> None:

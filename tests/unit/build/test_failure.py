@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from helpers import AMD64, facts, ran, sha
 from stagegraph.build.failure import LAST_LINES, explain
 from stagegraph.docker.progress import Tracker
 from stagegraph.errors import (
+    BuilderError,
     BuildError,
     DiskFullError,
     DockerfileError,
@@ -20,6 +20,7 @@ from stagegraph.errors import (
     LostCacheError,
     NetworkError,
     OutOfMemoryError,
+    ProjectError,
     RegistryError,
     StagegraphError,
     ToolError,
@@ -128,6 +129,16 @@ def test_the_output_of_a_step_chooses_the_error_class(printed: str, kind: type[S
         ("rpc error: code = Unavailable desc = error reading from server: EOF", EngineError),
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?", EngineError),
         (
+            "granting entitlement security.insecure is not allowed by build daemon configuration",
+            BuilderError,
+        ),
+        ("failed to parse /id: ssh: this private key is passphrase protected", ProjectError),
+        (
+            "unable to derive the IP value for host-gateway: host-gateway is not supported by the "
+            "docker-container driver",
+            BuilderError,
+        ),
+        (
             "failed to commit t1 to r1 during finalize: failed to stat active key during commit: "
             "snapshot t1 does not exist: not found",
             LostCacheError,
@@ -179,7 +190,7 @@ def test_errors_of_a_named_builder_name_it(message: str, named: bool) -> None:
 
 
 READER = Frontend("some/reader:1", sha("reader"))
-READ = replace(SPEC, frontend=READER)
+READ = SPEC._replace(frontend=READER)
 SYNTAX = f"failed to solve: failed with build-arg:BUILDKIT_SYNTAX = {READER.pinned}: "
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -256,7 +255,7 @@ def test_a_machine_without_qemu_cannot_run_foreign_programs(
     (tmp_path / "config/buildx/instances").mkdir(parents=True)
     (tmp_path / "config/buildx/instances/b").write_text("")
     assert chosen(spec())[0] == Placement(machine=ARM64)
-    base = replace(spec("arm"), bootstrap=Bootstrap("trixie"))
+    base = spec("arm")._replace(bootstrap=Bootstrap("trixie"))
     with pytest.raises(EmulationError):  # mmdebstrap runs on this machine
         chosen(base)
 

@@ -660,10 +660,10 @@ def test_times_belong_to_one_kind_of_machine(tmp_path: Path) -> None:
     made, store = graph(folder), LayoutStore(folder / "cache")
     for machine, noted in (("linux/s390x", False), ("", False), (host_platform(), True)):
         (folder / durations.FILE).unlink(missing_ok=True)
-        record = replace(
-            image(store, "app", (b"files",)), key=made.key(node), inputs=tuple(made.inputs(node))
+        record = image(store, "app", (b"files",))._replace(
+            key=made.key(node), inputs=tuple(made.inputs(node))
         )
-        store.commit(replace(record, node=str(node), machine=OciPlatform(machine)))
+        store.commit(record._replace(node=str(node), machine=OciPlatform(machine)))
         assert doit(folder, "--times").returncode == 0
         assert ("app:amd64" in durations.read(folder, "").seconds) == noted
     write(folder, {durations.FILE: 'machine = "linux/s390x"\n[seconds]\n'})  # a file without times

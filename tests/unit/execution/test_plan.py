@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,7 @@ def built(root: Path, node: Node) -> None:
     store, nodes = LayoutStore(root / "cache"), graph(root)
     inputs = tuple(nodes.inputs(node))
     spec = nodes.spec(node)
-    record = replace(image(store, str(node)), node=str(node), inputs=inputs, key=digest(inputs))
+    record = image(store, str(node))._replace(node=str(node), inputs=inputs, key=digest(inputs))
     store.commit(record)
     store.set_latest(spec.history_name, record.key)
 

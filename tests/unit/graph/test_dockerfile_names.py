@@ -395,7 +395,8 @@ def test_a_bare_name_that_is_declared(tmp_path: Path) -> None:
     ("more", "said"),
     [
         ('[contexts]\ncore = "x:1"\n', "stages.toml:14: core is the name of stage core"),
-        ('[contexts]\nbase = "x:1"\n', "stages.toml:14: base is a reserved word"),
+        ('[contexts]\nscratch = "x:1"\n', "stages.toml:14: scratch is a reserved word"),
+        ('[contexts]\nbase = "cora"\n', "stages.toml:14: no stage is called 'cora'\n  did you mean 'core'?"),
         ('[contexts]\n"example/atom:core-amd64" = "x:1"\n[images.core]\n',
          "stages.toml:14: example/atom:core-amd64 is the tag of image core"),
         ('[contexts]\n"x:1" = "cora"\n', "stages.toml:14: no stage is called 'cora'\n  did you mean 'core'?"),
@@ -411,6 +412,22 @@ def test_an_invalid_stand_in_is_an_error(tmp_path: Path, more: str, said: str) -
     with pytest.raises(ProjectError) as error:
         loader.load(family(tmp_path, "FROM scratch\n", more), {}, {})
     assert str(error.value).startswith(said)
+
+
+def test_a_stage_can_stand_in_for_the_base(tmp_path: Path) -> None:
+    root = family(tmp_path, "FROM base\n", '[contexts]\nbase = "core"\n')
+    assert parents(root) == ["core:amd64"]
+
+
+def test_an_image_can_stand_in_for_the_base(tmp_path: Path) -> None:
+    registry = Registry({"x:1": resolved("x")})
+    assert external(graph(family(tmp_path, "FROM base\n", '[contexts]\nbase = "x:1"\n'), registry)) == ["x:1"]
+
+
+def test_a_stand_in_for_the_base_may_itself_start_from_the_base(tmp_path: Path) -> None:
+    registry = Registry({"debian:trixie": resolved("debian")})
+    root = family(tmp_path, "FROM base\n", '[contexts]\nbase = "app"\n')
+    assert external(graph(root, registry)) == ["debian:trixie"]
 
 
 # -- bare names ----------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -154,7 +153,7 @@ def test_provenance_names_the_commit(commit: str, annotations: object) -> None:
 )
 def test_provenance_names_the_builder(builder: str, versions: dict[str, str]) -> None:
     """A record of an earlier version has no builder. The bytes of its provenance stay the same."""
-    record = dataclasses.replace(RECORD, builder=builder)
+    record = RECORD._replace(builder=builder)
     made = json.loads(provenance.provenance(record, "team/app", {}, [], Revision("", "")))
     assert made["predicate"]["runDetails"]["builder"] == {
         "id": "urn:stagegraph:builder",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import pytest
@@ -17,7 +16,7 @@ from stagegraph.keys.key import Key
 from stagegraph.keys.spec import NodeSpec
 from stagegraph.oci.digest import is_digest, sha256
 from stagegraph.project import bootstrap
-from stagegraph.project.model import Bootstrap, Node, Platform, StageConfig
+from stagegraph.project.model import Bootstrap, Node, Platform, RunOptions, StageConfig
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +34,13 @@ def spec(**changes: object) -> NodeSpec:
         entries=(Entry("f", "file", sha("f")[7:], 1),),
         package_date="2025-01-31",
     )
-    return dataclasses.replace(node, **changes)  # type: ignore[arg-type]
+    return node._replace(**changes)  # type: ignore[arg-type]
+
+
+def running(**options: object) -> NodeSpec:
+    """Return a node that runs something, with these options for it."""
+    config = StageConfig("x", declared_at="stages.toml:7", run_options=RunOptions(**options))  # type: ignore[arg-type]
+    return spec(config=config, analysis=SIMPLE._replace(has_run=True))
 
 
 PARENT = Ancestor("parent", "0", sha("base"), "x/Dockerfile:1", "base")
@@ -106,9 +111,18 @@ def test_the_line_of_an_input_is_not_hashed() -> None:
 MOVES = {
     "OCI platform": spec(platform=Platform("amd64", ARM64)),
     "epoch": spec(epoch=6),
-    "network": spec(
-        config=StageConfig("x", network="none"), analysis=dataclasses.replace(SIMPLE, has_run=True)
-    ),
+    "network": spec(config=StageConfig("x", network="none"), analysis=SIMPLE._replace(has_run=True)),
+    "label": spec(config=StageConfig("x", labels={"a": "1"})),
+    "value of a label": spec(config=StageConfig("x", labels={"a": "2"})),
+    "name of a label": spec(config=StageConfig("x", labels={"b": "1"})),
+    "extra host": running(extra_hosts=(("a", "1.1.1.1"),)),
+    "address of an extra host": running(extra_hosts=(("a", "1.1.1.2"),)),
+    "name of an extra host": running(extra_hosts=(("b", "1.1.1.1"),)),
+    "two addresses": running(extra_hosts=(("a", "1.1.1.1"), ("a", "1.1.1.2"))),
+    "order of addresses": running(extra_hosts=(("a", "1.1.1.2"), ("a", "1.1.1.1"))),
+    "shm size": running(shm_size=1),
+    "ulimit": running(ulimits=(("core", "0:0"),)),
+    "value of a ulimit": running(ulimits=(("core", "0:1"),)),
     "argument": spec(analysis=facts("FROM base\nARG A\nCOPY f /\n", args={"A": "2"})),
     "instruction": spec(analysis=facts("FROM base\nARG A\nCOPY f /g\n", args={"A": "1"})),
     "order of instructions": spec(analysis=facts("FROM base\nCOPY f /\nARG A\n", args={"A": "1"})),
@@ -122,7 +136,11 @@ MOVES = {
     "no package date": spec(package_date=""),
     "bootstrap": spec(bootstrap=Bootstrap("trixie")),
 }
+EVERY_OPTION = RunOptions(
+    {"default": ()}, frozenset({"network.host"}), (("a", "1.1.1.1"),), 1, (("core", "0:0"),), "slow"
+)
 STAYS = {
+    "options if nothing runs": spec(config=StageConfig("x", run_options=EVERY_OPTION)),
     "name of the target": spec(config=StageConfig("x", target="t")),
     "network if nothing runs": spec(config=StageConfig("x", network="none")),
     "name of a parent": spec(analysis=facts("FROM other AS x\nARG A\nCOPY f /\n", args={"A": "1"})),
@@ -145,6 +163,21 @@ STAYS = {
 @pytest.mark.parametrize("name", MOVES)
 def test_these_changes_change_the_key(name: str) -> None:
     assert key_digest(MOVES[name]) != key_digest(spec())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"ssh": {"default": ()}}, {"allow": frozenset({"network.host"})}, {"cgroup_parent": "slow"}],
+)
+def test_options_that_change_no_result_do_not_change_the_key(options: dict[str, object]) -> None:
+    assert key_digest(running(**options)) == key_digest(running())
+
+
+def test_the_order_of_labels_does_not_change_the_key() -> None:
+    one, other = ({"a": "1", "b": "2"}, {"b": "2", "a": "1"})
+    assert key_digest(spec(config=StageConfig("x", labels=one))) == key_digest(
+        spec(config=StageConfig("x", labels=other))
+    )
 
 
 def test_each_of_these_changes_gives_another_key() -> None:
@@ -242,10 +275,20 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
             spec(),
             spec(
                 config=StageConfig("x", network="none", declared_at="stages.toml:7"),
-                analysis=dataclasses.replace(SIMPLE, has_run=True),
+                analysis=SIMPLE._replace(has_run=True),
             ),
             ["stages.toml:7: option network is new: none"],
         ),
+        (
+            running(),
+            running(extra_hosts=(("a", "1.1.1.1"),), ulimits=(("core", "0:0"),)),
+            [
+                "stages.toml:7: option extra host a is new: 1.1.1.1",
+                "stages.toml:7: option ulimit core is new: 0:0",
+            ],
+        ),
+        (MOVES["label"], MOVES["value of a label"], ["label a changed: 1 -> 2"]),
+        (MOVES["label"], MOVES["name of a label"], ["label b is new: 1", "label a is gone (was 1)"]),
         (spec(), MOVES["argument"], ["stages.toml:7: argument A changed: 1 -> 2"]),
         (
             spec(),

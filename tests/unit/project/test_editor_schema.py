@@ -43,6 +43,13 @@ source_date_epoch = 1
 version = "1.2"
 [defaults]
 network = "none"
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "builder"
 args = { JOBS = "2" }
 path = "a"
@@ -76,6 +83,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:sid" = "debian:trixie" }
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "syntax"
 [base.platforms.jetson]
 image = "l4t:r36"
@@ -97,6 +111,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:sid" = "debian:trixie" }
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "syntax"
 names = ["ros:jazzy-ros-core"]
 [stages.low.platforms."linux/arm64"]
@@ -110,6 +131,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:sid" = "debian:trixie" }
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "syntax"
 alternative = "other"
 [stages.low.alternatives.other]
@@ -123,6 +151,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:sid" = "debian:trixie" }
+labels = { "org.example.team" = "x" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["a:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "x"
 frontend = "syntax"
 [stages.high]
 path = "a"
@@ -142,6 +177,13 @@ archive = true
 timeout = 10
 native = "linux/amd64"
 contexts = { "debian:{word.name}" = "debian:{other}" }
+labels = { "org.example.{word.name}" = "{other}" }
+ssh = ["default", "git=key"]
+allow = ["network.host"]
+extra_hosts = ["{word.name}:1.2.3.4"]
+shm_size = "64m"
+ulimits = ["nofile=1:2"]
+cgroup_parent = "{word.name}"
 frontend = "syntax"
 needs = ["low"]
 only = ["amd64", "linux/{word.folder}rm64"]

@@ -585,10 +585,13 @@ FAULTS = {
         '[stages.tag]\npath = "blas"\n',
         "stages.toml:{0}: a stage cannot be called 'tag'\n  the word is reserved; choose another",
     ),
-    "network": (STAGE + 'network = "host"\n', 'stages.toml:{2}: network must be "default" or "none"'),
+    "network": (
+        STAGE + 'network = "bridge"\n',
+        'stages.toml:{2}: network must be "default", "none" or "host"',
+    ),
     "network of defaults": (
-        '[defaults]\nnetwork = "host"\n',
-        'stages.toml:{1}: network must be "default" or "none"',
+        '[defaults]\nnetwork = "bridge"\n',
+        'stages.toml:{1}: network must be "default", "none" or "host"',
     ),
     "unpinned": (STAGE + 'unpinned = "yes"\n', 'stages.toml:{2}: unpinned can only be "allow"'),
     "number that loses digits": (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,7 +72,7 @@ def test_the_newest_record_of_a_node_stays_without_its_image(store: LayoutStore)
 def test_a_record_that_is_not_the_newest_of_its_node_is_removed(store: LayoutStore) -> None:
     old = put(store, "blas", b"old")
     inputs = (Input("schema", "", "changed"),)
-    new = replace(image(store, "blas", (b"new",)), inputs=inputs, key=keys.digest(inputs))
+    new = image(store, "blas", (b"new",))._replace(inputs=inputs, key=keys.digest(inputs))
     store.commit(new)
     store.set_latest(new.node, new.key)
     pruned(store, new)
@@ -120,7 +119,7 @@ def test_a_manifest_with_one_bad_layer_keeps_no_blobs(store: LayoutStore) -> Non
     manifest = store.blobs.json(record.digest)
     manifest["layers"].append({"digest": "no digest", "size": 1})
     digest, size = store.blobs.add(json.dumps(manifest).encode())
-    bad = replace(record, digest=digest, size=size)
+    bad = record._replace(digest=digest, size=size)
     store.records.write(digits(bad.key), store.document(bad))
     selection = cache.select(store, [bad.key])
     assert (selection.kept, selection.kept_bytes) == ((), 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,7 +33,7 @@ def store(tmp_path: Path) -> LayoutStore:
 
 
 def made(store: LayoutStore, name: str, created: str = OLD) -> Record:
-    return replace(image(store, name, (name.encode(),)), created=created)
+    return image(store, name, (name.encode(),))._replace(created=created)
 
 
 def tag(record: Record, digest: Digest | None = None) -> NodeTag:
@@ -55,7 +54,7 @@ def test_an_old_image_that_nothing_needs_is_deleted(store: LayoutStore) -> None:
 
 def test_every_tag_of_a_needed_image_stays(store: LayoutStore) -> None:
     needed = made(store, "a")
-    other = replace(made(store, "b"), digest=needed.digest)
+    other = made(store, "b")._replace(digest=needed.digest)
     assert choose(tag(needed), tag(other), keys={needed.key}).needed == (tag(needed), tag(other))
 
 

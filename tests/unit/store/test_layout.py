@@ -12,7 +12,6 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +291,7 @@ def test_blob_that_is_a_folder(store: LayoutStore) -> None:
 def test_a_record_with_a_wrong_size_does_not_affect_the_blob(store: LayoutStore) -> None:
     record = image(store)
     store.commit(record)
-    false = Record(**{**record.__dict__, "size": record.size + 1})
+    false = record._replace(size=record.size + 1)
     assert not images.is_intact(store.blobs, false)
     assert store.find(record.key) == record
 
@@ -313,7 +312,7 @@ def test_a_record_with_a_wrong_size_does_not_affect_the_blob(store: LayoutStore)
 )
 def test_an_invalid_manifest_is_an_error(store: LayoutStore, manifest: object) -> None:
     data = json.dumps(manifest).encode()
-    record = Record(**{**image(store).__dict__, **blob(store, data)})
+    record = image(store)._replace(**blob(store, data))
     (store.root.parent / "victim").write_text("victim")
     assert not images.is_intact(store.blobs, record)
     with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or corrupt"):
@@ -332,8 +331,8 @@ def test_json_that_is_not_an_object_is_an_error(store: LayoutStore, data: bytes)
 def test_a_record_whose_contents_do_not_match_its_image_is_not_intact(store: LayoutStore) -> None:
     record = image(store)
     assert images.is_intact(store.blobs, record)
-    assert not images.is_intact(store.blobs, replace(record, files=sha("other")))
-    assert not images.is_intact(store.blobs, replace(record, image=sha("other")))
+    assert not images.is_intact(store.blobs, record._replace(files=sha("other")))
+    assert not images.is_intact(store.blobs, record._replace(image=sha("other")))
 
 
 def test_put_refuses_an_incomplete_image(store: LayoutStore) -> None:

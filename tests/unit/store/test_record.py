@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -123,10 +122,10 @@ def test_other_fields_of_the_entry_are_ignored(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("created", ["", "yesterday", "2026-01-01T00:00:00"])
 def test_an_invalid_time_is_ignored(created: str) -> None:
-    one = dataclasses.replace(record(), created=created)
+    one = record()._replace(created=created)
     assert one.image_created is None
     assert provenance.provenance(one, "n", {}, (), Revision("", ""))
-    assert dataclasses.replace(one, created="2026-01-01T00:00:00+00:00").image_created is not None
+    assert one._replace(created="2026-01-01T00:00:00+00:00").image_created is not None
 
 
 def test_a_record_under_another_key() -> None:

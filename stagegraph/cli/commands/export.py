@@ -1,0 +1,81 @@
+"""``doit export bake``: the graph as a file for another tool; builds nothing, needs no engine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...errors import ProjectError
+from ..goals import resolve_goals
+from .base import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...execution.workspace import Workspace
+    from ...project.model import Node
+    from ..app import App
+
+#: The formats that a graph can be written in.
+FORMATS = ("bake",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """There are none: the output is always JSON."""
+
+
+class Export(Command[Options]):
+    options_type = Options
+    doc_purpose = "print the graph as a bake file"
+    doc_usage = "bake [STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE ...]"
+    doc_description = (
+        "Prints a file that `docker buildx bake` reads: doit export bake >docker-bake.json. A build with it "
+        "has the same contents as one of doit. Parents are contexts (target:NAME). External images are "
+        "pinned by digest. Without names: every node.\n\n"
+        "A stage that is the same on all platforms becomes one target. Otherwise it becomes one target for "
+        "each platform (stock-aarch64) and a group. The group `default` has what you name, or the images "
+        "that are built by default; `test` has the tests of images.\n\n"
+        "A base that mmdebstrap makes has no Dockerfile. The file names its finished image: in the registry "
+        "with registry=HOST, or else in cache/, after it was built. What bake cannot express is printed on "
+        "standard error."
+    )
+
+    def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002
+        from ...migration.export import bake_file
+
+        if not words or words[0] not in FORMATS:
+            what = f"no format {words[0]!r}" if words else "no format is named"
+            raise ProjectError("command line", what, f"doit export {FORMATS[0]} >docker-bake.json")
+        workspace = app.workspace
+        goals = resolve_goals(workspace.graph, words[1:], tests=True)
+        file = bake_file(
+            workspace.graph, goals.nodes, workspace.tags, _finished(workspace), named=len(words) > 1
+        )
+        for note in file.notes:
+            print(f"note: {note}", file=sys.stderr)
+        print(json.dumps(file.to_json(), indent=2))
+        return goals.status
+
+
+def _finished(workspace: Workspace) -> Callable[[Node], str]:
+    """Return the context of a node that no Dockerfile builds: its image in the registry or in ``cache/``."""
+    from ...store.record import tag
+    from ...system.files import relative_path
+
+    project, graph = workspace.project, workspace.graph
+
+    def finished(node: Node) -> str:
+        key, settings = graph.key(node), project.settings
+        if settings.registry:
+            docker = project.platforms[node.platform].docker
+            return f"docker-image://{settings.registry}/{settings.repo}:{tag(node.stage, docker, key)}"
+        record = workspace.layout.read(key)
+        if record is None:
+            hint = f"build it first: doit {node}; or name the registry that has it: registry=HOST"
+            raise ProjectError(str(node), "no Dockerfile builds it, and cache/ does not have its image", hint)
+        return f"oci-layout://{relative_path(workspace.layout.root)}@{record.digest}"
+
+    return finished
