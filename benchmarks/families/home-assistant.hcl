@@ -21,7 +21,7 @@ target "base" {
   name     = "base-${replace(v, ".", "-")}"
   matrix   = { v = ["3.22", "3.23", "3.24"] }
   context  = "alpine"
-  args     = { ALPINE_VERSION = v }
+  args     = { BUILD_FROM = "alpine:${v}" }
   labels   = { "io.hass.base.image" = "alpine:${v}" }
   tags     = tags("base", v, "3.24")
 }
@@ -30,7 +30,7 @@ target "base-debian" {
   name     = "base-debian-${v}"
   matrix   = { v = ["bookworm", "trixie"] }
   context  = "debian"
-  args     = { DEBIAN_VERSION = v }
+  args     = { BUILD_FROM = "debian:${v}-slim" }
   labels   = { "io.hass.base.image" = "debian:${v}-slim" }
   tags     = tags("base-debian", v, "trixie")
 }
@@ -39,7 +39,7 @@ target "base-ubuntu" {
   name     = "base-ubuntu-${replace(v, ".", "-")}"
   matrix   = { v = ["22.04", "24.04", "26.04"] }
   context  = "ubuntu"
-  args     = { UBUNTU_VERSION = v }
+  args     = { BUILD_FROM = "ubuntu:${v}" }
   labels   = { "io.hass.base.image" = "ubuntu:${v}" }
   tags     = tags("base-ubuntu", v, "26.04")
 }
@@ -49,7 +49,7 @@ target "base-python" {
   matrix   = { python = ["3.12", "3.13", "3.14"], v = ["3.22", "3.23", "3.24"] }
   context  = "python/${python}"
   contexts = { "ghcr.io/home-assistant/base:${v}" = "target:base-${replace(v, ".", "-")}" }
-  args     = { BASE_VERSION = v }
+  args     = { BUILD_FROM = "ghcr.io/home-assistant/base:${v}" }
   labels   = { "io.hass.base.image" = "ghcr.io/home-assistant/base:${v}" }
   tags     = tags("base-python", "${python}-alpine${v}", "3.14-alpine3.24")
 }

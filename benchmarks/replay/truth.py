@@ -1,10 +1,10 @@
 """The images of a family that a commit makes due. This module uses nothing of the measured program.
 
 An image is due if it is new, if an instruction of its Dockerfile changed, or if one of its parents is due. It
-is also due if a file changed that COPY, ADD or a bind mount reaches. Comments, empty lines and the old
-spelling of ENV do not count, as for BuildKit. The module understands what such families write; it does not
-know ``.dockerignore`` and the directive ``escape``. In case of doubt, an image is due. So an error of this
-module shows as a miss. All functions are pure.
+is also due if a file changed that COPY, ADD or a bind mount reaches, or an argument that it declares.
+Comments, empty lines and the old spelling of ENV do not count, as for BuildKit. The module understands what
+such families write; it does not know ``.dockerignore`` and the directive ``escape``. In case of doubt, an
+image is due. So an error of this module shows as a miss. All functions are pure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 _MOUNT = re.compile(r"--mount=(\S+)")
@@ -21,19 +21,30 @@ _MOUNT = re.compile(r"--mount=(\S+)")
 
 @dataclass(frozen=True)
 class Folder:
-    """One image at one commit. ``files``: files that its build reaches. ``parents``: names of images."""
+    """One image at one commit.
+
+    ``files`` are files that its build reaches, ``parents`` names of images. ``args`` are the arguments that
+    it gets and declares.
+    """
 
     instructions: tuple[str, ...]
     files: Mapping[str, str]
     parents: frozenset[str]
+    args: Mapping[str, str]
 
 
-def read(dockerfile: str, files: Mapping[str, str]) -> Folder:
-    """Read a Dockerfile. ``files`` has all files of the folder, each with a word for its content and mode."""
+def read(dockerfile: str, files: Mapping[str, str], args: Mapping[str, str] | None = None) -> Folder:
+    """Read a Dockerfile that gets these arguments.
+
+    ``files`` has all files of the folder, each with a word for its content and mode.
+    """
     lines = tuple(_instructions(dockerfile))
     sources = [source for line in lines for source in _sources(line)]
     reached = {path: word for path, word in files.items() if any(_reaches(one, path) for one in sources)}
-    return Folder(lines, reached, frozenset(_parents(lines)))
+    declared = [_split(line)[2] for line in lines if line.split()[0].upper() == "ARG"]
+    names = {word.partition("=")[0] for words in declared for word in words}
+    given = {name: value for name, value in (args or {}).items() if name in names}
+    return Folder(lines, reached, frozenset(_parents(lines, given)), given)
 
 
 def due(old: Mapping[str, Folder], new: Mapping[str, Folder], names: Mapping[str, str]) -> dict[str, bool]:
@@ -52,7 +63,7 @@ def due(old: Mapping[str, Folder], new: Mapping[str, Folder], names: Mapping[str
 
 
 def _same(old: Folder | None, new: Folder) -> bool:
-    return old is not None and (old.instructions, old.files) == (new.instructions, new.files)
+    return old is not None and replace(old, parents=new.parents) == new
 
 
 def _instructions(text: str) -> Iterator[str]:
@@ -115,7 +126,7 @@ def _reaches(source: str, path: str) -> bool:
     return len(wanted) <= len(parts) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
-def _parents(lines: tuple[str, ...]) -> Iterator[str]:
+def _parents(lines: tuple[str, ...], given: Mapping[str, str]) -> Iterator[str]:
     """Yield the images that FROM, COPY --from= and RUN --mount=from= name, without own build stages."""
     args: dict[str, str] = {}
     parts = {"scratch"}
@@ -127,7 +138,7 @@ def _parents(lines: tuple[str, ...]) -> Iterator[str]:
         if command == "ARG" and not started:
             for word in words:
                 name, _, value = word.partition("=")
-                args[name] = _expanded(value.strip("\"'"), args)
+                args[name] = given.get(name, _expanded(value.strip("\"'"), args))
         elif command == "FROM":
             started = True
             used.append(words[0])
