@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
+import itertools
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from typing import Any
 import toml
 import yaml
 from replay import truth
-from replay.ci import RULES, Rule
+from replay.ci import RULES, Rule, releases
 
 from stagegraph.project import families, folders, globs, loader
 
@@ -88,10 +90,34 @@ class Family:
         """
         paths = self.ci.paths if self.ci else ()
         # without HEAD, git takes the paths for revisions in a bare clone
-        found = self.git("log", "--first-parent", f"-n{count}", "--format=%H", "HEAD", "--", *paths)
-        commits = found.decode().split()[::-1]
+        found = self.git("log", "--first-parent", "--format=%H", "HEAD", "--", *paths).decode().split()
+        commits = [*itertools.islice(filter(self._triggers, found), count)][::-1]
         before = self.git("log", "--first-parent", "-n2", "--format=%H", commits[0]).decode().split()[1:]
         return before + commits
+
+    def _triggers(self, commit: str) -> bool:
+        """Return false if a commit only touches releases that the CI of its time does not build."""
+        if not self.ci or not self.ci.releases:
+            return True
+        built = {f"ros/{one['release']}" for one in self._releases(commit)}
+        paths = {*self.ci.paths} - {"ros"} | built
+        return bool(self.git("log", "--first-parent", "-n1", "--format=%H", f"{commit}^!", "--", *paths))
+
+    def _releases(self, commit: str) -> list[dict[str, str]]:
+        """Return the releases that the CI builds at a commit."""
+        if not self.ci or not self.git("ls-tree", commit, "--", self.ci.releases):
+            return []
+        return releases(self.git("show", f"{commit}:{self.ci.releases}").decode())
+
+    def _declared(self, commit: str) -> dict[str, Any]:
+        """Return the declarations, with the releases that the CI builds at a commit."""
+        if not self.ci or not self.ci.releases:
+            return self._tables
+        tables = copy.deepcopy(self._tables)
+        for table in (*tables["stages"].values(), *tables["images"].values()):
+            if "ros" in table.get("matrix", {}):
+                table["matrix"]["ros"] = self._releases(commit)
+        return tables
 
     def state(self, commit: str, root: Path) -> State:
         """Write the files of a commit into a folder, and return the family's state there.
@@ -101,7 +127,7 @@ class Family:
         with tarfile.open(fileobj=io.BytesIO(self.git("archive", commit))) as tar:
             tar.extractall(root, filter="data")
         disk = globs.Folders(partial(folders.matching, root), partial(folders.has_file, root))
-        tables, _ = families.expand(self._tables, self._lines, disk)
+        tables, _ = families.expand(self._declared(commit), self._lines, disk)
         stages = {
             stage: table
             for stage, table in tables["stages"].items()
