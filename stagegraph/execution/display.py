@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING, Any
 from ..system.text import human_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..project.model import Node
 
 #: Seconds between two plain lines about the same node.
 QUIET = 30.0
+
+#: The fewest columns in which a step is shown.
+LEAST = 8
 
 
 @dataclass
@@ -83,21 +88,43 @@ class Display:
 
             console = Console(stderr=True)
             self._live = Live(
-                console=console, get_renderable=self._table, refresh_per_second=2, transient=True
+                console=console,
+                get_renderable=lambda: self._table(console.width),
+                refresh_per_second=2,
+                transient=True,
             )
             self._live.start()
 
-    def _table(self) -> Any:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right")
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    def _table(self, width: int) -> Any:
         # rich calls this under its own lock; threads that hold the report's lock may wait for rich's
-        for node, line in list(self._lines.items()):
-            usual = f" / {human_time(line.usual)}" if line.usual else ""
-            took = f"{human_time(time.monotonic() - line.since)}{usual}"
-            table.add_row(str(node), took, Text(line.step))  # Text: a builder's output is not markup
-        return table
+        rows = [(str(node), _took(line), line.step) for node, line in list(self._lines.items())]
+        return table(rows, width)
+
+
+def _took(line: _Line) -> str:
+    usual = f" / {human_time(line.usual)}" if line.usual else ""
+    return f"{human_time(time.monotonic() - line.since)}{usual}"
+
+
+def table(rows: Sequence[tuple[str, str, str]], width: int) -> Any:
+    """Return the lines for nodes: name, times and step, for a terminal of ``width`` columns.
+
+    Names and times are never cut. The step gets the rest of the line. If that is too little to be read, it is
+    left out. On a terminal that is too narrow for name and times, the times have a line of their own.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True)
+    texts = [[Text(cell) for cell in row] for row in rows]  # Text: a builder's output is not markup
+    left = width - sum(max((row[column].cell_len for row in texts), default=0) + 2 for column in (0, 1))
+    for name, took, step in texts:
+        step.truncate(max(left, 0), overflow="ellipsis")
+        if left < -2:  # the last column has no space after it
+            grid.add_row(Text("\n  ").join([name, took]))
+        else:
+            grid.add_row(name, took, *([step] if left >= LEAST else []))
+    return grid

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from ..app import App
 
 
+#: The status of ``--exit-code`` for a plan with work. doit has 1 to 3, errors have 10 and more.
+WORK_TO_DO = 4
+
+
 @dataclass(frozen=True)
 class Options(KeepGoing):
     sizes: bool = flag("show the size of each image and of its own layers")
+    exit_code: bool = flag(f"end with status {WORK_TO_DO} if there is something to build or pull")
 
 
 class Plan(Command[Options]):
@@ -43,7 +48,8 @@ class Plan(Command[Options]):
         "--keep-going leaves out nodes with a broken Dockerfile or broken files. Without it, such a "
         "node ends the command.\n\n"
         "--sizes adds the compressed size of each known image: of its own layers, and of all layers "
-        "with those that its FROM brings."
+        "with those that its FROM brings.\n\n"
+        f"--exit-code ends with {WORK_TO_DO} if a run would build or pull, and with 0 if it would not."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
@@ -66,6 +72,8 @@ class Plan(Command[Options]):
                 print(f"   {line}", file=sys.stderr)
         if problems:
             raise combined([error for errors in problems.values() for error in errors])
+        if options.exit_code and not goals.status and any(step.decision != "reuse" for step in steps):
+            return WORK_TO_DO
         return goals.status
 
 

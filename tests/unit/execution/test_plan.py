@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from helpers import HEAD, graph, image, stages, write
 
-from stagegraph.cli.commands.plan import cost_of_epoch
+from stagegraph.cli.commands.plan import WORK_TO_DO, cost_of_epoch
+from stagegraph.errors import DockerfileError
 from stagegraph.execution.lookup import Results, StoreLookup
 from stagegraph.execution.plan import Step, plan
 from stagegraph.keys.inputs import digest
@@ -87,3 +90,17 @@ def test_the_cost_of_a_new_epoch(tmp_path: Path) -> None:
     assert cost_of_epoch(steps(tmp_path, *both)) == (
         "source_date_epoch changed, which is part of every key: 2 nodes, 1 by this alone"
     )
+
+
+def test_the_exit_code_tells_whether_there_is_work(tmp_path: Path) -> None:
+    def status(*options: str) -> int:
+        command = [sys.executable, "-m", "doit", "plan", "one:amd64", *options]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode
+
+    stages(tmp_path, {"one": APP})
+    write(tmp_path, {"dodo.py": "from stagegraph.tasks import *\n"})
+    assert (status(), status("--exit-code")) == (0, WORK_TO_DO)
+    built(tmp_path, Node("one", "amd64"))
+    assert status("--exit-code") == 0
+    write(tmp_path, {"one/Dockerfile": "RUM\n"})
+    assert status("--exit-code") == DockerfileError.exit_status
