@@ -1,10 +1,11 @@
 """The images of a family that a commit makes due. This module uses nothing of the measured program.
 
 An image is due if it is new, if an instruction of its Dockerfile changed, or if one of its parents is due. It
-is also due if a file changed that COPY, ADD or a bind mount reaches. Comments, empty lines and the old
-spelling of ENV do not count, as for BuildKit. The module understands what such families write; it does not
-know ``.dockerignore`` and the directive ``escape``. In case of doubt, an image is due. So an error of this
-module shows as a miss. All functions are pure.
+is also due if a file changed that COPY, ADD or a bind mount reaches, or an argument that it declares.
+Comments, empty lines, the old spelling of ENV, and defaults that no instruction uses do not count, as for
+BuildKit. The module understands what such families write; it does not know ``.dockerignore`` and the
+directive ``escape``. In case of doubt, an image is due. So an error of this module shows as a miss. All
+functions are pure.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 _MOUNT = re.compile(r"--mount=(\S+)")
@@ -21,19 +22,28 @@ _MOUNT = re.compile(r"--mount=(\S+)")
 
 @dataclass(frozen=True)
 class Folder:
-    """One image at one commit. ``files``: files that its build reaches. ``parents``: names of images."""
+    """One image at one commit.
+
+    ``files`` are files that its build reaches, ``parents`` names of images. ``args`` are the arguments that
+    it gets and declares.
+    """
 
     instructions: tuple[str, ...]
     files: Mapping[str, str]
     parents: frozenset[str]
+    args: Mapping[str, str]
 
 
-def read(dockerfile: str, files: Mapping[str, str]) -> Folder:
-    """Read a Dockerfile. ``files`` has all files of the folder, each with a word for its content and mode."""
+def read(dockerfile: str, files: Mapping[str, str], args: Mapping[str, str] | None = None) -> Folder:
+    """Read a Dockerfile that gets these arguments.
+
+    ``files`` has all files of the folder, each with a word for its content and mode.
+    """
     lines = tuple(_instructions(dockerfile))
     sources = [source for line in lines for source in _sources(line)]
     reached = {path: word for path, word in files.items() if any(_reaches(one, path) for one in sources)}
-    return Folder(lines, reached, frozenset(_parents(lines)))
+    given = {name: value for name, value in (args or {}).items() if name in {*_declared(lines)}}
+    return Folder(_settled(lines, given), reached, frozenset(_parents(lines, given)), given)
 
 
 def due(old: Mapping[str, Folder], new: Mapping[str, Folder], names: Mapping[str, str]) -> dict[str, bool]:
@@ -52,7 +62,7 @@ def due(old: Mapping[str, Folder], new: Mapping[str, Folder], names: Mapping[str
 
 
 def _same(old: Folder | None, new: Folder) -> bool:
-    return old is not None and (old.instructions, old.files) == (new.instructions, new.files)
+    return old is not None and replace(old, parents=new.parents) == new
 
 
 def _instructions(text: str) -> Iterator[str]:
@@ -115,22 +125,43 @@ def _reaches(source: str, path: str) -> bool:
     return len(wanted) <= len(parts) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
-def _parents(lines: tuple[str, ...]) -> Iterator[str]:
-    """Yield the images that FROM, COPY --from= and RUN --mount=from= name, without own build stages."""
+def _declared(lines: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of the arguments."""
+    for command, _, words in map(_split, lines):
+        if command == "ARG":
+            yield from (word.partition("=")[0] for word in words)
+
+
+def _head(lines: tuple[str, ...], given: Mapping[str, str]) -> tuple[int, dict[str, str]]:
+    """Return the number of instructions before the first FROM, and the values of their arguments."""
     args: dict[str, str] = {}
+    for place, (command, _, words) in enumerate(map(_split, lines)):
+        if command == "FROM":
+            return place, args
+        for name, _, value in (word.partition("=") for word in words if command == "ARG"):
+            args[name] = given.get(name, _expanded(value.strip("\"'"), args))
+    return len(lines), args
+
+
+def _settled(lines: tuple[str, ...], given: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the instructions with the values of arguments in FROM.
+
+    There alone an argument before the first FROM counts, and where a later ARG takes its value over.
+    """
+    count, args = _head(lines, given)
+    rest = [_expanded(line, args) if _split(line)[0] == "FROM" else line for line in lines[count:]]
+    taken = {*_declared(lines[count:])}
+    return (*(f"ARG {name}={value}" for name, value in args.items() if name in taken), *rest)
+
+
+def _parents(lines: tuple[str, ...], given: Mapping[str, str]) -> Iterator[str]:
+    """Yield the images that FROM, COPY --from= and RUN --mount=from= name, without own build stages."""
     parts = {"scratch"}
-    started = False
-    for line in lines:
-        command, options, words = _split(line)
+    count, args = _head(lines, given)
+    for command, options, words in map(_split, lines[count:]):
         used = [option.removeprefix("--from=") for option in options if option.startswith("--from=")]
         used += [mount["from"] for mount in _mounts(options) if "from" in mount]
-        if command == "ARG" and not started:
-            for word in words:
-                name, _, value = word.partition("=")
-                args[name] = _expanded(value.strip("\"'"), args)
-        elif command == "FROM":
-            started = True
-            used.append(words[0])
+        used += words[:1] if command == "FROM" else []
         for name in (_expanded(word, args) for word in used):
             if name.lower() not in parts and not name.isdecimal():
                 yield name

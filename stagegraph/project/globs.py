@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Members = Iterable[tuple[str, dict[str, Any]]]
 
 #: Keys of a glob in which a ``*`` stands for the same text as in its name.
-STARRED = ("path", "dockerfile", "target", "stage", "stack", "needs", "test")
+STARRED = ("path", "dockerfile", "target", "names", "stage", "stack", "needs", "test", "repo", "tags")
 
 
 class Entry(NamedTuple):

@@ -62,6 +62,31 @@ def test_what_counts_as_a_change() -> None:
     assert changed("FROM a:1\nRUN cat <<E\n# one\nE", "FROM a:1\nRUN cat <<E\n# two\nE")
 
 
+def test_an_argument_counts_if_the_dockerfile_declares_it() -> None:
+    def read(value: str) -> dict[str, truth.Folder]:
+        return {"x": truth.read("FROM a:1\nARG \\\n  OTHER \\\n  A=1", {}, {"A": value, "B": value})}
+
+    assert truth.due(read("1"), read("2"), {}) == {"x": True}
+    assert truth.due(read("1"), read("1"), {}) == {}
+    b = [{"x": truth.read("FROM a:1\nARG A", {}, {"B": value})} for value in "12"]
+    assert truth.due(b[0], b[1], {}) == {}
+
+
+def test_a_default_before_the_first_from_counts_where_it_is_used() -> None:
+    def same(before: str, after: str, **args: str) -> bool:
+        old, new = ({"x": truth.read(text, {}, args)} for text in (before, after))
+        return not truth.due(old, new, {})
+
+    text = "ARG V={}\nARG B=a:$V\nFROM $B"
+    assert not same(text.format(1), text.format(2))
+    assert not same(text.format(1), text.format(2), A="b:1")  # no argument of this Dockerfile
+    assert same(text.format(1), text.format(2), B="b:1")
+    assert same(text.format(1), text.format(2), V="3")
+    taken = f"{text}\nARG V"
+    assert not same(taken.format(1), taken.format(2), B="b:1")
+    assert same("ARG V=1\nFROM a:1", "FROM a:1")
+
+
 def test_edited_and_new_images_and_their_children_are_due() -> None:
     names = {"r:core": "core", "r:base": "base", "r:other": "other"}
     texts = {"core": "FROM a:1", "base": "FROM r:core", "top": "FROM r:base", "other": "FROM a:1"}
@@ -97,9 +122,59 @@ def test_misses_are_counted(tmp_path: Path) -> None:
     )
     checkout.mkdir()
     (checkout / ".venv").symlink_to(sys.prefix)
-    command = [sys.executable, "benchmarks/replay", str(clone), f"--declarations={declarations}"]
+    command = [sys.executable, "benchmarks/replay", str(clone), str(declarations)]
     done = subprocess.run(
         [*command, f"--against={checkout}"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "edited  1, due  2; against   1, missed 1; this   2" in done.stdout
+    assert "edited  1, due  2, new  0; against   1, missed top:amd64; this   2" in done.stdout
+
+
+def test_arguments_of_the_declarations_choose_the_parent() -> None:
+    text = "ARG FROM=a\nARG TAG=1\nFROM $FROM:$TAG"
+    assert truth.read(text, {}, {"TAG": "2"}).parents == {"a:2"}
+
+
+WORKFLOW = """
+jobs:
+  check_images:
+    strategy:
+      matrix:
+        env:
+          - {HUB_REPO: ros, HUB_RELEASE: humble, HUB_OS_NAME: ubuntu, HUB_OS_CODE_NAME: jammy}
+          - {HUB_REPO: ros, HUB_RELEASE: noetic, HUB_OS_NAME: debian, HUB_OS_CODE_NAME: buster}
+          - {HUB_REPO: ros, HUB_RELEASE: iron, HUB_OS_NAME: ubuntu, HUB_OS_CODE_NAME: jammy}
+"""
+
+
+def test_rebuilds_of_the_family_s_own_ci(tmp_path: Path) -> None:
+    """A commit counts if it touches what the CI of its time builds. A new image is built, too."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    git(clone, "init", "-q")
+    for name, text in (
+        ("ros/humble/ubuntu/jammy/ros-base/Dockerfile", "FROM ros:humble-ros-core-jammy"),
+        ("ros/humble/ubuntu/jammy/ros-core/Dockerfile", "FROM ubuntu:jammy"),
+        (".github/workflows/ros_ci.yaml", WORKFLOW),
+        ("README", "no image"),
+        ("ros/foxy/ubuntu/focal/ros-core/Dockerfile", "FROM ubuntu:focal"),
+        ("ros/humble/ubuntu/jammy/ros-core/Dockerfile", "FROM ubuntu:jammy\nENV A=b"),
+        (".ci/x", "all images, and none is due"),
+        ("ros/iron/ubuntu/jammy/ros-core/Dockerfile", "FROM ubuntu:jammy"),
+    ):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text(text)
+        git(clone, "add", ".")
+        git(clone, "commit", "-qm", "x")
+    command = [
+        sys.executable,
+        "benchmarks/replay",
+        str(clone),
+        "benchmarks/families/osrf.toml",
+        "--commits=3",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "12 nodes in all commits, 2 edited, 4 due (33.3%), 2 new\n" in done.stdout
+    assert "CI builds 7 for linux/amd64\n" in done.stdout
+    assert "| 3 (42.9%)" in done.stdout  # on amd64: the two images after the edit, and the new one

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[3]
 FILES = sorted(
     path
-    for folder in (".", "examples/*", "benchmarks/*", "tests/fixtures/*")
-    for path in ROOT.glob(f"{folder}/stages.toml")
+    for pattern in ("stages.toml", "examples/*/stages.toml", "benchmarks/*/*.toml", "tests/fixtures/*/*.toml")
+    for path in ROOT.glob(pattern)
 )
 VALIDATOR = Draft4Validator(document())
 

@@ -435,6 +435,27 @@ def test_images_over_a_glob(tmp_path: Path) -> None:
     assert project.stages["y-test"].configs["amd64"].context == "images/y/test"
 
 
+def test_a_star_in_names_repositories_and_tags(tmp_path: Path) -> None:
+    folders(tmp_path, "images/x", "images/y")
+    project = load(
+        tmp_path,
+        """\
+        [stages."*"]
+        path = "images/*"
+        names = ["old/*:1"]
+        args = { A = "*" }
+        [images."*"]
+        repo = "example/*"
+        tags = ["*-{arch}", "*-{revision}", "*"]
+        description = "a *"
+        """,
+    )
+    image = project.images["y"]
+    assert project.stages["y"].names == ("old/y:1",)
+    assert (image.repo, image.tags) == ("example/y", ("y-{arch}", "y-{revision}", "y"))
+    assert (image.description, project.stages["y"].configs["amd64"].args["A"]) == ("a *", "*")
+
+
 def test_an_image_beside_a_glob_may_have_a_stack_instead(tmp_path: Path) -> None:
     folders(tmp_path, "images/x", "images/y", "top")
     more = """\
