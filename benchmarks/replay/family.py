@@ -10,7 +10,6 @@ import subprocess
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import yaml
 from replay import truth
 from replay.ci import RULES, Rule, releases
 
-from stagegraph.project import families, folders, globs, loader
+from stagegraph.project import families, loader
+from stagegraph.project.folders import Disk
 
 _ARCHIVE = "2026-01-01"
 
@@ -126,8 +126,7 @@ class Family:
         """
         with tarfile.open(fileobj=io.BytesIO(self.git("archive", commit))) as tar:
             tar.extractall(root, filter="data")
-        disk = globs.Folders(partial(folders.matching, root), partial(folders.has_file, root))
-        tables, _ = families.expand(self._declared(commit), self._lines, disk)
+        tables, _ = families.expand(self._declared(commit), self._lines, Disk(root))
         stages = {
             stage: table
             for stage, table in tables["stages"].items()
