@@ -43,8 +43,8 @@ class Plan(Command[Options]):
         "input that differs from the node's last known build. Without arguments: every node. Needs no "
         "engine.\n\n"
         "The command fails if a run would: a step needs a secret, an SSH agent or an entitlement that is not "
-        "declared, not on this machine, or not granted by a builder. Only the last question needs a builder; "
-        "without one, the build answers it.\n\n"
+        "declared, not on this machine, or not granted by a builder; or git lacks what a tag needs. Only the "
+        "question for a grant needs a builder; without one, the build answers it.\n\n"
         "--keep-going leaves out nodes with a broken Dockerfile or broken files. Without it, such a "
         "node ends the command.\n\n"
         "--sizes adds the compressed size of each known image: of its own layers, and of all layers "
@@ -72,9 +72,21 @@ class Plan(Command[Options]):
                 print(f"   {line}", file=sys.stderr)
         if problems:
             raise combined([error for errors in problems.values() for error in errors])
+        workspace.tags.check(_images(workspace, goals.nodes))
         if options.exit_code and not goals.status and any(step.decision != "reuse" for step in steps):
             return WORK_TO_DO
         return goals.status
+
+
+def _images(workspace: Workspace, nodes: Iterable[Node]) -> list[tuple[str, str]]:
+    """The images that the nodes are, with their platforms."""
+    images = workspace.project.images.values()
+    return [
+        (image.name, node.platform)
+        for node in nodes
+        for image in images
+        if image.stage == node.stage and node.platform in image.platforms
+    ]
 
 
 def _problems(workspace: Workspace, steps: list[Step]) -> dict[Node, list[StagegraphError]]:

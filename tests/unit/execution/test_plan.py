@@ -10,7 +10,7 @@ import pytest
 from helpers import HEAD, graph, image, stages, write
 
 from stagegraph.cli.commands.plan import WORK_TO_DO, cost_of_epoch
-from stagegraph.errors import DockerfileError
+from stagegraph.errors import DockerfileError, ProjectError
 from stagegraph.execution.lookup import Results, StoreLookup
 from stagegraph.execution.plan import Step, plan
 from stagegraph.keys.inputs import digest
@@ -104,3 +104,14 @@ def test_the_exit_code_tells_whether_there_is_work(tmp_path: Path) -> None:
     assert status("--exit-code") == 0
     write(tmp_path, {"one/Dockerfile": "RUM\n"})
     assert status("--exit-code") == DockerfileError.exit_status
+
+
+def test_a_plan_fails_if_a_run_would_have_no_version(tmp_path: Path) -> None:
+    stages(tmp_path, {"one": APP}, more='[images.one]\ntags = ["{version}"]\n')
+    declared = (tmp_path / "stages.toml").read_text().replace("[project]\n", '[project]\nversion = "git"\n')
+    write(tmp_path, {"stages.toml": declared, "dodo.py": "from stagegraph.tasks import *\n"})
+    command = [sys.executable, "-m", "doit", "plan"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == ProjectError.exit_status
+    assert "build  one:amd64" in done.stdout
+    assert "image one: git has no version for the tag '{version}'" in done.stderr
