@@ -13,6 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..errors import nearest
+from .schema import MATRIX_EXAMPLE
 from .tables import as_text
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 # Doubled braces first: each means one brace.
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
-_EXAMPLE = 'write matrix = { distro = ["humble", "jazzy"] }'
-
 
 class Matrix:
     """The matrix of the entry at ``path``. All methods raise ``ProjectError`` for a value that is wrong."""
@@ -47,7 +46,7 @@ class Matrix:
         self._reader, self._path = reader, path
         self._axes = {
             key: self._axis(key, values)
-            for key, values in self._checked(table["matrix"], "the matrix", _EXAMPLE)
+            for key, values in self._checked(table["matrix"], "the matrix", MATRIX_EXAMPLE)
         }
         count = prod(map(len, self._axes.values()))
         if count > MOST:

@@ -207,6 +207,9 @@ TABLES: dict[str, Mapping[str, Kind]] = {
     "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
 
+#: How a matrix is written.
+MATRIX_EXAMPLE = 'write matrix = { distro = ["humble", "jazzy"] }'
+
 #: Hints for keys that are elsewhere, or of another form; by the kind of table and the key.
 HINTS = {
     ("defaults", "contexts"): "write [contexts], which is for all stages",
@@ -214,6 +217,8 @@ HINTS = {
         ("defaults", key): f"{key} is different for each stage; write it there"
         for key in ("description", "needs", "names", "only", "platforms", "alternatives")
     },
+    ("family of stages", "matrix"): MATRIX_EXAMPLE,
+    ("family of images", "matrix"): MATRIX_EXAMPLE,
     ("stage", "platforms"): 'a stage that is not for all platforms has a list called only: only = ["NAME"]',
 }
 

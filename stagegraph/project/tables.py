@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dockerfile.variables import AUTOMATIC_ARGS
 from ..errors import ProjectError, nearest
+from ..system.text import shortened
 from . import schema
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class TableReader:
                 what = f"unknown key {key!r} in {kind} [{'.'.join(path)}]"
                 raise self.error((*path, key), what, hint or nearest(key, known))
             if not _fits(item, known[key]):
-                raise self.error((*path, key), f"{key} must be {schema.TYPE_NAMES[known[key]]}", hint)
+                what = f"{key} must be {schema.TYPE_NAMES[known[key]]}"
+                raise self.error((*path, key), what, hint or _form(key, item, known[key]))
         return value
 
     def named(self, path: KeyPath, allowed: re.Pattern[str] = schema.NAME, hint: str = "") -> Iterator[str]:
@@ -107,6 +109,17 @@ def as_text(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (str, int)) else None
+
+
+def _form(key: str, item: object, kind: schema.Kind) -> str:
+    """Say how to write a value of another type; "" if that is not clear."""
+    if kind is list and isinstance(item, str):
+        return f'write {key} = ["{shortened(item)}"]'
+    if kind is dict:
+        return f'write {key} = {{ NAME = "VALUE" }}'
+    if kind is str and isinstance(item, (int, float)) and not isinstance(item, bool):
+        return f'put it in quotes: {key} = "{item}"'
+    return "write it without quotes" if kind in (bool, int, float) and isinstance(item, str) else ""
 
 
 def _fits(item: object, kind: schema.Kind) -> bool:

@@ -185,7 +185,10 @@ MATRIX_FAULTS = {
         "{0}: [stages.\"{{d}}\"]: {{d}} in '{{d}}' is a table of words\n"
         "  write one of them: {{d.a}}, {{d.b}}",
     ),
-    "not a matrix": ('[stages."{d}"]\nmatrix = ["x"]\n', "{1}: matrix must be a table"),
+    "not a matrix": (
+        '[stages."{d}"]\nmatrix = ["x"]\n',
+        '{1}: matrix must be a table\n  write matrix = {{ distro = ["humble", "jazzy"] }}',
+    ),
     "an empty matrix": (
         '[stages."{d}"]\nmatrix = {}\n',
         '{1}: [stages."{{d}}"]: the matrix is empty\n  write matrix = {{ distro = ["humble", "jazzy"] }}',

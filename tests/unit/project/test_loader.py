@@ -473,12 +473,18 @@ FAULTS = {
         "stages.toml:{3}: unknown key 'agrs' in alternative [stages.blas.alternatives.a]\n"
         "  did you mean 'args'?",
     ),
-    "wrong type": ("[stages.blas]\npath = 3\n", "stages.toml:{1}: path must be a string"),
+    "wrong type": (
+        "[stages.blas]\npath = 3\n",
+        'stages.toml:{1}: path must be a string\n  put it in quotes: path = "3"',
+    ),
     "boolean for a number": (
         "[defaults]\nnetwork = true\n",
         "stages.toml:{1}: network must be a string",
     ),
-    "string for a boolean": (STAGE + 'archive = "yes"\n', "stages.toml:{2}: archive must be true or false"),
+    "string for a boolean": (
+        STAGE + 'archive = "yes"\n',
+        "stages.toml:{2}: archive must be true or false\n  write it without quotes",
+    ),
     "replacement that is a number, of an alternative not chosen": (
         STAGE + "[stages.blas.alternatives.a]\ncontexts = {{ redis = 7 }}\n".format(),
         "stages.toml:{3}: 7 is neither an image nor a stage\n"
