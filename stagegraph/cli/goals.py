@@ -75,25 +75,28 @@ def absences(project: Project, words: Collection[str]) -> list[str]:
     """Return lines about stages and images that the words leave out, as a platform lacks them.
 
     Without words, these are the images of a run without words that this machine's platform lacks. For
-    ``GROUP:PLATFORM`` they are the images of the group that the platform lacks.
+    ``GROUP:PLATFORM`` they are the images of the group that the platform lacks. ``GROUP`` stands for its
+    images.
     """
     if not words:
         own = _own_platform(project)
         lacking = [image.name for image in _default_images(project) if own not in image.platforms]
         return [f"not built for {own}: {', '.join(lacking)}"] if own and lacking else []
-    lines = []
+    lines: dict[str, None] = {}
     for word in words:
         group, _, platform = word.partition(":")
-        if group in project.groups:
-            images, goals = project.groups[group].images if platform else [], project.goals(word)
-            if lacking := [each for each in images if f"{each}:{platform}" not in goals]:
-                lines.append(f"{word} is without {', '.join(lacking)}")
+        members = project.groups[group].images if group in project.groups else [word]
+        if platform and group in project.groups:
+            goals = project.goals(word)
+            if lacking := [each for each in members if f"{each}:{platform}" not in goals]:
+                lines[f"{word} is without {', '.join(lacking)}"] = None
             continue
-        stage, image = project.stages.get(word), project.images.get(word)
-        on = image.platforms if image else stage.configs if stage else project.platforms
-        if absent := [platform for platform in project.platforms if platform not in on]:
-            lines.append(f"{word} is not built for {', '.join(absent)}")
-    return lines
+        for name in members:
+            stage, image = project.stages.get(name), project.images.get(name)
+            on = image.platforms if image else stage.configs if stage else project.platforms
+            if absent := [each for each in project.platforms if each not in on]:
+                lines[f"{name} is not built for {', '.join(absent)}"] = None
+    return [*lines]
 
 
 def _own_platform(project: Project) -> str:

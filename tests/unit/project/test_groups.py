@@ -72,7 +72,8 @@ def test_groups_as_goals(tmp_path: Path) -> None:
         with pytest.raises(ProjectError) as error:
             named(word)
         assert str(error.value) == f"command line: {said}"
-    assert absences(nodes.project, ["both", "both:aarch64", "both:amd64"]) == ["both:aarch64 is without tool"]
+    assert absences(nodes.project, ["both:aarch64", "both:amd64"]) == ["both:aarch64 is without tool"]
+    assert absences(nodes.project, ["both", "tool"]) == ["tool is not built for aarch64"]
     assert unknown_goal(nodes.project, "x", []).what == "no stage, image or group 'x'"
 
 
