@@ -5,7 +5,7 @@ Commands whose output is part of a tag run here, before any tag of the image is 
 
 from __future__ import annotations
 
-import os
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -96,13 +96,14 @@ class Delivery:
     def temporarily_loaded(self, node: Node) -> Iterator[tuple[str, Record]]:
         """Load a node's image into the engine under a tag of its own, which is removed afterwards.
 
+        Each call has another tag: two images of one node may be delivered at the same time.
         Yields the tag and the record. Raises ``StoreError`` if ``cache/`` does not have the image.
         """
         record = self.layout.find(self.graph.key(node))
         if record is None:
             raise StoreError(str(node), "its image is not in cache/", f"build it first: doit {node}")
         repo = self.graph.project.settings.repo
-        tag = f"{repo}:temporary-{node.stage}-{node.platform}-{os.getpid()}"
+        tag = f"{repo}:temporary-{node.stage}-{node.platform}-{uuid.uuid4().hex[:8]}"
         self._load(record, tag)
         try:
             yield tag, record

@@ -194,6 +194,21 @@ def test_tags_are_listed(two: Project, repo: str, other: str) -> None:
     assert f"-> {repo}:1.0-{FOREIGN_ARCH}" in two.built("list", "--all").output
 
 
+def test_two_images_of_one_stage_are_asked_at_the_same_time(
+    project: Project, repo: str, program: Path
+) -> None:
+    """Each has a temporary tag of its own: the first to end must not take the tag of the other."""
+    more = '[stages.tool]\npath = "tool"\n'
+    for name, seconds in (("short", 0), ("long", 4)):
+        command = f"/program {name}; /program sleep {seconds}"
+        more += f'[images.{name}]\nstage = "tool"\nplatforms = ["here"]\n'
+        more += f'tags = ["{name}-{{prints.x}}"]\nprints.x = {{ command = "{command}", match = "[a-z]+" }}\n'
+    project.write({"stages.toml": header(repo) + more, "tool/Dockerfile": "FROM scratch\nCOPY program /\n"})
+    shutil.copytree(program, project.folder / "tool/program")
+    project.built("-n", "2", "short:here", "long:here")
+    assert in_engine(repo) == {"short-short", "long-long"}
+
+
 FAULTS = {
     # the command, and the message
     '["/program", "fail", "3"]': "prints.shell in tool:here: ended with status 3\n  it said: fail 3",
