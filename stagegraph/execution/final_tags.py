@@ -55,8 +55,8 @@ class FinalTags:
     def of_run(self, name: str, platform: str, digest: Digest | None = None) -> list[str]:
         """Return the references that a run sets for an image. ``digest`` is that of its content, if known."""
         image = self.project.images[name]
-        known = self._values(image, platform, digest)
         texts = tags.of_run(image, self.project.settings.tag)
+        known = self._values(image, platform, digest, texts)
         return self._references(image, (tags.expand(text, known) for text in texts))
 
     def newest(self, name: str, platform: str) -> str:
@@ -68,8 +68,8 @@ class FinalTags:
     def of_platform(self, name: str, platform: str, digest: Digest | None = None) -> list[str]:
         """Return the references of an image on a platform when it is published."""
         image = self.project.images[name]
-        known = self._values(image, platform, digest)
         texts = tags.of_platforms(image, self.project.settings.tag)
+        known = self._values(image, platform, digest, texts)
         return self._references(image, (tags.expand(text, known) for text in texts))
 
     def of_index(self, name: str, digests: Mapping[str, Digest] | None = None) -> list[str]:
@@ -79,18 +79,21 @@ class FinalTags:
         """
         image = self.project.images[name]
         platforms = tags.listed_platforms(self.project, image)
-        known = {each: self._values(image, each, (digests or {}).get(each)) for each in platforms}
         texts = tags.of_index(image, self.project.settings.tag)
+        known = {each: self._values(image, each, (digests or {}).get(each), texts) for each in platforms}
         return self._references(image, (tags.index_tag(image, text, known) for text in texts))
 
     def _references(self, image: Image, texts: Iterable[str]) -> list[str]:
         repository = tags.repository(self.project, image)
         return [f"{repository}:{tag}" for tag in dict.fromkeys(texts)]
 
-    def _values(self, image: Image, platform: str, digest: Digest | None) -> dict[str, str]:
+    def _values(
+        self, image: Image, platform: str, digest: Digest | None, texts: Sequence[str]
+    ) -> dict[str, str]:
+        """Return the values of the placeholders of an image; of its commands, those that ``texts`` need."""
         git = self._git.values if tags.needs_git(self.project, image) else {}
         known = tags.values(self.project, image, platform) | git | self._given
-        for command in self._commands(image, image.tags) if digest else ():
+        for command in self._commands(image, texts) if digest else ():
             if digest and (output := self._layout.outputs.read(digest, command.command)) is not None:
                 known[tags.PRINTS + command.name] = prints.value(image, command, output)
         return known
@@ -177,15 +180,23 @@ class FinalTags:
         for image in self.project.images.values():
             others = [p for p in image.platforms if image.prints and (image.name, p) not in self._goals]
             last = {p: digest for p in others if (digest := self._last(Node(image.stage, p)))}
-            with suppress(ProjectError):  # what is wrong with another image is said when it is a goal
-                owned = [("", reference) for reference in self.of_index(image.name, last)]
-                owned += [
-                    (p, r) for p in image.platforms for r in self.of_platform(image.name, p, last.get(p))
-                ]
-                for platform, reference in filter(lambda one: tags.is_known(one[1]), owned):
+            # without the outputs too: the tags that do not need them are owned, even if one is wrong
+            for platform, reference in (*self._owned(image, last), *self._owned(image, {})):
+                if tags.is_known(reference):
                     tag = FinalTag(image, platform, reference.rpartition(":")[2])
                     found.setdefault(familiar(reference), tag)
         return found
+
+    def _owned(self, image: Image, digests: Mapping[str, Digest]) -> list[tuple[str, str]]:
+        """Return the references of an image with their platforms, "" for those of the index."""
+        owned: list[tuple[str, str]] = []
+        with suppress(ProjectError):  # what is wrong with another image is said when it is a goal
+            owned += [("", reference) for reference in self.of_index(image.name, digests)]
+        for platform in image.platforms:
+            with suppress(ProjectError):
+                own = self.of_platform(image.name, platform, digests.get(platform))
+                owned += [(platform, reference) for reference in own]
+        return owned
 
     def _last(self, node: Node) -> Digest | None:
         """Return the digest of a node's last build. Its key is not asked: it might have to be pinned."""

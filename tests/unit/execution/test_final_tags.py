@@ -123,6 +123,18 @@ def test_only_commands_that_a_tag_needs_are_run(tmp_path: Path, layout: LayoutSt
     )
 
 
+def test_an_output_counts_only_for_the_tags_that_need_it(tmp_path: Path, layout: LayoutStore) -> None:
+    """What is wrong with the output for a tag of the index is no error of a run, or with ``tag=TAG``."""
+    more = '[images.app]\ntags = ["py{prints.x}", "{arch}"]\n[images.app.prints]\nx = ["x"]\n'
+    layout.outputs.write(sha("1"), ("x",), "not a tag")
+    tags = final(tmp_path, layout, more)
+    assert tags.of_run("app", "amd64", sha("1")) == ["example/atom:amd64"]
+    with pytest.raises(ProjectError, match="cannot be in a tag"):
+        tags.of_index("app", {"amd64": sha("1")})
+    given = final(tmp_path, layout, more, cli={"tag": "x"})
+    assert given.of_index("app", {"amd64": sha("1")}) == ["example/atom:x"]
+
+
 def test_a_tag_of_the_index_needs_one_output_on_all_platforms(tmp_path: Path, layout: LayoutStore) -> None:
     tags = final(tmp_path, layout, PRINTS.format("app"))
     digests = {"amd64": sha("1"), "aarch64": sha("2")}
@@ -172,6 +184,18 @@ def test_an_image_beside_the_run_keeps_the_tag_of_its_last_build(tmp_path: Path,
     both = FinalTags(nodes.project, layout)
     both.check([("app", "amd64"), ("other", "amd64")])
     both.claim("app", "amd64", ["example/atom:py3-amd64"])
+
+
+def test_an_image_with_a_wrong_output_keeps_its_other_tags(tmp_path: Path, layout: LayoutStore) -> None:
+    more = PRINTS.format("app") + PRINTS.format("other").replace("tags = [", 'tags = ["edge", ')
+    nodes, node = made(tmp_path, more), Node("other", "amd64")
+    record = image(layout, str(node))
+    layout.commit(record.with_key(nodes.key(node), nodes.inputs(node), str(node)))
+    layout.set_latest(str(node), nodes.key(node))
+    layout.outputs.write(record.digest, ("x",), "not a tag")
+    tags = FinalTags(nodes.project, layout)
+    with pytest.raises(ProjectError, match="as the index of other"):
+        tags.claim("app", "", ["example/atom:edge"])
 
 
 def test_the_only_platform_has_the_tags_of_the_index(tmp_path: Path, layout: LayoutStore) -> None:
