@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..host.system import CA_BUNDLES
 from ..project.model import Secret
+from ..system.files import expanded
 from .command import option_value
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def source(secret: Secret | None, root: Path) -> Source:
         bundle = _ca_bundle()
         return Source(bundle, lack="" if bundle else "this machine has no bundle of certificate authorities")
     if not secret.env:
-        path = root / Path(secret.file).expanduser()
+        path = root / expanded(secret.file)
         lack = "" if os.access(path, os.R_OK) and path.is_file() else f"there is no file {path} to read"
         return Source(str(path), lack=lack)
     # buildx would pass an empty variable as an empty file, which satisfies a mount that is required

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..system.files import expanded
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -50,4 +52,4 @@ def ssh_options(spec: NodeSpec, root: Path, warn: Callable[[str], None]) -> Iter
 
 
 def _absolute(paths: tuple[str, ...], root: Path) -> list[str]:
-    return [str(root / Path(path).expanduser()) for path in paths]
+    return [str(root / expanded(path)) for path in paths]

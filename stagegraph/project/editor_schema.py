@@ -116,7 +116,12 @@ KEYS: dict[str, tuple[str, Schema]] = {
     "source_date_epoch": (
         'The time that files and images get, in seconds since 1970. "commit" is the time of the last commit: '
         "it is part of every key, so each commit builds everything again.",
-        {"minimum": 0, "pattern": _pattern(schema.COMMIT), "default": DEFAULT_EPOCH},
+        {
+            "minimum": 0,
+            "maximum": schema.LAST_EPOCH,
+            "pattern": _pattern(schema.COMMIT),
+            "default": DEFAULT_EPOCH,
+        },
     ),
     "version": (
         'The version of the images, for {version} in tags: a text such as "1.2". '

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..errors import nearest
@@ -68,14 +69,30 @@ def prints(reader: TableReader, path: KeyPath, table: Mapping[str, Any]) -> dict
         value = table["prints"][name]
         one = reader.table(where, "print") if isinstance(value, dict) else {"command": value}
         match = one.get("match", "")
-        try:
-            re.compile(match)
-        except re.error as error:
-            what = f"match is not a regular expression: {error}"
-            raise reader.error((*where, "match"), what, "the rules are those of Python's re") from None
+        if fault := _fault(match):
+            what = f"match is not a regular expression: {fault}"
+            raise reader.error((*where, "match"), what, "the rules are those of Python's re")
         command = one.get("command", "")
         words = ["/bin/sh", "-c", command] if isinstance(command, str) else command
         if not command or not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise reader.error(where, f"image {path[-1]}: prints.{name} has no command", _PRINTS_HINT)
+        if any("\0" in word for word in words):
+            raise reader.error(where, f"image {path[-1]}: the command of prints.{name} has a zero byte")
         found[name] = PrintCommand(name, tuple(words), match, reader.lines.where(*where))
     return found
+
+
+def _fault(match: str) -> str:
+    """Return what is wrong with a regular expression; "" if nothing is.
+
+    Python only warns of one that may mean something else in its next version.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(match)
+    except (re.error, OverflowError, FutureWarning) as error:
+        return str(error)
+    except RecursionError:
+        return "nested too deep"
+    return ""

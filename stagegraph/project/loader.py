@@ -9,6 +9,7 @@ checks that each name has one meaning.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 FILE = "stages.toml"
 
+#: The text of a number that may have more than 64 bits.
+_LONG_NUMBER = re.compile(r"[0-9][0-9_]{18}|0[xob][0-9A-Fa-f_]{16}")
+
 
 def read(root: Path) -> str:
     """Return the text of ``stages.toml``. Raises ``ProjectError``."""
@@ -52,13 +56,31 @@ def parse(text: str) -> tuple[dict[str, Any], SourceMap]:
 
     lines = SourceMap(text, FILE)
     try:
-        return tomllib.loads(text), lines
+        tables = tomllib.loads(text)
     except ValueError as error:  # tomllib's own, and of numbers that are too long
         message, _, place = str(error).partition(" (at line ")
         line = place.partition(",")[0] if place else str(text.rstrip().count("\n") + 1)
         raise ProjectError(f"{FILE}:{line}", f"not valid TOML: {message}") from None
     except RecursionError:
         raise ProjectError(FILE, "not valid TOML: nested too deep") from None
+    if _LONG_NUMBER.search(text):
+        _check_numbers(tables, lines)
+    return tables, lines
+
+
+def _check_numbers(value: object, lines: SourceMap, *path: str) -> None:
+    """Raise ``ProjectError`` for a whole number beyond 64 bits, which is all that TOML promises.
+
+    Python does not write numbers of some thousand digits, so that nothing could name them.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_numbers(item, lines, *path, key)
+    elif isinstance(value, list):
+        for item in value:
+            _check_numbers(item, lines, *path)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ProjectError(lines.where(*path), "a whole number has more than 64 bits", "put it in quotes")
 
 
 def load(
@@ -156,6 +178,8 @@ class _ProjectLoader:
             raise self._reader.error(path, f"source_date_epoch is {epoch!r}", hint)
         if epoch < 0:
             raise self._reader.error(path, "source_date_epoch is before 1970")
+        if epoch > schema.LAST_EPOCH:
+            raise self._reader.error(path, "source_date_epoch is after the year 9999", "write seconds")
         return epoch
 
     def _stage(self, name: str, tables: Mapping[str, Mapping[str, Any]]) -> Stage:
@@ -204,4 +228,6 @@ class _ProjectLoader:
         if "env" in table and not schema.VARIABLE.fullmatch(table["env"]):
             what = f"{table['env']!r} is not the name of a variable"
             raise self._reader.error((*path, "env"), what)
+        if "\0" in table.get("file", ""):
+            raise self._reader.error((*path, "file"), f"{table['file']!r} is not the path of a file")
         return Secret(**table)

@@ -47,7 +47,12 @@ VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
-REPO = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+# https://github.com/distribution/reference/blob/main/regexp.go: a host, then words between slashes.
+_LABEL_OF_HOST = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_WORD = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+REPO = re.compile(
+    rf"(?=.{{1,255}}$)(?:{_LABEL_OF_HOST}(?:\.{_LABEL_OF_HOST})*(?::[0-9]+)?/)?{_WORD}(?:/{_WORD})*"
+)
 
 _HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
 
@@ -104,6 +109,9 @@ BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
 
 #: The name of an executor. Jobs are named after it; GitHub has the strictest rule for names of jobs.
 EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+#: The last second of the year 9999. Images have their dates as text, with four digits for the year.
+LAST_EPOCH = 253_402_300_799
 
 #: The longest time limit, in seconds: a year.
 LONGEST_TIMEOUT = 366 * 86400

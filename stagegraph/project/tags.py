@@ -33,6 +33,8 @@ FROM_GIT = "git"
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 TAG_HINT = "letters, digits, '_', '.' and '-', at most 128"
 
+_PART = re.compile(r"[\w.-]*", re.ASCII)
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 #: A tag with one of these placeholders is a tag of a platform. Every other one is a tag of the index.
@@ -228,6 +230,7 @@ def check(project: Project, more: Mapping[str, str] | None = None) -> None:
     """
     for image in project.images.values():
         _check_arguments(project, image)
+        _check_values(project, image, more or {})
     for repos in dict.fromkeys(project.repositories.values()):
         owners: dict[str, FinalTag] = {}
         for image in project.images.values():
@@ -260,3 +263,17 @@ def _check_arguments(project: Project, image: Image) -> None:
                     what = f"image {image.name}: {{{placeholder}}}: stages.toml gives no argument {name}"
                     hint = nearest(name, known) if known else f"write args = {{ {name} = ... }}"
                     raise ProjectError(image.tags_at, f"{what} to {image.stage}:{platform}", hint)
+
+
+def _check_values(project: Project, image: Image, more: Mapping[str, str]) -> None:
+    """Raise ``ProjectError`` for the value of a placeholder that cannot be in a tag.
+
+    A value with braces would be taken for a placeholder that is not known yet.
+    """
+    for text in image.tags:
+        for placeholder in placeholders(text):
+            for platform in image.platforms:
+                value = {**values(project, image, platform), **more}.get(placeholder, "")
+                if not _PART.fullmatch(value):
+                    what = f"image {image.name}: {{{placeholder}}} of the tag {text!r} is {value!r}"
+                    raise ProjectError(image.tags_at, f"{what}; this cannot be in a tag", TAG_HINT)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def expanded(path: str) -> Path:
+    """Return a path with its ``~`` or ``~USER`` replaced; a user without a home is an ordinary name."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 @contextlib.contextmanager
 def os_errors_on_write(path: Path) -> Iterator[None]:
     """Turn an ``OSError`` of the block into ``DiskFullError`` or ``StoreError``, as of writing ``path``."""

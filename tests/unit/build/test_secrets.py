@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers import graph, stages, write
 
-from stagegraph.build import secrets
+from stagegraph.build import secrets, ssh
 from stagegraph.build.secrets import secret_options
 from stagegraph.project.model import Node, Secret
 
@@ -38,6 +38,12 @@ def test_a_file_that_does_not_exist_is_not_sent(tmp_path: Path) -> None:
     """buildx would end the build, although no step requires it."""
     found, (warning,) = options(tmp_path, "a", {"a": Secret(file="x/y")})
     assert not found and warning.startswith(f"app:amd64: secret a: there is no file {tmp_path}/x/y to read")
+
+
+def test_a_user_without_a_home_is_an_ordinary_name(tmp_path: Path) -> None:
+    found, (warning,) = options(tmp_path, "a", {"a": Secret(file="~nosuchuser/y")})
+    assert not found and f"there is no file {tmp_path}/~nosuchuser/y to read" in warning
+    assert ssh.lack(("~nosuchuser/key",), tmp_path).startswith(f"{tmp_path}/~nosuchuser/key does not exist")
 
 
 def test_a_secret_from_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

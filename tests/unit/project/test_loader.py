@@ -677,6 +677,10 @@ FAULTS = {
         STAGE + 'args = {{ A = "x\\u0000" }}\n'.format(),
         "stages.toml:{2}: argument A has a zero byte, which no argument can have",
     ),
+    "secret's file": (
+        '[secrets.x]\nfile = "\\u0000"\n',
+        "stages.toml:{1}: '\\x00' is not the path of a file",
+    ),
     "secret's variable": (
         '[secrets.x]\nenv = "A B"\n',
         "stages.toml:{1}: 'A B' is not the name of a variable",
@@ -743,6 +747,18 @@ HEADS = {
     "epoch that is a boolean": (
         ('atom"', 'atom"\nsource_date_epoch = true'),
         "stages.toml:3: source_date_epoch must be a whole number or a string",
+    ),
+    "epoch that no date can have": (
+        ('atom"', 'atom"\nsource_date_epoch = 253402300800'),
+        "stages.toml:3: source_date_epoch is after the year 9999\n  write seconds",
+    ),
+    "number that is too long": (
+        ('atom"', f'atom"\nsource_date_epoch = 0x{"f" * 6000}'),
+        "stages.toml:3: a whole number has more than 64 bits\n  put it in quotes",
+    ),
+    "number that is too long in a list": (
+        ('atom"', f'atom"\nbuilder = ["a", 0b{"1" * 64}]'),
+        "stages.toml:3: a whole number has more than 64 bits\n  put it in quotes",
     ),
     "epoch that is a word": (
         ('atom"', 'atom"\nsource_date_epoch = "now"'),

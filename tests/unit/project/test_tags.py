@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,14 @@ def test_a_tag_of_the_index_must_be_the_same_for_all_platforms(tmp_path: Path) -
     assert project(tmp_path, more + 'tags = ["py{args.WORD}-{platform}"]\n')
 
 
+@pytest.mark.parametrize("value", ["{x}", "1+2", "{platform}", "1 2"])
+def test_an_argument_that_cannot_be_in_a_tag(tmp_path: Path, value: str) -> None:
+    """Braces would be taken for a placeholder that is known later, and be an error after the build."""
+    more = f'[defaults]\nargs = {{ WORD = "{value}" }}\n[images.app]\ntags = ["py{{args.WORD}}"]\n'
+    what = f"image app: {{args.WORD}} of the tag 'py{{args.WORD}}' is {value!r}; this cannot be in a tag"
+    assert fault(tmp_path, more).startswith(f"stages.toml:18: {what}\n")
+
+
 BOTH = '[images.app]\ntags = ["latest"]\n[images.other]\ntags = [{}]\n'
 
 
@@ -192,8 +201,10 @@ def test_a_clash_that_git_makes(tmp_path: Path) -> None:
     tags.check(one, {"version": "1"})
     with pytest.raises(ProjectError, match="example/atom:latest, as the index of app"):
         tags.check(one, {"version": "latest"})
-    with pytest.raises(ProjectError, match="'1/2' is not a tag"):
-        tags.check(one, {"version": "1/2"})
+    for version in ("1/2", "1{2}"):
+        said = f"{{version}} of the tag '{{version}}' is '{version}'; this cannot be in a tag"
+        with pytest.raises(ProjectError, match=re.escape(said)):
+            tags.check(one, {"version": version})
 
 
 # -- repositories --------------------------------------------------------------------------------
@@ -208,6 +219,12 @@ def test_the_setting_repo_is_for_images_without_one(tmp_path: Path) -> None:
         "example/atom": {""},
         "example/other": {"example/other"},
     }
+
+
+@pytest.mark.parametrize("repo", ["a", "a__b/c-d--e.f", "localhost:5000/x", "my-host.example:1/a/b", "1/2"])
+def test_a_repository_that_an_engine_takes(tmp_path: Path, repo: str) -> None:
+    one = project(tmp_path, f'[images.app]\nrepo = "{repo}"\n')
+    assert one.images["app"].repo == repo
 
 
 def test_each_image_of_a_family_has_a_repository_and_tags(tmp_path: Path) -> None:
@@ -236,6 +253,12 @@ def test_the_time_of_the_commit_is_known_later(tmp_path: Path) -> None:
         ("Example", "", "'Example' is not a repository name\n  write example"),
         ("", "", "'' is not a repository name"),
         ("example/x:1", "", "'example/x:1' is not a repository name\n  lower case, without a tag"),
+        # forms that no engine takes
+        ("foo:80", "", "'foo:80' is not a repository name"),
+        ("..", "", "'..' is not a repository name"),
+        ("-x/y", "", "'-x/y' is not a repository name"),
+        ("a..b", "", "'a..b' is not a repository name"),
+        ("a" * 256, "", f"'{'a' * 256}' is not a repository name"),
         ("r.example/x", "s.example", "repo has a host (r.example/x), and registry=s.example is another"),
     ],
 )
@@ -269,6 +292,19 @@ def test_the_forms_of_a_command(tmp_path: Path) -> None:
         ('x = { match = "a" }', "image app: prints.x has no command"),
         ('x = { command = "a", macth = "a" }', "unknown key 'macth' in print [images.app.prints.x]"),
         ('x = { command = "a", match = "(" }', "match is not a regular expression"),
+        (
+            'x = { command = "a", match = "a{99999999999999}" }',
+            "match is not a regular expression: the repetition number is too large",
+        ),
+        (
+            'x = { command = "a", match = "[[a]" }',
+            "match is not a regular expression: Possible nested set at position 1",
+        ),
+        (
+            f'x = {{ command = "a", match = "{"(" * 9999}" }}',
+            "match is not a regular expression: nested too deep",
+        ),
+        ('x = ["a", "\\u0000"]', "image app: the command of prints.x has a zero byte"),
         ('X = "a"', "'X' is not a name"),
     ],
 )
