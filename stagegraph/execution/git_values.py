@@ -36,10 +36,12 @@ def read(root: Path, *, version: bool) -> GitValues:
         return GitValues({}, dict.fromkeys(names, commit.error))
     clean = commit.text.removesuffix(DIRTY)
     dirty = commit.text.removeprefix(clean)
-    seconds = int(ask(root, "show", "--no-patch", "--format=%ct", clean).text)
+    time = ask(root, "show", "--no-patch", "--format=%ct", clean)
+    if time.error:
+        return GitValues({}, dict.fromkeys(names, time.error))
     values = {
         "revision": clean[:_DIGITS] + dirty,
-        "commit_date": datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat(),
+        "commit_date": datetime.datetime.fromtimestamp(int(time.text), datetime.UTC).date().isoformat(),
     }
     if not version:
         return GitValues(values, {})

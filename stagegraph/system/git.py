@@ -17,6 +17,11 @@ DIRTY = "-dirty"
 _TIMEOUT = 30
 
 
+#: Answers must not depend on what a user has in ~/.gitconfig: signatures of commits before what was asked
+#: for, and no word of files that git does not track.
+_CONFIG = ("-c", "log.showSignature=false", "-c", "status.showUntrackedFiles=normal")
+
+
 class GitResult(NamedTuple):
     """The output of a call; ``error`` is git's message where it failed, "" where it did not."""
 
@@ -35,7 +40,7 @@ def git(folder: Path, *arguments: str, index: Path | None = None, timeout: float
     ``index`` takes the place of the repository's own index. Raises ``ToolError`` where git is not installed.
     """
     variables = {"GIT_INDEX_FILE": str(index)} if index else {}
-    done = run(["git", "-C", str(folder), *arguments], timeout=timeout, variables=variables)
+    done = run(["git", "-C", str(folder), *_CONFIG, *arguments], timeout=timeout, variables=variables)
     if done.returncode == 0:
         return GitResult(done.stdout)
     message = done.stderr.decode(errors="replace").strip()
@@ -57,6 +62,9 @@ def head(folder: Path) -> GitResult:
     It ends in ``DIRTY`` if there are changes that are not committed, also in files that git does not track.
     """
     commit = ask(folder, "rev-parse", "HEAD")
-    if commit.error or not ask(folder, "status", "--porcelain").text:
+    status = ask(folder, "status", "--porcelain")
+    if commit.error or status.error:
+        return commit if commit.error else status
+    if not status.text:
         return commit
     return GitResult(f"{commit.text}{DIRTY}".encode())

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from stagegraph.errors import ToolError
-from stagegraph.system.git import ask, git, head
+from stagegraph.system import git as git_module
+from stagegraph.system.git import GitResult, ask, git, head
 
 pytestmark = pytest.mark.unit
 
@@ -59,3 +60,33 @@ def test_the_commit_says_that_there_are_changes(repository: Path) -> None:
     assert head(repository) == (f"{commit}\n".encode(), "")
     (repository / "file").write_text("x")
     assert head(repository).text == f"{commit}-dirty"
+
+
+SIGNED = """tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904
+author a <a@example.com> 1700000000 +0000
+committer a <a@example.com> 1700000000 +0000
+gpgsig -----BEGIN SSH SIGNATURE-----
+ eA==
+ -----END SSH SIGNATURE-----
+
+signed
+"""
+
+
+def test_answers_do_not_depend_on_the_settings_of_a_user(repository: Path, tmp_path: Path) -> None:
+    git(repository, "hash-object", "-t", "tree", "-w", "/dev/null")
+    (tmp_path / "signed").write_text(SIGNED)
+    commit = git(repository, "hash-object", "-t", "commit", "-w", str(tmp_path / "signed")).text
+    assert not git(repository, "update-ref", "HEAD", commit).error
+    git(repository, "config", "log.showSignature", "true")
+    git(repository, "config", "gpg.format", "ssh")
+    git(repository, "config", "status.showUntrackedFiles", "no")
+    assert git(repository, "log", "-1", "--format=%ct").text == "1700000000"
+    assert head(repository).text == f"{commit}-dirty"  # a file that git does not track
+
+
+def test_a_commit_whose_changes_are_unknown_is_not_clean(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_module, "ask", lambda _, *words: GitResult(b"c" * 40, "x" * ("status" in words)))
+    assert head(repository).error == "x"
