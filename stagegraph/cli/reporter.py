@@ -9,6 +9,7 @@ from doit.reporter import ConsoleReporter
 
 from ..errors import ProjectError, StagegraphError
 from ..oci.platform import host_platform
+from ..project.tags import check_setting
 from . import app as apps
 from .app import exit_with
 from .goals import absences
@@ -117,3 +118,4 @@ def check_tags(tags: FinalTags, metas: Iterable[dict[str, Any]]) -> None:
         if owners.setdefault(tag, name) != name:
             what = f"{owners[tag]} and {name} would both be called {tag}"
             raise ProjectError("command line", what, "with tag=, request only one of them")
+        check_setting(tags.project, tags.project.images[image])

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .tables import KeyPath, TableReader
 
 
+#: The longest way through groups.
+_DEEPEST = 100
+
+
 class GroupReader:
     """Reads the groups. All methods raise ``ProjectError`` for a value that is wrong."""
 
@@ -63,6 +67,9 @@ class GroupReader:
         if name in path:
             cycle = " -> ".join((*path[path.index(name) :], name))
             raise self._error(name, f"a cycle of groups: {cycle}", "remove one of these words")
+        if len(path) >= _DEEPEST:
+            what = f"{_DEEPEST} groups lead to {name}, each through the one before"
+            raise self._error(name, what, "name images instead")
         if name not in self._goals:
             goals: dict[tuple[str, str], None] = {}
             for word in self._words[name]:

@@ -113,6 +113,9 @@ EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 #: The last second of the year 9999. Images have their dates as text, with four digits for the year.
 LAST_EPOCH = 253_402_300_799
 
+#: The most bytes of an argument or label. Linux takes 128 KiB as one word of a command (execve(2)).
+LONGEST_VALUE = 130_000
+
 #: The longest time limit, in seconds: a year.
 LONGEST_TIMEOUT = 366 * 86400
 

@@ -84,6 +84,9 @@ class TableReader:
                 raise self.error(where, what, "put it in quotes")
             if "\0" in text:
                 raise self.error(where, f"{noun} {name} has a zero byte, which no {noun} can have")
+            if len(f"{name}{text}".encode()) > schema.LONGEST_VALUE:
+                what = f"{noun} {shortened(name)} has over {schema.LONGEST_VALUE} bytes, its name included"
+                raise self.error(where, what, "put the text into a file, which the Dockerfile copies")
             result[name] = text
         return result
 

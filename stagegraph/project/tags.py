@@ -240,6 +240,31 @@ def check(project: Project, more: Mapping[str, str] | None = None) -> None:
                         raise clash(project, other, tag)
 
 
+def check_setting(project: Project, image: Image, *, published: bool = False) -> None:
+    """Raise ``ProjectError`` if the setting ``tag`` gives an image a tag that is declared for another one.
+
+    ``published``: the tags of ``doit publish``, otherwise those of a run. A tag that cannot be known yet is
+    left out.
+    """
+    setting = project.settings.tag
+    if not setting:
+        return
+    own, repo = {setting}, familiar(repository(project, image))
+    if published:
+        own |= {
+            expand(text, {"platform": p}) for text in of_platforms(image, setting) for p in image.platforms
+        }
+    for other in project.images.values():
+        if other.name == image.name or familiar(repository(project, other)) != repo:
+            continue
+        for tag in final(project, other):
+            if tag.tag in own:
+                reference = f"{repository(project, image)}:{tag.tag}"
+                what = f"tag={setting}: image {image.name} would get the tag {reference}, as {tag.owner}"
+                hint = "choose a tag that no other image has"
+                raise ProjectError("command line", f"{what} ({other.tags_at})", hint)
+
+
 def clash(project: Project, first: FinalTag, second: FinalTag) -> ProjectError:
     """Return the error for two images that would get the same tag."""
     reference = f"{repository(project, second.image)}:{second.tag}"

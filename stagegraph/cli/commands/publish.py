@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, nearest
+from ...project.tags import check_setting
 from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ...execution.workspace import Workspace
     from ...project.model import Project
     from ...publish.publication import Publication
@@ -50,7 +53,7 @@ class Publish(Command[Options]):
 
         workspace = app.workspace
         images = wanted(workspace.project, words)
-        _check_settings(workspace, options)
+        _check_settings(workspace, options, images)
         graph, layout, registry = workspace.graph, workspace.layout, workspace.registry
         revision = read_revision(workspace.project.root, workspace.report.warn)
         tags = FinalTags(workspace.project, layout, options.version)
@@ -83,8 +86,10 @@ class Publish(Command[Options]):
         return 0
 
 
-def _check_settings(workspace: Workspace, options: Options) -> None:
-    """Raise ``ProjectError`` if the settings do not allow a push."""
+def _check_settings(workspace: Workspace, options: Options, images: Iterable[str]) -> None:
+    """Raise ``ProjectError`` if the settings do not allow a push of these images."""
+    for name in images:
+        check_setting(workspace.project, workspace.project.images[name], published=True)
     if options.dry_run:
         return
     if workspace.registry is None:

@@ -30,6 +30,7 @@ from stagegraph.graph import goals as asked
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
 from stagegraph.project.model import Bootstrap, ExternalBase, Node, Platform, Project, Stage
+from stagegraph.project.tags import check_setting
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
@@ -54,6 +55,27 @@ def test_two_images_of_one_run_cannot_have_one_tag(tmp_path: Path) -> None:
     said = "stock:amd64 and stock:aarch64 would both be called example/atom:x"
     with pytest.raises(ProjectError, match=said):
         check_tags(tagged, metas("stock"))
+
+
+def test_the_setting_tag_cannot_take_the_tag_of_another_image(tmp_path: Path) -> None:
+    layout = LayoutStore(tmp_path / "cache")
+    more = '[images.stock]\n[images.dev]\ntags = ["edge", "dev-{arch}"]\n[images.far]\nstage = "dev"\n'
+    root = stages(
+        tmp_path, dict.fromkeys(("stock", "dev"), "FROM base\n"), more=more + 'repo = "example/far"\n'
+    )
+    for own in ("stock", "stock-amd64", "x", "far", "far-amd64"):  # its own, nobody's, of another repository
+        check_tags(FinalTags(graph(root, cli={"tag": own}).project, layout), metas("stock")[:2])
+    for taken, owner in (("edge", "the index of dev"), ("dev-arm64", "dev:aarch64")):
+        tagged = FinalTags(graph(root, cli={"tag": taken}).project, layout)
+        what = f"tag={taken}: image stock would get the tag example/atom:{taken}, as {owner}"
+        with pytest.raises(ProjectError, match=f"command line: {what}"):
+            check_tags(tagged, metas("stock")[:2])
+    project = graph(root, cli={"tag": "dev"}).project
+    check_setting(project, project.images["stock"])
+    project = project._replace(settings=project.settings._replace(tag="stock"))
+    check_setting(project, project.images["far"], published=True)  # another repository
+    with pytest.raises(ProjectError, match="example/atom:stock, as the index of stock"):
+        check_setting(project, project.images["dev"], published=True)
 
 
 def test_doit_remembers_nothing_after_the_end(tmp_path: Any) -> None:

@@ -138,6 +138,14 @@ def test_faults_of_groups(tmp_path: Path, text: str, said: str) -> None:
     assert str(error.value) == f"stages.toml:{line}: {said}"
 
 
+def test_groups_of_groups_that_are_too_deep(tmp_path: Path) -> None:
+    chain = "\n".join(f'x{n} = ["x{n + 1}"]' for n in range(2000))
+    with pytest.raises(ProjectError) as error:
+        project(tmp_path, chain + '\nx2000 = ["app"]')
+    said = "100 groups lead to x100, each through the one before\n  name images instead"
+    assert str(error.value) == f"stages.toml:{NEXT + 100}: {said}"
+
+
 def test_a_name_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=f"stages.toml:{NEXT}: 'A B' is not a name"):
         project(tmp_path, '"A B" = ["app"]')

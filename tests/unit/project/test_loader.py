@@ -677,6 +677,11 @@ FAULTS = {
         STAGE + 'args = {{ A = "x\\u0000" }}\n'.format(),
         "stages.toml:{2}: argument A has a zero byte, which no argument can have",
     ),
+    "argument that no program takes": (
+        STAGE + f'args = {{ A = "{"x" * 130_000}" }}\n',
+        "stages.toml:{2}: argument A has over 130000 bytes, its name included\n"
+        "  put the text into a file, which the Dockerfile copies",
+    ),
     "secret's file": (
         '[secrets.x]\nfile = "\\u0000"\n',
         "stages.toml:{1}: '\\x00' is not the path of a file",
