@@ -80,7 +80,11 @@ def _check_numbers(value: object, lines: SourceMap, *path: str) -> None:
         for item in value:
             _check_numbers(item, lines, *path)
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ProjectError(lines.where(*path), "a whole number has more than 64 bits", "put it in quotes")
+        raise ProjectError(
+            lines.where(*path),
+            "a whole number has more than 64 bits",
+            "write a smaller one, or put it in quotes",
+        )
 
 
 def load(

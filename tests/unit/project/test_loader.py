@@ -759,11 +759,11 @@ HEADS = {
     ),
     "number that is too long": (
         ('atom"', f'atom"\nsource_date_epoch = 0x{"f" * 6000}'),
-        "stages.toml:3: a whole number has more than 64 bits\n  put it in quotes",
+        "stages.toml:3: a whole number has more than 64 bits\n  write a smaller one, or put it in quotes",
     ),
     "number that is too long in a list": (
         ('atom"', f'atom"\nbuilder = ["a", 0b{"1" * 64}]'),
-        "stages.toml:3: a whole number has more than 64 bits\n  put it in quotes",
+        "stages.toml:3: a whole number has more than 64 bits\n  write a smaller one, or put it in quotes",
     ),
     "epoch that is a word": (
         ('atom"', 'atom"\nsource_date_epoch = "now"'),
