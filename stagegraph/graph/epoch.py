@@ -27,4 +27,4 @@ def with_epoch(project: Project, repository: Path, revision: str = "HEAD") -> Pr
     if not found.text:
         what = f"the time of the last commit is unknown: {found.error}"
         raise ProjectError("[project] source_date_epoch", what, "commit, or write seconds since 1970")
-    return project._replace(epoch=int(found.text))
+    return project._replace(epoch=int(found.text), epoch_is_from_git=True)

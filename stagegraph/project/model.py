@@ -233,7 +233,8 @@ class Project(NamedTuple):
 
     ``repositories`` are the names of the repositories of final images, in their short form, with and without
     the registry, as ``stages.toml`` declares them and as the call sets them. Each has the ``repo`` of its
-    images. ``version`` is that of ``[project]``: "git" for what git says, "" for none.
+    images. ``version`` is that of ``[project]``: "git" for what git says, "" for none. ``epoch_is_from_git``:
+    ``epoch`` is the time of a commit.
     """
 
     root: Path
@@ -247,6 +248,7 @@ class Project(NamedTuple):
     repositories: Mapping[str, frozenset[str]] = _NONE
     groups: Mapping[str, Group] = _NONE
     version: str = ""
+    epoch_is_from_git: bool = False
 
     @property
     def cache(self) -> Path:

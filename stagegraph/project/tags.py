@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ProjectError, nearest
 from ..oci.reference import familiar
+from .model import TIME_OF_COMMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -205,6 +206,8 @@ def named(project: Project, name: str) -> dict[str, FinalTag]:
     A tag counts only if ``stages.toml`` and the settings decide it: keys must not depend on git.
     """
     repos = project.repositories.get(name, frozenset())
+    if project.epoch_is_from_git:
+        project = project._replace(epoch=TIME_OF_COMMIT)
     images = (image for image in project.images.values() if image.repo in repos)
     return {tag.tag: tag for image in images for tag in final(project, image)}
 

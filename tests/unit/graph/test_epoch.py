@@ -10,7 +10,7 @@ from helpers import HEAD, write
 from stagegraph.errors import ProjectError
 from stagegraph.execution.workspace import Workspace
 from stagegraph.graph.epoch import with_epoch
-from stagegraph.project import loader
+from stagegraph.project import loader, tags
 from stagegraph.prune import revisions
 from stagegraph.system.git import git
 
@@ -65,3 +65,17 @@ def test_the_keys_of_an_older_commit_have_its_time(project: Path, monkeypatch: p
     commit(project, 1234567891, monkeypatch)
     assert revisions.keys_at(project, first, {}, lambda _: None) == keys
     assert with_epoch(loader.load(project), project, first).epoch == 1234567890
+
+
+@pytest.mark.parametrize(("epoch", "names"), [('"commit"', set()), ("1234567890", {"2009-02-13"})])
+def test_the_date_of_a_commit_is_no_name_in_dockerfiles(
+    project: Path, monkeypatch: pytest.MonkeyPatch, epoch: str, names: set[str]
+) -> None:
+    """Otherwise FROM would mean a stage on one day, and an external image on the next one."""
+    text = (project / "stages.toml").read_text().replace('"commit"', epoch)
+    write(project, {"stages.toml": f'{text}[images.app]\ntags = ["{{epoch_date}}"]\n'})
+    commit(project, 1234567890, monkeypatch)
+    opened = Workspace.open(project, {}).project
+    named = tags.named(opened, "example/atom")
+    assert {name for name, tag in named.items() if not tag.platform} == names
+    assert {tag.tag for tag in tags.final(opened, opened.images["app"])} >= {"2009-02-13"}
