@@ -105,7 +105,7 @@ class _Exporter:
             nodes = self._stages[stage]
             platforms = {self._platform(node) for node in nodes}
             self._open.add(stage)
-            tables = [self._table(node) | {"images": self._images(node)} for node in nodes]
+            tables = [self._table(node) | {"images": self._images_of(node)} for node in nodes]
             differs = any(table != tables[0] for table in tables) or len(platforms) < len(nodes)
             # ``_target`` has closed a stage that is based on itself
             self._is_split[stage] = len(nodes) > 1 and (differs or stage not in self._open)
@@ -203,12 +203,8 @@ class _Exporter:
 
     # -- images and groups -----------------------------------------------------------------------
 
-    def _images(self, node: Node) -> list[str]:
-        """Return the images that a node is."""
-        images = self._project.images.values()
-        return [
-            image.name for image in images if image.stage == node.stage and node.platform in image.platforms
-        ]
+    def _images_of(self, node: Node) -> list[str]:
+        return [image.name for image in self._project.images_of(node)]
 
     def _tag_images(self) -> None:
         """Add the tags. A target for several platforms gets the tags of the index."""
@@ -218,7 +214,7 @@ class _Exporter:
                 is_index = len(table.get("platforms", ())) > 1
                 table.setdefault("platforms", [self._platform(node)])
                 tags: list[str] = []
-                for image in self._images(node):
+                for image in self._images_of(node):
                     index, run = self._tags.of_index, self._tags.of_run
                     tags += index(image) if is_index else run(image, node.platform)
                 for tag in filterfalse(is_known, tags):
@@ -236,7 +232,7 @@ class _Exporter:
         targets: dict[str, list[str]] = {}
         for nodes in self._stages.values():
             for node in nodes:
-                for image in self._images(node):
+                for image in self._images_of(node):
                     targets.setdefault(image, []).append(self._target(node))
         taken: Mapping[str, Any] = {**self._file.target, **self._file.group}
         for image, found in targets.items():

@@ -283,6 +283,11 @@ class Project(NamedTuple):
         """Return the image that a stage tests; None if the stage is not a test."""
         return next((image for image in self.images.values() if image.test == stage), None)
 
+    def images_of(self, node: Node) -> list[Image]:
+        """Return the images that a node is."""
+        images = self.images.values()
+        return [image for image in images if image.stage == node.stage and node.platform in image.platforms]
+
     def goals(self, word: str) -> list[str]:
         """Return ``IMAGE:PLATFORM`` for each image of ``GROUP`` or ``GROUP:PLATFORM``; [] for other words."""
         name, _, platform = word.partition(":")

@@ -98,8 +98,7 @@ def needs_tags_of_git(project: Project) -> bool:
 
 def prints_in_run(project: Project, node: Node) -> bool:
     """Return True if a run needs what commands print in the image of a node, for a tag."""
-    images = (i for i in project.images.values() if i.stage == node.stage and node.platform in i.platforms)
-    texts = (text for image in images for text in of_run(image, project.settings.tag))
+    texts = (text for image in project.images_of(node) for text in of_run(image, project.settings.tag))
     return any(placeholder.startswith(PRINTS) for text in texts for placeholder in placeholders(text))
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import DODO, SUMMARY, Project, Registry, header, serving_with_login, with_libraries
+from kit import DODO, SUMMARY, Project, Registry, header, remove_images, serving_with_login, with_libraries
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -35,10 +34,7 @@ def repo(request: pytest.FixtureRequest) -> Iterator[str]:
     """A repository name for one test. Its images are removed from the engine afterwards."""
     name = f"stagegraph-test/{abs(hash(request.node.nodeid)) % 10**8}-{os.getpid()}"
     yield name
-    command = ["docker", "images", "--format={{.Repository}}:{{.Tag}}", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    if tags := done.stdout.split():
-        subprocess.run(["docker", "rmi", "-f", *tags], capture_output=True, check=False)
+    remove_images(name)
 
 
 @pytest.fixture

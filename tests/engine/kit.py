@@ -140,6 +140,14 @@ def header(repo: str, base: str = 'image = "127.0.0.1:1/none:1"') -> str:
     )
 
 
+def remove_images(repo: str) -> None:
+    """Remove the images of a repository from the engine."""
+    command = ["docker", "images", "--format={{.Repository}}:{{.Tag}}", repo]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    if tags := done.stdout.split():
+        subprocess.run(["docker", "rmi", "-f", *tags], capture_output=True, check=False)
+
+
 @dataclass
 class Registry:
     """``docker-registry serve`` on a port of its own."""

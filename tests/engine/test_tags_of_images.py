@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from derived import differences
-from kit import FOREIGN, NATIVE, Project, Registry, git, header, image_id
+from kit import FOREIGN, NATIVE, Project, Registry, git, header, image_id, remove_images
 
 pytestmark = pytest.mark.engine
 
@@ -24,10 +24,7 @@ def other(repo: str) -> Iterator[str]:
     """A second repository. Its images are removed from the engine afterwards."""
     name = f"{repo}-other"
     yield name
-    command = ["docker", "images", "--format={{.Repository}}:{{.Tag}}", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    if tags := done.stdout.split():
-        subprocess.run(["docker", "rmi", "-f", *tags], capture_output=True, check=False)
+    remove_images(name)
 
 
 def declared(other: str) -> str:

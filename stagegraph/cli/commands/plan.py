@@ -72,25 +72,18 @@ class Plan(Command[Options]):
                 print(f"   {line}", file=sys.stderr)
         if problems:
             raise combined([error for errors in problems.values() for error in errors])
-        workspace.tags.check(_images(workspace, goals.nodes))
+        project = workspace.project
+        workspace.tags.check((i.name, node.platform) for node in goals.nodes for i in project.images_of(node))
         if options.exit_code and not goals.status and any(step.decision != "reuse" for step in steps):
             return WORK_TO_DO
         return goals.status
 
 
-def _images(workspace: Workspace, nodes: Iterable[Node]) -> list[tuple[str, str]]:
-    """The images that the nodes are, with their platforms."""
-    images = workspace.project.images.values()
-    return [
-        (image.name, node.platform)
-        for node in nodes
-        for image in images
-        if image.stage == node.stage and node.platform in image.platforms
-    ]
-
-
 def _problems(workspace: Workspace, steps: list[Step]) -> dict[Node, list[StagegraphError]]:
-    """Why nodes that are to be built cannot be: what is not declared, not on this machine, or not granted."""
+    """Return the errors of nodes that a run would build and could not, by node.
+
+    A step needs what is not declared, is not on this machine, or is not granted by a builder.
+    """
     to_build = [step.node for step in steps if step.decision == "build"]
     if not to_build:
         return {}
