@@ -142,7 +142,7 @@ def _refuse_existing(root: Path, force: bool) -> None:
 
 
 def _write(draft: Draft, root: Path) -> int:
-    """Write the project, say what is in it and what is not. Raises ``ProjectError``, ``StoreError``."""
+    """Write the project. Print what it has and what was left out. Raises ``ProjectError``, ``StoreError``."""
     from ..migration.settle import DODO, settled
     from ..system.files import write_atomically
 

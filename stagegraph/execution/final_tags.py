@@ -190,7 +190,7 @@ class FinalTags:
     def _owned(self, image: Image, digests: Mapping[str, Digest]) -> list[tuple[str, str]]:
         """Return the references of an image with their platforms, "" for those of the index."""
         owned: list[tuple[str, str]] = []
-        with suppress(ProjectError):  # what is wrong with another image is said when it is a goal
+        with suppress(ProjectError):  # a run of that image reports its error
             owned += [("", reference) for reference in self.of_index(image.name, digests)]
         for platform in image.platforms:
             with suppress(ProjectError):

@@ -9,7 +9,7 @@ from ..project import schema
 
 
 class Inexpressible(Exception):  # noqa: N818 - it is an answer, no fault
-    """The value has no counterpart in ``stages.toml``. Its text says so to the user, with what to do.
+    """The value has no counterpart in ``stages.toml``. The text tells the user this, and what to do.
 
     ``kept`` is the part of the value that has one.
     """

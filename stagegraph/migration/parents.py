@@ -128,7 +128,7 @@ class Parents:
 
 
 def _edges(source: Source, reading: Reading) -> list[Edge]:
-    """Return the edges to what is not declared as an external image already."""
+    """Return the edges, without those to external images that the source declares."""
     declared = {familiar(name) for name in source.options.get("contexts", {})}
     edges = reading.analysis.edges if reading.analysis else ()
     return [edge for edge in edges if edge.name not in declared]

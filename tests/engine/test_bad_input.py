@@ -276,7 +276,7 @@ def test_missing_qemu_is_an_error(bad: Project) -> None:
     if Path("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists():
         pytest.skip("this machine runs programs for riscv64")
     if "DOCKER_HOST" in os.environ:
-        pytest.skip("of an engine that is said nobody knows on which machine it is")
+        pytest.skip("DOCKER_HOST is set: the machine of that engine is not known")
     text = (bad.folder / "stages.toml").read_text()
     bad.write({"stages.toml": text.replace(f'"{FOREIGN}"', '"linux/riscv64"')})
     assert bad.built("bad:there").built == {"good:there", "bad:there"}  # these nodes run nothing

@@ -46,7 +46,7 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
 
     @functools.wraps(DoitRun._execute)  # doit reads the names of its options from the signature
     def _execute(self, **options: Any) -> Any:
-        if options["num_process"] is None:  # DOIT_CONFIG says so; a dodo.py of another project does not
+        if options["num_process"] is None:  # the dodo.py of another project, without our DOIT_CONFIG
             options["num_process"] = _jobs()
         return super()._execute(**options)
 
