@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from ..docker.progress import Tracker
+from ..docker.progress import StepTime, Tracker
 from ..errors import EngineError, LoginError, NetworkError, RegistryError, StoreError
 from ..inspection import dpkg
 from ..oci.digest import Digest
@@ -34,6 +34,7 @@ from .ssh import ssh_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ..keys.spec import NodeSpec
@@ -49,6 +50,12 @@ class Listener(Protocol):
 
     def step(self, node: Node, step: str) -> None:
         """The build of a node has reached an instruction."""
+
+    def span(self, kind: str, node: Node, name: str) -> AbstractContextManager[None]:
+        """Measure a block of the build."""
+
+    def steps(self, node: Node, steps: Sequence[StepTime]) -> None:
+        """A call of the builder has ended; these are all its steps."""
 
     def warn(self, message: str) -> None:
         """The user should know this."""
@@ -122,8 +129,10 @@ class NodeBuilder:
     def _write_context(self, spec: NodeSpec, view: Path, tar: IO[bytes], log: Log) -> str:
         if spec.bootstrap is None:
             return write_context(spec, self.root, view, tar)
-        self.listener.step(spec.node, f"mmdebstrap {spec.bootstrap.suite}")
-        write_bootstrap_context(spec, view, tar, log)
+        step = f"mmdebstrap {spec.bootstrap.suite}"
+        self.listener.step(spec.node, step)
+        with self.listener.span("step", spec.node, step):
+            write_bootstrap_context(spec, view, tar, log)
         return "-"
 
     def _run(
@@ -151,6 +160,7 @@ class NodeBuilder:
                 log.file.write(tracker.feed(line))
             log.file.write(tracker.end())
             status = process.wait()
+        self.listener.steps(spec.node, tracker.times)
         if deadline.expired:
             raise timeout_error(spec, tracker, log.path)
         if status != 0:

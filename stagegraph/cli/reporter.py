@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from doit.reporter import ConsoleReporter
 
 from ..errors import ProjectError, StagegraphError
+from ..execution import history
 from ..oci.platform import host_platform
 from ..project.tags import check_setting
 from . import app as apps
@@ -71,12 +72,18 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         summary = workspace.report.summary()
         if summary:
             self.write(summary + "\n")
-            try:
-                workspace.report.write(workspace.project.cache / "last-run.json")
-            except StagegraphError as error:
-                print(f"warning: {error}", file=sys.stderr)
+            self._keep_results()
         if self.status and not _is_ending():
             sys.exit(self.status)
+
+    def _keep_results(self) -> None:
+        workspace = self.app.workspace
+        outcome = "interrupted" if _is_ending() else "failed" if self.failures or self.status else "done"
+        results = workspace.report.results(self.app.requested or self.app.default_goals, outcome)
+        try:
+            history.keep(workspace.layout, results)
+        except StagegraphError as error:
+            print(f"warning: {error}", file=sys.stderr)
 
     def _finish_pushes(self) -> None:
         """Wait for the pushes; report each error once, and take the first one's status."""

@@ -104,7 +104,7 @@ class Delivery:
             raise StoreError(str(node), "its image is not in cache/", f"build it first: doit {node}")
         repo = self.graph.project.settings.repo
         tag = f"{repo}:temporary-{node.stage}-{node.platform}-{uuid.uuid4().hex[:8]}"
-        self._load(record, tag)
+        self._load(node, record, tag)
         try:
             yield tag, record
         finally:
@@ -167,7 +167,7 @@ class Delivery:
                 engine.tag(loaded, reference, ids)
             else:
                 self.report.step(node, f"loading {reference} into the engine")
-                self._load(record, reference)
+                self._load(node, record, reference)
                 loaded = reference
         return references
 
@@ -176,9 +176,10 @@ class Delivery:
         for reference in references:
             self.report.image(reference, record, size)
 
-    def _load(self, record: Record, tag: str) -> None:
+    def _load(self, node: Node, record: Record, tag: str) -> None:
         image = export.image_tar(self.layout, record, tag)
-        engine.load(image, export.image_ids(self.layout, record), tag)
+        with self.report.span("load", node, tag):
+            engine.load(image, export.image_ids(self.layout, record), tag)
 
     def _remote(self, tag: str) -> str:
         return f"{self.graph.project.settings.registry}/{tag}"

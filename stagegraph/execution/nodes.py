@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import BuilderError, BuildError, EngineError, LinkError, LostCacheError, StoreError, TestError
@@ -73,7 +74,7 @@ class NodeRunner:
         self._remember(node, record)
         if decision.found.store == "cache":
             self.share(node, record)
-        self.report.done(node, decision.action, record, decision.reason)
+        self._done(node, decision, record)
 
     def test_passed(self, test: Node) -> bool:
         """Return whether a test has passed, here or elsewhere, on the images that it would use now."""
@@ -85,7 +86,7 @@ class NodeRunner:
         if test not in self.results.records:
             if decision.found.store == "cache":
                 self.share(test, decision.found.record)
-            self.report.done(test, decision.action, decision.found.record, decision.reason)
+            self._done(test, decision, decision.found.record)
         return True
 
     def share(self, node: Node, record: Record) -> None:
@@ -106,7 +107,17 @@ class NodeRunner:
             return True
         self.report.step(node, "pulling from the registry")
         found = decision.found
-        return self.registry is not None and self.registry.pull(found.owner, found.record)
+        with self.report.span("pull", node, found.record.digest):
+            return self.registry is not None and self.registry.pull(found.owner, found.record)
+
+    def _done(self, node: Node, decision: Have | Build, record: Record, more: str = "") -> None:
+        """Report what became of a node. ``more`` is said behind the reason."""
+        size = None
+        with suppress(StoreError):  # nobody fetches the image of a test that passed elsewhere
+            size = images.layers_size(self.layout.blobs, record)
+        action = decision.action if isinstance(decision, Have) else "build"
+        changes = () if isinstance(decision, Have) else tuple(map(str, decision.changes))
+        self.report.done(node, action, record, decision.reason + more, changes=changes, image_bytes=size)
 
     def _remember(self, node: Node, record: Record) -> None:
         """Keep the record for this run, and as the node's newest for later explanations."""
@@ -134,7 +145,7 @@ class NodeRunner:
             if self.registry:
                 self.registry.pushes.push_built(node, record, by_content_key)
         self._remember(node, record)
-        self.report.done(node, "build", record, decision.reason + _package_changes(latest, record))
+        self._done(node, decision, record, _package_changes(latest, record))
 
     def _reuse_by_content(self, node: Node, parents: Mapping[Node, Record]) -> Have | Build:
         """Reuse an image that a store has for the node by now, or return the decision to build."""
@@ -154,7 +165,7 @@ class NodeRunner:
             if self.registry:
                 self.registry.pushes.push_built(node, record)
         self._remember(node, record)
-        self.report.done(node, decision.action, record, decision.reason)
+        self._done(node, decision, record)
         return decision
 
     def _build_with_retry(self, node: Node, parents: Mapping[Node, Record]) -> Record:
@@ -177,8 +188,10 @@ class NodeRunner:
     def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False) -> Record:
         """Build, and record the image under the recipe key."""
         start = time.monotonic()
+        kind = "build" if self.graph.project.tested_by(node.stage) is None else "test"
         try:
-            result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
+            with self.report.span(kind, node, ""):
+                result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
         except BuildError as error:
             raise self._test_error(node, error) or error from None
         materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..system.files import write_atomically
 from ..system.text import human_size, human_time
 from .display import Display
+from .events import Timeline
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
+    from ..docker.progress import StepTime
     from ..project.model import Node
     from ..store.record import Record
 
@@ -29,6 +30,11 @@ class _Done(NamedTuple):
     digest: str
     seconds: float
     reason: str
+    start: float
+    end: float
+    changes: tuple[str, ...] = ()
+    image_bytes: int | None = None
+    build_seconds: float | None = None
 
 
 class Report:
@@ -42,24 +48,50 @@ class Report:
         self._sizes: dict[str, int] = {}
         self._undelivered: dict[str, str] = {}
         self._start = time.monotonic()
+        self._begun: dict[str, float] = {}  # when work on each node began, for ``timeline``
+        self.timeline = Timeline()
 
     # -- events ----------------------------------------------------------------------------------
 
     def start(self, node: Node, usual: float | None) -> None:
         """Work on a node begins. ``usual`` is how many seconds its last build took."""
         with self._lock:
+            self._begun[str(node)] = self.timeline.now()
             self._display.start(node, usual)
 
     def step(self, node: Node, step: str) -> None:
         """A node has reached a step."""
         with self._lock:
+            self._begun.setdefault(str(node), self.timeline.now())
             self._display.step(node, step)
 
-    def done(self, node: Node, decision: str, record: Record, reason: str) -> None:
-        """A node is reused, pulled or built."""
+    def span(self, kind: str, node: object, name: str) -> AbstractContextManager[None]:
+        """Measure the time of a block; see ``events.Event``."""
+        return self.timeline.span(kind, node, name)
+
+    def steps(self, node: Node, steps: Sequence[StepTime]) -> None:
+        """A call of the builder has ended; these are its steps."""
+        self.timeline.add_steps(node, steps, self._begun.get(str(node), 0.0))
+
+    def done(
+        self,
+        node: Node,
+        decision: str,
+        record: Record,
+        reason: str,
+        *,
+        changes: tuple[str, ...] = (),
+        image_bytes: int | None = None,
+    ) -> None:
+        """A node is reused, pulled or built.
+
+        ``changes`` are those since its last build. ``image_bytes`` is the size of its image's layers.
+        """
         with self._lock:
             name, seconds = str(node), self._display.end(str(node))
-            self._done[name] = _Done(name, decision, record.key, record.digest, round(seconds, 1), reason)
+            facts = name, decision, record.key, record.digest, round(seconds, 1), reason
+            build_seconds = round(record.seconds, 1)
+            self._done[name] = _Done(*facts, *self._times(name), changes, image_bytes, build_seconds)
             if decision != "reuse":
                 self._display.print(f"   {node}: {_PAST[decision]} in {human_time(seconds)}")
 
@@ -70,7 +102,13 @@ class Report:
             if node in self._done:
                 self._undelivered[node] = first
             else:
-                self._done[node] = _Done(node, "failed", "", "", round(self._display.end(node), 1), first)
+                seconds = round(self._display.end(node), 1)
+                self._done[node] = _Done(node, "failed", "", "", seconds, first, *self._times(node))
+
+    def _times(self, node: str) -> tuple[float, float]:
+        """When work on a node began, and now."""
+        now = self.timeline.now()
+        return self._begun.get(node, now), now
 
     def image(self, tag: str, record: Record, size: int) -> None:
         """An image has its final tag; ``size`` is that of its layers as stored (bytes)."""
@@ -119,13 +157,16 @@ class Report:
                 lines.append(f"{built} built, {pulled} pulled, {len(reused)} reused in {took}")
             return "\n".join(lines)
 
-    def write(self, path: Path) -> None:
-        """Write ``last-run.json``: one line of JSON. Raises ``StoreError``."""
+    def results(self, goals: Sequence[str] = (), outcome: str = "done") -> dict[str, Any]:
+        """Return the content of ``last-run.json``. ``outcome`` is ``done``, ``failed`` or ``interrupted``."""
         with self._lock:
-            data = {
+            return {
                 "schema": 1,
+                "started": self.timeline.started,
+                "goals": list(goals),
+                "outcome": outcome,
                 "nodes": [item._asdict() for item in self._done.values()],
-                "images": self._images,
+                "images": dict(self._images),
+                "events": [event._asdict() for event in self.timeline.events],
                 "seconds": round(time.monotonic() - self._start, 1),
             }
-        write_atomically(path, json.dumps(data).encode() + b"\n")

@@ -78,7 +78,7 @@ class Workspace:
         from ..store.registry import RegistryStore
 
         repository = f"{settings.registry}/{settings.repo}"
-        return RegistryStore(repository, self.layout, self.report.warn, settings.push)
+        return RegistryStore(repository, self.layout, self.report.warn, settings.push, self.report.span)
 
     @cached_property
     def sharing(self) -> Sharing | None:

@@ -7,6 +7,7 @@
     cache/prints/                                    outputs of commands in images, see ``outputs``
     cache/damaged/                                   blobs that failed the check
     cache/last-run.json                              what the last run did
+    cache/history                                    one line for each run, see ``history``
     cache/tmp/, cache/locks/, cache/logs/
     cache/credential-helper.json                     for skopeo: which helper knows the registry's login
 
@@ -30,6 +31,7 @@ from . import images
 from . import record as records
 from .blobs import BlobStore
 from .folder import Folder
+from .history import HistoryFile
 from .locks import Locks
 from .outputs import OutputStore
 
@@ -52,6 +54,7 @@ class LayoutStore:
         self.blobs = BlobStore(root, origin)
         self.records, self._latest = Folder(root, "records"), Folder(root, "latest")
         self.locks, self.outputs = Locks(root), OutputStore(root)
+        self.history = HistoryFile(root, self.locks)
 
     def prepare(self) -> None:
         """Create the folders; harmless when repeated. Raises ``LinkError`` where one of them is a link."""
