@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 class App:
     """One process over the project in the working folder, which is where doit found ``dodo.py``.
 
-    ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
-    of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
+    ``requested`` holds the words of ``doit run``; it is None for other commands. ``trace`` is the file that
+    gets the events of the run, None if nobody wants them. ``failures`` are the errors of tasks that ran,
+    ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
     """
 
     def __init__(self) -> None:
         self.requested: list[str] | None = None
+        self.trace: Path | None = None
         self.failures: dict[str, StagegraphError] = {}
         self.refusals: dict[str, StagegraphError] = {}
 

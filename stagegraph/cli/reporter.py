@@ -81,6 +81,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         outcome = "interrupted" if _is_ending() else "failed" if self.failures or self.status else "done"
         results = workspace.report.results(self.app.requested or self.app.default_goals, outcome)
         try:
+            if self.app.trace:
+                from ..execution import trace
+
+                trace.write(self.app.trace, results)
             history.keep(workspace.layout, results)
         except StagegraphError as error:
             print(f"warning: {error}", file=sys.stderr)

@@ -247,12 +247,8 @@ class Tracker:
             # the last state of a vertex counts: a vertex that was looked up may start again
             vertexes = {vertex["digest"]: vertex for vertex in event.get("vertexes") or ()}
             reports: dict[str, list[tuple[_Handler, dict[str, Any]]]] = {}
-            handlers: dict[str, _Handler] = {
-                "statuses": self._progress,
-                "warnings": self._warn,
-                "logs": self._print,
-            }
-            for name, handle in handlers.items():
+            handlers: tuple[_Handler, ...] = (self._progress, self._warn, self._print)
+            for name, handle in zip(("statuses", "warnings", "logs"), handlers, strict=True):
                 for report in event.get(name) or ():
                     reports.setdefault(report["vertex"], []).append((handle, report))
             for digest in {**vertexes, **reports}:

@@ -31,6 +31,27 @@ class Event(NamedTuple):
     state: str = "done"
 
 
+class NodeResult(NamedTuple):
+    """What became of a node: an item of ``nodes`` in ``last-run.json``, with its field names.
+
+    ``decision`` is ``reuse``, ``pull``, ``build`` or ``failed``. ``changes`` are those since its last build.
+    ``image_bytes`` is the size of the image's layers, ``build_seconds`` the time of the build that made it,
+    now or earlier; None if not known.
+    """
+
+    node: str
+    decision: str
+    key: str
+    digest: str
+    seconds: float
+    reason: str
+    start: float
+    end: float
+    changes: tuple[str, ...] = ()
+    image_bytes: int | None = None
+    build_seconds: float | None = None
+
+
 class Timeline:
     """Collects the events of one run, from any thread. ``started`` is the start of the run."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..system.text import human_size, human_time
 from .display import Display
-from .events import Timeline
+from .events import NodeResult, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,29 +21,13 @@ if TYPE_CHECKING:
 _PAST = {"reuse": "reused", "pull": "pulled", "build": "built", "failed": "failed"}
 
 
-class _Done(NamedTuple):
-    """One line of ``last-run.json``; its fields are the names there."""
-
-    node: str
-    decision: str
-    key: str
-    digest: str
-    seconds: float
-    reason: str
-    start: float
-    end: float
-    changes: tuple[str, ...] = ()
-    image_bytes: int | None = None
-    build_seconds: float | None = None
-
-
 class Report:
     """Collects the events of one run from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._display = Display()
-        self._done: dict[str, _Done] = {}
+        self._done: dict[str, NodeResult] = {}
         self._images: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
         self._undelivered: dict[str, str] = {}
@@ -91,7 +75,7 @@ class Report:
             name, seconds = str(node), self._display.end(str(node))
             facts = name, decision, record.key, record.digest, round(seconds, 1), reason
             build_seconds = round(record.seconds, 1)
-            self._done[name] = _Done(*facts, *self._times(name), changes, image_bytes, build_seconds)
+            self._done[name] = NodeResult(*facts, *self._times(name), changes, image_bytes, build_seconds)
             if decision != "reuse":
                 self._display.print(f"   {node}: {_PAST[decision]} in {human_time(seconds)}")
 
@@ -103,7 +87,7 @@ class Report:
                 self._undelivered[node] = first
             else:
                 seconds = round(self._display.end(node), 1)
-                self._done[node] = _Done(node, "failed", "", "", seconds, first, *self._times(node))
+                self._done[node] = NodeResult(node, "failed", "", "", seconds, first, *self._times(node))
 
     def _times(self, node: str) -> tuple[float, float]:
         """When work on a node began, and now."""
@@ -136,7 +120,7 @@ class Report:
     def summary(self) -> str:
         """Return one line for each decision with its nodes and reasons, then images with digests."""
         with self._lock:
-            groups: dict[str, list[_Done]] = {"reuse": [], "pull": [], "build": [], "failed": []}
+            groups: dict[str, list[NodeResult]] = {"reuse": [], "pull": [], "build": [], "failed": []}
             for item in self._done.values():
                 groups[item.decision].append(item)
             reused = groups.pop("reuse")

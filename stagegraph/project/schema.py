@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
 #: Settings that only the environment can set; other rooms and ``./run`` read them.
-ENV_ONLY_SETTINGS = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
+ENV_ONLY_SETTINGS = ("jobs", "trace", "no-engine", "engine-dir", "differential-cases", "differential-seed")
 
 #: Platforms for Linux, as the OCI image specification writes them.
 DOCKER_PLATFORMS = (
@@ -246,6 +246,7 @@ SETTING_MEANINGS = {
     "locked": "`1`, `true` or `yes`: the command fails where it would have to write `stages.lock`.",
     "push": "What a run pushes to the registry: `built`, `nodes`, `all` or `never`. Default: `built`.",
     "jobs": "How many nodes are built at the same time. `doit -n` overrides it. Default: `2`.",
+    "trace": "The file for the trace of a run. `doit --trace` overrides it.",
     "no-engine": "`1`: `./run` sets up the virtual environment only, and no engine.",
     "engine-dir": "A folder in which `./run` runs an engine of its own.",
     "differential-cases": "How many random edits the differential test tries.",

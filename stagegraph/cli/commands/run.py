@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+from pathlib import Path
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
@@ -18,8 +19,18 @@ from .. import app as apps
 from ..goals import unknown_goal
 from .errors import ErrorMessages
 
+_TRACE = {
+    "name": "trace",
+    "short": "",
+    "long": "trace",
+    "type": str,
+    "default": "",
+    "help": "write when each node, step, pull and push began and ended, for ui.perfetto.dev",
+}
+
 
 class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
+    cmd_options = (*DoitRun.cmd_options, _TRACE)
     doc_purpose = "build, pull or reuse images and stages"
     doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM | GROUP:PLATFORM ...] [NAME=VALUE ...]"
     doc_description = (
@@ -33,8 +44,10 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     )
 
     def execute(self, params: Any, args: Any) -> Any:
-        apps.current().requested = list(args)
+        app = apps.current()
+        app.requested = list(args)
         _refuse_unfit(params)
+        app.trace = _trace(params["trace"])
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
@@ -57,6 +70,21 @@ def _jobs() -> int:
     if not value.isdecimal() or int(value) < 1:
         raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a positive integer", "STAGEGRAPH_JOBS=2")
     return int(value)
+
+
+def _trace(option: str) -> Path | None:
+    """Return the file for the trace, if one is wanted. Raises ``ProjectError`` if it has no folder."""
+    where, value = (
+        ("command line", option) if option else ("STAGEGRAPH_TRACE", os.environ.get("STAGEGRAPH_TRACE"))
+    )
+    if not value:
+        return None
+    path = Path(value).absolute()  # doit changes the folder
+    if path.is_dir() or not path.parent.is_dir():
+        lacking = f"there is no folder {Path(value).parent}"
+        what = f"the trace {value}: {'it is a folder' if path.is_dir() else lacking}"
+        raise ProjectError(where, what, "--trace trace.json")
+    return path
 
 
 def _refuse_unfit(params: Any) -> None:
