@@ -5,6 +5,7 @@ A line has what ``doit history`` shows, and nothing of the events of the run.
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +37,11 @@ class PastRun(NamedTuple):
     failed: dict[str, float]
 
     @property
+    def nodes(self) -> list[str]:
+        """All nodes that the run looked at."""
+        return [*self.built, *self.pulled, *self.reused, *self.failed]
+
+    @property
     def saved(self) -> float:
         """The seconds of builds that the run did not need, without the time of its pulls.
 
@@ -58,6 +64,12 @@ def keep(layout: LayoutStore, results: dict[str, Any]) -> None:
     """Write ``last-run.json``, and add the run to the history. Raises ``StoreError``."""
     layout.folder.write(LAST_RUN, json.dumps(results).encode() + b"\n")
     layout.history.append(to_line(results))
+
+
+def load(layout: LayoutStore) -> tuple[list[PastRun], int]:
+    """Read all runs, oldest first, and how many lines are damaged. Raises ``StoreError``."""
+    runs = [parse(line) for line in layout.history.lines()]
+    return [run for run in runs if run], runs.count(None)
 
 
 def to_line(results: dict[str, Any]) -> bytes:
@@ -88,7 +100,7 @@ def parse(line: bytes) -> PastRun | None:
         if facts["schema"] != _SCHEMA:
             return None
         return PastRun(
-            _text(facts["time"]),
+            _time(facts["time"]),
             tuple(map(_text, facts["goals"])),
             _text(facts["outcome"]),
             _seconds(facts["seconds"]),
@@ -102,6 +114,13 @@ def parse(line: bytes) -> PastRun | None:
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _time(value: object) -> str:
+    """A time with its zone. Raises ``ValueError`` for another text."""
+    if datetime.datetime.fromisoformat(_text(value)).tzinfo is None:
+        raise ValueError(value)
+    return _text(value)
 
 
 def _text(value: object) -> str:

@@ -26,9 +26,9 @@ def option(help_text: str) -> Any:
     return field(default="", metadata={"help": help_text, "type": str})
 
 
-def number(help_text: str, default: int) -> Any:
-    """An option with a whole number."""
-    return field(default=default, metadata={"help": help_text, "type": int})
+def number(help_text: str, default: int, short: str = "") -> Any:
+    """An option with a whole number. ``short`` is a letter that stands for its name."""
+    return field(default=default, metadata={"help": help_text, "type": int, "short": short})
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def doit_options(options_type: type[Any]) -> tuple[dict[str, Any], ...]:
     return tuple(
         {
             "name": declared.name,
-            "short": "",
+            "short": declared.metadata.get("short", ""),
             "long": declared.name.replace("_", "-"),
             "type": declared.metadata["type"],
             "default": declared.default,
@@ -78,7 +78,7 @@ class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[mi
         """doit calls this. It needs no task, so none is made; doit only changes to the folder of dodo.py."""
         self.loader.setup(params)
         values = {declared.name: params[declared.name] for declared in fields(self.options_type)}
-        words, values = _read_behind(args, values)
+        words, values = _read_behind(args, values, self.options_type)
         return self.answer(apps.current(), words, self.options_type(**values))
 
     def answer(self, app: App, words: list[str], options: OptionsT) -> int:
@@ -86,12 +86,16 @@ class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[mi
         raise NotImplementedError
 
 
-def _read_behind(words: list[str], options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+def _read_behind(
+    words: list[str], options: dict[str, Any], options_type: type[Any]
+) -> tuple[list[str], dict[str, Any]]:
     """Return the words, and the options with those that follow words: doit reads options before words only.
 
     Raises ``ProjectError`` for an option without its value.
     """
     known = {f"--{name.replace('_', '-')}": name for name in options}
+    shorts = {declared.metadata.get("short", ""): declared.name for declared in fields(options_type)}
+    known |= {f"-{short}": name for short, name in shorts.items() if short}
     names, rest, options = list[str](), iter(words), dict(options)
     for word in rest:
         written, equals, value = word.partition("=")
