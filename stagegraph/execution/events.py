@@ -128,7 +128,7 @@ def lanes(times: Sequence[tuple[float, float]]) -> list[int]:
     Each gets the first lane that is free at its start.
     """
     result, free = [0] * len(times), list[float]()  # free: when each lane is free again
-    for place in sorted(range(len(times)), key=lambda place: (times[place][0], -times[place][1], place)):
+    for place in sorted(range(len(times)), key=lambda place: (*times[place], place)):
         start, end = times[place]
         lane = next((number for number, at in enumerate(free) if at <= start), len(free))
         free[lane:] = [end, *free[lane + 1 :]]

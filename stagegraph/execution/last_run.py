@@ -69,7 +69,7 @@ def _node(facts: dict[str, Any]) -> NodeResult:
     size, usual = facts["image_bytes"], facts["build_seconds"]
     return NodeResult(
         node=_text(facts["node"]),
-        decision=_text(facts["decision"]),
+        decision=_decision(facts["decision"]),
         key=_text(facts["key"]),
         digest=_text(facts["digest"]),
         seconds=_number(facts["seconds"]),
@@ -85,6 +85,12 @@ def _node(facts: dict[str, Any]) -> NodeResult:
 def _event(facts: dict[str, Any]) -> Event:
     kind, node, name = _text(facts["kind"]), _text(facts["node"]), _text(facts["name"])
     return Event(kind, node, name, _number(facts["start"]), _number(facts["end"]), _text(facts["state"]))
+
+
+def _decision(value: object) -> str:
+    if value not in ("reuse", "pull", "build", "failed"):
+        raise ValueError(f"decision {value!r}")
+    return _text(value)
 
 
 def _text(value: object) -> str:

@@ -27,7 +27,7 @@ DOCKER_PLATFORMS = (
 #: The commands of doit and of this program.
 COMMANDS = (
     "ci", "clean", "doctor", "dumpdb", "export", "forget", "help", "history", "ignore", "import", "info",
-    "init", "keys", "list", "lock", "outdated", "plan", "prune", "publish", "reset-dep", "run",
+    "init", "keys", "list", "lock", "outdated", "plan", "prune", "publish", "report", "reset-dep", "run",
     "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 

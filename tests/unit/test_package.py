@@ -55,7 +55,8 @@ def test_the_wheel_has_all_modules_and_the_marker_of_types(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     packed = {name for name in names if ".dist-info/" not in name}
-    assert packed == modules | {"stagegraph/py.typed"}
+    page = {f"stagegraph/page/page.{kind}" for kind in ("html", "css", "js")}
+    assert packed == modules | page | {"stagegraph/py.typed"}
 
 
 def test_the_metadata_of_the_wheel(wheel: Path) -> None:
@@ -86,6 +87,7 @@ def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> 
     listed = call(bin_ / "python", "-m", "doit", "list", folder=project)
     assert re.match(r"hello +a program that prints", listed)
     assert call(bin_ / "stagegraph", "list", folder=project) == listed
+    assert "</html>" in call(bin_ / "stagegraph", "report", "--plan", "--output=-", folder=project)
 
 
 def test_the_program_stagegraph_is_doit(tmp_path: Path) -> None:

@@ -71,8 +71,9 @@ def test_a_step_that_another_build_began_is_cut() -> None:
 
 
 def test_no_two_events_of_a_lane_overlap() -> None:
-    assert lanes([(0, 4), (1, 2), (2, 3), (4, 5), (1, 9)]) == [0, 2, 2, 0, 1]
+    assert lanes([(0, 4), (1, 2), (2, 3), (4, 5), (1, 9)]) == [0, 1, 1, 0, 2]
     assert lanes([(3, 3), (3, 3)]) == [0, 0]
+    assert lanes([(3, 9), (3, 3)]) == [0, 0]
     assert lanes([]) == []
 
 

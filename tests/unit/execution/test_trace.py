@@ -74,8 +74,8 @@ def test_lanes_have_workers_with_their_steps_and_the_registry() -> None:
         ("worker 1: steps 1", ["RUN x"]),
         ("worker 1: steps 2", ["RUN y"]),
         ("worker 2", ["c:amd64"]),
-        ("look-ups 1", ["host/a"]),
-        ("look-ups 2", ["host/b"]),
+        ("look-ups 1", ["host/b"]),
+        ("look-ups 2", ["host/a"]),
         ("pulls 1", ["sha256:1"]),
         ("pushes 1", ["host/a"]),
     ]
@@ -144,6 +144,7 @@ def test_a_run_without_nodes_has_a_trace() -> None:
         json.dumps({**RESULTS, "nodes": [{"node": "a:b"}]}),
         json.dumps({**RESULTS, "events": [{**RESULTS["events"][0], "start": None}]}),
         json.dumps({**RESULTS, "goals": [1]}),
+        json.dumps({**RESULTS, "nodes": [node("a:b", 0, 1, "eaten")]}),
     ],
 )
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
