@@ -56,6 +56,12 @@ class Graph:
         """
         return list(dict.fromkeys(parent.node for parent in self._reader.parents(node)))
 
+    def parents_by_input(self, node: Node) -> dict[str, Node]:
+        """Return the parents by the names that they have among the inputs of the node's key."""
+        spec = self.spec(node)
+        places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
+        return {_edge_name(parent.edge, places[parent.edge]): parent.node for parent in spec.parents}
+
     # -- keys ------------------------------------------------------------------------------------
 
     def key(self, node: Node) -> Key:

@@ -33,6 +33,9 @@ _ROLES = (
     "archive",
 )
 
+#: Roles of what a Dockerfile names in FROM, COPY --from and the like.
+_ANCESTORS = ("parent", "image")
+
 _KINDS = {"file": "a file", "exec": "an executable file", "dir": "a folder", "link": "a link"}
 
 
@@ -53,6 +56,12 @@ class Change(NamedTuple):
         return self._now.name
 
     @property
+    def is_same_parent(self) -> bool:
+        """Whether it is the same parent with another key. Its own inputs tell more."""
+        old, new = self.old, self.new
+        return old is not None and new is not None and new.role == "parent" and old.subject == new.subject
+
+    @property
     def _now(self) -> Input:
         now = self.new or self.old
         assert now is not None
@@ -65,6 +74,9 @@ class Change(NamedTuple):
             what = f"{subject} is gone{_shown(now, ' (was ', ')')}"
         elif self.old is None:
             what = f"{subject} is new{_shown(now, ': ')}"
+        elif now.role in _ANCESTORS and self.old.subject != now.subject:
+            new = now.subject if now.role == self.old.role else f"{now.role} {now.subject}"
+            what = f"{self.old.role} {self.old.subject} is now {new}"
         elif now.role == "file":
             what = f"{subject} {_file_change(self.old.value, self.new.value)}"
         else:
@@ -152,8 +164,8 @@ def diff(old: Sequence[Input], new: Sequence[Input]) -> list[Change]:
     """
     written = _changes(old, new, lambda item: item.subject, lambda item: item.written)
     placed = _changes(old, new, lambda item: item.name, lambda item: item.value)
-    same = not any(change.role in ("parent", "image") for change in placed)
-    changes = placed if same or not written else written
+    same = not any(change.role in _ANCESTORS for change in placed)
+    changes = placed if same or not written else _without_consequences(_replaced(written))
     order = {role: place for place, role in enumerate(_ROLES)}
     return sorted(changes, key=lambda change: order.get(change.role, len(order)))
 
@@ -179,6 +191,33 @@ def _named_changes(
         was, now = before.get(key), after.get(key)
         if was is None or now is None or was.value != now.value:
             yield Change(was, now)
+
+
+def _replaced(changes: Sequence[Change]) -> list[Change]:
+    """Join a parent or image that is gone and the one that has its place now to one change."""
+    gone = {c.name: c for c in changes if c.role in _ANCESTORS and c.new is None}
+    new = {c.name: c for c in changes if c.role in _ANCESTORS and c.old is None}
+    pairs = {place: Change(gone[place].old, new[place].new) for place in gone.keys() & new.keys()}
+    kept = [c for c in changes if c not in gone.values() or c.name not in pairs]
+    return [pairs.get(c.name, c) if c in new.values() else c for c in kept]
+
+
+def _without_consequences(changes: Sequence[Change]) -> list[Change]:
+    """Leave out parents and images that came or went with the instruction that names them."""
+    edited = [change for change in changes if change.role == "instruction"]
+    old = {change.old.where for change in edited if change.old}
+    new = {change.new.where for change in edited if change.new}
+
+    def told(change: Change) -> bool:
+        if change.role not in _ANCESTORS or (
+            change.old and change.new and change.old.subject == change.new.subject
+        ):
+            return False
+        return (change.old is None or change.old.where in old) and (
+            change.new is None or change.new.where in new
+        )
+
+    return [change for change in changes if not told(change)]
 
 
 def _instruction_changes(
