@@ -51,13 +51,17 @@ class _Changed(NamedTuple):
 
 
 def causes(graph: Graph, node: Node, old: Sequence[Input], earlier: EarlierInputs) -> list[Cause]:
-    """Return the edits between ``old`` inputs of a node and those of now, the node's own ones first."""
+    """Return the edits between ``old`` inputs of a node and those of now, the node's own ones first.
+
+    An edit that changes several nodes by itself, such as a new package date, is told of the nearest one.
+    """
     changed: dict[Node, _Changed] = {}
     waiting: list[tuple[Node, Sequence[Input]]] = [(node, old)]
     for current, before in waiting:
         if current in changed:
             continue
-        own, parents = list[tuple[Change, bool]](), list[Node]()
+        own: list[tuple[Change, bool]] = []
+        parents: list[Node] = []
         by_input = graph.parents_by_input(current)
         for change in explain.diff(before, graph.inputs(current)):
             parent = by_input.get(change.name) if change.is_same_parent else None
@@ -68,11 +72,20 @@ def causes(graph: Graph, node: Node, old: Sequence[Input], earlier: EarlierInput
                 parents.append(parent)
                 waiting.append((parent, inputs))
         changed[current] = _Changed(own, parents)
-    return [
-        Cause(where, change, tuple(islice(_ways(changed, node, where), MOST_WAYS)), is_known)
-        for where, each in changed.items()
-        for change, is_known in each.own
-    ]
+    found: dict[object, Cause] = {}
+    for where, each in changed.items():
+        for change, is_known in each.own:
+            if (edit := _identity(change)) not in found:
+                ways = tuple(islice(_ways(changed, node, where), MOST_WAYS))
+                found[edit] = Cause(where, change, ways, is_known)
+    return list(found.values())
+
+
+def _identity(change: Change) -> object:
+    """Return what two nodes have in common if one edit changes both, such as a new pin of an image."""
+    if change.role != "image" or change.old is None or change.new is None:
+        return change
+    return change.subject, change.old.value, change.new.value
 
 
 def _ways(changed: Mapping[Node, _Changed], start: Node, end: Node) -> Iterator[tuple[Node, ...]]:

@@ -143,9 +143,9 @@ class Graph:
 def _ancestors(spec: NodeSpec, digest: Callable[[Parent], Key | Digest]) -> list[key.Ancestor]:
     """Return the parents and external images of a node for its key, parents by ``digest``."""
     places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
-    digests: list[tuple[str, Edge, Key | Digest]] = [
-        *(("parent", parent.edge, digest(parent)) for parent in spec.parents),
-        *(("image", image.edge, image.digest) for image in spec.images),
+    digests: list[tuple[str, Edge, str, Key | Digest]] = [
+        *(("parent", parent.edge, parent.edge.name, digest(parent)) for parent in spec.parents),
+        *(("image", image.edge, image.shown, image.digest) for image in spec.images),
     ]
     return [
         key.Ancestor(
@@ -153,9 +153,9 @@ def _ancestors(spec: NodeSpec, digest: Callable[[Parent], Key | Digest]) -> list
             _edge_name(edge, places[edge]),
             value,
             f"{spec.dockerfile}:{edge.line}",
-            _edge_name(edge, edge.name),
+            _edge_name(edge, shown),
         )
-        for role, edge, value in digests
+        for role, edge, shown, value in digests
     ]
 
 

@@ -36,6 +36,9 @@ _ROLES = (
 #: Roles of what a Dockerfile names in FROM, COPY --from and the like.
 _ANCESTORS = ("parent", "image")
 
+#: What entries of a context are called.
+_NOUNS = {"dir": "folder", "link": "link"}
+
 _KINDS = {"file": "a file", "exec": "an executable file", "dir": "a folder", "link": "a link"}
 
 
@@ -56,6 +59,11 @@ class Change(NamedTuple):
         return self._now.name
 
     @property
+    def subject(self) -> str:
+        """The name for messages of the input that changed."""
+        return self._now.subject
+
+    @property
     def is_same_parent(self) -> bool:
         """Whether it is the same parent with another key. Its own inputs tell more."""
         old, new = self.old, self.new
@@ -67,24 +75,54 @@ class Change(NamedTuple):
         assert now is not None
         return now
 
-    def __str__(self) -> str:
+    @property
+    def where(self) -> str:
+        """The line or file of the change; "" for an input that is gone, which has no line any more."""
+        return self.new.where if self.new else ""
+
+    @property
+    def values(self) -> tuple[str, str]:
+        """The old and the new value for people; "" for none, and for digests of files.
+
+        Of long instructions these are the words that differ, and their neighbours.
+        """
+        if self.old and self.new:
+            if self.role == "file":
+                return "", ""
+            return (self.old.subject, self.new.subject) if self.is_renamed else _both(self.old, self.new)
+        return _shown(self.old) if self.old else "", _shown(self.new) if self.new else ""
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether another parent or image has its place now."""
+        old, new = self.old, self.new
+        return old is not None and new is not None and new.role in _ANCESTORS and old.subject != new.subject
+
+    @property
+    def headline(self) -> str:
+        """What happened, without values: ``argument X changed``."""
         now = self._now
         subject = f"{now.role} {now.subject}".strip()
-        if self.new is None:
-            what = f"{subject} is gone{_shown(now, ' (was ', ')')}"
-        elif self.old is None:
-            what = f"{subject} is new{_shown(now, ': ')}"
-        elif now.role in _ANCESTORS and self.old.subject != now.subject:
+        if self.old is None or self.new is None:
+            if now.role == "file":
+                subject = f"{_NOUNS.get(now.value.partition(' ')[0], now.role)} {now.subject}"
+            return printable(f"{subject} is {'new' if self.old is None else 'gone'}")
+        if self.is_renamed:
             new = now.subject if now.role == self.old.role else f"{now.role} {now.subject}"
-            what = f"{self.old.role} {self.old.subject} is now {new}"
-        elif now.role == "file":
-            what = f"{subject} {_file_change(self.old.value, self.new.value)}"
-        else:
-            old, new = _both(self.old, self.new)
-            what = f"{subject} changed: {old} -> {new}"
-        # an input that is gone has no line any more
-        where = f"{now.where}: " if now.where and self.new is not None else ""
-        return printable(where + what)
+            return printable(f"{self.old.role} {self.old.subject} is now {new}")
+        if now.role == "file":
+            return printable(f"{subject} {_file_change(self.old.value, self.new.value)}")
+        return printable(f"{subject} changed")
+
+    def __str__(self) -> str:
+        (old, new), what = map(printable, self.values), self.headline
+        if self.old is None:
+            what += f": {new}" if new else ""
+        elif self.new is None:
+            what += f" (was {old})" if old else ""
+        elif (old or new) and not self.is_renamed:
+            what += f": {old} -> {new}"
+        return f"{printable(self.where)}: {what}" if self.where else what
 
 
 def _file_change(old: str, new: str) -> str:
@@ -94,8 +132,8 @@ def _file_change(old: str, new: str) -> str:
     return f"changed: {old_digest[:12]} -> {new_digest[:12]}"
 
 
-def _shown(item: Input, before: str, after: str = "") -> str:
-    return "" if not item.value or item.role == "file" else f"{before}{_readable(item)}{after}"
+def _shown(item: Input) -> str:
+    return "" if not item.value or item.role == "file" else _readable(item)
 
 
 def _both(old: Input, new: Input) -> tuple[str, str]:
@@ -150,7 +188,7 @@ def _instruction(value: str) -> str:
         cmd, sub, as_json, flags, words, heredocs, original = json.loads(value)
         arguments = [json.dumps(words, ensure_ascii=False)] if as_json else words
         text = original or " ".join(filter(None, [cmd, sub, *flags, *arguments]))
-        return text + "".join(f" <<{name} {content!r}" for name, _, content in heredocs)
+        return text + "".join(f" {content!r}" for _, _, content in heredocs)
     except (ValueError, TypeError):  # of a record that another version wrote
         return value
 
@@ -194,12 +232,16 @@ def _named_changes(
 
 
 def _replaced(changes: Sequence[Change]) -> list[Change]:
-    """Join a parent or image that is gone and the one that has its place now to one change."""
+    """Join a parent or image that is gone and the one that has its place now to one change.
+
+    If they are the same under another name, nothing changed.
+    """
     gone = {c.name: c for c in changes if c.role in _ANCESTORS and c.new is None}
     new = {c.name: c for c in changes if c.role in _ANCESTORS and c.old is None}
     pairs = {place: Change(gone[place].old, new[place].new) for place in gone.keys() & new.keys()}
     kept = [c for c in changes if c not in gone.values() or c.name not in pairs]
-    return [pairs.get(c.name, c) if c in new.values() else c for c in kept]
+    joined = (pairs.get(c.name) if c in new.values() and c.name in pairs else c for c in kept)
+    return [c for c in joined if c and not (c.is_renamed and c.old and c.new and c.old.value == c.new.value)]
 
 
 def _without_consequences(changes: Sequence[Change]) -> list[Change]:

@@ -266,6 +266,12 @@ class Project(NamedTuple):
             if (self.builds_base(platform) if stage == BASE else platform in self.stages[stage].configs)
         ]
 
+    def has(self, node: Node) -> bool:
+        """Return True if the node is one of ``nodes``."""
+        if node.stage == BASE:
+            return node.platform in self.platforms and self.builds_base(node.platform)
+        return node.stage in self.stages and node.platform in self.stages[node.stage].configs
+
     def builds_base(self, platform: str) -> bool:
         """Return True if the platform's base is a node of this project, not an external image."""
         return not isinstance(self.bases[platform], ExternalBase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from ..errors import UNRESOLVED, ProjectError, StagegraphError
 from ..graph.epoch import with_epoch
 from ..graph.graph import Graph
 from ..graph.lock import Lock
-from ..graph.revision import ask, checked_out, folder_in_repository
+from ..graph.revision import ask, check_out, folder_in_repository
 from ..project import loader
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def _keys_in(
     top: Path, commit: str, folder: Path, settings: Mapping[str, str], warn: Callable[[str], None]
 ) -> set[Key]:
     """The keys of the project in one folder of a commit."""
-    with checked_out(top, commit, folder) as checkout:
+    with tempfile.TemporaryDirectory() as temporary:
+        checkout = Path(temporary, "project")
+        check_out(top, commit, folder, checkout)
         try:
             project = with_epoch(loader.load(checkout, {**settings, **_LOCKED}), top, commit)
             declared = with_epoch(loader.load(checkout, _LOCKED, {}), top, commit)

@@ -303,12 +303,12 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
         (spec(), MOVES["content of a file"], [f"x/f: file f changed: {OLD} -> {NEW}"]),
         (spec(), MOVES["kind of a file"], ["x/f: file f was a file and is an executable file"]),
         (spec(), spec(entries=(Entry("f", "link", "0"),)), ["x/f: file f was a file and is a link"]),
-        (spec(), MOVES["one more file"], ["x/g: file g is new"]),
+        (spec(), MOVES["one more file"], ["x/g: folder g is new"]),
         (spec(), MOVES["no file"], ["file f is gone"]),
         (
             spec(),
             spec(entries=(*spec().entries, Entry("li\nne \udcff", "dir", ""))),
-            ["x/li\\nne \\xff: file li\\nne \\xff is new"],
+            ["x/li\\nne \\xff: folder li\\nne \\xff is new"],
         ),
         (spec(), spec(package_date="2025-02-01"), ["stages.lock: archive changed: 2025-01-31 -> 2025-02-01"]),
         (spec(), spec(package_date=""), ["archive is gone (was 2025-01-31)"]),
@@ -323,7 +323,7 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
         (
             step("FROM base\nRUN <<E\na\nE"),
             step("FROM base\nRUN --network=none <<E\nb\nE"),
-            ["x/Dockerfile:2: instruction changed: RUN <<E <<E 'a\\n' -> RUN --network=none <<E <<E 'b\\n'"],
+            ["x/Dockerfile:2: instruction changed: RUN <<E 'a\\n' -> RUN --network=none <<E 'b\\n'"],
         ),
         (
             step("FROM base\nONBUILD COPY a b"),
