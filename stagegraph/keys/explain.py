@@ -39,6 +39,9 @@ _ANCESTORS = ("parent", "image")
 #: What entries of a context are called.
 _NOUNS = {"dir": "folder", "link": "link"}
 
+#: Instructions whose words are names and values in turn.
+_PAIRS = ("ENV", "LABEL")
+
 _KINDS = {"file": "a file", "exec": "an executable file", "dir": "a folder", "link": "a link"}
 
 
@@ -186,7 +189,9 @@ def _readable(item: Input) -> str:
 def _instruction(value: str) -> str:
     try:
         cmd, sub, as_json, flags, words, heredocs, original = json.loads(value)
-        arguments = [json.dumps(words, ensure_ascii=False)] if as_json else words
+        pairs = cmd in _PAIRS and len(words) % 2 == 0
+        written = [f"{k}={v}" for k, v in zip(words[::2], words[1::2], strict=True)] if pairs else words
+        arguments = [json.dumps(words, ensure_ascii=False)] if as_json else written
         text = original or " ".join(filter(None, [cmd, sub, *flags, *arguments]))
         return text + "".join(f" {content!r}" for _, _, content in heredocs)
     except (ValueError, TypeError):  # of a record that another version wrote

@@ -336,6 +336,14 @@ OLD, NEW = sha("f")[7:19], sha("g")[7:19]
             ['x/Dockerfile:2: instruction changed: RUN make all -> RUN ["make", "all"]'],
         ),
         (
+            step("FROM base\nENV a=1 b=2\nLABEL c=1\n"),
+            step("FROM base\nENV a=1 b=3\nLABEL c=2\n"),
+            [
+                "x/Dockerfile:2: instruction changed: ENV a=1 b=2 -> ENV a=1 b=3",
+                "x/Dockerfile:3: instruction changed: LABEL c=1 -> LABEL c=2",
+            ],
+        ),
+        (
             step("FROM base\nRUN " + "x" * 200),
             step("FROM base"),
             ["instruction is gone (was RUN " + "x" * 155 + "…)"],
