@@ -125,7 +125,8 @@ class BlobStore:
             return all(intact)
         except FileNotFoundError:
             # the folder of blobs is missing; an origin may have them
-            return all([self._verified_size(digest, new) == size for digest, size in blobs])
+            intact = [self._verified_size(digest, new) == size for digest, size in blobs]
+            return all(intact)
         finally:
             self._verified.add(new)
 
