@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from derived import differences
-from kit import Project, Registry, header, image_id, publish
+from kit import NATIVE, Project, Registry, header, image_id, publish
 
 pytestmark = pytest.mark.engine
 
@@ -201,3 +201,34 @@ def test_a_family_of_a_matrix_and_a_glob_with_groups(project: Project, repo: str
     assert "alone is not built for there" in project.built("alone").output
     both = project.doit("some:here", "tag=x")
     assert both.status == 10 and "would both be called" in both.output
+
+
+def test_info_says_what_the_engine_and_the_registry_have(
+    small: Project, repo: str, registry: Registry
+) -> None:
+    small.env["STAGEGRAPH_REGISTRY"] = registry.host
+    small.built("whole:here")
+    (whole,) = json.loads(small.built("info", "whole:here", "--json").output)["nodes"]
+    assert whole["images"][0]["tags"] == [{"tag": f"{repo}:whole-here", "engine": "loaded"}]
+    assert (whole["in_cache"], whole["in_registry"], whole["decision"]) == (True, True, "reuse")
+    assert whole["last_build"]["machine"] == NATIVE and whole["last_build"]["builder"].startswith("docker ")
+    small.write({"part/file": "other\n"})
+    (whole,) = json.loads(small.built("info", "whole:here", "--json").output)["nodes"]
+    assert whole["images"][0]["tags"] == [{"tag": f"{repo}:whole-here", "engine": "other"}]
+    assert (whole["in_cache"], whole["in_registry"], whole["decision"]) == (False, False, "build")
+    small.env["STAGEGRAPH_TAG"] = "never-built"
+    (whole,) = json.loads(small.built("info", "whole:here", "--json").output)["nodes"]
+    assert whole["images"][0]["tags"] == [{"tag": f"{repo}:never-built", "engine": "absent"}]
+
+
+def test_a_graph_says_what_a_run_would_do(small: Project, registry: Registry) -> None:
+    small.env["STAGEGRAPH_REGISTRY"] = registry.host
+
+    def tree() -> list[str]:
+        return small.built("graph", "whole:here").output.splitlines()[:2]
+
+    assert tree() == ["whole:here  build  [image]", "└╌╌ part:here  build"]
+    small.built("whole:here")
+    assert tree() == ["whole:here  reuse  [image]", "└╌╌ part:here"]
+    shutil.rmtree(small.folder / "cache/records")
+    assert tree() == ["whole:here  pull  [image]", "└╌╌ part:here"]

@@ -39,6 +39,8 @@ PROJECT = {
         [stages.broken]
         path = "broken"
         [images.app]
+        [groups]
+        all = ["app"]
         [ci]
         images = ["app"]
         [ci.github.amd64]
@@ -75,6 +77,7 @@ def answer(folder: Path, *words: str) -> object:
         ("plan", ["--keep-going", "--sizes"]),
         ("keys", ["--keep-going"]),
         ("graph", []),
+        ("list", []),
         ("lock archive", []),
         ("ci", []),
         ("prune --keep-current", ["app", "--dry-run"]),
