@@ -7,6 +7,7 @@ one file system first. Times of files, history and compression do not count. Onl
 from __future__ import annotations
 
 import json
+from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,7 +18,7 @@ from .filesystem import merged
 from .inventory import Inventory, read_inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..oci.digest import Digest
     from ..store.layout import LayoutStore
@@ -56,9 +57,13 @@ class ValueChange(NamedTuple):
 
 
 class LayerPair(NamedTuple):
-    """The layers of one place, from 1. A size is that of the files (bytes), None without a layer there."""
+    """A layer of each image, by its number from 1; None if only the other image has it.
 
-    number: int
+    ``instruction`` is that of the newer image, if it has this layer. A size is that of the files (bytes).
+    """
+
+    old_layer: int | None
+    new_layer: int | None
     instruction: str
     same: bool
     old_bytes: int | None
@@ -81,20 +86,22 @@ class ImageDiff(NamedTuple):
         return not (self.files or self.packages or self.values)
 
 
-class _Layer(NamedTuple):
-    """A layer: the digest of its content, and its entries."""
+class Layer(NamedTuple):
+    """A layer: the digest of its content, its entries, and the instruction that made it, if it is known."""
 
     diff_id: Digest
     entries: Mapping[str, LayerEntry]
+    instruction: str
 
     @property
     def size(self) -> int:
+        """Return the bytes of its files."""
         return _size(self.entries.values())
 
 
 class _Image(NamedTuple):
     config: Mapping[str, Any]
-    layers: list[_Layer]
+    layers: list[Layer]
     inventory: Inventory
 
 
@@ -110,7 +117,7 @@ def diff_images(old_in: LayoutStore, old: Digest, new_in: LayoutStore, new: Dige
         tuple(file_changes(*files)),
         tuple(package_changes(was.inventory, now.inventory)),
         tuple(value_changes(was.config, now.config)),
-        tuple(_pairs(was, now)),
+        tuple(layer_pairs(was.layers, now.layers)),
         *(_size(each.values()) for each in files),
     )
 
@@ -119,11 +126,13 @@ def _read(layout: LayoutStore, image: Digest, known: dict[Digest, Mapping[str, L
     manifest = layout.blobs.json(image)
     config = layout.blobs.json(manifest["config"]["digest"])
     blobs = [layer["digest"] for layer in manifest["layers"] or ()]
+    instructions = instructions_of_layers(config)
     layers = []
-    for diff_id, blob in zip(config["rootfs"]["diff_ids"] or (), blobs, strict=False):
+    for place, (diff_id, blob) in enumerate(zip(config["rootfs"]["diff_ids"] or (), blobs, strict=False)):
         if diff_id not in known:
             known[diff_id] = read_entries(layout.blobs.path(blob))
-        layers.append(_Layer(diff_id, known[diff_id]))
+        told = instructions[place] if place < len(instructions) else ""
+        layers.append(Layer(diff_id, known[diff_id], told))
     return _Image(config, layers, read_inventory(layout, manifest))
 
 
@@ -195,13 +204,28 @@ def _values(config: Mapping[str, Any]) -> dict[str, str]:
     return {printable(name): printable(str(value)) for name, value in found.items()}
 
 
-def _pairs(old: _Image, new: _Image) -> list[LayerPair]:
-    """Return the layers of both images, place by place, with the newer image's instruction if it has one."""
-    instructions = [instructions_of_layers(image.config) for image in (old, new)]
-    pairs = []
-    for number, (was, now) in enumerate(zip_longest(old.layers, new.layers), 1):
-        told = [each[number - 1] for each in instructions if number <= len(each)]
-        same = bool(was and now and was.diff_id == now.diff_id)
-        old_bytes, new_bytes = (layer.size if layer else None for layer in (was, now))
-        pairs.append(LayerPair(number, told[-1] if told else "", same, old_bytes, new_bytes))
+def layer_pairs(old: Sequence[Layer], new: Sequence[Layer]) -> list[LayerPair]:
+    """Return the layers of both images side by side.
+
+    Two layers stand in one pair if they have the same content, or else the same instruction, or else the same
+    place between such layers. So one more layer does not make all layers after it differ.
+    """
+    shared = {layer.diff_id for layer in old} & {layer.diff_id for layer in new}
+    before, after = (
+        [x.diff_id if x.diff_id in shared else x.instruction for x in each] for each in (old, new)
+    )
+    pairs: list[LayerPair] = []
+    for _, i, i_end, j, j_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        for was, now in zip_longest(range(i, i_end), range(j, j_end)):
+            first, second = None if was is None else old[was], None if now is None else new[now]
+            pairs.append(
+                LayerPair(
+                    None if was is None else was + 1,
+                    None if now is None else now + 1,
+                    next(layer.instruction for layer in (second, first) if layer),
+                    bool(first and second and first.diff_id == second.diff_id),
+                    first.size if first else None,
+                    second.size if second else None,
+                )
+            )
     return pairs

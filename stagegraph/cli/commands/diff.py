@@ -129,7 +129,7 @@ def _versions(old: str | None, new: str | None) -> str:
 def _state(pair: LayerPair) -> str:
     if pair.same:
         return "same"
-    return "added" if pair.old_bytes is None else "removed" if pair.new_bytes is None else "differs"
+    return "added" if pair.old_layer is None else "removed" if pair.new_layer is None else "differs"
 
 
 def _sizes(old: int | None, new: int | None) -> str:

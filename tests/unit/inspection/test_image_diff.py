@@ -11,8 +11,16 @@ from typing import Any
 
 import pytest
 import zstandard
+from helpers import sha
 
-from stagegraph.inspection.image_diff import ImageDiff, ValueChange, diff_images, value_changes
+from stagegraph.inspection.image_diff import (
+    ImageDiff,
+    Layer,
+    ValueChange,
+    diff_images,
+    layer_pairs,
+    value_changes,
+)
 from stagegraph.oci.digest import Digest
 from stagegraph.store.layout import LayoutStore
 
@@ -77,9 +85,9 @@ def test_each_change_of_a_file_has_its_sizes(tmp_path: Path) -> None:
         ("/new", "added", "file", None, 4),
     ]
     assert (found.old_bytes, found.new_bytes) == (5, 7)
-    assert [(pair.number, pair.instruction, pair.same) for pair in found.layers] == [
-        (1, "RUN step 1", True),
-        (2, "RUN step 2", False),
+    assert [tuple(pair) for pair in found.layers] == [
+        (1, 1, "RUN step 1", True, 5, 5),
+        (None, 2, "RUN step 2", False, None, 6),
     ]
 
 
@@ -135,3 +143,18 @@ def test_values_of_the_configuration_have_names_of_their_own() -> None:
 def test_names_that_a_terminal_cannot_show_are_escaped(tmp_path: Path) -> None:
     (change,) = diff(tmp_path, (tar({}),), (tar({"a\x1b[2Jb": "1"}),)).files
     assert change.path == "/a\\x1b[2Jb"
+
+
+def test_one_more_layer_does_not_make_all_layers_after_it_differ() -> None:
+    def layers(*digests: str) -> list[Layer]:
+        return [Layer(sha(digest), {}, f"RUN {digest[0]}") for digest in digests]
+
+    pairs = layer_pairs(layers("a1", "b1", "c1", "d1"), layers("a1", "x1", "b2", "c1", "e1"))
+    assert [(pair.old_layer, pair.new_layer, pair.same) for pair in pairs] == [
+        (1, 1, True),
+        (None, 2, False),
+        (2, 3, False),
+        (3, 4, True),
+        (4, 5, False),
+    ]
+    assert layer_pairs([], []) == []
