@@ -60,6 +60,22 @@ class Box(NamedTuple):
         made = [decision for decision in DECISIONS if decision in platforms]
         return "; ".join(f"{decision} {', '.join(platforms[decision])}" for decision in made)
 
+    @property
+    def notes(self) -> list[str]:
+        """What a shape does not tell: the names of images other than the stage, and what is tested."""
+        images = [name for name in self.images if name != self.name.partition(":")[0]]
+        notes = [f"image {', '.join(images)}"] if images else []
+        return [*notes, *([f"test of {', '.join(self.tests)}"] if self.tests else [])]
+
+    @property
+    def label(self) -> list[str]:
+        """The lines in a box of a picture."""
+        return [
+            f"{self.name} …" if self.more else self.name,
+            *self.notes,
+            *([self.words] if self.words else []),
+        ]
+
 
 class Arrow(NamedTuple):
     """An arrow between the ids of two boxes. ``is_from``: the child starts from the parent.

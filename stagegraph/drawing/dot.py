@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ..errors import StagegraphError
 from ..system.processes import run
 from .colours import EXTERNAL, FILLS, PLAIN
-from .tree import kind_words
 
 if TYPE_CHECKING:
     from .diagram import Box, Diagram
@@ -36,10 +35,8 @@ def dot(drawn: Diagram, *, left_to_right: bool = False) -> str:
 
 
 def _box(box: Box) -> str:
-    notes = [note for note in kind_words(box) if note not in ("external image", "image")]
-    name = f"{box.name} …" if box.more else box.name
     fill = EXTERNAL if box.kind == "external" else FILLS.get(box.decision or "", PLAIN)
-    options = [f"label={_quoted(name, *notes, box.words)}", f'fillcolor="{fill}"']
+    options = [f"label={_quoted(*box.label)}", f'fillcolor="{fill}"']
     if box.kind == "external":
         options.append("shape=cylinder")
     elif box.kind == "test":
@@ -53,7 +50,7 @@ def _box(box: Box) -> str:
 
 def _quoted(*lines: str) -> str:
     r"""Return a string of Graphviz with these lines; ``\n`` stands between them."""
-    text = r"\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines if line)
+    text = r"\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
     return f'"{text}"'
 
 

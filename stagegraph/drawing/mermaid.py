@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from .colours import EXTERNAL, FILLS
-from .tree import kind_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,12 +35,7 @@ def _shape(box: Box) -> tuple[str, str]:
 
 
 def _label(box: Box) -> str:
-    notes = [note for note in kind_words(box) if note not in ("external image", "image")]
-    return "<br>".join(_escaped(line) for line in [_name(box), *notes, box.words] if line)
-
-
-def _name(box: Box) -> str:
-    return f"{box.name} …" if box.more else box.name
+    return "<br>".join(map(_escaped, box.label))
 
 
 def _escaped(text: str) -> str:

@@ -88,7 +88,7 @@ def _rows(
 def _label(box: Box, style: Style, signs: _Signs, *, again: bool) -> str:
     """Return the name of a box and what there is to say about it."""
     name, words = box.name, box.words
-    notes = [*kind_words(box), *(["focus"] if box.focus else [])]
+    notes = [*_kind(box), *box.notes, *(["focus"] if box.focus else [])]
     if style.colours:
         name = painted(name, "focus") if box.focus else name
         if box.decision:
@@ -97,13 +97,11 @@ def _label(box: Box, style: Style, signs: _Signs, *, again: bool) -> str:
     return f"{text}{f' {signs.more}' if box.more else ''}{' (above)' if again else ''}"
 
 
-def kind_words(box: Box) -> list[str]:
-    """Return what a box is, unless it is a stage and nothing more."""
+def _kind(box: Box) -> list[str]:
+    """Return what a picture tells by a shape, unless a note tells it, too."""
     if box.kind == "external":
         return ["external image"]
-    named = [name for name in box.images if name != box.name.partition(":")[0]]
-    kinds = [f"image {', '.join(named)}"] if named else ["image"] if box.images else []
-    return [*kinds, *([f"test of {', '.join(box.tests)}"] if box.tests else [])]
+    return ["image"] if box.images and not box.notes else []
 
 
 def _legend(drawn: Diagram, signs: _Signs, text: str) -> Iterator[str]:
