@@ -25,6 +25,8 @@ from stagegraph.page.render import render
 FOLDER = Path(__file__).parent / "_static"
 
 #: Stages, in the order of the builds: parents, description, seconds of a build, kilobytes of own layers.
+COPIED = ("openblas", "arrow", "redis", "pyarrow", "numpy")
+
 STAGES: dict[str, tuple[str, str, float, int]] = {
     "base": ("", "Debian, without anything", 21.4, 28_400),
     "toolchain": ("base", "compilers, cmake and headers", 34.9, 152_000),
@@ -181,6 +183,13 @@ def facts() -> Facts:
             for stage in STAGES
             for platform in PLATFORMS
         },
+        copies=frozenset(
+            (f"{parent}:{platform}", f"{stage}:{platform}")
+            for stage, (parents, *_) in STAGES.items()
+            for parent in parents.split()
+            for platform in PLATFORMS
+            if parent in COPIED
+        ),
         outcomes={
             n.node: Outcome(
                 n.decision, n.reason, Key(n.key), n.digest, round(n.end - n.start, 1), n.start, n.changes

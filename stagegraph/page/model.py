@@ -46,13 +46,15 @@ class Outcome(NamedTuple):
 class Facts(NamedTuple):
     """All that the page is made from.
 
-    ``parents`` has all nodes with their parents. ``build_seconds`` and ``sizes`` (bytes of own layers, of all
+    ``parents`` has all nodes with their parents. ``copies`` are the pairs (parent, child) of which the child
+    only copies files. ``build_seconds`` and ``sizes`` (bytes of own layers, of all
     layers) are there for known images. ``run`` is None for a plan.
     """
 
     title: str
     goals: tuple[str, ...]
     parents: dict[str, list[str]]
+    copies: frozenset[tuple[str, str]]
     outcomes: dict[str, Outcome]
     descriptions: dict[str, str]
     build_seconds: dict[str, float]
@@ -149,6 +151,7 @@ class PageView(NamedTuple):
     saved: str
     counts: tuple[tuple[str, str, int], ...]
     drawing: Drawing
+    copies: frozenset[tuple[str, str]]
     boxes: tuple[tuple[NodeView, Box], ...]
     nodes: tuple[NodeView, ...]
     reasons: tuple[NodeView, ...]
@@ -178,6 +181,7 @@ def view(facts: Facts) -> PageView:
         saved=_saved(facts),
         counts=tuple((state, _word(state, facts), counts[state]) for state in WORDS),
         drawing=drawing,
+        copies=facts.copies,
         boxes=tuple((node, drawing.boxes[node.name]) for node in nodes),
         nodes=nodes,
         reasons=tuple(sorted((n for n in nodes if n.name in facts.outcomes), key=lambda n: _turn(facts, n))),

@@ -136,12 +136,19 @@ def _facts(
 
     graph, project = workspace.graph, workspace.project
     records = _records(workspace, nodes, outcomes)
+    links = {node: _links(graph, node, set(nodes)) for node in nodes}
     sizes = {n.node: (None, n.image_bytes) for n in (run.nodes if run else ()) if n.image_bytes is not None}
     usual = {n.node: n.build_seconds for n in (run.nodes if run else ()) if n.build_seconds is not None}
     return Facts(
         title=project.settings.repo,
         goals=tuple(words),
-        parents={str(node): _parents(graph, node, set(nodes)) for node in nodes},
+        parents={str(node): [*found] for node, found in links.items()},
+        copies=frozenset(
+            (parent, str(node))
+            for node, found in links.items()
+            for parent, is_from in found.items()
+            if not is_from
+        ),
         outcomes=outcomes,
         descriptions={
             str(node): project.stages[node.stage].description
@@ -155,11 +162,14 @@ def _facts(
     )
 
 
-def _parents(graph: Graph, node: Node, shown: set[Node]) -> list[str]:
-    """The parents of a node on the page; none of a node that is gone or cannot be read."""
+def _links(graph: Graph, node: Node, shown: set[Node]) -> dict[str, bool]:
+    """The parents of a node on the page, and whether a ``FROM`` names them; none if it cannot be read."""
+    found: dict[str, bool] = {}
     with suppress(StagegraphError, KeyError):
-        return [str(parent) for parent in graph.parents(node) if parent in shown]
-    return []
+        for edge, parent in graph.links(node):
+            if isinstance(parent, Node) and parent in shown:
+                found[str(parent)] = found.get(str(parent), False) or edge.is_from
+    return found
 
 
 def _records(workspace: Workspace, nodes: Iterable[Node], outcomes: dict[str, Outcome]) -> dict[Node, Record]:
@@ -178,7 +188,8 @@ def _records(workspace: Workspace, nodes: Iterable[Node], outcomes: dict[str, Ou
 def _sizes(workspace: Workspace, records: dict[Node, Record]) -> dict[str, tuple[int | None, int]]:
     from ...audit.sizes import sizes
 
-    here = StoreLookup(workspace.graph, workspace.layout, None, Results())
+    earlier = workspace.earlier_builds
+    here = StoreLookup(workspace.graph, workspace.layout, None, Results(), lambda: earlier)
     steps = [Step(node, record.key, "reuse", "", record=record) for node, record in records.items()]
     with suppress(StagegraphError, KeyError):
         return {

@@ -160,7 +160,7 @@ def test_a_plan_says_what_would_happen() -> None:
 
 
 def test_a_page_without_nodes() -> None:
-    empty = Facts("title", (), {}, {}, {}, {}, {}, None, [])
+    empty = Facts("title", (), {}, frozenset(), {}, {}, {}, {}, None, [])
     assert view(empty).first == -1
     assert "title" in page(empty)
 
