@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import git as git
 
 from stagegraph.oci.documents import INDEX
 
@@ -108,13 +109,6 @@ def with_libraries(folder: Path, *programs: str) -> None:
         for inside, path in {f"bin/{name}": found, **files}.items():
             (folder / inside).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, folder / inside)  # follows links
-
-
-def git(folder: Path, *words: str) -> str:
-    """Run git, which must succeed. Return what it prints."""
-    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
-    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
