@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import git as git
 
 from stagegraph.oci.documents import INDEX
 
