@@ -8,6 +8,7 @@ below it permit.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -188,7 +189,10 @@ def _crossings(columns: Sequence[Sequence[_Place]], after: Mapping[_Place, Seque
     for left, right in pairwise(columns):
         row = {place: number for number, place in enumerate(right)}
         ends = [number for place in left for number in sorted(row[n] for n in after.get(place, ()))]
-        total += sum(1 for i, end in enumerate(ends) for other in ends[:i] if other > end)
+        above = list[int]()
+        for end in ends:
+            total += len(above) - bisect_right(above, end)
+            insort(above, end)
     return total
 
 
