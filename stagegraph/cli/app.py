@@ -18,6 +18,7 @@ from ..execution.workspace import Workspace
 from ..graph import goals
 from ..system.processes import install_signal_handlers
 from .goals import default_goals
+from .program import as_called
 
 if TYPE_CHECKING:
     from ..project.model import Node
@@ -81,5 +82,5 @@ def command_line_settings() -> dict[str, str]:
 
 def exit_with(error: StagegraphError) -> NoReturn:
     """End the process with the error's message and exit status."""
-    print(f"ERROR: {error}", file=sys.stderr)
+    print(f"ERROR: {as_called(error)}", file=sys.stderr)
     sys.exit(error.exit_status)

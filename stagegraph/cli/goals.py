@@ -10,6 +10,7 @@ from ..graph import goals
 from ..oci.platform import host_platform
 from ..project import stacks
 from ..project.model import BASE, ExternalBase
+from .program import as_called
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -41,7 +42,7 @@ def resolve_goals(graph: Graph, words: list[str], *, tests: bool = False, keep_g
         nodes += known[word]
     found = goals.keyed(graph, dict.fromkeys(nodes), by_name=bool(words), keep_going=keep_going)
     for left_out in found.left_out:
-        print(f"warning: {left_out}", file=sys.stderr)
+        print(f"warning: {as_called(left_out)}", file=sys.stderr)
     return found
 
 

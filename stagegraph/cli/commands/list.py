@@ -5,14 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from doit.cmd_list import List as DoitList
+from doit.cmd_list import opt_list_quiet, opt_listall
 
 from .. import app as apps
 from ..goals import unknown_goal
+from ..help import Example
 from .errors import ErrorMessages
+
+_ALL = {**opt_listall, "help": "stages and platforms too"}
+_QUIET = {**opt_list_quiet, "help": "names only"}
 
 
 class List(ErrorMessages, DoitList):  # type: ignore[misc]
+    section = "everyday"
     doc_purpose = "list images and groups (--all: stages and platforms too)"
+    doc_usage = "[GOAL ...]"
+    cmd_options = (
+        _ALL,
+        _QUIET,
+        *(option for option in DoitList.cmd_options if option not in (opt_listall, opt_list_quiet)),
+    )
+    examples = (
+        Example("list", "the images and groups"),
+        Example("list --all", "the stages too, and all platforms"),
+        Example("list {image} -q", "the name alone"),
+    )
 
     @staticmethod
     def _list_filtered(tasks: dict[str, Any], filter_tasks: list[str], include_subtasks: bool) -> Any:

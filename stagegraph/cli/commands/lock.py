@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, nearest
+from ..help import Example
 from .base import Command, JsonOption, print_json
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ _KINDS = ("archive", "images")
 
 
 class Lock(Command[JsonOption]):
+    section = "maintain"
+    completes = ("archive", "images")
     doc_purpose = "renew stages.lock: the package date, or the pinned images"
     doc_usage = "archive | images [REFERENCE ...]"
     doc_description = (
@@ -23,6 +26,10 @@ class Lock(Command[JsonOption]):
         "images: resolves the pinned references again, or only those you name, and pins what has moved. "
         "stages.lock is written when all of them are resolved.\n\n"
         "Prints the old and the new value. With locked=1 it is an error. Commit stages.lock afterwards."
+    )
+    examples = (
+        Example("lock archive", "today's packages from the next run on"),
+        Example("lock images", "pin what tags of external images name now", "engine"),
     )
 
     def answer(self, app: App, words: list[str], options: JsonOption) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...execution.decide import Why
 from ...execution.plan import plan
 from ..goals import absences, resolve_goals
+from ..help import Example
 from .base import Command, KeepGoing, flag, print_json
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Options(KeepGoing):
 
 class Plan(Command[Options]):
     options_type = Options
+    section = "everyday"
     doc_purpose = "show what a run would reuse, pull and build, and why"
     doc_description = (
         "Shows each node in the order of work: reuse, pull or build. For a build it names the first "
@@ -50,6 +52,12 @@ class Plan(Command[Options]):
         "--sizes adds the compressed size of each known image: of its own layers, and of all layers "
         "with those that its FROM brings.\n\n"
         f"--exit-code ends with {WORK_TO_DO} if a run would build or pull, and with 0 if it would not."
+    )
+    examples = (
+        Example("plan", "all nodes, with the first input that changed"),
+        Example("plan {goal}", "what a run of this goal would do"),
+        Example("plan {goal} --json", "the same for a program"),
+        Example("plan {image} --exit-code", "status 4 if there is work to do"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

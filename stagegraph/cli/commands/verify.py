@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..goals import resolve_goals
+from ..help import Example
 from .base import Command, JsonOption, flag, print_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Options(JsonOption):
 
 class Verify(Command[Options]):
     options_type = Options
+    section = "maintain"
     doc_purpose = "check cache/; with --rebuild: build again and compare"
     doc_description = (
         "Reads every blob and record in cache/ of the nodes and of all their ancestors. It reports "
@@ -33,6 +35,10 @@ class Verify(Command[Options]):
         "builder=NAME choose the engine, so you can compare two engines.\n\n"
         "A node without a record in cache/ is 'unchecked'. The exit status is 1 if anything is bad, "
         "differs or could not be built, if a node that you named is unchecked, or if all nodes are."
+    )
+    examples = (
+        Example("verify", "check all of cache/"),
+        Example("verify {goal} --rebuild", "build it again and compare, file by file", "engine"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
