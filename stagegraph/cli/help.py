@@ -10,6 +10,7 @@ from . import folder, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 WIDTH = 80
 
@@ -28,11 +29,20 @@ _GOAL = (
 )
 
 
+#: What an example needs to run.
+NEEDS = {
+    "": "a project",
+    "engine": "a project, and a goal that is built",
+    "registry": "the same, and a registry",
+    "packages": "an image that has apt, and the network; no test runs it",
+    "a person": "somebody who ends it; no test runs it",
+}
+
+
 class Example(NamedTuple):
     """A call, without the program's name, and what it is for. A test runs it.
 
-    ``call`` may have the fields of ``placeholders``. ``needs``: "" if it needs no engine; else "engine",
-    "registry", or "terminal" for what no test can run.
+    ``call`` may have the fields of ``placeholders``. ``needs`` is a key of ``NEEDS``.
     """
 
     call: str
@@ -40,8 +50,8 @@ class Example(NamedTuple):
     needs: str = ""
 
 
-def placeholders() -> dict[str, str]:
-    """Return words for examples: those of the project in this folder, or else their kinds."""
+def placeholders(root: Path | None) -> dict[str, str]:
+    """Return words for examples: those of the project in ``root``; or their kinds, also if it is broken."""
     words = {
         "goal": "IMAGE:PLATFORM",
         "image": "IMAGE",
@@ -50,13 +60,12 @@ def placeholders() -> dict[str, str]:
         "registry": "HOST",
     }
     try:
-        root = folder.project(nearest=True)
         return words | _of_project(root) if root else words
     except StagegraphError:
         return words
 
 
-def _of_project(root: Any) -> dict[str, str]:
+def _of_project(root: Path) -> dict[str, str]:
     from ..project import loader
     from .goals import default_goals
 
@@ -154,7 +163,7 @@ def _settings() -> list[str]:
 
 
 def _examples(examples: Iterable[Example]) -> list[str]:
-    words = placeholders()
+    words = placeholders(folder.project(nearest=True))
     rows = [(f"{program.name()} {each.call.format(**words)}".rstrip(), each.meaning) for each in examples]
     widest = max(len(call) for call, _ in rows)
     if widest + max(len(meaning) for _, meaning in rows) + 4 <= WIDTH:

@@ -29,7 +29,7 @@ class Lock(Command[JsonOption]):
     )
     examples = (
         Example("lock archive", "today's packages from the next run on"),
-        Example("lock images", "pin what tags of external images name now", "engine"),
+        Example("lock images", "pin what tags of external images name now"),
     )
 
     def answer(self, app: App, words: list[str], options: JsonOption) -> int:

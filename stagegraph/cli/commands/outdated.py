@@ -49,7 +49,7 @@ class Outdated(Command[Options]):
         "The exit status is 0, also if there are newer packages. If an image could not be examined, it "
         "is the status of the first such error."
     )
-    examples = (Example("outdated {goal}", "newer packages, security updates first", "engine"),)
+    examples = (Example("outdated {goal}", "newer packages, security updates first", "packages"),)
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         if options.timeout <= 0:

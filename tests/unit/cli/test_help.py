@@ -74,7 +74,7 @@ def test_the_overview_has_no_command_that_has_no_meaning_here() -> None:
 
 
 def test_examples_name_what_the_project_has(project: Path) -> None:
-    words = placeholders()
+    words = placeholders(project)
     assert words["goal"] in ("tool:x86", "tool:arm")
     assert (words["image"], words["alternative"]) == ("tool", "tool=small")
     assert f"doit plan {words['goal']} --json" in of_command(SHOWN["plan"])
