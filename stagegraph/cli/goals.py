@@ -47,13 +47,11 @@ def resolve_goals(graph: Graph, words: list[str], *, tests: bool = False, keep_g
 
 
 def unknown_goal(
-    project: Project, word: str, known: Iterable[str], commands: Iterable[str] = ()
+    project: Project, word: str, known: Iterable[str], commands: Collection[str] = ()
 ) -> ProjectError:
-    """Return the error for a word that is not in ``known``.
+    """Return the error for a word that is not in ``known``; the user may have meant one of ``commands``.
 
     For a known stage or image it names the platforms.
-
-    The user may have meant one of ``commands`` as well.
     """
     name, _, platform = word.partition(":")
     known = [*known]
@@ -66,10 +64,16 @@ def unknown_goal(
         known = [*dict.fromkeys(name.partition(":")[0] for name in known), *commands]
     stacked = stacks.standing(project.stages.values(), name)
     hint = f"it is built only as part of a stack: {' or '.join(stacked)}" if stacked else nearest(word, known)
-    if name in ("init", "import"):
-        hint = f"it is a command of stagegraph: stagegraph {name}"
-    kinds = "stage, image or group" if project.groups else "stage or image"
-    return ProjectError("command line", f"no {kinds} {word!r}", hint)
+    if word in commands:
+        return ProjectError("command line", f"{word} is a command, and comes first", f"doit {word} --help")
+    what = f"no {kinds(project, commands=bool(commands) and not platform)} {word!r}"
+    return ProjectError("command line", what, hint)
+
+
+def kinds(project: Project, *, commands: bool) -> str:
+    """Return the kinds of words that may stand on the command line: "stage, image or group"."""
+    words = [*(["command"] if commands else []), "stage", "image", *(["group"] if project.groups else [])]
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def absences(project: Project, words: Collection[str]) -> list[str]:

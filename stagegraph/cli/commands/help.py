@@ -10,8 +10,8 @@ from doit.cmd_help import Help as DoitHelp
 
 from ...errors import ProjectError, nearest
 from .. import app as apps
+from .. import goals, names
 from .. import help as texts
-from .. import names
 from .base import doit_options, flag
 from .errors import ErrorMessages, Place
 
@@ -53,7 +53,7 @@ class Help(ErrorMessages, DoitHelp):  # type: ignore[misc]
         elif args[0] in self.cmds or args[0] == "task":  # a command of doit's, or how its tasks are written
             super().execute(params, args)
         else:
-            self._goal(args[0], own, params)
+            self._goal(args[0], [name for name, kind in own.items() if kind.section != "replaced"], params)
         return 0
 
     def _goal(self, word: str, commands: Collection[str], params: Any) -> None:
@@ -66,5 +66,5 @@ class Help(ErrorMessages, DoitHelp):  # type: ignore[misc]
         if name in known and platform in ("", *names.platforms(project, name)):
             print(texts.of_goal(word, known[name]))
         elif not DoitCmdBase.execute(self, params, [word]):
-            kinds = "no command, stage, image or group" if project.groups else "no command, stage or image"
-            raise ProjectError("command line", f"{kinds} {word!r}", nearest(word, [*commands, *known]))
+            what = f"no {goals.kinds(project, commands=True)} {word!r}"
+            raise ProjectError("command line", what, nearest(word, [*commands, *known]))

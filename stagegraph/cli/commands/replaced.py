@@ -42,6 +42,10 @@ class Replaced(ErrorMessages):
         return ProjectError("command line", f"{cls.get_name()}: {cls.why}", cls.instead)
 
 
+#: The names of these commands.
+NAMES = frozenset(("clean", "dumpdb", "forget", "ignore", "reset-dep", "strace", "tabcompletion"))
+
+
 class Clean(Replaced, DoitClean):  # type: ignore[misc]
     why = "a run writes nothing beside cache/"
     instead = "to delete what current keys do not need: doit prune --keep-current"

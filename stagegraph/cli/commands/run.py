@@ -14,7 +14,6 @@ from doit.cmd_run import opt_continue, opt_num_process
 from doit.exceptions import InvalidCommand
 
 from ...errors import ProjectError
-from ...project.schema import COMMANDS
 from .. import app as apps
 from .. import folder
 from ..goals import unknown_goal
@@ -67,14 +66,24 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
             if not error.not_found:
                 raise
             known = [task.name for task in self.task_list if not task.name.startswith("_")]
-            project = apps.current().workspace.project
-            raise unknown_goal(project, error.not_found, known, COMMANDS) from None
+            raise _unknown(error.not_found, known) from None
 
     @functools.wraps(DoitRun._execute)  # doit reads the names of its options from the signature
     def _execute(self, **options: Any) -> Any:
         if options["num_process"] is None:  # not on the command line
             options["num_process"] = _jobs()
         return super()._execute(**options)
+
+
+def _unknown(word: str, known: list[str]) -> ProjectError:
+    """Return the error for a word that is no goal. It may be a command that is not the first word."""
+    from ...project.schema import COMMANDS
+    from .replaced import INSTEAD, NAMES
+
+    if word in INSTEAD:
+        return ProjectError("command line", f"no command {word!r}", INSTEAD[word])
+    commands = [name for name in COMMANDS if name not in NAMES]
+    return unknown_goal(apps.current().workspace.project, word, known, commands)
 
 
 def _jobs() -> int:

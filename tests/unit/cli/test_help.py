@@ -13,6 +13,7 @@ from helpers import write
 
 from stagegraph.cli import program
 from stagegraph.cli.commands.errors import ErrorMessages
+from stagegraph.cli.commands.replaced import NAMES
 from stagegraph.cli.help import SECTIONS, WIDTH, of_command, overview, placeholders
 
 pytestmark = pytest.mark.unit
@@ -66,6 +67,10 @@ def test_each_command_has_a_section_and_examples(name: str) -> None:
 def test_help_fits_80_columns(name: str) -> None:
     for text in (of_command(SHOWN[name], everything=True), overview(SHOWN)):
         assert [line for line in text.splitlines() if len(line) > WIDTH] == []
+
+
+def test_the_names_of_commands_without_meaning() -> None:
+    assert {name for name, kind in OWN.items() if kind.section == "replaced"} == NAMES
 
 
 def test_the_overview_has_no_command_that_has_no_meaning_here() -> None:
