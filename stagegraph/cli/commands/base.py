@@ -31,9 +31,9 @@ def path_option(help_text: str) -> Any:
     return field(default="", metadata={"help": help_text, "type": str, "path": True})
 
 
-def number(help_text: str, default: int) -> Any:
-    """An option with a whole number."""
-    return field(default=default, metadata={"help": help_text, "type": int})
+def number(help_text: str, default: int, short: str = "") -> Any:
+    """An option with a whole number. ``short`` is its name of one letter, "" for none."""
+    return field(default=default, metadata={"help": help_text, "type": int, "short": short})
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def doit_options(options_type: type[Any]) -> tuple[dict[str, Any], ...]:
     return tuple(
         {
             "name": declared.name,
-            "short": "",
+            "short": declared.metadata.get("short", ""),
             "long": declared.name.replace("_", "-"),
             "type": declared.metadata["type"],
             "default": declared.default,
@@ -91,6 +91,15 @@ class Command(_WithOptions[OptionsT], DoitCmdBase):  # type: ignore[misc]
     """A command about the project that prints facts."""
 
     doc_usage = "[GOAL ...]"
+
+    def get_options(self) -> list[Any]:
+        """doit calls this. An option of doit's own gives its long name to one of this command."""
+        found, own = super().get_options(), {option["long"] for option in self.cmd_options}
+        names = {option["name"] for option in self.cmd_options}
+        for each in found:
+            if each.long in own and each.name not in names:
+                each.long = ""
+        return list(found)
 
     def execute(self, params: Any, args: list[str]) -> int:
         """doit calls this. It needs no task, so none is made; doit only changes to the folder of dodo.py."""

@@ -39,7 +39,7 @@ class Help(ErrorMessages, DoitHelp):  # type: ignore[misc]
     examples = (
         texts.Example("help", "the commands"),
         texts.Example("help plan", "the help of one command"),
-        texts.Example("help run --all", "all options of a run, also those of doit"),
+        texts.Example("help run --all", "doit's own options of a run, too"),
     )
 
     def execute(self, params: Any, args: list[str]) -> int:

@@ -51,6 +51,7 @@ PROJECT = {
         emulated = 0.1
         """,
 }
+WHO = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
 #: Statuses of calls that succeed and report something: something is missing, out of date, unchecked or to do.
 REPORTS = {"doctor": {1}, "ci": {1}, "verify": {1}, "plan": {4}}
 
@@ -67,10 +68,17 @@ def examples() -> Iterator[tuple[str, Example]]:
 def test_an_example_runs(tmp_path: Path, name: str, example: Example) -> None:
     starts = derived.command_classes()[name].place is Place.HERE
     root = write(tmp_path, NEW if starts else PROJECT)
+    for command in (
+        ["init", "-qb", "main"],
+        ["add", "."],
+        ["commit", "-qm", "one"],
+        ["commit", "-qm", "two", "--allow-empty"],
+    ):
+        subprocess.run(["git", *WHO, *command], cwd=root, check=True)
     words = shlex.split(example.call.format(**placeholders(None if starts else root)))
     env = {key: value for key, value in os.environ.items() if not key.startswith("STAGEGRAPH_")}
-    command = [sys.executable, "-m", "stagegraph.cli.main", *words]
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
+    call = [sys.executable, "-m", "stagegraph.cli.main", *words]
+    done = subprocess.run(call, cwd=root, env=env, capture_output=True, text=True, check=False)
     assert done.returncode in {0, *REPORTS.get(name, ())}, done.stderr
     assert "ERROR" not in done.stderr and "Traceback" not in done.stderr
     assert done.stdout or name == "ci"

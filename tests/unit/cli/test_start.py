@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from helpers import graph
 
+from stagegraph.cli import program
 from stagegraph.cli.main import main
 from stagegraph.errors import ProjectError
 from stagegraph.graph.graph import Graph
@@ -28,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which is the working folder."""
     (tmp_path / "family").mkdir()
     monkeypatch.chdir(tmp_path / "family")
+    monkeypatch.setattr(program, "_program", program._program)  # main changes it
     return tmp_path / "family"
 
 
