@@ -85,7 +85,7 @@ def jobs() -> int:
     """Return how many nodes to build at once. Raises ``ProjectError``."""
     value = os.environ.get("STAGEGRAPH_JOBS") or "2"
     if not value.isdecimal() or int(value) < 1:
-        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a positive integer", "STAGEGRAPH_JOBS=2")
+        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a whole number above 0", "STAGEGRAPH_JOBS=2")
     return int(value)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HINTS = {
-    "docker": "doit doctor says how to install Docker",
+    "docker": "install Docker: doit doctor has the command",
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }
 

@@ -66,7 +66,7 @@ class CI(Command[Options]):
         _refuse_mixed(options)
         if words:
             hint = "[ci] images in stages.toml says what is built; doit ci --help"
-            raise ProjectError("command line", f"doit ci takes no {words[0]!r}", hint)
+            raise ProjectError("command line", f"doit ci takes no goal: {words[0]!r}", hint)
         workspace = app.workspace
         if options.check:  # which must not write stages.lock
             settings = workspace.project.settings._replace(locked=True)

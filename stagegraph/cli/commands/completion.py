@@ -36,7 +36,7 @@ class Completion(Detached[Options]):
 
     def answer(self, words: list[str], options: Options) -> int:  # noqa: ARG002
         if len(words) != 1 or words[0] not in SHELLS:
-            what = f"no shell {' '.join(words)!r}" if words else "which shell?"
+            what = f"no shell {' '.join(words)!r}" if words else "stagegraph completion needs a shell"
             hint = nearest(words[0], SHELLS) if words else ""
             call = f"stagegraph completion {' | '.join(SHELLS)}"
             raise ProjectError("command line", what, hint if hint.startswith("did") else call)

@@ -39,7 +39,7 @@ class Doctor(Detached[JsonOption]):
 
     section = "maintain"
     place = Place.ANYWHERE
-    doc_purpose = "show what this machine has, what is missing, and how to mend it"
+    doc_purpose = "show what this machine has, what is missing, and how to fix it"
     doc_usage = ""
     doc_description = (
         "Looks at Docker, buildx, builders, emulation of the project's platforms, tools, the registry "
@@ -52,7 +52,9 @@ class Doctor(Detached[JsonOption]):
     def answer(self, words: list[str], options: JsonOption) -> int:
         install_signal_handlers()
         if words:
-            raise ProjectError("command line", f"doctor takes no name: {words[0]}", "doit doctor --help")
+            raise ProjectError(
+                "command line", f"doit doctor takes no goal: {words[0]!r}", "doit doctor --help"
+            )
         checks = doctor.examine(_needs(_project(Path())), Advice())
         if not options.json:
             return doctor.report(checks)

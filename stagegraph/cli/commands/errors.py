@@ -104,7 +104,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         for option in self.cmdparser.options:
             if option.name in options._non_default_keys and options[option.name] == "":
                 written = _written(option)
-                raise ProjectError("command line", f"{written} wants a value", f"{written}={option.metavar}")
+                raise ProjectError("command line", f"{written} needs a value", f"{written}={option.metavar}")
         return self.execute(options, words)
 
     def _project(self) -> Any:
@@ -140,6 +140,9 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             option = _written(self.cmdparser[value[1]])
             what, more = f"{option}={value[2]} is not a whole number", f"{option}=5"
         known = [f"--{option.long}" for option in self.shown_options() if option.long]
+        if lacks := re.match(r"option (\S+) requires argument", what):
+            option, _ = self.cmdparser.get_option(lacks[1])
+            what, more = f"{lacks[1]} needs a value", f"{lacks[1]}={option.metavar}"
         wrong = re.match(r"option (\S+) not recognized", what)
         hint = nearest(wrong[1], known) if wrong else ""
         return ProjectError("command line", what, f"{hint} {more}" if hint.startswith("did") else more)

@@ -54,7 +54,7 @@ class Export(Command[Options]):
         from ...migration.export import bake_file
 
         if not words or words[0] not in FORMATS:
-            what = f"no format {words[0]!r}" if words else "no format is named"
+            what = f"no format {words[0]!r}" if words else "doit export needs a format"
             raise ProjectError("command line", what, f"doit export {FORMATS[0]} >docker-bake.json")
         workspace = app.workspace
         goals = resolve_goals(workspace.graph, words[1:], tests=True)

@@ -45,7 +45,7 @@ class Help(ErrorMessages, DoitHelp):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> int:
         own = {name: kind for name, kind in sorted(self.cmds.items()) if issubclass(kind, ErrorMessages)}
         if len(args) > 1:
-            raise ProjectError("command line", "help takes one command or goal", f"doit help {args[0]}")
+            raise ProjectError("command line", "doit help takes one command or goal", f"doit help {args[0]}")
         if not args:
             print(texts.overview(own))
         elif args[0] in own:

@@ -36,11 +36,13 @@ class Lock(Command[JsonOption]):
         lock = app.workspace.graph.lock
         kind, references = (words[0], words[1:]) if words else ("", [])
         if kind not in _KINDS:
-            what = f"doit lock {kind!r}" if kind else "doit lock: what is to be renewed?"
+            what = f"doit lock: no kind of pin {kind!r}" if kind else "doit lock needs a kind of pin"
             raise ProjectError("command line", what, nearest(kind, _KINDS))
         if kind == "archive":
             if references:
-                raise ProjectError("command line", "doit lock archive takes no more words", "")
+                raise ProjectError(
+                    "command line", f"doit lock archive takes no reference: {references[0]!r}", ""
+                )
             old, new = lock.renew_package_date()
             if options.json:
                 print_json({"schema": 1, "archive": {"old": old or None, "new": new}})

@@ -74,7 +74,7 @@ class Plan(Command[Options]):
         workspace = app.workspace
         workspace.tags.check()
         if options.process < 0:
-            raise ProjectError("command line", f"-n {options.process} is not a positive integer", "-n 2")
+            raise ProjectError("command line", f"-n {options.process} is not a whole number above 0", "-n 2")
         goals = resolve_goals(workspace.graph, words, tests=True, keep_going=options.keep_going)
         facts = _facts(workspace, goals, options)
         problems = _problems(workspace, facts.steps)

@@ -63,7 +63,7 @@ class Prune(Command[Options]):
     def answer(self, app: App, words: list[str], options: Options) -> int:
         if options.keep_current == options.registry:
             hint = "doit prune --keep-current, or doit prune --registry; with --dry-run to look first"
-            raise ProjectError("doit prune", "say where: in cache/ or in the registry", hint)
+            raise ProjectError("command line", "doit prune needs a place: cache/ or the registry", hint)
         if options.registry:
             _prune_registry(app, words, options)
             return 0

@@ -134,10 +134,8 @@ def wanted(project: Project, words: list[str]) -> list[str]:
     groups = project.groups
     words = [name for word in words for name in (groups[word].images if word in groups else [word])]
     if not words:
-        raise ProjectError("doit publish", "which image?", f"one or more of: {', '.join(images)}")
+        raise ProjectError("command line", "doit publish needs an image", nearest("", images))
     for word in words:
-        if word.startswith("-"):
-            raise ProjectError("command line", f"{word}: no such option", "doit publish --help")
         if word not in images:
             hint = (
                 "an index is over all platforms: name the image alone"

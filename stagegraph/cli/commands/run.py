@@ -92,7 +92,7 @@ def _refuse_unfit(params: Any) -> None:
         if given.get(refused):
             raise ProjectError("command line", f"{option} has no meaning here", hint)
     if (count := given.get("num_process", 0)) < 0:
-        raise ProjectError("command line", f"-n {count} is not a positive integer", "-n 2")
+        raise ProjectError("command line", f"-n {count} is not a whole number above 0", "-n 2")
     if name := given.get("reporter"):
         what = (
             f"-r {name}: only the project's own reporter can end a run: it sets the status and awaits pushes"

@@ -50,7 +50,9 @@ class Init(Detached[Options]):
     def answer(self, words: list[str], options: Options) -> int:
         if len(words) > 1:
             raise ProjectError(
-                "command line", f"init takes one folder, not {len(words)}", "stagegraph init --help"
+                "command line",
+                f"stagegraph init takes one folder, not {len(words)}",
+                "stagegraph init --help",
             )
         root = Path(*words)
         _refuse_existing(root, options.force)
@@ -75,7 +77,7 @@ class Import(Detached[Options]):
 
     def answer(self, words: list[str], options: Options) -> int:
         if len(words) != 1:
-            what = f"import takes one file, not {len(words)}"
+            what = f"stagegraph import takes one file, not {len(words)}"
             raise ProjectError("command line", what, "stagegraph import --help")
         _refuse_existing(Path(), options.force)
         return _import(words[0])

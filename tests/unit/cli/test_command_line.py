@@ -60,14 +60,14 @@ def test_help_describes_a_command_before_its_options(project: Path) -> None:
     [
         (["plan", "--jsno"], "option --jsno not recognized\n  did you mean '--json'? doit plan --help"),
         (["prune", "--zzz"], "option --zzz not recognized\n  doit prune --help"),
-        (["keys", "--write"], "option --write requires argument\n  doit keys --help"),
+        (["keys", "--write"], "--write needs a value\n  --write=PATH"),
         (["keys", "--write=stages.toml"], "--write stages.toml: it is not a folder\n  --write=FOLDER"),
         (["a", "plan"], "plan is a command, and comes first\n  doit plan --help"),
         (["-c", "plam"], "no command, stage or image 'plam'\n  did you mean 'plan'?"),
         (["auto"], "no command 'auto'\n  doit watch"),
         (["list", "aa"], "no stage or image 'aa'\n  did you mean 'a'?"),
         (["plan", "ignor"], "no stage or image 'ignor'\n  known here: a"),
-        (["-n", "-1", "a:amd64"], "-n -1 is not a positive integer\n  -n 2"),
+        (["-n", "-1", "a:amd64"], "-n -1 is not a whole number above 0\n  -n 2"),
         (["-P", "process", "a:amd64"], "-P process: nodes are built by threads\n  -n sets how many"),
         (
             ["-r", "zero", "a:amd64"],

@@ -102,7 +102,7 @@ def test_help_of_a_goal_and_of_nonsense(project: Path) -> None:
     for words, said in (
         (["help", "pln"], "no command, stage or image 'pln'\n  did you mean 'plan'?"),
         (["help", "tool:x68"], "no command, stage or image 'tool:x68'"),
-        (["help", "plan", "keys"], "help takes one command or goal\n  doit help plan"),
+        (["help", "plan", "keys"], "doit help takes one command or goal\n  doit help plan"),
     ):
         done = call(project, "doit", *words)
         assert done.returncode == 10 and done.stderr.startswith(f"ERROR: command line: {said}"), done.stderr

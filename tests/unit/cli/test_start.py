@@ -263,8 +263,11 @@ def test_nothing_is_overwritten(
         (["init"], "no Dockerfile in this folder or below"),
         (["init", "none"], "none: is not a folder"),
         (["import", "none.json"], "none.json: cannot be read"),
-        (["init", "a", "b"], "command line: init takes one folder, not 2\n  stagegraph init --help"),
-        (["import"], "command line: import takes one file, not 0\n  stagegraph import --help"),
+        (
+            ["init", "a", "b"],
+            "command line: stagegraph init takes one folder, not 2\n  stagegraph init --help",
+        ),
+        (["import"], "command line: stagegraph import takes one file, not 0\n  stagegraph import --help"),
         (
             ["init", "--forse"],
             "command line: option --forse not recognized\n  did you mean '--force'? stagegraph init --help",
