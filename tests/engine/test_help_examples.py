@@ -9,7 +9,8 @@ from pathlib import Path
 
 import derived
 import pytest
-from kit import Project, Registry, git, header
+from helpers import git
+from kit import Project, Registry, header
 
 from stagegraph.cli.commands.errors import ErrorMessages
 from stagegraph.cli.help import Example, placeholders
@@ -29,7 +30,7 @@ platforms = ["here"]
 def examples() -> Iterator[Example]:
     for kind in derived.command_classes().values():
         if issubclass(kind, ErrorMessages):
-            yield from (each for each in kind.examples if each.needs in ("engine", "registry"))
+            yield from (each for each in kind.examples if each.needs in ("engine", "registry", "two builds"))
 
 
 @pytest.fixture
@@ -48,5 +49,8 @@ def built(project: Project, repo: str, program: Path) -> Project:
 def test_an_example_runs(built: Project, registry: Registry, example: Example) -> None:
     words = {**placeholders(built.folder), "registry": registry.host}
     built.built(words["goal"])
+    if example.needs == "two builds":
+        built.write({"tool/new": "new\n", "tool/Dockerfile": "FROM scratch\nCOPY program new /\n"})
+        built.built(words["goal"])
     run = built.doit(*shlex.split(example.call.format(**words)))
     assert run.status == 0 and "ERROR" not in run.output, run.output

@@ -112,8 +112,10 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
 
     def _of_doit(self, in_args: list[str]) -> Any:
         """Answer as doit does for a ``dodo.py`` without a ``stages.toml``: it is none of ours."""
-        of_doit = next(kind for kind in type(self).__mro__ if kind.__module__.startswith("doit."))
-        if of_doit.__module__ == "doit.cmd_base":  # the base class: doit has no such command
+        from doit.doit_cmd import DoitMain
+
+        of_doit = next((kind for kind in DoitMain.DOIT_CMDS if kind.get_name() == self.name), None)
+        if of_doit is None:
             raise ProjectError("", "this folder has a dodo.py, but no stages.toml", "stagegraph init --force")
         return of_doit(**self._given).parse_execute(in_args)
 
