@@ -99,7 +99,7 @@ def _current(workspace: Workspace, word: str) -> ComparedImage:
 
 def _last(workspace: Workspace, word: str) -> ComparedImage:
     node = _node(workspace, word)
-    record = workspace.lookup.latest(node)
+    record = workspace.layout.latest(workspace.graph.spec(node).history_name)
     if record is None:
         raise StoreError(str(node), "no build of it is known here", f"build it first: doit {node}")
     return _of_record(workspace, f"{node}{LAST}", record)

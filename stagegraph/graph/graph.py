@@ -64,6 +64,12 @@ class Graph:
         """
         return self._reader.links(node)
 
+    def parents_by_input(self, node: Node) -> dict[str, Node]:
+        """Return the parents by the names that they have among the inputs of the node's key."""
+        spec = self.spec(node)
+        places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
+        return {_edge_name(parent.edge, places[parent.edge]): parent.node for parent in spec.parents}
+
     # -- keys ------------------------------------------------------------------------------------
 
     def key(self, node: Node) -> Key:
@@ -145,9 +151,9 @@ class Graph:
 def _ancestors(spec: NodeSpec, digest: Callable[[Parent], Key | Digest]) -> list[key.Ancestor]:
     """Return the parents and external images of a node for its key, parents by ``digest``."""
     places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
-    digests: list[tuple[str, Edge, Key | Digest]] = [
-        *(("parent", parent.edge, digest(parent)) for parent in spec.parents),
-        *(("image", image.edge, image.digest) for image in spec.images),
+    digests: list[tuple[str, Edge, str, Key | Digest]] = [
+        *(("parent", parent.edge, parent.edge.name, digest(parent)) for parent in spec.parents),
+        *(("image", image.edge, image.shown, image.digest) for image in spec.images),
     ]
     return [
         key.Ancestor(
@@ -155,9 +161,9 @@ def _ancestors(spec: NodeSpec, digest: Callable[[Parent], Key | Digest]) -> list
             _edge_name(edge, places[edge]),
             value,
             f"{spec.dockerfile}:{edge.line}",
-            _edge_name(edge, edge.name),
+            _edge_name(edge, shown),
         )
-        for role, edge, value in digests
+        for role, edge, shown, value in digests
     ]
 
 
