@@ -56,10 +56,12 @@ class StoreLookup:
     ) -> None:
         self.graph, self.layout, self.registry, self.results = graph, layout, registry, results
         self.builds = builds
+        self._found: dict[Key, Record] = {}  # by this run, in cache/
         self._requested: set[Node] = set()  # what was requested from the registry ahead
 
     def find(self, node: Node, key: Key) -> Found | None:
         if record := self.layout.find(key):
+            self._found[key] = record
             return Found(record, "cache", node)
         if self.registry is None:
             return None
@@ -84,7 +86,7 @@ class StoreLookup:
 
     def image(self, node: Node) -> Record | None:
         key = self.graph.key(node)
-        if record := self.results.records.get(node) or self.layout.read(key):
+        if record := self.results.records.get(node) or self._found.get(key) or self.layout.read(key):
             return record
         found = self.find(node, key)
         return found.record if found else None

@@ -16,7 +16,7 @@ from ..project.model import TIME_OF_COMMIT
 from .reader import NodeReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from ..dockerfile.dependencies import Edge
     from ..keys.inputs import Input
@@ -36,6 +36,7 @@ class Graph:
         self.project, self.lock = project, lock
         self._reader = NodeReader(project, lock)
         self._inputs: dict[Node, list[Input]] = {}
+        self._parents: dict[Node, tuple[Node, ...]] = {}
         self._keys: dict[Node, Key] = {}
         self._guard = threading.RLock()
 
@@ -55,7 +56,10 @@ class Graph:
 
         Reads only the Dockerfile: no context, no lock. Raises ``DockerfileError``.
         """
-        return list(dict.fromkeys(parent.node for parent in self._reader.parents(node)))
+        if node not in self._parents:
+            edges = self._reader.parents(node)
+            self._parents[node] = tuple(dict.fromkeys(parent.node for parent in edges))
+        return list(self._parents[node])
 
     def links(self, node: Node) -> tuple[tuple[Edge, Node | ExternalReference], ...]:
         """Return all edges of a node, to other nodes and to external images, in the order of the Dockerfile.
@@ -76,7 +80,7 @@ class Graph:
         """Return the recipe key, ``sha256:...``."""
         with self._guard:
             if node not in self._keys:
-                for ancestor in self.order([node]):
+                for ancestor in self.order([node], known=self._keys):
                     if ancestor not in self._keys:
                         self._keys[ancestor] = key.digest(self.inputs(ancestor))
             return self._keys[node]
@@ -100,10 +104,10 @@ class Graph:
 
     # -- order -----------------------------------------------------------------------------------
 
-    def order(self, goals: Sequence[Node]) -> list[Node]:
+    def order(self, goals: Sequence[Node], *, known: Container[Node] = ()) -> list[Node]:
         """Return goals and their ancestors, parents first.
 
-        Raises ``ProjectError`` with the path of a cycle.
+        The ancestors of ``known`` nodes are left out. Raises ``ProjectError`` with the path of a cycle.
         """
         done: dict[Node, None] = {}
         for goal in goals:
@@ -111,7 +115,7 @@ class Graph:
             node: Node | None = goal
             while node is not None:
                 if node not in done and node not in path:
-                    path[node] = self.parents(node)[::-1]
+                    path[node] = [] if node in known else self.parents(node)[::-1]
                 waiting = path.get(node, [])
                 if waiting:
                     node = waiting.pop()
