@@ -6,11 +6,11 @@ A word is tried in this order: ``NODE@last``, a node, the start of a key or of a
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import EngineError, ProjectError, StoreError, nearest
+from ..execution.against import START_OF_DIGEST
 from ..graph import goals
 from ..store.views import overlay
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 #: The end of a word for the last known build of a node.
 LAST = "@last"
-
-#: The start of a key or of a digest: enough digits that no name is meant.
-_DIGITS = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
 
 class ComparedImage(NamedTuple):
@@ -65,7 +62,7 @@ def _find(workspace: Workspace, word: str, stack: contextlib.ExitStack) -> Compa
         return _last(workspace, word.removesuffix(LAST))
     if word in goals.named(workspace.graph, tests=False):
         return _current(workspace, word)
-    if (digits := _DIGITS.fullmatch(word)) and (found := _recorded(workspace, word, digits[1])):
+    if (digits := START_OF_DIGEST.fullmatch(word)) and (found := _recorded(workspace, word, digits[1])):
         return found
     return _in_engine(workspace, word, stack)
 
@@ -99,7 +96,8 @@ def _current(workspace: Workspace, word: str) -> ComparedImage:
 
 def _last(workspace: Workspace, word: str) -> ComparedImage:
     node = _node(workspace, word)
-    record = workspace.layout.latest(workspace.graph.spec(node).history_name)
+    earlier = workspace.lookup.earlier(node)
+    record = earlier.record if earlier else None
     if record is None:
         raise StoreError(str(node), "no build of it is known here", f"build it first: doit {node}")
     return _of_record(workspace, f"{node}{LAST}", record)

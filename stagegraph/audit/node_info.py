@@ -104,7 +104,7 @@ def node_info(workspace: Workspace, node: Node) -> NodeInfo:
     step = next(step for step in steps if step.node == node)
     registry = workspace.registry
     found = registry.find(node, spec.platform.docker, step.key) if registry else None
-    record = step.record
+    record, earlier = step.record, lookup.earlier(node)
     return NodeInfo(
         spec,
         _description(workspace, node),
@@ -113,7 +113,7 @@ def node_info(workspace: Workspace, node: Node) -> NodeInfo:
         tuple(_external(spec)),
         tuple(Programs(docker, _is_foreign(docker)) for docker in sorted(runs(graph, node))),
         step,
-        _last(workspace, spec, step),
+        earlier.record if earlier else None,
         sizes(graph, steps, lookup).get(node),
         workspace.layout.find(step.key) is not None,
         None if registry is None else found is not None,
@@ -131,14 +131,6 @@ def children(graph: Graph, node: Node) -> tuple[Link, ...]:
                 Link(child, edge.is_from, edge.line) for edge, target in graph.links(child) if target == node
             )
     return tuple(found)
-
-
-def _last(workspace: Workspace, spec: NodeSpec, step: Step) -> Record | None:
-    """Return the last known build: here, or of what a registry has."""
-    if record := workspace.layout.latest(spec.history_name) or step.record:
-        return record
-    earlier = workspace.lookup.earlier(spec.node)
-    return earlier.record if earlier else None
 
 
 def _description(workspace: Workspace, node: Node) -> str:

@@ -61,18 +61,18 @@ class Graph:
             self._parents[node] = tuple(dict.fromkeys(parent.node for parent in edges))
         return list(self._parents[node])
 
+    def parents_by_input(self, node: Node) -> dict[str, Node]:
+        """Return the parents by the names that they have among the inputs of the node's key."""
+        spec = self.spec(node)
+        places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
+        return {_edge_name(parent.edge, places[parent.edge]): parent.node for parent in spec.parents}
+
     def links(self, node: Node) -> tuple[tuple[Edge, Node | ExternalReference], ...]:
         """Return all edges of a node, to other nodes and to external images, in the order of the Dockerfile.
 
         Reads only the Dockerfile: no context, no lock. Raises ``DockerfileError``.
         """
         return self._reader.links(node)
-
-    def parents_by_input(self, node: Node) -> dict[str, Node]:
-        """Return the parents by the names that they have among the inputs of the node's key."""
-        spec = self.spec(node)
-        places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
-        return {_edge_name(parent.edge, places[parent.edge]): parent.node for parent in spec.parents}
 
     # -- keys ------------------------------------------------------------------------------------
 

@@ -76,9 +76,9 @@ def answer(folder: Path, *words: str) -> object:
     [
         ("plan", ["--keep-going", "--sizes"]),
         ("keys", ["--keep-going"]),
+        ("explain", ["app:amd64"]),
         ("graph", []),
         ("list", []),
-        ("explain", ["app:amd64"]),
         ("lock archive", []),
         ("ci", []),
         ("prune --keep-current", ["app", "--dry-run"]),

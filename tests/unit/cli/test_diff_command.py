@@ -120,7 +120,7 @@ def test_a_node_is_the_image_of_its_key_and_last_is_its_last_build(project: Path
     assert names(diff(project, "app:amd64", "app@last", "--json")) == [one.digest, two.digest]
 
 
-@pytest.mark.parametrize("start", [6, 12, 64])
+@pytest.mark.parametrize("start", [8, 12, 64])
 def test_a_key_or_a_digest_may_be_short(project: Path, start: int) -> None:
     one, two = build(project, "1\n", 10), build(project, "2\n", 11)
     words = one.key.removeprefix("sha256:")[:start], two.digest[: len("sha256:") + start]
@@ -179,7 +179,7 @@ def test_words_that_name_no_image_are_errors(project: Path) -> None:
 
 
 def test_a_start_of_several_digests_is_an_error(project: Path) -> None:
-    # only an empty start is sure to be that of two digests, and the command line takes six digits or more
+    # only an empty start is sure to be that of two digests, and the command line takes eight digits or more
     from stagegraph.audit import images
     from stagegraph.errors import ProjectError
     from stagegraph.execution.workspace import Workspace
