@@ -35,7 +35,7 @@ class Diff(Command[Options]):
         "Compares files, packages of dpkg and Python, configuration, layers and sizes. Each of A and B is "
         "a node (the image of its key), NODE@last (its last build), the start of a key or of a digest in "
         "cache/, or an image in the engine such as REPO:TAG. NODE alone compares its last build with the one "
-        "before.\n\n"
+        "before. An image that only the registry has is fetched.\n\n"
         "Layers are put together first, so it does not matter which layer has a file. Times of files, "
         "history and compression do not count. `doit verify --rebuild` compares these, too.\n\n"
         f"--exit-code ends with {DIFFERENT} if files, packages or the configuration differ."

@@ -173,9 +173,7 @@ def test_words_that_name_no_image_are_errors(project: Path) -> None:
         "command line: doit diff takes one or two images, not 3\n  doit diff app:amd64@last app:amd64"
     )
     LayoutStore(project / "cache").blobs.path(one.digest).unlink()
-    assert error("app@last", "app")[1].startswith(
-        f"app:amd64: its image {one.digest} is not in cache/ any more"
-    )
+    assert error("app@last", "app")[1].startswith(f"app:amd64: no store has its image {one.digest} any more")
 
 
 def test_a_start_of_several_digests_is_an_error(project: Path) -> None:
