@@ -81,7 +81,6 @@ def test_an_example_runs(tmp_path: Path, name: str, example: Example) -> None:
     done = subprocess.run(call, cwd=root, env=env, capture_output=True, text=True, check=False)
     assert done.returncode in {0, *REPORTS.get(name, ())}, done.stderr
     assert "ERROR" not in done.stderr and "Traceback" not in done.stderr
-    assert done.stdout or name == "ci"
 
 
 def test_examples_need_what_can_be_given() -> None:
