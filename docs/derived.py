@@ -56,7 +56,7 @@ OTHER_STATUSES = {
     143: "The run was terminated (SIGTERM).",
 }
 #: Options of doit's own commands that matter here; the others are doit's, and ``doit help run`` shows them.
-_DOIT_OPTIONS = {"continue", "num_process", "subtasks", "quiet"}
+_DOIT_OPTIONS = {"continue", "num_process", "subtasks", "quiet", "verbose"}
 _NOT_SHOWN = {"dumpdb"}
 #: Up to so many values of a key are listed, and keys of a table repeated.
 _FEW = 6

@@ -11,6 +11,7 @@ from doit.cmd_base import Command as DoitCommand
 from doit.cmdparse import CmdParseError
 
 from ...errors import ProjectError, StagegraphError, nearest
+from ...system.processes import Interrupted
 
 #: The status that a shell gives a program that SIGPIPE ended.
 BROKEN_PIPE = 141
@@ -33,6 +34,9 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             return _print_error(self._option_error(str(error)))
         except StagegraphError as error:
             return _print_error(error)
+        except Interrupted as error:
+            error.tell()
+            raise
         except BrokenPipeError:
             # Python writes what is still buffered at the end of the process
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,34 +7,77 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
+from doit.cmd_run import opt_verbosity
 from doit.exceptions import InvalidCommand
 
 from ...errors import ProjectError
+from ...execution.display import Detail
 from ...project.schema import COMMANDS
 from .. import app as apps
 from ..goals import unknown_goal
 from .errors import ErrorMessages
 
+_VERBOSE = {
+    "name": "verbose",
+    "short": "v",
+    "long": "verbose",
+    "type": bool,
+    "default": False,
+    "help": "print what the builder prints; each line begins with its node",
+}
+
+_QUIET = {
+    "name": "quiet",
+    "short": "q",
+    "long": "quiet",
+    "type": bool,
+    "default": False,
+    "help": "print only the result: images with digests, warnings and errors",
+}
+
+#: doit's own option. ``_arranged`` knows its short form.
+_VERBOSITY = {
+    **opt_verbosity,
+    "short": "",
+    "help": "for other tasks of a dodo.py: 0 keeps back what they print, 1 only standard output, 2 nothing",
+}
+
+#: Options that may also stand behind goals.
+_ANYWHERE = ("-v", "--verbose", "-q", "--quiet")
+
 
 class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     doc_purpose = "build, pull or reuse images and stages"
-    doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM | GROUP:PLATFORM ...] [NAME=VALUE ...]"
+    doc_usage = "[-v | -q] [IMAGE:PLATFORM | STAGE:PLATFORM | GROUP:PLATFORM ...] [NAME=VALUE ...]"
     doc_description = (
         "Without arguments: every image for this machine's platform. When its test has passed, an image "
         "is loaded into the engine as REPO:TAG.\n\n"
         "Settings: repo=, tag=, base=IMAGE or base=bootstrap:SUITE, registry=HOST, builder=NAME or "
         "builder=PLATFORM:NAME, push=never, nodes, built or all, locked=1, and STAGE=ALTERNATIVE "
         "(blas=netlib). In the environment: STAGEGRAPH_REPO and so on.\n\n"
+        "On a terminal, a run shows the nodes in work, their last line of output and what is left. "
+        "Elsewhere, or with CI set, it prints plain lines. NO_COLOR takes the colours away.\n\n"
         "doit list shows the images, doit list --all the stages too. doit plan shows what a run would "
         "do, and why."
     )
 
+    cmd_options = (
+        _VERBOSE,
+        _QUIET,
+        *(_VERBOSITY if option is opt_verbosity else option for option in DoitRun.cmd_options),
+    )
+
+    def parse_execute(self, in_args: list[str]) -> Any:
+        return super().parse_execute(_arranged(in_args))
+
     def execute(self, params: Any, args: Any) -> Any:
         apps.current().requested = list(args)
         _refuse_unfit(params)
+        apps.current().detail = _detail(params)
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
@@ -48,7 +91,34 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     def _execute(self, **options: Any) -> Any:
         if options["num_process"] is None:  # the dodo.py of another project, without our DOIT_CONFIG
             options["num_process"] = _jobs()
+        apps.current().jobs = options["num_process"]
         return super()._execute(**options)
+
+
+def _arranged(words: list[str]) -> list[str]:
+    """Put -v and -q before the goals, where doit looks for options.
+
+    doit's own ``-v 2`` becomes ``--verbosity=2``.
+    """
+    before, rest = list[str](), list[str]()
+    for place, word in enumerate(words):
+        if word == "--":
+            rest += words[place:]
+            break
+        if match := re.fullmatch(r"-v([012])", word):
+            before.append(f"--verbosity={match[1]}")
+        elif word in ("0", "1", "2") and before[-1:] == ["-v"] and words[place - 1] == "-v":
+            before[-1] = f"--verbosity={word}"
+        else:
+            (before if word in _ANYWHERE else rest).append(word)
+    return before + rest
+
+
+def _detail(params: Any) -> Detail:
+    """Return how much the run prints. Raises ``ProjectError`` for -v and -q at once."""
+    if params["verbose"] and params["quiet"]:
+        raise ProjectError("command line", "-v and -q contradict each other", "leave out one of them")
+    return Detail.OUTPUT if params["verbose"] else Detail.RESULT if params["quiet"] else Detail.PROGRESS
 
 
 def _jobs() -> int:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stagegraph.cli.commands.run import _arranged
+from stagegraph.system.processes import Interrupted
+
 pytestmark = pytest.mark.unit
 
 
@@ -97,6 +100,50 @@ def test_a_closed_pipe_ends_a_command_without_a_message(project: Path, words: li
     done = subprocess.run(command, cwd=project, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "arranged"),
+    [
+        (["-v"], ["-v"]),
+        (["-v", "a:amd64"], ["-v", "a:amd64"]),
+        (["a:amd64", "-v"], ["-v", "a:amd64"]),
+        (["-n", "2", "a:amd64", "--quiet"], ["--quiet", "-n", "2", "a:amd64"]),
+        (["-v", "-n", "2", "a"], ["-v", "-n", "2", "a"]),
+        (["-v", "2", "a"], ["--verbosity=2", "a"]),
+        (["-v0", "a"], ["--verbosity=0", "a"]),
+        (["a", "-v", "1"], ["--verbosity=1", "a"]),
+        (["a", "--", "-v"], ["a", "--", "-v"]),
+        (["a", "-x"], ["a", "-x"]),
+    ],
+)
+def test_v_and_q_may_stand_behind_goals(words: list[str], arranged: list[str]) -> None:
+    assert _arranged(words) == arranged
+
+
+@pytest.mark.parametrize(
+    "words", [["-v", "-q"], ["a:amd64", "-q", "-v"], ["--quiet", "a:amd64", "--verbose"]]
+)
+def test_verbose_and_quiet_contradict_each_other(project: Path, words: list[str]) -> None:
+    done = doit(project, *words)
+    assert done.returncode == 10
+    what = "-v and -q contradict each other\n  leave out one of them"
+    assert done.stderr == f"ERROR: command line: {what}\n"
+
+
+def test_quiet_does_not_tell_what_is_left_out(project: Path) -> None:
+    text = (project / "stages.toml").read_text()
+    more = '[platforms.other]\ndocker = "linux/riscv64"\n[stages.o]\npath = "a"\nonly = ["other"]\n'
+    (project / "stages.toml").write_text(f"{text}{more}[images.o]\n")
+    all_lines, lines = (doit(project, *words).stderr.splitlines() for words in ([], ["-q"]))
+    assert [line for line in all_lines if line not in lines] == ["   not built for amd64: o"]
+
+
+def test_an_interrupt_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for interrupted in (Interrupted(130), Interrupted(143)):
+        interrupted.tell()
+        interrupted.tell()
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_dumpdb_says_that_nothing_is_kept(project: Path) -> None:
