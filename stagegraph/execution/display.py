@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..system.terminal import COLOURS, is_live
+from ..system.terminal import is_live
 from ..system.text import human_time, one_line, printable
 
 if TYPE_CHECKING:
@@ -84,13 +84,14 @@ class Work:
 class Display:
     """Shows the nodes of a run. The caller holds a lock; only ``_rows`` and ``left`` run in a thread of rich.
 
-    ``left`` returns what is left of the run, for nodes in work and their seconds; None if nobody knows.
+    ``left`` returns what is left of the run, None if nobody knows. It is called with the nodes in work and
+    the seconds that each still takes.
     """
 
     def __init__(
         self,
         detail: Detail = Detail.PROGRESS,
-        left: Callable[[Mapping[Node, float]], Left | None] = lambda _: None,
+        left: Callable[[Mapping[Node, float | None]], Left | None] = lambda _: None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -167,7 +168,7 @@ class Display:
         """Print a line about the progress of the run. A plain line also tells what is left of the run."""
         if self.detail is Detail.RESULT:
             return
-        left = None if self._terminal else self._left(self._seconds())
+        left = None if self._terminal else self._left(self._working())
         self.print(*pieces, *([f" ({left})"] if left else []))
 
     def print(self, *pieces: Piece) -> None:
@@ -206,10 +207,13 @@ class Display:
             lines.append(f"interrupted: {node} ({', '.join(at)})")
         return lines or ["interrupted"]
 
-    def _seconds(self) -> dict[Node, float]:
-        """Return the nodes in work, and how long each has taken."""
+    def _working(self) -> dict[Node, float | None]:
+        """Return the nodes in work, and how many seconds each still takes, None if nobody knows."""
         now = self._clock()
-        return {node: now - work.since for node, work in list(self._works.items())}
+        return {
+            node: max(work.usual - (now - work.since), 0.0) if work.usual else None
+            for node, work in list(self._works.items())
+        }
 
     # -- live lines ------------------------------------------------------------------------------
 
@@ -230,8 +234,8 @@ class Display:
                 human_time(now - work.since) + (f" / {human_time(work.usual)}" if work.usual else ""),
                 work.step,
                 one_line(work.output),
-                COLOURS[work.action],
+                work.action,
             )
             for node, work in works
         ]
-        return rows, self._left(self._seconds())
+        return rows, self._left(self._working())

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ..drawing.colours import NAMES
 from ..system.text import listed
 
 if TYPE_CHECKING:
@@ -34,13 +35,13 @@ _INDENT = "  "
 
 
 class Row(NamedTuple):
-    """A node in work: its name and times, its step, the last line that the step printed, a colour."""
+    """A node in work: its name and times, its step, the last line that the step printed, the action."""
 
     name: str
     times: str
     step: str
     output: str
-    colour: str
+    action: str
 
 
 class LiveLines:
@@ -99,7 +100,7 @@ def _heads(rows: Sequence[Row], width: int) -> list[list[Text]]:
     head = names + 2 + times
     found = []
     for row in rows:
-        name = Text(row.name, row.colour)
+        name = Text(row.name, NAMES[row.action])
         beside = Text.assemble(
             name, " " * (names - cell_len(row.name) + 2 + times - cell_len(row.times)), row.times
         )

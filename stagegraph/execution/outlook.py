@@ -1,11 +1,8 @@
 """What is left of a run: how many nodes, which of them wait, and about how long they take.
 
 It only watches. It computes no key, pins nothing and waits for no registry, so it knows a node as soon as the
-run itself has looked at one that needs it.
-
-The estimate is the larger of two times: all work that is left, divided by the number of jobs; and the longest
-chain of parents and children. No order of work is faster than either (R. L. Graham, "Bounds on
-Multiprocessing Timing Anomalies", 1969). The work of a node is the time of its last build.
+run itself has looked at one that needs it. The time is estimated as that of a plan (``estimate``), from the
+last builds of the nodes that are left.
 """
 
 from __future__ import annotations
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import StagegraphError
 from ..system.text import rough_time
+from .estimate import estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -73,64 +71,56 @@ class Outlook:
         self._ask, self._goals, self._jobs = fact, tuple(dict.fromkeys(goals)), max(jobs, 1)
         self._facts: dict[Node, Fact | None] = {}
 
-    def look(self, outcomes: Collection[str]) -> None:
-        """Learn what is known by now. ``outcomes`` are the names of nodes that are done or failed."""
-        self._reach(outcomes, self._learn)
+    def look(self, begun: Collection[str]) -> None:
+        """Learn what is known by now. ``begun`` are the names of nodes that are in work, done or failed."""
+        self._reach(begun, self._learn)
 
-    def left(self, outcomes: Mapping[str, str], working: Mapping[Node, float]) -> Left:
+    def left(self, outcomes: Mapping[str, str], working: Mapping[Node, float | None]) -> Left:
         """Return what is left.
 
         ``outcomes`` are the decisions of nodes that are done, or "failed", by name. ``working`` are the nodes
-        in work, with the seconds that each has taken.
+        in work, with the seconds that each still takes, None if nobody knows.
         """
-        facts = self._reach(outcomes, self._facts.get)
-        names = {str(node) for node in facts} | set(outcomes) | {str(node) for node in working}
-        open_nodes = {node: fact for node, fact in facts.items() if str(node) not in outcomes}
-        here = sum(fact is not None and fact.stored == "cache" for fact in open_nodes.values())
-        failed = sum(outcome == "failed" for outcome in list(outcomes.values()))
-        waiting = (
-            str(node)
-            for node, fact in open_nodes.items()
-            if node not in working and not (fact and fact.stored == "cache")
-        )
-        seconds, at_least = self._estimate(open_nodes, working)
+        begun = {*outcomes, *map(str, working)}
+        reached = self._reach(begun, self._facts.get)
+        facts = {node: fact for node, fact in reached.items() if str(node) not in begun}
+        here = {node for node, fact in facts.items() if fact is not None and fact.stored == "cache"}
+        failed = sum(outcome == "failed" for outcome in outcomes.values())
+        undone = {node: rest for node, rest in working.items() if str(node) not in outcomes}
+        seconds, at_least = self._estimate(facts, undone)
         return Left(
-            done=len(set(outcomes)) - failed + here,
+            done=len(outcomes) - failed + len(here),
             failed=failed,
-            total=len(names),
-            more=None in open_nodes.values(),
-            waiting=tuple(waiting),
+            total=len(begun) + len(facts),
+            more=None in facts.values(),
+            waiting=tuple(str(node) for node in facts if node not in here),
             seconds=seconds,
             at_least=at_least,
         )
 
     def _estimate(
-        self, nodes: Mapping[Node, Fact | None], working: Mapping[Node, float]
+        self, facts: Mapping[Node, Fact | None], working: Mapping[Node, float | None]
     ) -> tuple[float, bool]:
-        """Return the seconds until ``nodes`` are done, parents first, and whether that is too little."""
-        work, at_least = 0.0, False
-        end: dict[Node, float] = {}
-        for node, fact in nodes.items():
-            if fact is None or (not fact.stored and fact.seconds is None):
-                at_least = True
-            usual = 0.0 if fact is None or fact.stored else fact.seconds or 0.0
-            seconds = max(usual - working.get(node, 0.0), 0.0)
-            work += seconds
-            end[node] = seconds + max((end.get(p, 0.0) for p in (fact.parents if fact else ())), default=0.0)
-        return max(work / self._jobs, *end.values(), 0.0), at_least
+        """Return the seconds until these nodes are done, 0 if unknown, and whether it may be too little."""
+        seconds = dict(working)  # they began first
+        for node, fact in facts.items():
+            if fact is None or not fact.stored:
+                seconds[node] = fact.seconds if fact else None
+        parents = {node: fact.parents if (fact := facts.get(node)) else () for node in seconds}
+        found = estimate(seconds, parents, self._jobs)
+        return (found.at_once, found.unknown > 0) if found else (0.0, True)
 
-    def _reach(
-        self, outcomes: Collection[str], fact: Callable[[Node], Fact | None]
-    ) -> dict[Node, Fact | None]:
+    def _reach(self, begun: Collection[str], fact: Callable[[Node], Fact | None]) -> dict[Node, Fact | None]:
         """Return the nodes that the run looks at, parents first.
 
-        It does not look at the parents of a node that is done, or that a store has.
+        It does not look at the parents of a node that a store has. Those of a node that has ``begun`` are
+        done, or not needed.
         """
         reached: dict[Node, Fact | None] = {}
         stack = [*reversed(self._goals)]
         while stack:
             node = stack.pop()
-            known = None if node in reached or str(node) in outcomes else fact(node)
+            known = None if node in reached or str(node) in begun else fact(node)
             if known and not known.stored:
                 parents = [parent for parent in known.parents if parent not in reached]
                 if parents:
@@ -153,7 +143,7 @@ def facts(lookup: StoreLookup) -> Callable[[Node], Fact | None]:
 
     @cache
     def history(node: Node) -> tuple[tuple[Node, ...], float | None]:
-        latest = lookup.latest(node)
+        latest = layout.latest(graph.spec(node).history_name)
         return tuple(graph.parents(node)), latest.seconds if latest else None
 
     def fact(node: Node) -> Fact | None:

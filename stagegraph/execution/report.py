@@ -7,9 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from ..drawing.colours import NAMES, painted
 from ..system.files import write_atomically
 from ..system.pulse import Pulse
-from ..system.terminal import COLOURS, painted
 from ..system.text import human_size, human_time
 from .display import Detail, Display
 
@@ -96,7 +96,7 @@ class Report:
             name, seconds = str(node), self._display.end(str(node))
             self._done[name] = _Done(name, decision, record.key, record.digest, round(seconds, 1), reason)
             if decision != "reuse":
-                past = _PAST[decision], COLOURS[decision]
+                past = _PAST[decision], NAMES[decision]
                 self._display.progress(f"   {node}: ", past, f" in {human_time(seconds)}")
 
     def rest(self, node: Node) -> None:
@@ -151,7 +151,7 @@ class Report:
 
     # -- what is left ----------------------------------------------------------------------------
 
-    def _left(self, working: Mapping[Node, float]) -> Left | None:
+    def _left(self, working: Mapping[Node, float | None]) -> Left | None:
         # no lock: rich calls this under its own
         return self._outlook.left(self._outcomes, working) if self._outlook else None
 
@@ -176,7 +176,7 @@ class Report:
         """Return one line for each decision with its nodes and reasons, then images with digests."""
 
         def past(decision: str) -> str:
-            return painted(_PAST[decision], COLOURS[decision]) if colours else _PAST[decision]
+            return painted(_PAST[decision], decision) if colours else _PAST[decision]
 
         with self._lock:
             if self._display.detail is Detail.RESULT:

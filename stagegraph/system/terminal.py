@@ -1,4 +1,4 @@
-"""What the stream of a program can show: lines that are redrawn in place, and colours.
+"""The abilities of what a program writes to: lines that are redrawn in place, and colours.
 
 Lines are redrawn on a terminal that can move its cursor, and never with ``CI`` set: services keep what a
 program prints as a file. ``NO_COLOR`` takes the colours away (https://no-color.org) and leaves the lines.
@@ -8,12 +8,6 @@ from __future__ import annotations
 
 import os
 from typing import TextIO
-
-#: The colour of each thing that can happen to a node, for all that draws. A word or sign says it, too.
-COLOURS = {"reuse": "green", "pull": "blue", "build": "yellow", "failed": "red"}
-
-#: "Select Graphic Rendition" of ECMA-48, which all terminals know.
-_CODES = {"red": 31, "green": 32, "yellow": 33, "blue": 34}
 
 
 def is_live(stream: TextIO) -> bool:
@@ -25,8 +19,3 @@ def is_live(stream: TextIO) -> bool:
 def has_colours(stream: TextIO) -> bool:
     """Return whether text on this stream may have colours."""
     return is_live(stream) and not os.environ.get("NO_COLOR")
-
-
-def painted(text: str, colour: str) -> str:
-    """Return a text that a terminal shows in a colour of ``COLOURS``."""
-    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"

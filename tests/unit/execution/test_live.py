@@ -14,10 +14,8 @@ pytestmark = pytest.mark.unit
 
 LONG = "RUN cmake -G Ninja -B build " + "-DWITH_OPTION=OFF " * 20
 ROWS = [
-    Row(
-        "opencv-lib:aarch64", "12 min 03 s / 56 min 10 s", LONG, "[212/1904] Building CXX matrix.o", "yellow"
-    ),
-    Row("base:amd64", "7.1 s", "pulling from the registry", "", "blue"),
+    Row("opencv-lib:aarch64", "12 min 03 s / 56 min 10 s", LONG, "[212/1904] Building CXX matrix.o", "build"),
+    Row("base:amd64", "7.1 s", "pulling from the registry", "", "pull"),
 ]
 LEFT = Left(7, 0, 23, False, ("opencv:aarch64", "opencv-opengl:aarch64", "c:amd64", "d:amd64"), 170, False)
 
@@ -76,13 +74,13 @@ def test_40_columns_have_no_room_for_the_times_beside_the_name() -> None:
 
 
 def test_a_name_that_is_wider_than_the_terminal() -> None:
-    rows = [Row("a-name-of-a-stage-that-is-very-very-long:aarch64", "1.0 s", "RUN x", "", "yellow")]
+    rows = [Row("a-name-of-a-stage-that-is-very-very-long:aarch64", "1.0 s", "RUN x", "", "build")]
     left = LEFT._replace(waiting=("another-name-of-a-stage-that-is-very-long:aarch64",) * 3)
     assert shown(40, rows, left)[-2:] == ["7/23 nodes, about 3 min left", "waiting: 3 nodes"]
 
 
 def test_a_low_terminal_shows_what_is_left_and_no_output() -> None:
-    rows = [Row(f"n{number}:amd64", "1.0 s", "RUN x", "printed", "yellow") for number in range(8)]
+    rows = [Row(f"n{number}:amd64", "1.0 s", "RUN x", "printed", "build") for number in range(8)]
     assert shown(80, rows, height=24)[1] == "  printed"
     assert shown(80, rows, height=12) == [f"n{n}:amd64  1.0 s  RUN x" for n in range(8)] + [shown(80)[-1]]
     assert shown(80, rows, height=6) == [f"n{n}:amd64  1.0 s  RUN x" for n in range(4)] + [shown(80)[-1]]
@@ -93,5 +91,5 @@ def test_a_run_that_nobody_counts_has_no_last_line() -> None:
 
 
 def test_markup_in_the_output_of_a_builder_is_text() -> None:
-    rows = [Row("a:b", "1.0 s", "[red]x[/red]", "[bold]y", "yellow")]
+    rows = [Row("a:b", "1.0 s", "[red]x[/red]", "[bold]y", "build")]
     assert shown(80, rows, None) == ["a:b  1.0 s  [red]x[/red]", "  [bold]y"]

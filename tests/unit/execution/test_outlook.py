@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from helpers import graph, image, stages
 
+from stagegraph.execution.earlier import EarlierBuilds
 from stagegraph.execution.lookup import Results, StoreLookup
 from stagegraph.execution.outlook import Fact, Left, Outlook, facts
+from stagegraph.graph.revision import Revisions
 from stagegraph.keys.inputs import digest
 from stagegraph.project.model import Node
 from stagegraph.store.layout import LayoutStore
@@ -32,7 +34,7 @@ CHAIN = {"base": fact(), "lib": fact("base", seconds=120), "tool": fact("base"),
 def left(
     facts: dict[str, Fact],
     outcomes: dict[str, str] | None = None,
-    working: dict[str, float] | None = None,
+    working: dict[str, float | None] | None = None,
     jobs: int = 1,
     goals: tuple[str, ...] = ("app",),
 ) -> Left:
@@ -96,8 +98,21 @@ def test_the_estimate(jobs: int, seconds: float) -> None:
 
 
 def test_the_estimate_counts_the_rest_of_a_node_in_work() -> None:
-    assert left(CHAIN, {"base": "build", "tool": "build"}, {"lib": 50}).seconds == 130
-    assert left(CHAIN, {"base": "build", "tool": "build"}, {"lib": 500}).seconds == 60
+    assert left(CHAIN, {"base": "build", "tool": "build"}, {"lib": 70}).seconds == 130
+    assert left(CHAIN, {"base": "build", "tool": "build"}, {"lib": 0}).seconds == 60
+    found = left(CHAIN, {"base": "build", "tool": "build"}, {"lib": None})
+    assert (found.seconds, found.at_least) == (60, True)
+
+
+def test_an_image_that_is_loaded_is_done() -> None:
+    found = left(CHAIN, {"app": "build"}, {"app": None})
+    assert (found.done, found.total, found.seconds, found.waiting) == (1, 1, 0, ())
+
+
+def test_a_node_that_is_pulled_needs_no_parents() -> None:
+    """Its record may be that of another node with the same key, which nobody knew before."""
+    found = left(CHAIN, {"tool": "reuse"}, {"lib": None})
+    assert (found.total, found.waiting) == (3, ("app:p",))
 
 
 def test_without_some_times_the_estimate_is_the_least() -> None:
@@ -139,7 +154,8 @@ def test_the_outlook_learns_from_the_run_and_asks_for_nothing(
     nodes, layout = graph(stages(tmp_path, texts)), LayoutStore(tmp_path / "cache")
     low, app, late = (Node(name, "amd64") for name in ("low", "app", "late"))
     registry = RegistryStore("h/a", layout, pytest.fail)
-    tell = facts(StoreLookup(nodes, layout, registry, Results()))
+    builds = EarlierBuilds(nodes, layout, None, Revisions(tmp_path, {}))
+    tell = facts(StoreLookup(nodes, layout, registry, Results(), lambda: builds))
     nodes.key(app)
     assert tell(late) is None  # its turn has not come
     assert (tell(app), tell(low)) == (Fact((low,), "", None), Fact((), "", None))
@@ -151,6 +167,6 @@ def test_the_outlook_learns_from_the_run_and_asks_for_nothing(
 
     layout.commit(record)
     layout.set_latest(nodes.spec(low).history_name, record.key)
-    fresh = facts(StoreLookup(nodes, layout, None, Results()))
+    fresh = facts(StoreLookup(nodes, layout, None, Results(), lambda: builds))
     assert fresh(low) == Fact((), "cache", 1.0)
     assert digest(record.inputs) == record.key

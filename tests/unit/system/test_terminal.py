@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from stagegraph.system.terminal import has_colours, is_live, painted
+from stagegraph.system.terminal import has_colours, is_live
 
 pytestmark = pytest.mark.unit
 
@@ -40,7 +40,3 @@ def test_streams(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert (is_live(stream), has_colours(stream)) == (live, colours)
-
-
-def test_a_colour() -> None:
-    assert painted("built", "yellow") == "\x1b[33mbuilt\x1b[0m"
