@@ -45,6 +45,13 @@ FILES = {
 }
 
 
+LOCKED = f"""\
+[images."debian:forky"]
+index = "sha256:{"4" * 64}"
+"linux/amd64" = "sha256:{"5" * 64}"
+"""
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Return a repository with one commit."""
@@ -104,10 +111,21 @@ def test_a_new_pin_is_told_with_its_day(clone: Path) -> None:
     write(clone, {"stages.lock": lock.replace("2" * 64, "3" * 64)})
     told = doit(clone, "why", "tool:here").stdout
     assert "image base (debian:trixie) changed\n      - 222222222222\n      + 333333333333\n" in told
-    assert "debian:trixie, in stages.lock (not committed yet)\n" in told
+    assert (
+        "debian:trixie, in stages.lock (not committed yet); the base is declared by stages.toml:5\n" in told
+    )
     commit(clone, "new pin")
     told = doit(clone, "why", "tool:here", "--against", "HEAD~1").stdout
     assert "debian:trixie, in stages.lock since 20" in told
+
+
+def test_another_base_is_told_with_its_line(clone: Path) -> None:
+    toml = (clone / "stages.toml").read_text().replace("debian:trixie", "debian:forky")
+    lock = (clone / "stages.lock").read_text() + LOCKED
+    write(clone, {"stages.lock": lock, "stages.toml": toml})
+    told = doit(clone, "why", "tool:here").stdout
+    assert "tool/Dockerfile:1: image base (debian:trixie) is now base (debian:forky)\n" in told
+    assert "the base is declared by stages.toml:6\n" in told
 
 
 @pytest.mark.parametrize(
