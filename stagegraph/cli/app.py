@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 import doit.doit_cmd
 
 from ..errors import ProjectError, StagegraphError
+from ..execution.display import Detail
+from ..execution.report import Report
 from ..execution.workspace import Workspace
 from ..graph import goals
 from ..system.processes import install_signal_handlers
@@ -30,10 +32,12 @@ class App:
 
     ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
     of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
+    ``detail`` is how much a run prints; ``jobs`` is how many nodes it builds at once.
     """
 
     def __init__(self) -> None:
         self.requested: list[str] | None = None
+        self.detail, self.jobs = Detail.PROGRESS, 1
         self.failures: dict[str, StagegraphError] = {}
         self.refusals: dict[str, StagegraphError] = {}
 
@@ -41,7 +45,7 @@ class App:
     def workspace(self) -> Workspace:
         """The project, loaded on first use. Raises ``ProjectError``."""
         install_signal_handlers()
-        return Workspace.open(Path.cwd(), command_line_settings())
+        return Workspace.open(Path.cwd(), command_line_settings(), Report(self.detail))
 
     @cached_property
     def default_goals(self) -> list[str]:

@@ -104,7 +104,7 @@ class NodeRunner:
         """Return whether the image is in ``cache/`` now; pull it if the decision says so."""
         if decision.action == "reuse":
             return True
-        self.report.step(node, "pulling from the registry")
+        self.report.pull(node)
         found = decision.found
         return self.registry is not None and self.registry.pull(found.owner, found.record)
 
