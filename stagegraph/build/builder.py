@@ -51,6 +51,12 @@ class Listener(Protocol):
     def step(self, node: Node, step: str) -> None:
         """The build of a node has reached an instruction."""
 
+    def output(self, node: Node, log: bytes, latest: str) -> None:
+        """The builder has printed something.
+
+        ``log`` is what is new in the log of the build, ``latest`` the last line of the current instruction.
+        """
+
     def span(self, kind: str, node: Node, name: str) -> AbstractContextManager[None]:
         """Measure a block of the build."""
 
@@ -131,8 +137,12 @@ class NodeBuilder:
             return write_context(spec, self.root, view, tar)
         step = f"mmdebstrap {spec.bootstrap.suite}"
         self.listener.step(spec.node, step)
+
+        def hear(line: bytes) -> None:
+            self.listener.output(spec.node, line, line.decode(errors="replace"))
+
         with self.listener.span("step", spec.node, step):
-            write_bootstrap_context(spec, view, tar, log)
+            write_bootstrap_context(spec, view, tar, log, hear)
         return "-"
 
     def _run(
@@ -157,7 +167,9 @@ class NodeBuilder:
             time_limit(process, spec.config.timeout) as deadline,
         ):
             for line in read_lines(process, deadline.is_killed):
-                log.file.write(tracker.feed(line))
+                text = tracker.feed(line)
+                log.file.write(text)
+                self.listener.output(spec.node, text, tracker.latest)
             log.file.write(tracker.end())
             status = process.wait()
         self.listener.steps(spec.node, tracker.times)

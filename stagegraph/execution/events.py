@@ -58,6 +58,7 @@ class Timeline:
     def __init__(self) -> None:
         self._unix, self._zero = time.time(), time.monotonic()
         self._events: list[Event] = []
+        self._begun: dict[str, float] = {}  # when work on each node began
         self._lock = threading.Lock()
 
     @property
@@ -76,6 +77,16 @@ class Timeline:
         """Seconds since the start of the run."""
         return round(time.monotonic() - self._zero, 3)
 
+    def begin(self, node: str, *, again: bool = True) -> None:
+        """Work on a node begins. ``again``: what came before, such as a pull that failed, does not count."""
+        if again or node not in self._begun:
+            self._begun[node] = self.now()
+
+    def times(self, node: str) -> tuple[float, float]:
+        """When work on a node began, and now."""
+        now = self.now()
+        return self._begun.get(node, now), now
+
     @contextmanager
     def span(self, kind: str, node: object, name: str = "") -> Iterator[None]:
         """Record the time of the block. An exception makes the event ``failed``."""
@@ -87,9 +98,9 @@ class Timeline:
             with self._lock:
                 self._events.append(Event(kind, str(node), name, start, self.now(), state))
 
-    def add_steps(self, node: object, steps: Iterable[StepTime], since: float) -> None:
-        """Record the steps of a build that began at ``since`` and ends now."""
-        until = self.now()
+    def add_steps(self, node: object, steps: Iterable[StepTime]) -> None:
+        """Record the steps of a build that ends now."""
+        since, until = self.times(str(node))
         events = [
             Event(
                 "step",

@@ -45,7 +45,7 @@ def read(layout: LayoutStore) -> LastRun | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"cannot be read, or is of another version ({type(error).__name__}: {error})"
-        raise StoreError(str(path), what, "run doit again, which writes it anew") from None
+        raise StoreError(str(path), what, "start a run, which writes it anew") from None
 
 
 def parse(data: dict[str, Any]) -> LastRun:

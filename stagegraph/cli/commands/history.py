@@ -13,6 +13,7 @@ from ...graph import goals
 from ...system.files import relative_path
 from ...system.text import human_time, listed
 from ..goals import unknown_goal
+from ..help import Example
 from .base import Command, JsonOption, number, print_json
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ class History(Command[Options]):
         "With nodes, stages, images or groups: how often runs found each node (hits) and built it, and how "
         "long a build takes on average.\n\n"
         "cache/history has the runs of this folder, up to 2 MB."
+    )
+
+    examples = (
+        Example("history", "the last runs of this folder"),
+        Example("history {goal}", "how often runs found it, and how long its build takes"),
+        Example("history -n 5 --json", "the last five runs, as JSON"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
@@ -81,7 +88,7 @@ def _wanted(app: App, words: list[str], kept: Collection[str]) -> set[str]:
 def runs_text(runs: Sequence[PastRun], of: int) -> str:
     """A table of runs. ``of`` is how many there are."""
     if not runs:
-        return "no run is known here; doit makes one"
+        return "no run of this folder is known"
     rows = [("started", "took", "built", "pulled", "reused", "saved", "goals"), *map(_row, runs)]
     saved = human_time(max(sum(run.saved for run in runs), 0))
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"

@@ -17,7 +17,8 @@ from ...keys.key import Key, is_key
 from ...project.model import Node
 from ...system.files import relative_path, write_atomically
 from ..goals import resolve_goals, unknown_goal
-from .base import Command, flag, option
+from ..help import Example
+from .base import Command, flag, path_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +35,7 @@ _NAME = "report.html"
 
 @dataclass(frozen=True)
 class Options:
-    output: str = option(f"the file to write, or - for standard output; default: cache/{_NAME}")
+    output: str = path_option(f"write into this file; default: cache/{_NAME}")
     plan: bool = flag("show what a run would do now, instead of the last run")
 
 
@@ -49,18 +50,23 @@ class Report(Command[Options]):
         "--plan shows what a run would do now, and why."
     )
 
+    examples = (
+        Example("report", "the last run", "engine"),
+        Example(
+            "report {goal} --output report.html", "one goal and its ancestors, in another file", "engine"
+        ),
+        Example("report --plan {goal}", "what a run would do now"),
+    )
+
     def answer(self, app: App, words: list[str], options: Options) -> int:
         from ...page.model import view
         from ...page.render import render
 
         facts = _of_plan(app, words) if options.plan else _of_run(app, words)
         text = render(view(facts))
-        if options.output == "-":
-            sys.stdout.buffer.write(text)
-            return 0
         path = Path(options.output) if options.output else app.workspace.layout.folder.path / _NAME
         write_atomically(path, text)
-        print(relative_path(path) if not path.is_absolute() or not options.output else path)
+        print(options.output or relative_path(path))
         return 0
 
 
@@ -71,7 +77,9 @@ def _of_run(app: App, words: list[str]) -> Facts:
     workspace = app.workspace
     run = last_run.read(workspace.layout)
     if run is None:
-        raise ProjectError("doit report", "there was no run here", "run doit first, or: doit report --plan")
+        raise ProjectError(
+            "doit report", "there was no run here", "build something first, or: doit report --plan"
+        )
     outcomes = {
         node.node: Outcome(
             node.decision,

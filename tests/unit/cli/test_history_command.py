@@ -41,7 +41,7 @@ def test_the_table_of_runs() -> None:
         f"{when}       0.2 s                      1        30 s  a, a, a and 3 more (failed)",
         "2 runs of 9; -n 9 shows all; saved: 2 min 38 s",
     ]
-    assert runs_text([], 0) == "no run is known here; doit makes one"
+    assert runs_text([], 0) == "no run of this folder is known"
 
 
 def test_the_table_of_nodes() -> None:
@@ -81,7 +81,7 @@ def test_words_name_nodes_also_those_that_are_gone(tmp_path: Path) -> None:
     for words, said in (
         (["tow"], "no stage or image 'tow'\n  did you mean 'two'?"),
         (["-n", "-1"], "--last -1 is not a number of runs\n  --last 5"),
-        (["one", "-n", "x"], "-n=x is not a whole number\n  -n=5"),
+        (["one", "-n", "x"], "--last=x is not a whole number\n  --last=5"),
     ):
         done = history(tmp_path, *words)
         assert (done.returncode, done.stderr.partition("left out\n")[2] or done.stderr) == (

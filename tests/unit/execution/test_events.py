@@ -53,7 +53,8 @@ def test_a_block_is_measured_and_an_error_makes_it_failed() -> None:
 def test_times_count_from_the_start_of_the_run() -> None:
     timeline = Timeline()
     start = datetime.datetime.fromisoformat(timeline.started).timestamp()
-    timeline.add_steps(APP, [StepTime("[1/1] RUN a", start, None, "done")], 0.0)
+    timeline.begin(str(APP))
+    timeline.add_steps(APP, [StepTime("[1/1] RUN a", start, None, "done")])
     (event,) = timeline.events
     assert event.start == pytest.approx(0, abs=0.002)
     assert event.end <= timeline.now()

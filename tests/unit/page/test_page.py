@@ -183,13 +183,14 @@ def test_a_report_needs_a_run_or_a_plan(project: Path) -> None:
     done = report(project)
     assert (done.returncode, done.stderr) == (
         10,
-        "ERROR: doit report: there was no run here\n  run doit first, or: doit report --plan\n",
+        "ERROR: doit report: there was no run here\n  build something first, or: doit report --plan\n",
     )
     done = report(project, "two:amd64", "--plan")
     assert (done.returncode, done.stdout) == (0, "cache/report.html\n"), done.stderr
     text = (project / "cache/report.html").read_text()
     assert "no earlier build of it is known here" in text and "example/atom" in text
-    assert report(project, "--plan", "--output=-", "two:amd64").stdout == text
+    assert report(project, "--plan", "--output=page.html", "two:amd64").stdout == "page.html\n"
+    assert (project / "page.html").read_text() == text
     done = report(project, "--plan", "tow")
     assert (done.returncode, done.stderr) == (
         10,

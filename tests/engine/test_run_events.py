@@ -108,7 +108,7 @@ def test_a_run_goes_on_if_the_history_cannot_be_written(small: Project) -> None:
     run = small.built("whole:here")
     assert "warning: " in run.output and "history: cannot be written" in run.output
     done = small.doit("history")
-    assert (done.status, done.output) == (0, "no run is known here; doit makes one\n")
+    assert (done.status, done.output) == (0, "no run of this folder is known\n")
 
 
 def test_a_trace_that_cannot_be_written_does_not_fail_the_run(small: Project, tmp_path: Path) -> None:
