@@ -19,14 +19,14 @@ from ..oci.digest import Digest
 from ..oci.platform import NO_PLATFORM, OciPlatform
 from ..store import record as records
 from ..store.views import shared_view
-from ..system.files import os_errors_on_write
+from ..system.files import os_errors_on_write, relative_path
 from ..system.processes import environment, managed_process, read_lines
 from . import requirements
 from .build_context import write_context
 from .command import build_command, metadata_file, named_contexts
 from .deadline import time_limit
 from .external import EngineImages
-from .failure import explain, timeout_error
+from .failure import Failure, explain, timeout_error
 from .log import Log
 from .rootfs import write_bootstrap_context
 from .secrets import secret_options
@@ -102,7 +102,7 @@ class NodeBuilder:
         placement = self.builders.place(spec)
         with (
             shared_view(self.layout) as view,
-            Log.create(self.logs, spec) as log,
+            Log(self.logs, spec.history_name) as log,
             os_errors_on_write(view),
             tempfile.TemporaryFile(dir=view) as tar,
         ):
@@ -151,10 +151,10 @@ class NodeBuilder:
                 log.file.write(tracker.feed(line))
             log.file.write(tracker.end())
             status = process.wait()
-        if deadline.expired:
-            raise timeout_error(spec, tracker, log.path)
-        if status != 0:
-            raise explain(spec, tracker, log.path, status, placement.name)
+        if deadline.expired or status != 0:
+            failure = Failure(spec, tracker, relative_path(log.path), placement)
+            log.step_failed(failure.step)
+            raise timeout_error(failure) if deadline.expired else explain(failure, status)
         return tracker.cached
 
     def _result(self, spec: NodeSpec, placement: Placement, digest: Digest, *, cached: bool) -> BuildResult:

@@ -28,12 +28,14 @@ class App:
 
     ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
     of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
+    ``unreached`` are tasks that need a task that failed.
     """
 
     def __init__(self) -> None:
         self.requested: list[str] | None = None
         self.failures: dict[str, StagegraphError] = {}
         self.refusals: dict[str, StagegraphError] = {}
+        self.unreached: set[str] = set()
 
     @cached_property
     def workspace(self) -> Workspace:

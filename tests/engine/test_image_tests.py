@@ -120,7 +120,8 @@ def test_shell_reports_an_image_that_it_cannot_start(thing: Project, repo: str) 
 def test_with_continue_an_image_whose_test_failed_gets_no_tag(thing: Project, repo: str) -> None:
     write_test(thing, '"fail", "3"')
     run = thing.doit("--continue", "thing:here")
-    assert run.status == 15 and "has not passed, so thing gets no tag" in run.output
+    assert run.status == 15 and run.output.count("ERROR") == 1
+    assert "not built, as thing-test:here failed: image thing:here\n" in run.output
     assert not image_id(f"{repo}:thing-here") and not run.last["images"]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from helpers import AMD64, facts, ran, sha
 
-from stagegraph.build.failure import LAST_LINES, explain
+from stagegraph.build.failure import LAST_LINES, Failure, explain
+from stagegraph.build.placement import Placement
 from stagegraph.docker.progress import Tracker
 from stagegraph.errors import (
     BuilderError,
@@ -37,14 +36,15 @@ SPEC = NodeSpec(
     0,
     analysis=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
 )
+UNKNOWN = Placement()
 CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
 
 
-def explained(*lines: str | bytes, spec: NodeSpec = SPEC) -> StagegraphError:
+def explained(*lines: str | bytes, spec: NodeSpec = SPEC, placement: Placement = UNKNOWN) -> StagegraphError:
     tracker = Tracker(lambda _: None)
     for line in lines:
         tracker.feed(line if isinstance(line, bytes) else f"{line}\n".encode())
-    return explain(spec, tracker, Path("cache/logs/x.log"), 1)
+    return explain(Failure(spec, tracker, "cache/logs/x.log", placement), 1)
 
 
 def step(*printed: str, error: str = CODE, name: str = "RUN make all   install") -> StagegraphError:
@@ -55,12 +55,18 @@ def test_the_message_of_a_failed_step() -> None:
     error = step("x.c:1: error", "make: *** [x.o] Error 1")
     assert type(error) is BuildError
     assert str(error) == (
-        "x:amd64: x/Dockerfile:4: exit code 2 from: RUN make all   install\n"
+        "x:amd64: x/Dockerfile:4: RUN make all install\n"
         "    x.c:1: error\n"
         "    make: *** [x.o] Error 1\n"
+        "  it ended with status 2\n"
         "  fix the step and run again: finished nodes are kept\n"
-        "  full log: cache/logs/x.log"
+        "  the whole log: doit logs x:amd64 (cache/logs/x.log)\n"
+        "  a shell before this step: doit shell x:amd64 --failed"
     )
+
+
+def test_a_step_that_printed_nothing_has_one_line() -> None:
+    assert step().what == "RUN make all install\n  it printed nothing and ended with status 2"
 
 
 @pytest.mark.parametrize("words", ["unauthorized", "no space left on device", "Could not resolve host: x"])
@@ -69,19 +75,19 @@ def test_words_of_the_command_do_not_choose_the_error_class(words: str) -> None:
     command = f"/bin/sh -c test \"$(cat /state)\" != '{words}'"
     code = f'process "{command}" did not complete successfully: exit code: 1'
     error = step(error=code)
-    assert type(error) is BuildError and "exit code 1" in error.what
+    assert type(error) is BuildError and "ended with status 1" in error.what
 
 
 def test_the_line_that_buildx_names_comes_first() -> None:
     error = explained(*ran("[2/3] COPY a b", error='"/a": not found'), "Dockerfile:2")
     assert error.where == "x:amd64: x/Dockerfile:2"
-    assert error.what.startswith('"/a": not found at: COPY a b')
+    assert error.what == "COPY a b\n  there is no /a in the context"
 
 
 def test_failure_without_a_step() -> None:
-    error = explained("unknown flag: --frobnicate")
+    error = explained("something new")
     assert (type(error), error.where) == (BuildError, "x:amd64")
-    assert error.what == "buildx ended with status 1\n    unknown flag: --frobnicate"
+    assert error.what == "buildx ended with status 1\n    something new"
 
 
 def test_an_error_of_several_lines() -> None:
@@ -95,8 +101,8 @@ def test_an_error_of_several_lines() -> None:
 
 
 def test_only_the_last_lines_are_shown() -> None:
-    shown = step(*(f"line {n}" for n in range(100))).what.splitlines()[1:]
-    assert shown == [f"    line {n}" for n in range(100 - LAST_LINES, 100)]
+    shown = step(*(f"line {n}" for n in range(300))).what.splitlines()[1:-1]
+    assert shown == ["    ... (280 lines before)", *(f"    line {n}" for n in range(300 - LAST_LINES, 300))]
 
 
 @pytest.mark.parametrize(
@@ -182,9 +188,7 @@ def test_the_output_of_a_step_does_not_count_if_the_engine_stops() -> None:
     [("rpc error: code = Unavailable desc = EOF", True), ("exec format error", True), (CODE, False)],
 )
 def test_errors_of_a_named_builder_name_it(message: str, named: bool) -> None:
-    tracker = Tracker(lambda _: None)
-    tracker.feed(f"ERROR: failed to solve: {message}\n".encode())
-    error = str(explain(SPEC, tracker, Path("x.log"), 1, "farm"))
+    error = str(explained(f"ERROR: failed to solve: {message}", placement=Placement("farm", "remote", False)))
     assert ("on builder farm, for linux/amd64: " in error) == named
     assert ("docker buildx inspect farm" in error) == named
 
