@@ -17,7 +17,7 @@ import json
 import re
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Self
 
-from ..errors import StagegraphError
+from ..errors import StagegraphError, StoreError
 from ..store.folder import flock
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _STEP = "failed-step.json"
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 
 _NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)(?:-(built|failed|interrupted))?\.log")
+
+_OUTCOMES = ("built", "failed", "interrupted")
 
 #: ``unknown``: of an earlier version, or of a file system without hard links.
 Outcome = Literal["running", "built", "failed", "interrupted", "unknown"]
@@ -62,7 +64,15 @@ class Attempt(NamedTuple):
     size: int
 
     def open(self) -> io.BufferedReader:
-        return self.folder.open(self.name)
+        """Open the log, whose name may have its outcome by now."""
+        for name in (self.name, *(self.name.replace(".log", f"-{outcome}.log") for outcome in _OUTCOMES)):
+            with contextlib.suppress(FileNotFoundError):
+                return self.folder.open(name)
+        raise StoreError(str(self.folder.path / self.name), "was just removed", "doit logs --list")
+
+    def is_running(self) -> bool:
+        """Return whether a build writes the log now."""
+        return self.outcome == "running" and _is_locked(self.folder, self.name)
 
 
 class Log:

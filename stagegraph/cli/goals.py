@@ -45,6 +45,19 @@ def resolve_goals(graph: Graph, words: list[str], *, tests: bool = False, keep_g
     return found
 
 
+def one_node(graph: Graph, words: list[str], command: str) -> Node:
+    """Return the node that a command is about. Its Dockerfile may be broken. Raises ``ProjectError``."""
+    known = goals.named(graph, tests=False)
+    for word in words:
+        if word not in known:
+            raise unknown_goal(graph.project, word, (name for name in known if not name.startswith("_")))
+    nodes = known[words[0]] if len(words) == 1 else []
+    if len(nodes) != 1:
+        example = next(iter(nodes or graph.nodes), "STAGE:PLATFORM")
+        raise ProjectError("command line", f"{command} takes one node", f"doit {command} {example}")
+    return nodes[0]
+
+
 def unknown_goal(
     project: Project, word: str, known: Iterable[str], commands: Iterable[str] = ()
 ) -> ProjectError:

@@ -27,7 +27,7 @@ DOCKER_PLATFORMS = (
 #: The commands of doit and of this program.
 COMMANDS = (
     "ci", "clean", "doctor", "dumpdb", "export", "forget", "help", "ignore", "import", "info", "init", "keys",
-    "list", "lock", "outdated", "plan", "prune", "publish", "reset-dep", "run", "shell", "strace",
+    "list", "lock", "logs", "outdated", "plan", "prune", "publish", "reset-dep", "run", "shell", "strace",
     "tabcompletion", "verify",
 )  # fmt: skip
 

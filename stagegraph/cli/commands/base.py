@@ -89,6 +89,8 @@ class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[mi
 def _read_behind(words: list[str], options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """Return the words, and the options with those that follow words: doit reads options before words only.
 
+    ``--`` ends the options; it stays among the words.
+
     Raises ``ProjectError`` for an option without its value.
     """
     known = {f"--{name.replace('_', '-')}": name for name in options}
@@ -96,7 +98,9 @@ def _read_behind(words: list[str], options: dict[str, Any]) -> tuple[list[str], 
     for word in rest:
         written, equals, value = word.partition("=")
         name = known.get(written)
-        if name is None or (isinstance(options[name], bool) and equals):
+        if word == "--":
+            names += [word, *rest]
+        elif name is None or (isinstance(options[name], bool) and equals):
             names.append(word)
         elif isinstance(options[name], bool):
             options[name] = True
