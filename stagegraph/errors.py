@@ -82,6 +82,10 @@ class EngineError(StagegraphError):
     exit_status = 20
 
 
+class AccessError(EngineError):
+    """The engine cannot be reached as things are set up here: its address is wrong, or a permission lacks."""
+
+
 class LostCacheError(EngineError):
     """The builder's own cache names a layer that it no longer has."""
 

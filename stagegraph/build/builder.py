@@ -22,8 +22,8 @@ from ..store.views import shared_view
 from ..system.files import os_errors_on_write, relative_path
 from ..system.processes import environment, managed_process, read_lines
 from . import requirements
-from .build_context import write_context
-from .command import build_command, metadata_file, named_contexts
+from .build_context import write_context, write_folder
+from .command import build_command, metadata_file, named_contexts, partial_command
 from .deadline import time_limit
 from .external import EngineImages
 from .failure import Failure, explain, timeout_error
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from ..dockerfile.partial import Partial
     from ..keys.spec import NodeSpec
     from ..project.model import Node, Secret
     from ..store.folder import Folder
@@ -109,15 +110,41 @@ class NodeBuilder:
             context = self._write_context(spec, view, tar, log)
             self._engine_images.prime(spec, placement)
             contexts = named_contexts(spec, parents, self.layout)
-            session = [
-                *secret_options(spec, self.secrets, self.root, self.listener.warn),
-                *ssh_options(spec, self.root, self.listener.warn),
-            ]
+            session = self._session(spec)
             command = build_command(spec, placement, view, context, contexts, session, no_cache=no_cache)
             tar.seek(0)
             cached = self._run(command, tar, spec, log, placement)
             digest = _image_digest(metadata_file(view))
         return self._result(spec, placement, digest, cached=cached)
+
+    def load_partial(
+        self, spec: NodeSpec, parents: Mapping[Node, Record], partial: Partial, tag: str
+    ) -> None:
+        """Build a node up to one of its steps, and load the image into the engine under a tag.
+
+        Raises the errors of ``build``.
+        """
+        requirements.check(spec, self.secrets, self.root)
+        placement = self.builders.place(spec)
+        with (
+            shared_view(self.layout) as view,
+            Log(self.logs.below("shell"), spec.history_name) as log,
+            os_errors_on_write(view),
+            tempfile.TemporaryFile(dir=view) as tar,
+        ):
+            context = write_folder(spec, partial.text, self.root, view, tar)
+            self._engine_images.prime(spec, placement)
+            contexts = named_contexts(spec, parents, self.layout)
+            target = partial.target if partial.target.lower() == spec.config.target.lower() else ""
+            session = self._session(spec)
+            command = partial_command(spec, placement, context, contexts, session, target, tag)
+            self._run(command, tar, spec, log, placement)
+
+    def _session(self, spec: NodeSpec) -> list[str]:
+        return [
+            *secret_options(spec, self.secrets, self.root, self.listener.warn),
+            *ssh_options(spec, self.root, self.listener.warn),
+        ]
 
     def _write_context(self, spec: NodeSpec, view: Path, tar: IO[bytes], log: Log) -> str:
         if spec.bootstrap is None:

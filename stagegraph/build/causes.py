@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from ..errors import (
+    AccessError,
     BuilderError,
     BuildError,
     DiskFullError,
@@ -48,13 +49,14 @@ class Cause(NamedTuple):
 
     ``pattern`` recognizes it. ``printed``: the pattern is also looked for in the output of the failing step,
     not only in the builder's messages. A step may print anything: an "unexpected EOF" of its shell does not
-    mean a lost engine.
+    mean a lost engine. ``what`` says it in words of this program, where the message does not.
     """
 
     error: type[StagegraphError]
     advice: str
     pattern: str = ""
     printed: bool = False
+    what: str = ""
 
 
 #: The disk and the memory of the builder's machine, and its processor. A step may be the first to notice.
@@ -90,14 +92,14 @@ _MACHINE = (
 _CLIENT = (
     # moby, client/request.go; "Docker daemon socket" before 28, "docker API" from then on
     Cause(
-        EngineError,
+        AccessError,
         "you may not use the engine's socket: sudo usermod -aG docker $USER, then log in again",
         r"permission denied while trying to connect to the docker",
     ),
     # docker/cli, opts/hosts.go and context/store; moby, client/client.go. A word without "://" is taken for a
     # host, so a slip in DOCKER_HOST is a name that no DNS knows.
     Cause(
-        EngineError,
+        AccessError,
         "correct DOCKER_HOST or DOCKER_CONTEXT, or unset it (to list the contexts: docker context ls)",
         r"invalid bind address format|unable to parse docker host|unable to resolve docker endpoint"
         r"|context not found|error during connect:.* no such host|error during connect:.*command \[ssh",
@@ -114,6 +116,7 @@ _CLIENT = (
         "install docker buildx 0.13 or later; doit doctor has the command",
         r"unknown command: docker buildx|'buildx' is not a docker command|^unknown (shorthand )?flag: "
         r"|invalid progress mode",
+        what="docker has no buildx, or an old one",
     ),
     # buildx, store/storeutil/storeutil.go
     Cause(EngineError, "list the builders: docker buildx ls", r"no builder .* found"),

@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..host.advice import Advice
 from ..oci.platform import NO_PLATFORM, family
-from ..system.text import shortened
+from ..system.text import LIMIT, shortened
 from .causes import Cause, cause
 from .log import FailedStep
 from .placement import Placement
@@ -93,7 +93,11 @@ def explain(failure: Failure, status: int) -> StagegraphError:
     if spec.frontend and _OF_FRONTEND.match(tracker.message):
         line, found = line or 1, _of_frontend(spec, found)
     of_step = bool(step.text) and issubclass(found.error, _OF_STEP) and not _is_pull(failure, found)
-    what = _of_step(failure, step) if of_step else _around(failure, step, status)
+    what = (
+        _of_step(failure, step)
+        if of_step
+        else _around(failure, step, found.what or f"buildx ended with status {status}")
+    )
     hint = found.advice
     if builder and issubclass(found.error, EngineError | EmulationError):
         what = f"on builder {builder}, for {spec.platform.docker}: {what}"
@@ -123,6 +127,13 @@ def pointer(failure: Failure, *, at_step: bool) -> str:
 def without_place(step: str) -> str:
     """``RUN make`` of ``[build 3/3] RUN make``."""
     return re.sub(r"^\[[^\]]*\] ?", "", step)
+
+
+def brief(step: str) -> str:
+    """A step on one line. If it is long, its mounts are left out before its command is."""
+    if len(step) > LIMIT:
+        step = re.sub(r"(--mount=\S+ +)+", "--mount=… ", step)
+    return shortened(step)
 
 
 def _where(failure: Failure, line: int) -> str:
@@ -184,9 +195,9 @@ def _of_step(failure: Failure, step: FailedStep) -> str:
     shown, total = tracker.output[-LAST_LINES:], tracker.failure.printed if tracker.failure else 0
     ended = _ended(failure, step) + _trigger(failure, step)
     if not shown:
-        return f"{shortened(step.text)}\n  {ended}"
+        return f"{brief(step.text)}\n  {ended}"
     before = [f"... ({total - len(shown)} lines before)"] if total > len(shown) else []
-    return f"{shortened(step.text)}\n{_quoted([*before, *shown])}\n  {ended}"
+    return f"{brief(step.text)}\n{_quoted([*before, *shown])}\n  {ended}"
 
 
 def _ended(failure: Failure, step: FailedStep) -> str:
@@ -219,13 +230,16 @@ def _trigger(failure: Failure, step: FailedStep) -> str:
     return f"\n  it is a trigger (ONBUILD) of {name}"
 
 
-def _around(failure: Failure, step: FailedStep, status: int) -> str:
-    """The message of an engine, a registry or a network, and the instruction that it met."""
+def _around(failure: Failure, step: FailedStep, otherwise: str) -> str:
+    """The message of an engine, a registry or a network, and the instruction that it met.
+
+    ``otherwise`` takes the place of a message, before the last lines of the log.
+    """
     tracker = failure.tracker
     if not tracker.message:
         lines = [line for line in tracker.all_lines if line.strip()][-LAST_LINES:]
-        return f"buildx ended with status {status}\n{_quoted(lines)}"
-    at = f"\n  at: {shortened(step.text)}" if step.text else ""
+        return f"{otherwise}\n{_quoted(lines)}"
+    at = f"\n  at: {brief(step.text)}" if step.text else ""
     return f"{_WRAPPED.sub('', tracker.message)}{at}"
 
 

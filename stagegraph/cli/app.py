@@ -77,8 +77,15 @@ def current() -> App:
 
 
 def command_line_settings() -> dict[str, str]:
-    """``NAME=VALUE`` words of the command line."""
-    return dict(doit.doit_cmd._CMDLINE_VARS or {})
+    """``NAME=VALUE`` words of the command line, without those behind ``--``."""
+    others = words_behind_dashes()
+    given = dict(doit.doit_cmd._CMDLINE_VARS or {})
+    return {name: value for name, value in given.items() if f"{name}={value}" not in others}
+
+
+def words_behind_dashes() -> list[str]:
+    """The words of the command line behind ``--``. doit takes those with a ``=`` out of the others."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 def exit_with(error: StagegraphError) -> NoReturn:

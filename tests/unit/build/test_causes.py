@@ -8,6 +8,7 @@ import pytest
 
 from stagegraph.build.causes import CAUSES, OF_STEP, cause
 from stagegraph.errors import (
+    AccessError,
     BuilderError,
     BuildError,
     DiskFullError,
@@ -42,22 +43,22 @@ MESSAGES = [
         "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: "
         'Head "http://%2Fvar%2Frun%2Fdocker.sock/_ping": dial unix /var/run/docker.sock: connect: permission '
         "denied",
-        EngineError,
+        AccessError,
         "usermod -aG docker",
     ),
     (
         "permission denied while trying to connect to the docker API at unix:///var/run/docker.sock",
-        EngineError,
+        AccessError,
         "usermod -aG docker",
     ),
-    ("invalid bind address format: foo://bar", EngineError, "DOCKER_HOST"),
-    ("unable to parse docker host `foo`", EngineError, "DOCKER_HOST"),
+    ("invalid bind address format: foo://bar", AccessError, "DOCKER_HOST"),
+    ("unable to parse docker host `foo`", AccessError, "DOCKER_HOST"),
     (
         'error during connect: Head "http://foo:2375/_ping": dial tcp: lookup foo on 192.0.2.1:53: no such host',
-        EngineError,
+        AccessError,
         "DOCKER_HOST",
     ),
-    ('context "nothere": context not found: open /root/.docker/meta.json: no', EngineError, "context ls"),
+    ('context "nothere": context not found: open /root/.docker/meta.json: no', AccessError, "context ls"),
     ("unknown flag: --builder\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]", ToolError, "buildx 0.13"),
     ("docker: unknown command: docker buildx", ToolError, "buildx 0.13"),
     ("docker: 'buildx' is not a docker command.", ToolError, "buildx 0.13"),
