@@ -248,11 +248,12 @@ _DOWNLOAD = (
         "the builder could not reach the server: run again; if it stays, check the URL, DNS and proxies",
         r"^(failed to load cache key: )?(Get|Head) \"https?:.*",
     ),
-    # BuildKit, solver/llbsolver/ops/opsutils/contenthash.go
+    # BuildKit, solver/llbsolver/ops/opsutils/contenthash.go; the second is of a snapshot that it had to mount
+    # (snapshot/localmounter_linux.go)
     Cause(
         BuildError,
         "correct the path",
-        r"failed to calculate checksum of ref .*: not found",
+        r"failed to calculate checksum of ref .*: not found|lstat \S*/buildkit-mount\d+/",
     ),
 )
 

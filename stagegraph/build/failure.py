@@ -50,6 +50,9 @@ _WRAPPED = re.compile(
     r"failed to (solve|compute cache key|load cache key|calculate checksum of ref \S+::\S+|copy files): "
 )
 
+#: A file that COPY does not find (BuildKit, cache/contenthash). The second form is of a new mount.
+_MISSING = re.compile(r'"(.+)": not found|lstat \S*/buildkit-mount\d+(/\S+): no such file or directory')
+
 #: These may be the fault of a step, also if the machine or the network is behind it.
 _OF_STEP = (BuildError, DiskFullError, EmulationError, NetworkError, OutOfMemoryError)
 
@@ -68,11 +71,28 @@ class Failure(NamedTuple):
         failed = self.tracker.failure
         text = without_place(failed.name if failed else self.tracker.current)
         text = " ".join(text.split()).removeprefix("ONBUILD ")
+        if self.is_trigger(text):
+            start = self._last_from()
+            return FailedStep(start.line, str(start), text)
         instruction = self._at(self.tracker.line) or self._like(text)
         line = self.tracker.line or (instruction.line if instruction else 0)
         if failed and not failed.instruction:  # the builder's own: [internal] load metadata
             text = ""
         return FailedStep(line, str(instruction or ""), text or str(instruction or ""))
+
+    def is_trigger(self, text: str) -> bool:
+        """Return whether a step is a trigger of a start image.
+
+        The line that buildx names for it is that of the trigger alone, mostly 1.
+        """
+        own = self._at(self.tracker.line)
+        is_own = own is not None and text.startswith(own.cmd)
+        return bool(text) and self.spec.analysis.needs_all and not is_own and self._like(text) is None
+
+    def _last_from(self) -> Instruction:
+        """The FROM that brings triggers: the last one that starts from an image."""
+        lines = {edge.line for edge in self.spec.analysis.edges if edge.is_from}
+        return [i for i in self.spec.analysis.instructions if i.cmd == "FROM" and i.line in lines][-1]
 
     def _at(self, line: int) -> Instruction | None:
         return next((i for i in self.spec.analysis.instructions if i.line == line), None)
@@ -208,20 +228,17 @@ def _ended(failure: Failure, step: FailedStep) -> str:
             return f"it {silent}ended with status {code[1]}"
         return f"it {silent}ended: {reason}" if reason else f"it {silent}failed"
     reason = _WRAPPED.sub("", message)
-    if missing := re.fullmatch(r'"(.+)": not found', reason):
+    if missing := _MISSING.fullmatch(reason):
         place = re.search(r"--from=(\S+)", step.text)
-        return f"there is no {missing[1]} in {place[1] if place else 'the context'}"
+        return f"there is no {missing[1] or missing[2]} in {place[1] if place else 'the context'}"
     if answer := re.fullmatch(r"invalid response status (\d+)", reason):
         return f"the server answered with status {answer[1]}"
     return reason or "it failed; the builder gave no reason"
 
 
 def _trigger(failure: Failure, step: FailedStep) -> str:
-    """A line about the image whose trigger failed; "" if the step is no trigger.
-
-    BuildKit gives a trigger the line of the FROM that brings it.
-    """
-    if not step.instruction.startswith("FROM ") or step.text.startswith("FROM "):
+    """A line about the image whose trigger failed; "" if the step is no trigger."""
+    if not failure.is_trigger(step.text):
         return ""
     spec = failure.spec
     nodes = [str(each.node) for each in spec.parents if each.edge.line == step.line and each.edge.is_from]
