@@ -48,9 +48,8 @@ def resolve_goals(graph: Graph, words: list[str], *, tests: bool = False, keep_g
 def one_node(graph: Graph, words: list[str], command: str) -> Node:
     """Return the node that a command is about. Its Dockerfile may be broken. Raises ``ProjectError``."""
     known = goals.named(graph, tests=False)
-    for word in words:
-        if word not in known:
-            raise unknown_goal(graph.project, word, (name for name in known if not name.startswith("_")))
+    if len(words) == 1 and words[0] not in known:
+        raise unknown_goal(graph.project, words[0], (name for name in known if not name.startswith("_")))
     nodes = known[words[0]] if len(words) == 1 else []
     if len(nodes) != 1:
         example = next(iter(nodes or graph.nodes), "STAGE:PLATFORM")
