@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from helpers import AMD64, facts, ran, sha
+from helpers import AMD64, ARM64, facts, ran, sha
 
 from stagegraph.build.failure import LAST_LINES, Failure, explain
 from stagegraph.build.placement import Placement
 from stagegraph.docker.progress import Tracker
+from stagegraph.dockerfile.dependencies import Edge
 from stagegraph.errors import (
     BuilderError,
     BuildError,
@@ -24,7 +25,8 @@ from stagegraph.errors import (
     StagegraphError,
     ToolError,
 )
-from stagegraph.keys.spec import Frontend, NodeSpec
+from stagegraph.keys.spec import Frontend, NodeSpec, Parent
+from stagegraph.oci.platform import NO_PLATFORM
 from stagegraph.project.model import Node, Platform, StageConfig
 
 pytestmark = pytest.mark.unit
@@ -191,6 +193,54 @@ def test_errors_of_a_named_builder_name_it(message: str, named: bool) -> None:
     error = str(explained(f"ERROR: failed to solve: {message}", placement=Placement("farm", "remote", False)))
     assert ("on builder farm, for linux/amd64: " in error) == named
     assert ("docker buildx inspect farm" in error) == named
+
+
+NATIVE = Placement(machine=AMD64)
+
+
+def test_a_file_that_is_no_program_is_the_fault_of_the_step() -> None:
+    """On a machine of the same processor, QEMU has nothing to do with it."""
+    lines = ran("[2/2] RUN make", "/bin/sh: 1: /x: Exec format error", error=CODE)
+    error = explained(*lines, placement=NATIVE)
+    assert type(error) is BuildError and "#!/bin/sh" in error.hint
+    foreign = SPEC._replace(platform=Platform("aarch64", ARM64))
+    error = explained(*lines, spec=foreign, placement=NATIVE)
+    assert type(error) is EmulationError and "register QEMU: " in error.hint
+    error = explained(*lines, spec=foreign, placement=NATIVE._replace(is_own=False, name="farm"))
+    assert "run there: docker run --privileged --rm tonistiigi/binfmt --install arm64" in error.hint
+
+
+def test_a_network_fault_of_a_pull_is_not_that_of_a_step() -> None:
+    message = 'failed to do request: Head "https://x/v2/": net/http: TLS handshake timeout'
+    error = explained(*ran("[internal] load metadata for x", error=message), "Dockerfile:1")
+    assert (type(error), error.where) == (NetworkError, "x:amd64: x/Dockerfile:1")
+    assert error.what == f"{message}\n  at: FROM base" and "--failed" not in error.hint
+
+
+def test_a_trigger_has_the_line_of_the_from_that_brings_it() -> None:
+    """The line that buildx names for it is in the trigger itself."""
+    text = "# comment\nARG A\nFROM base\nRUN make\n"
+    parent = Parent(Edge("base", NO_PLATFORM, 3, is_from=True), Node("base", "amd64"))
+    spec = SPEC._replace(analysis=facts(text)._replace(needs_all=True), parents=(parent,))
+    for name in ("[1/2] RUN touch /x", "[1/2] ONBUILD RUN touch /x"):
+        error = explained(*ran(name, error=CODE), "Dockerfile:1", spec=spec)
+        assert error.where == "x:amd64: x/Dockerfile:3"
+        assert error.what.splitlines()[0] == "RUN touch /x"
+        assert error.what.splitlines()[-1] == "  it is a trigger (ONBUILD) of base:amd64"
+    error = explained(*ran("[2/2] RUN make", error=CODE), "Dockerfile:4", spec=spec)
+    assert "trigger" not in error.what
+
+
+def test_the_mounts_of_a_long_step_are_left_out_before_its_command() -> None:
+    mounts = " ".join(f"--mount=type=cache,target=/cache/{number}" for number in range(9))
+    error = step(name=f"RUN {mounts} --network=none make")
+    assert error.what.startswith("RUN --mount=… --network=none make\n")
+
+
+def test_an_alternative_is_named_in_the_commands() -> None:
+    spec = SPEC._replace(config=SPEC.config._replace(alternative="other"))
+    error = explained(*ran("[2/2] RUN make", error=CODE), spec=spec)
+    assert "doit x=other logs x:amd64 " in error.hint and "doit x=other shell x:amd64" in error.hint
 
 
 READER = Frontend("some/reader:1", sha("reader"))
