@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from ..graph import lockfile
+from ..project.model import BASE
 from ..system.text import listed, printable
 
 if TYPE_CHECKING:
@@ -37,12 +38,18 @@ class Evidence:
         return list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:]
 
     def pinned(self, cause: Cause) -> str:
-        """Return the reference of an image with a new digest, and the day when ``stages.lock`` got it."""
+        """Return the reference of a new image, the day when ``stages.lock`` got it, and what declares it."""
         digest = cause.change.new.value if cause.change.new else ""
         images = self._graph.spec(cause.node).images
-        reference = next((image.reference for image in images if image.digest == digest), "")
+        image = next((image for image in images if image.digest == digest), None)
+        if image is None:
+            return ""
         day = self._revisions.date_of(digest, lockfile.FILE)
-        return f"{reference}, in {lockfile.FILE} {f'since {day}' if day else '(not committed yet)'}"
+        told = f"{image.reference}, in {lockfile.FILE} {f'since {day}' if day else '(not committed yet)'}"
+        if image.edge.name == BASE:
+            base = self._graph.project.bases[cause.node.platform]
+            told += f"; the base is declared by {base.declared_at}"
+        return told
 
     def _content(self, item: Input | None) -> bytes | None:
         if item is None:
@@ -66,8 +73,8 @@ def lines(cause: Cause, evidence: Evidence) -> Iterator[str]:
     for sign, value in zip("-+", map(printable, change.values), strict=True):
         if value and not change.is_renamed:
             yield f"    {sign} {value}"
-    if change.role == "image" and change.old and change.new:
-        yield f"    {evidence.pinned(cause)}"
+    if change.role == "image" and (pinned := evidence.pinned(cause)):
+        yield f"    {pinned}"
     if change.role == "file":
         difference = evidence.difference(change)
         yield from (f"    {printable(line)}" for line in difference[:MOST_LINES])

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 #: The word for the last build.
 LAST = "last"
 
-#: Digits of a key, which may begin with ``sha256:``. Fewer than eight may be the name of a branch.
-_KEY = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
+#: The start of a key or digest, with or without ``sha256:``. Fewer than eight digits may be a name.
+START_OF_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
 
 
 def earlier_of(workspace: Workspace, node: Node, against: str) -> Earlier | None:
@@ -45,7 +45,7 @@ def by_key(workspace: Workspace, word: str) -> Record | None:
 
     Raises ``ProjectError`` if there are several.
     """
-    match = _KEY.fullmatch(word)
+    match = START_OF_DIGEST.fullmatch(word)
     if match is None:
         return None
     found = [record for record in workspace.layout.list() if digits(record.key).startswith(match[1])]

@@ -7,13 +7,15 @@ node the registry has, and last the newest commit, whether or not anybody built 
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import StagegraphError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..graph.graph import Graph
     from ..graph.revision import Revisions
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
     from ..store.layout import LayoutStore
     from ..store.record import Record
     from ..store.registry import RegistryStore
+
+
+#: How long commits of a branch are searched, all nodes together (seconds).
+MOST_SECONDS = 20.0
+
+_MOMENT = 1.0
 
 
 class Earlier(NamedTuple):
@@ -59,10 +67,19 @@ class EarlierBuilds:
     """Finds what nodes were last made of. Each node is looked for once. Safe for threads."""
 
     def __init__(
-        self, graph: Graph, layout: LayoutStore, registry: RegistryStore | None, revisions: Revisions
+        self,
+        graph: Graph,
+        layout: LayoutStore,
+        registry: RegistryStore | None,
+        revisions: Revisions,
+        say: Callable[[str], object] = lambda _: None,
     ) -> None:
+        """``say`` is called with a message if the search takes more than a moment."""
         self._graph, self._layout, self._registry, self._revisions = graph, layout, registry, revisions
+        self._say = say
         self._found: dict[Node, Earlier | None] = {}
+        self._past: dict[tuple[Node, str], Earlier | None] = {}  # by node and commit
+        self._spent = 0.0  # seconds, on commits of the history
         self._guard = threading.RLock()
 
     def find(self, node: Node) -> Earlier | None:
@@ -75,21 +92,30 @@ class EarlierBuilds:
     def at(self, node: Node, commit: str) -> Earlier | None:
         """Return the node at a commit; None if the commit does not have it, or its key is not known."""
         with self._guard:
-            graph = self._revisions.graph(commit)
-            if graph is not None and graph.project.has(node):
-                with suppress(StagegraphError):
-                    key = graph.key(node)
-                    return Earlier(key, graph.inputs(node), "git", commit, self._layout.read(key))
-            return None
+            if (node, commit) not in self._past:
+                self._past[node, commit] = None
+                graph = self._revisions.graph(commit)
+                if graph is not None and graph.project.has(node):
+                    with suppress(StagegraphError):
+                        self._keep(graph, node, commit)
+            return self._past[node, commit]
+
+    def _keep(self, graph: Graph, node: Node, commit: str) -> None:
+        """Keep what is known of a node and its ancestors: the files of the commit may not stay."""
+        for each in graph.order([node]):
+            key = graph.key(each)
+            past = Earlier(key, graph.inputs(each), "git", commit, self._layout.read(key))
+            self._past[each, commit] = past
 
     def inputs(self, node: Node, key: Key) -> Sequence[Input] | None:
         """Return the inputs that a node had under a key: by ``cache/``, git, or the registry."""
         with self._guard:
             if record := self._layout.read(key):
                 return record.inputs
-            commits = dict.fromkeys((*self._revisions.used, *self._revisions.history))
-            found = (self.at(node, commit) for commit in commits)
-            if past := next((each for each in found if each and each.key == key), None):
+            known = (past for (each, _), past in self._past.items() if each == node)
+            found = (self.at(node, commit) for commit in self._searched(self._revisions.history))
+            past = next((each for each in chain(known, found) if each and each.key == key), None)
+            if past is not None:
                 return past.inputs
             record = self._by_registry(node, key)
             return record.inputs if record else None
@@ -121,11 +147,22 @@ class EarlierBuilds:
     def _changed(self, node: Node, commits: Iterable[str]) -> Iterator[Earlier]:
         """Yield the node at the newest commit of each key that is not the key of now."""
         seen = {self._graph.key(node)}
-        for commit in commits:
+        for commit in self._searched(commits):
             found = self.at(node, commit)
             if found and found.key not in seen:
                 seen.add(found.key)
                 yield found
+
+    def _searched(self, commits: Iterable[str]) -> Iterator[str]:
+        """Yield commits until the search has taken ``MOST_SECONDS``. Say so if it takes a moment."""
+        for commit in commits:
+            start = time.monotonic()
+            yield commit
+            before, self._spent = self._spent, self._spent + time.monotonic() - start
+            if before < _MOMENT <= self._spent:
+                self._say("looking for earlier builds in the commits of this branch")
+            if self._spent > MOST_SECONDS:
+                return
 
     def _by_registry(self, node: Node, key: Key) -> Record | None:
         return self._registry.find(node, self._docker(node), key) if self._registry else None

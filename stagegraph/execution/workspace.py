@@ -131,7 +131,7 @@ class Workspace:
         """A run that builds nothing does not need it."""
         from .earlier import EarlierBuilds
 
-        return EarlierBuilds(self.graph, self.layout, self.registry, self.revisions)
+        return EarlierBuilds(self.graph, self.layout, self.registry, self.revisions, self.report.note)
 
     @cached_property
     def revisions(self) -> Revisions:

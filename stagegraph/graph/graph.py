@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..keys.spec import NodeSpec, Parent
     from ..oci.digest import Digest
     from ..project.model import Node, Project
+    from .dockerfile_names import ExternalReference
     from .lock import Lock
 
 
@@ -65,6 +66,13 @@ class Graph:
         spec = self.spec(node)
         places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
         return {_edge_name(parent.edge, places[parent.edge]): parent.node for parent in spec.parents}
+
+    def links(self, node: Node) -> tuple[tuple[Edge, Node | ExternalReference], ...]:
+        """Return all edges of a node, to other nodes and to external images, in the order of the Dockerfile.
+
+        Reads only the Dockerfile: no context, no lock. Raises ``DockerfileError``.
+        """
+        return self._reader.links(node)
 
     # -- keys ------------------------------------------------------------------------------------
 

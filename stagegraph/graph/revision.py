@@ -9,12 +9,13 @@ import tempfile
 import weakref
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ProjectError, ResolveError, StagegraphError
 from ..project import loader
 from ..system.git import ask as quiet
 from ..system.git import git
+from ..system.text import human_size
 from .epoch import with_epoch
 from .graph import Graph
 from .lock import Lock
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 #: How many commits are searched for an earlier build.
 MOST_COMMITS = 30
 
+#: Bytes of the files of commits that are on disk at once.
+MOST_BYTES = 1 << 30
+
 
 def folder_in_repository(root: Path) -> tuple[Path, Path]:
     """Return the top folder of the repository of the project in ``root``, and the project's folder in it.
@@ -38,20 +42,33 @@ def folder_in_repository(root: Path) -> tuple[Path, Path]:
     return top, root.resolve().relative_to(top.resolve())
 
 
-def check_out(top: Path, commit: str, folder: Path, into: Path) -> None:
-    """Write the files that ``folder`` has at a commit into a new folder, through an index of its own.
+class Tree(NamedTuple):
+    """The files that a folder of a repository has at a commit. ``size`` is their sum in bytes."""
 
-    ``git archive`` would leave out files that ``.gitattributes`` excludes. Raises ``ProjectError``, also for
-    a folder with submodules.
-    """
-    tree = f"{commit}:{folder.as_posix() if folder.parts else ''}"
-    if any(line.startswith(b"160000 ") for line in ask(top, "ls-tree", "-r", tree).splitlines()):
+    top: Path
+    name: str
+    size: int
+
+
+def tree_of(top: Path, commit: str, folder: Path) -> Tree:
+    """Find a folder at a commit; ``top`` is the repository. Raises ``ProjectError``, also for submodules."""
+    name = f"{commit}:{folder.as_posix() if folder.parts else ''}"
+    entries = [line.split(None, 4) for line in ask(top, "ls-tree", "-r", "-l", name).splitlines()]
+    if any(mode == b"160000" for mode, *_ in entries):
         what = "it has submodules, whose files may be part of keys and are not in its tree"
         raise ProjectError(commit[:12], what, "name revisions without them")
+    return Tree(top, name, sum(int(size) for _, _, _, size, _ in entries))
+
+
+def check_out(tree: Tree, into: Path) -> None:
+    """Write the files of a tree into a new folder, through an index of its own.
+
+    ``git archive`` would leave out files that ``.gitattributes`` excludes. Raises ``ProjectError``.
+    """
     into.mkdir()
     index = into.with_name(f"{into.name}.index")
-    ask(top, "read-tree", tree, index=index)
-    ask(top, "checkout-index", "--all", f"--prefix={into}/", index=index)
+    ask(tree.top, "read-tree", tree.name, index=index)
+    ask(tree.top, "checkout-index", "--all", f"--prefix={into}/", index=index)
 
 
 def ask(folder: Path, *words: str, index: Path | None = None) -> bytes:
@@ -63,7 +80,9 @@ def ask(folder: Path, *words: str, index: Path | None = None) -> bytes:
 
 
 class Revisions:
-    """Earlier commits of the project in ``root``, each read once, when it is first needed.
+    """Earlier commits of the project in ``root``. A commit is read when it is first needed.
+
+    Its files are kept until this process ends, or until other commits need the space (``MOST_BYTES``).
 
     ``settings`` are those of the command line; with them and with the environment, only the files differ from
     the project of now. A clone may be shallow, or the project in no repository: then there are fewer commits,
@@ -73,6 +92,7 @@ class Revisions:
     def __init__(self, root: Path, settings: Mapping[str, str]) -> None:
         self._root, self._settings = root, settings
         self._graphs: dict[str, Graph | None] = {}
+        self._sizes: dict[str, int] = {}  # bytes of the commits that are checked out, the oldest first
 
     @cached_property
     def history(self) -> tuple[str, ...]:
@@ -125,11 +145,6 @@ class Revisions:
         """Return the day (``2026-01-31``) of the commit that brought a text into a file; "" if none did."""
         return quiet(self._root, "log", "--max-count=1", "--format=%cs", f"-S{text}", "HEAD", "--", path).text
 
-    @property
-    def used(self) -> tuple[str, ...]:
-        """The commits that were read so far."""
-        return tuple(commit for commit, graph in self._graphs.items() if graph)
-
     @cached_property
     def _folder(self) -> Path:
         """A temporary folder, which goes with this object or with the process."""
@@ -139,10 +154,22 @@ class Revisions:
 
     def _read(self, commit: str) -> Graph:
         top, folder = folder_in_repository(self._root)
-        checkout = self._folder / commit
-        check_out(top, commit, folder, checkout)
+        tree, checkout = tree_of(top, commit, folder), self._folder / commit
+        self._make_room(tree.size, commit)
+        self._sizes[commit] = tree.size
+        check_out(tree, checkout)
         project = with_epoch(loader.load(checkout, {**self._settings, "locked": "1"}), top, commit)
         return Graph(project, Lock(checkout, _unresolved, locked=True))
+
+    def _make_room(self, size: int, commit: str) -> None:
+        """Remove the files of older commits. Raises ``ProjectError`` for a commit that is too large."""
+        if size > MOST_BYTES:
+            what = f"its files have {human_size(size)}, and at most {human_size(MOST_BYTES)} are read"
+            raise ProjectError(commit[:12], what)
+        while sum(self._sizes.values()) + size > MOST_BYTES:
+            oldest = next(iter(self._sizes))
+            del self._sizes[oldest], self._graphs[oldest]
+            shutil.rmtree(self._folder / oldest, ignore_errors=True)
 
 
 def _unresolved(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:

@@ -11,7 +11,7 @@ from ..errors import UNRESOLVED, ProjectError, StagegraphError
 from ..graph.epoch import with_epoch
 from ..graph.graph import Graph
 from ..graph.lock import Lock
-from ..graph.revision import ask, check_out, folder_in_repository
+from ..graph.revision import ask, check_out, folder_in_repository, tree_of
 from ..project import loader
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _keys_in(
     """The keys of the project in one folder of a commit."""
     with tempfile.TemporaryDirectory() as temporary:
         checkout = Path(temporary, "project")
-        check_out(top, commit, folder, checkout)
+        check_out(tree_of(top, commit, folder), checkout)
         try:
             project = with_epoch(loader.load(checkout, {**settings, **_LOCKED}), top, commit)
             declared = with_epoch(loader.load(checkout, _LOCKED, {}), top, commit)

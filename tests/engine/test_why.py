@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kit import Project, Registry, git, header
+from helpers import git
+from kit import Project, Registry, header
 
 pytestmark = pytest.mark.engine
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import derived
 import pytest
-from helpers import write
+from helpers import git, write
 
 pytestmark = pytest.mark.unit
 
@@ -44,22 +44,26 @@ FILES = {
     "free/README": "in no stage\n",
 }
 
-IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b.c", "GIT_COMMITTER_NAME": "a"}
-IDENTITY |= {"GIT_COMMITTER_EMAIL": "a@b.c", "GIT_CONFIG_GLOBAL": "/dev/null"}
+
+LOCKED = f"""\
+[images."debian:forky"]
+index = "sha256:{"4" * 64}"
+"linux/amd64" = "sha256:{"5" * 64}"
+"""
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Return a repository with one commit."""
     write(tmp_path, FILES)
-    commit(tmp_path, "first", init=True)
+    git(tmp_path, "init", "-q")
+    commit(tmp_path, "first")
     return tmp_path
 
 
-def commit(root: Path, message: str, *, init: bool = False) -> None:
-    calls = [["init", "-q"]] if init else []
-    for words in (*calls, ["add", "-A"], ["commit", "-q", "-m", message]):
-        subprocess.run(["git", *words], cwd=root, env={**os.environ, **IDENTITY}, check=True)
+def commit(root: Path, message: str) -> None:
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", message)
 
 
 def doit(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -69,8 +73,7 @@ def doit(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def head(root: Path) -> str:
-    words = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    return git(root, "rev-parse", "HEAD")
 
 
 def test_a_clone_without_edits_has_no_reason(clone: Path) -> None:
@@ -108,10 +111,21 @@ def test_a_new_pin_is_told_with_its_day(clone: Path) -> None:
     write(clone, {"stages.lock": lock.replace("2" * 64, "3" * 64)})
     told = doit(clone, "why", "tool:here").stdout
     assert "image base (debian:trixie) changed\n      - 222222222222\n      + 333333333333\n" in told
-    assert "debian:trixie, in stages.lock (not committed yet)\n" in told
+    assert (
+        "debian:trixie, in stages.lock (not committed yet); the base is declared by stages.toml:5\n" in told
+    )
     commit(clone, "new pin")
     told = doit(clone, "why", "tool:here", "--against", "HEAD~1").stdout
     assert "debian:trixie, in stages.lock since 20" in told
+
+
+def test_another_base_is_told_with_its_line(clone: Path) -> None:
+    toml = (clone / "stages.toml").read_text().replace("debian:trixie", "debian:forky")
+    lock = (clone / "stages.lock").read_text() + LOCKED
+    write(clone, {"stages.lock": lock, "stages.toml": toml})
+    told = doit(clone, "why", "tool:here").stdout
+    assert "tool/Dockerfile:1: image base (debian:trixie) is now base (debian:forky)\n" in told
+    assert "the base is declared by stages.toml:6\n" in told
 
 
 @pytest.mark.parametrize(
@@ -178,16 +192,14 @@ def test_inputs_are_printed_as_they_are_hashed(clone: Path) -> None:
 
 
 def test_a_plan_since_a_branch_shows_what_it_makes_others_rebuild(clone: Path) -> None:
-    branch = subprocess.run(
-        ["git", "branch", "--show-current"], cwd=clone, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    subprocess.run(["git", "checkout", "-q", "-b", "mine"], cwd=clone, check=True)
+    branch = git(clone, "branch", "--show-current")
+    git(clone, "checkout", "-q", "-b", "mine")
     write(clone, {"tool/run.sh": "echo three\n"})
     commit(clone, "mine")
-    subprocess.run(["git", "checkout", "-q", branch], cwd=clone, check=True)
+    git(clone, "checkout", "-q", branch)
     write(clone, {"app/Dockerfile": "FROM tool\nRUN false\n"})
     commit(clone, "theirs")
-    subprocess.run(["git", "checkout", "-q", "mine"], cwd=clone, check=True)
+    git(clone, "checkout", "-q", "mine")
     text = doit(clone, "plan", "--since", branch).stdout
     assert "1 edit, 2 of 2 nodes changed\n  tool/run.sh: file run.sh changed" in text
     assert "      2 nodes: tool:here, app:here\n" in text
