@@ -33,6 +33,7 @@ class App:
     ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
     of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
     ``detail`` is how much a run prints; ``jobs`` is how many nodes it builds at once.
+    ``unreached`` are tasks that need a task that failed.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class App:
         self.detail, self.jobs = Detail.PROGRESS, 1
         self.failures: dict[str, StagegraphError] = {}
         self.refusals: dict[str, StagegraphError] = {}
+        self.unreached: set[str] = set()
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -81,8 +83,15 @@ def current() -> App:
 
 
 def command_line_settings() -> dict[str, str]:
-    """``NAME=VALUE`` words of the command line."""
-    return dict(doit.doit_cmd._CMDLINE_VARS or {})
+    """``NAME=VALUE`` words of the command line, without those behind ``--``."""
+    others = words_behind_dashes()
+    given = dict(doit.doit_cmd._CMDLINE_VARS or {})
+    return {name: value for name, value in given.items() if f"{name}={value}" not in others}
+
+
+def words_behind_dashes() -> list[str]:
+    """The words of the command line behind ``--``. doit takes those with a ``=`` out of the others."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 def jobs() -> int:
