@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, NoReturn
 import doit.doit_cmd
 
 from ..errors import ProjectError, StagegraphError
+from ..execution.display import Detail
+from ..execution.report import Report
 from ..execution.workspace import Workspace
 from ..graph import goals
 from ..system.processes import install_signal_handlers
 from .goals import default_goals
+from .program import as_called
+from .program import words as program_words
 
 if TYPE_CHECKING:
     from ..project.model import Node
@@ -30,10 +34,12 @@ class App:
     ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
     of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
     ``unreached`` are tasks that need a task that failed.
+    ``detail`` is how much a run prints; ``jobs`` is how many nodes it builds at once.
     """
 
     def __init__(self) -> None:
         self.requested: list[str] | None = None
+        self.detail, self.jobs = Detail.PROGRESS, 1
         self.failures: dict[str, StagegraphError] = {}
         self.refusals: dict[str, StagegraphError] = {}
         self.unreached: set[str] = set()
@@ -42,7 +48,7 @@ class App:
     def workspace(self) -> Workspace:
         """The project, loaded on first use. Raises ``ProjectError``."""
         install_signal_handlers()
-        return Workspace.open(Path.cwd(), command_line_settings())
+        return Workspace.open(Path.cwd(), command_line_settings(), Report(self.detail))
 
     @cached_property
     def default_goals(self) -> list[str]:
@@ -86,18 +92,19 @@ def command_line_settings() -> dict[str, str]:
 
 def words_behind_dashes() -> list[str]:
     """The words of the command line behind ``--``. doit takes those with a ``=`` out of the others."""
-    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    words = program_words()
+    return words[words.index("--") + 1 :] if "--" in words else []
 
 
 def jobs() -> int:
     """Return how many nodes to build at once. Raises ``ProjectError``."""
     value = os.environ.get("STAGEGRAPH_JOBS") or "2"
     if not value.isdecimal() or int(value) < 1:
-        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a positive integer", "STAGEGRAPH_JOBS=2")
+        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a whole number above 0", "STAGEGRAPH_JOBS=2")
     return int(value)
 
 
 def exit_with(error: StagegraphError) -> NoReturn:
     """End the process with the error's message and exit status."""
-    print(f"ERROR: {error}", file=sys.stderr)
+    print(f"ERROR: {as_called(error)}", file=sys.stderr)
     sys.exit(error.exit_status)

@@ -53,7 +53,7 @@ def _get(path: str, url: str) -> tuple[int, bytes]:
         raise EngineError(
             f"unix://{path}",
             f"no Docker engine answers: {error}",
-            "start Docker; doit doctor says how",
+            "start Docker: doit doctor has the command",
         ) from None
 
 
@@ -96,7 +96,7 @@ def connect() -> Any:
             what, hint = f"is no address of an engine: {error}", "correct DOCKER_HOST, or unset it"
             raise AccessError(host(), what, hint) from None
         raise EngineError(
-            host(), f"no Docker engine answers: {error}", "start Docker; doit doctor says how"
+            host(), f"no Docker engine answers: {error}", "start Docker: doit doctor has the command"
         ) from None
     return contextlib.closing(client)
 

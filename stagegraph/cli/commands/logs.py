@@ -14,6 +14,7 @@ from ...keys.spec import history_name
 from ...system.files import open_regular, relative_path
 from ...system.text import human_size, printable
 from ..goals import one_node
+from ..help import Example
 from .base import Command, flag, print_json
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Options:
 
 class Logs(Command[Options]):
     options_type = Options
+    section = "everyday"
     doc_purpose = "print the builder's log of a node"
     doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM]"
     doc_description = (
@@ -47,6 +49,12 @@ class Logs(Command[Options]):
         "attempts of each node are kept in cache/logs.\n\n"
         "doit logs --failed prints the logs of all nodes that failed in the last run. doit logs --list lists "
         "the attempts of all nodes, or of the one that you name."
+    )
+    examples = (
+        Example("logs {goal}", "what the builder printed", "engine"),
+        Example("logs {goal} -f", "the same of a build that runs, until it ends", "engine"),
+        Example("logs --failed", "the logs of all nodes that failed in the last run", "engine"),
+        Example("logs --list", "all attempts: time, outcome, size"),
     )
 
     def parse_execute(self, in_args: list[str]) -> Any:

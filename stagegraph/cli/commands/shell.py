@@ -10,6 +10,7 @@ from ...errors import EmulationError, ProjectError
 from ...system.processes import run
 from ..app import words_behind_dashes
 from ..goals import one_node
+from ..help import Example
 from .base import Command, flag
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Options:
 
 class Shell(Command[Options]):
     options_type = Options
+    section = "everyday"
     doc_purpose = "open a shell in the image of a node, or where its step failed"
     doc_usage = "STAGE:PLATFORM [--failed] [-- COMMAND ...]"
     doc_description = (
@@ -39,6 +41,11 @@ class Shell(Command[Options]):
         "--failed stands where the last failed step of the node stood: after the steps before it, with its "
         "arguments, user, folder, network, secrets and mounts. The script /failed-step repeats the step. "
         "What cannot be given is said: a cache mount is empty."
+    )
+    examples = (
+        Example("shell {goal}", "look into an image", "engine"),
+        Example("shell {goal} --failed", "stand where its step failed, and repeat the step", "a person"),
+        Example("shell {goal} -- ls -l /", "run one command in an image", "a person"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
@@ -50,10 +57,9 @@ class Shell(Command[Options]):
 
 def _divided(words: list[str]) -> tuple[list[str], list[str]]:
     """Return the words before ``--``, and the command behind it."""
-    if "--" not in words:
-        return words, []
-    place = words.index("--")
-    return words[:place], words_behind_dashes() or words[place + 1 :]
+    command = words_behind_dashes()
+    kept = [word for word in command if word.startswith("-") or "=" not in word]  # doit takes the others
+    return words[: len(words) - len(kept)], command
 
 
 def _check_emulation(app: App, node: Node) -> None:
