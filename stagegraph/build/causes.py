@@ -152,6 +152,16 @@ _REFUSED = (
     ),
 )
 
+#: A fault of the builder's own store of layers (containerd, plugins/snapshots/overlay), such as after a kill.
+#: Another try takes other names.
+_STORE = (
+    Cause(
+        EngineError,
+        "the builder's store of layers has a fault: run again; if it stays, restart the engine",
+        r"failed to (prepare|rename|create snapshot)\b.*: file exists|failed to mount .*snapshots/",
+    ),
+)
+
 #: A pull of an external image, or of a parent. They come before the engine's own faults: a registry that
 #: breaks a connection ("unexpected EOF") is no lost engine.
 _REGISTRY = (
@@ -290,10 +300,18 @@ _NETWORK_OF_STEP = (
     ),
 )
 
-CAUSES = (*_MACHINE, *_CLIENT, *_REFUSED, *_REGISTRY, *_DOWNLOAD, *_LOST, *_NETWORK_OF_STEP)
+CAUSES = (*_MACHINE, *_CLIENT, *_REFUSED, *_STORE, *_REGISTRY, *_DOWNLOAD, *_LOST, *_NETWORK_OF_STEP)
 
 #: The cause of a step that simply fails.
 OF_STEP = Cause(BuildError, _FIX)
+
+#: The cause of an unknown fault where no step failed.
+OF_BUILDER = Cause(
+    EngineError, "no step failed, but the builder itself: run again; if it stays, restart the builder"
+)
+
+#: The cause of a build that ended without a reason.
+UNKNOWN = Cause(BuildError, "look at what the builder says; finished nodes are kept")
 
 
 def cause(printed: str, messages: str = "") -> Cause:

@@ -22,7 +22,7 @@ from ..errors import (
 from ..host.advice import Advice
 from ..oci.platform import NO_PLATFORM, family
 from ..system.text import LIMIT, shortened
-from .causes import Cause, cause
+from .causes import OF_BUILDER, OF_STEP, UNKNOWN, Cause, cause
 from .log import FailedStep
 from .place import Placement
 
@@ -165,6 +165,8 @@ def _cause(failure: Failure) -> Cause:
     tracker = failure.tracker
     messages = "\n".join([tracker.message, *(() if tracker.failed else tracker.messages)])
     found = cause("\n".join(tracker.output), _PROCESS.sub(r"process failed: \1", messages))
+    if found is OF_STEP and not failure.step.text and not tracker.line:
+        return OF_BUILDER if tracker.failure else UNKNOWN
     return _of_emulation(failure, found) if found.error is EmulationError else found
 
 

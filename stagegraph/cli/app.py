@@ -22,6 +22,7 @@ from ..graph import goals
 from ..system.processes import install_signal_handlers
 from .goals import default_goals
 from .program import as_called
+from .program import words as program_words
 
 if TYPE_CHECKING:
     from ..project.model import Node
@@ -32,8 +33,8 @@ class App:
 
     ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
     of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
-    ``detail`` is how much a run prints; ``jobs`` is how many nodes it builds at once.
     ``unreached`` are tasks that need a task that failed.
+    ``detail`` is how much a run prints; ``jobs`` is how many nodes it builds at once.
     """
 
     def __init__(self) -> None:
@@ -91,7 +92,8 @@ def command_line_settings() -> dict[str, str]:
 
 def words_behind_dashes() -> list[str]:
     """The words of the command line behind ``--``. doit takes those with a ``=`` out of the others."""
-    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    words = program_words()
+    return words[words.index("--") + 1 :] if "--" in words else []
 
 
 def jobs() -> int:

@@ -67,7 +67,8 @@ def one_node(graph: Graph, words: list[str], command: str) -> Node:
         raise unknown_goal(graph.project, words[0], (name for name in known if not name.startswith("_")))
     nodes = known[words[0]] if len(words) == 1 else []
     if len(nodes) != 1:
-        example = next(iter(nodes or graph.nodes), "STAGE:PLATFORM")
+        nearby = known.get(words[0]) if words else None
+        example = next(iter(nearby or graph.nodes), "STAGE:PLATFORM")
         raise ProjectError("command line", f"{command} takes one node", f"doit {command} {example}")
     return nodes[0]
 

@@ -91,7 +91,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         else:
             self.app.workspace.report.close()
             self._finish_pushes()
-            self.outstream.writelines(f"{line}\n" for line in lines(self._tasks, self._failed, self._done))
+            for line in lines(self._tasks, self._failed, self._done):
+                self.write(f"{as_called(line)}\n")
             if summary := self.app.workspace.report.summary(colours=has_colours(self.outstream)):
                 self.write(summary + "\n")
         if not self.app.workspace.report.is_empty:

@@ -48,7 +48,8 @@ def interact(
 
     ``options`` are those of ``docker create``. ``variables`` are for docker's own environment, from which
     ``--env=NAME`` takes its value. ``files`` are put into the container, by absolute path, for everybody to
-    read, change and run. The container is removed afterwards. Raises ``EngineError``.
+    read, change and run. The container is removed afterwards. The status is 127 if the command could not be
+    started, as with ``docker run``. Raises ``EngineError``.
     """
     name = reference.rpartition(":")[2]
     create = ["docker", "create", f"--name={name}", "--interactive", *options]
@@ -64,9 +65,16 @@ def interact(
             what = f"its container could not be made: {done.stderr.decode(errors='replace').strip()}"
             raise EngineError(reference, what, "doit doctor checks the engine")
         start = ["docker", "start", "--attach", "--interactive", name]
-        return subprocess.run(start, env=environment(), check=False).returncode
+        status = subprocess.run(start, env=environment(), check=False).returncode
+        return 127 if status and not _has_started(name) else status
     finally:  # an interrupt ends docker's client alone
         remove_container(name)
+
+
+def _has_started(name: str) -> bool:
+    """Return whether a container has ever run."""
+    done = run(["docker", "container", "inspect", "--format={{.State.Status}}", name])
+    return done.stdout.strip() != b"created"
 
 
 def _write_tar(files: Mapping[str, bytes], out: IO[bytes]) -> None:

@@ -50,6 +50,12 @@ class Logs(Command[Options]):
         "doit logs --failed prints the logs of all nodes that failed in the last run. doit logs --list lists "
         "the attempts of all nodes, or of the one that you name."
     )
+    examples = (
+        Example("logs {goal}", "what the builder printed", "engine"),
+        Example("logs {goal} -f", "the same of a build that runs, until it ends", "engine"),
+        Example("logs --failed", "the logs of all nodes that failed in the last run", "engine"),
+        Example("logs --list", "all attempts: time, outcome, size"),
+    )
 
     examples = (
         Example("logs {goal}", "what the builder printed for a node", "engine"),

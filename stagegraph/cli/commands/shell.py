@@ -44,7 +44,8 @@ class Shell(Command[Options]):
     )
     examples = (
         Example("shell {goal}", "look into an image", "engine"),
-        Example("shell {goal} -- ls -l /", "run one command in it", "engine"),
+        Example("shell {goal} --failed", "stand where its step failed, and repeat the step", "a person"),
+        Example("shell {goal} -- ls -l /", "run one command in an image", "a person"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
@@ -55,10 +56,10 @@ class Shell(Command[Options]):
 
 
 def _divided(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return the words before ``--``, and the command behind it. doit has taken ``NAME=VALUE`` words out."""
+    """Return the words before ``--``, and the command behind it."""
     command = words_behind_dashes()
-    left = sum(word.startswith("-") or "=" not in word for word in command)
-    return words[: len(words) - left], command
+    kept = [word for word in command if word.startswith("-") or "=" not in word]  # doit takes the others
+    return words[: len(words) - len(kept)], command
 
 
 def _check_emulation(app: App, node: Node) -> None:

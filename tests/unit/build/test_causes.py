@@ -97,6 +97,12 @@ MESSAGES = [
         "cache",
     ),
     (f"failed to read: content digest sha256:{64 * 'a'}: not found", LostCacheError, "cache"),
+    (
+        "failed to read downloaded context: failed to prepare  as zwj: failed to rename: rename "
+        "/var/lib/containerd/snapshots/new-4 /var/lib/containerd/snapshots/8: file exists: unknown",
+        EngineError,
+        "run again",
+    ),
     # a registry
     (
         f"{PULL}pull access denied, repository does not exist or may require authorization",

@@ -92,6 +92,12 @@ def test_failure_without_a_step() -> None:
     assert error.what == "buildx ended with status 1\n    something new"
 
 
+def test_an_unknown_fault_outside_of_any_step_is_not_that_of_a_step() -> None:
+    error = explained(*ran("[internal] load remote build context", error="something new"))
+    assert type(error) is EngineError and "fix the step" not in error.hint
+    assert "fix the step" not in explained("something new").hint
+
+
 def test_an_error_of_several_lines() -> None:
     lost = "\t* failed to stat lower snapshot abc: snapshot abc does not exist: not found"
     error = explained(
