@@ -57,12 +57,6 @@ class Logs(Command[Options]):
         Example("logs --list", "all attempts: time, outcome, size"),
     )
 
-    examples = (
-        Example("logs {goal}", "what the builder printed for a node", "engine"),
-        Example("logs --failed", "the logs of all nodes that failed in the last run"),
-        Example("logs --list", "the attempts that are kept"),
-    )
-
     def answer(self, app: App, words: list[str], options: Options) -> int:
         if options.json and not options.list:
             raise ProjectError("command line", "--json is only for --list", "doit logs --list --json")
