@@ -87,7 +87,7 @@ def _command(name: str, kind: Any) -> str:
     purpose = kind.doc_purpose[:1].upper() + kind.doc_purpose[1:]
     parts = [f"## {call}", f"{_inline(purpose)}.", f"```\n{call} {kind.doc_usage}".rstrip() + "\n```"]
     parts += [_inline(text) for text in (kind.doc_description or "").split("\n\n") if text]
-    own = kind.__module__.startswith("stagegraph.") and name not in ("run", "list")
+    own = kind.__module__.startswith("stagegraph.") and name not in ("run", "list", "rebuild")
     options = [option for option in kind.cmd_options if own or option["name"] in _DOIT_OPTIONS]
     if options:
         parts.append(_table(("option", "meaning"), map(_option, options)))

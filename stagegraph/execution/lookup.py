@@ -56,7 +56,7 @@ class StoreLookup:
             return Found(record, "cache", node)
         if self.registry is None:
             return None
-        owners = list(nodes_with_same_key(self.graph, node))
+        owners = [] if key in self.layout.withdrawn else list(nodes_with_same_key(self.graph, node))
         for owner in owners:
             self.registry.lookups.prefetch(owner, self._docker(owner), key)
         for owner in owners:
@@ -77,7 +77,9 @@ class StoreLookup:
 
     def image(self, node: Node) -> Record | None:
         key = self.graph.key(node)
-        if record := self.results.records.get(node) or self.layout.read(key):
+        if record := self.results.records.get(node):
+            return record
+        if key not in self.layout.withdrawn and (record := self.layout.read(key)):
             return record
         found = self.find(node, key)
         return found.record if found else None

@@ -58,7 +58,7 @@ class NodeRunner:
         """
         if node in self.results.records:
             return True
-        decision = by_recipe(self.graph, node, self.lookup)
+        decision = NeedsParents() if self.is_open(node) else by_recipe(self.graph, node, self.lookup)
         if isinstance(decision, NeedsParents):
             self._check_declared(node)
             return False
@@ -66,6 +66,10 @@ class NodeRunner:
             return False
         self.reuse(node, decision)
         return True
+
+    def is_open(self, node: Node) -> bool:  # noqa: ARG002 - a rebuild has such nodes
+        """Return whether no store can tell the node's image yet, whatever it holds."""
+        return False
 
     def reuse(self, node: Node, decision: Have) -> None:
         """Record that this run uses an image that a store had before."""
@@ -77,7 +81,7 @@ class NodeRunner:
 
     def test_passed(self, test: Node) -> bool:
         """Return whether a test has passed, here or elsewhere, on the images that it would use now."""
-        decision = by_recipe(self.graph, test, self.lookup)
+        decision = NeedsParents() if self.is_open(test) else by_recipe(self.graph, test, self.lookup)
         if isinstance(decision, NeedsParents):
             self._check_declared(test)
             return False
@@ -128,13 +132,20 @@ class NodeRunner:
             decision = self._reuse_by_content(node, parents)
             if isinstance(decision, Have):
                 return
-            record = self._build_with_retry(node, parents)
-            by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
-            self.layout.commit(by_content_key)  # before the push, which may take long
-            if self.registry:
-                self.registry.pushes.push_built(node, record, by_content_key)
+            record = self._build_and_push(node, parents)
         self._remember(node, record)
-        self.report.done(node, "build", record, decision.reason + _package_changes(latest, record))
+        self.report.done(node, "build", record, decision.reason + package_changes(latest, record))
+
+    def _build_and_push(
+        self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False
+    ) -> Record:
+        """Build, record the image under both keys, and push it."""
+        record = self._build_with_retry(node, parents, no_cache=no_cache)
+        by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
+        self.layout.commit(by_content_key)  # before the push, which may take long
+        if self.registry:
+            self.registry.pushes.push_built(node, record, by_content_key)
+        return record
 
     def _reuse_by_content(self, node: Node, parents: Mapping[Node, Record]) -> Have | Build:
         """Reuse an image that a store has for the node by now, or return the decision to build."""
@@ -157,14 +168,14 @@ class NodeRunner:
         self.report.done(node, decision.action, record, decision.reason)
         return decision
 
-    def _build_with_retry(self, node: Node, parents: Mapping[Node, Record]) -> Record:
+    def _build_with_retry(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         try:
-            return self._build(node, parents)
+            return self._build(node, parents, no_cache=no_cache)
         except (BuilderError, LinkError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
-            no_cache = isinstance(error, LostCacheError)
+            no_cache = no_cache or isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
         self.layout.blobs.quarantine_corrupt()
         for parent, record in parents.items():
@@ -174,7 +185,7 @@ class NodeRunner:
         time.sleep(_PAUSE)
         return self._build(node, parents, no_cache=no_cache)
 
-    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False) -> Record:
+    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
         """Build, and record the image under the recipe key."""
         start = time.monotonic()
         try:
@@ -199,8 +210,12 @@ class NodeRunner:
             builder=result.builder,
             materials=tuple(sorted(materials)),
         )
+        self._before_record(record)
         self.layout.commit(record)
         return record
+
+    def _before_record(self, record: Record) -> None:
+        """A new image is there, and its record is not written yet."""
 
     def _test_error(self, node: Node, error: BuildError) -> TestError | None:
         """Return the error of a failed test, if the node is a test."""
@@ -212,7 +227,7 @@ class NodeRunner:
         return TestError(error.where, f"the test of image {tested.name} failed: {error.what}", hint)
 
 
-def _package_changes(latest: Record | None, record: Record) -> str:
+def package_changes(latest: Record | None, record: Record) -> str:
     """Describe which packages have other versions than in the last build; "" if one of the lists is empty."""
     if not (latest and latest.packages and record.packages):
         return ""

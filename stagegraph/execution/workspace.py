@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..build.placement import BuilderSelector
     from ..oci.platform import OciPlatform
     from ..oci.reference import ResolvedReference
-    from ..project.model import Project
+    from ..project.model import Node, Project
     from ..store.folder import Folder
     from ..store.registry import RegistryStore
     from .sharing import Sharing
@@ -52,6 +52,8 @@ class Workspace:
         self.project, self.report = project, report or Report()
         self.layout = layout or LayoutStore(project.cache)
         self.results = Results()
+        #: Nodes to build again, whatever the stores have. Set it before the first use of ``nodes``.
+        self.rebuilt: frozenset[Node] = frozenset()
         self._graph = graph
         self._builder_lock = threading.Lock()  # cached_property has no lock since Python 3.12
 
@@ -67,6 +69,10 @@ class Workspace:
             return self._graph
         locked, say = self.project.settings.locked, self.report.note
         return Graph(self.project, Lock(self.project.root, _resolve, locked=locked, say=say))
+
+    def _pinned_graph(self) -> Graph:
+        """A graph that pins no image that ``stages.lock`` lacks: the nodes that need one have no key."""
+        return Graph(self.project, Lock(self.project.root, _resolve, locked=True))
 
     # -- stores ----------------------------------------------------------------------------------
 
@@ -122,6 +128,11 @@ class Workspace:
 
     @cached_property
     def nodes(self) -> NodeRunner:
+        if self.rebuilt:
+            from .rebuild import Rebuilding
+
+            parts = self.lookup, self.sharing, self.builder, self.report
+            return Rebuilding(*parts, self.rebuilt, self._pinned_graph)
         return NodeRunner(self.lookup, self.sharing, self.builder, self.report)
 
     @cached_property

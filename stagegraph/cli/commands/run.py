@@ -64,6 +64,9 @@ def _refuse_unfit(params: Any) -> None:
     given = {name: params[name] for name in params._non_default_keys}  # defaults do not count
     if (count := given.get("num_process", 0)) < 0:
         raise ProjectError("command line", f"-n {count} is not a positive integer", "-n 2")
+    if given.get("always"):
+        what = "-a: an image that a store has is reused all the same"
+        raise ProjectError("command line", what, "to build a node again: doit rebuild STAGE:PLATFORM")
     if name := given.get("reporter"):
         what = (
             f"-r {name}: only the project's own reporter can end a run: it sets the status and awaits pushes"
