@@ -27,8 +27,8 @@ DOCKER_PLATFORMS = (
 #: The commands of doit and of this program.
 COMMANDS = (
     "ci", "clean", "doctor", "dumpdb", "export", "forget", "help", "ignore", "import", "info", "init", "keys",
-    "list", "lock", "outdated", "plan", "prune", "publish", "rebuild", "reset-dep", "run", "shell",
-    "strace", "tabcompletion", "verify",
+    "lint", "list", "lock", "outdated", "plan", "prune", "publish", "rebuild", "reset-dep", "run",
+    "shell", "strace", "tabcompletion", "verify",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.
