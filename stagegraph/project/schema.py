@@ -28,7 +28,7 @@ DOCKER_PLATFORMS = (
 COMMANDS = (
     "ci", "clean", "doctor", "dumpdb", "export", "forget", "help", "ignore", "import", "info", "init", "keys",
     "lint", "list", "lock", "outdated", "plan", "prune", "publish", "rebuild", "reset-dep", "run",
-    "shell", "strace", "tabcompletion", "verify",
+    "shell", "strace", "tabcompletion", "verify", "watch",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.

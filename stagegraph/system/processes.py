@@ -136,6 +136,24 @@ def run(
         return subprocess.CompletedProcess(command, 124, b"", f"no answer within {timeout:.0f} s".encode())
 
 
+def run_in_group(command: Sequence[str]) -> int:
+    """Run a program in a process group of its own, with this process's output. Return its status.
+
+    If a signal handler ends this process by ``SystemExit`` meanwhile, the whole group gets the same signal,
+    as from a terminal. Then its end is awaited.
+    """
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        return process.wait()
+    except SystemExit as ending:
+        number = signal.SIGTERM if ending.code == 128 + signal.SIGTERM else signal.SIGINT
+        while process.poll() is None:
+            with contextlib.suppress(SystemExit):  # the next signal is passed on as well
+                os.killpg(process.pid, number)
+                process.wait()
+        raise
+
+
 def last_lines(log: Path, lines: int = 15) -> str:
     """Return the last lines of a log, indented; "" if it cannot be read."""
     try:
