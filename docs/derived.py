@@ -51,14 +51,14 @@ OTHER_STATUSES = {
     0: "Success.",
     2: "doit's own: an error while a task ran.",
     3: "doit's own: an error before the first task ran.",
-    4: "`doit plan --exit-code`: there is something to build or pull.",
+    4: "`doit plan --exit-code`: there is work to do. `doit diff --exit-code`: the images differ.",
     5: "`doit lint`: there are findings.",
     130: "The run was interrupted (SIGINT).",
     141: "The reader of the output closed it, as `head` does.",
     143: "The run was terminated (SIGTERM).",
 }
 #: Options of doit's own commands that matter here; the others are doit's, and ``doit help run`` shows them.
-_DOIT_OPTIONS = {"continue", "num_process", "subtasks", "quiet"}
+_DOIT_OPTIONS = {"continue", "num_process", "subtasks", "quiet", "json"}
 _NOT_SHOWN = {"dumpdb"}
 #: Up to so many values of a key are listed, and keys of a table repeated.
 _FEW = 6

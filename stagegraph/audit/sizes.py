@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from ..oci.digest import Digest
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..execution.decide import Found
     from ..execution.plan import Step
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 #: The digest and the size (bytes) of a layer.
 Layer = tuple[str, int]
+
+#: How many manifests are requested at once.
+_AT_ONCE = 8
 
 
 class Lookup(Protocol):
@@ -77,6 +83,27 @@ def sizes(graph: Graph, steps: Iterable[Step], lookup: Lookup) -> dict[Node, Siz
                 own_size(layers, parent_layers, external=external), sum(size for _, size in layers)
             )
     return result
+
+
+def bytes_to_fetch(steps: Iterable[Step], lookup: Lookup, has: Callable[[Digest], bool]) -> int | None:
+    """Return how many bytes the pulls of a plan bring; None if a manifest is not to be had.
+
+    ``has`` says whether ``cache/`` has a blob. Manifests are requested several at once.
+    """
+    records = {step.record.digest: step.record for step in steps if step.decision == "pull" and step.record}
+    if not records:
+        return 0
+    from ..system.workers import DaemonPool
+
+    pool = DaemonPool(_AT_ONCE)
+    waiting = [pool.submit(partial(lookup.manifest, record)) for record in records.values()]
+    blobs: dict[str, int] = {}
+    for future in waiting:
+        layers = _layers(future.result())
+        if layers is None:
+            return None
+        blobs |= layers
+    return sum(size for digest, size in blobs.items() if not has(Digest(digest)))
 
 
 def _parents(

@@ -6,6 +6,7 @@ doit calls functions of a module and classes that it makes itself, so nobody can
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache, cached_property
 from pathlib import Path
@@ -77,6 +78,14 @@ def current() -> App:
 def command_line_settings() -> dict[str, str]:
     """``NAME=VALUE`` words of the command line."""
     return dict(doit.doit_cmd._CMDLINE_VARS or {})
+
+
+def jobs() -> int:
+    """Return how many nodes to build at once. Raises ``ProjectError``."""
+    value = os.environ.get("STAGEGRAPH_JOBS") or "2"
+    if not value.isdecimal() or int(value) < 1:
+        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a positive integer", "STAGEGRAPH_JOBS=2")
+    return int(value)
 
 
 def exit_with(error: StagegraphError) -> NoReturn:

@@ -33,13 +33,27 @@ def resolve_goals(graph: Graph, words: list[str], *, tests: bool = False, keep_g
     nodes that are left out, once for each cause. ``tests``: the test of an image is a goal too. Raises
     ``ProjectError`` with the nearest known word.
     """
+    nodes = named_nodes(graph, words, tests=tests)
+    return with_keys(graph, nodes, by_name=bool(words), keep_going=keep_going)
+
+
+def named_nodes(graph: Graph, words: list[str], *, tests: bool = False) -> list[Node]:
+    """Return the nodes for words as in ``resolve_goals``, each once, with a key or without.
+
+    Raises ``ProjectError``.
+    """
     nodes: list[Node] = [] if words else graph.nodes
     known = goals.named(graph, tests=tests)
     for word in words:
         if word not in known:
             raise unknown_goal(graph.project, word, (name for name in known if not name.startswith("_")))
         nodes += known[word]
-    found = goals.keyed(graph, dict.fromkeys(nodes), by_name=bool(words), keep_going=keep_going)
+    return list(dict.fromkeys(nodes))
+
+
+def with_keys(graph: Graph, nodes: list[Node], *, by_name: bool, keep_going: bool = False) -> Goals:
+    """Return those of the nodes that have a key; warn of others, as in ``resolve_goals``."""
+    found = goals.keyed(graph, nodes, by_name=by_name, keep_going=keep_going)
     for left_out in found.left_out:
         print(f"warning: {left_out}", file=sys.stderr)
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import DiskFullError, EngineError
@@ -129,6 +129,20 @@ def load(image: Iterator[bytes], ids: Collection[str], reference: str) -> None:
             raise EngineError(
                 "docker", f"{reference} was loaded, but the engine now has {loaded} under it", "run again"
             )
+
+
+def save(reference: str, file: IO[bytes]) -> None:
+    """Write an image of the engine into a file, as ``docker save`` does. Raises ``EngineError``."""
+    import docker.errors
+    import requests.exceptions
+
+    with connect() as client:
+        try:
+            for chunk in client.api.get_image(reference):
+                file.write(chunk)
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            what = f"{reference} could not be read: {error}"
+            raise EngineError("docker", what, "is the engine up? docker images lists its images") from None
 
 
 def tag(reference: str, new: str, ids: Collection[str]) -> None:

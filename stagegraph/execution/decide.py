@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..oci.digest import Digest
     from ..project.model import Node
     from ..store.record import Record
+    from .earlier import Earlier
 
 Action = Literal["reuse", "pull", "build"]
 
@@ -40,7 +41,7 @@ class Why(Enum):
     SAME_CONTENT = "its parents' content is that of an image in {store}"
     BUILT_MEANWHILE = "another build made it meanwhile"
     NO_EARLIER_BUILD = "no earlier build of it is known here"
-    CHANGED = "{change}"
+    CHANGED = "{change}{told}"
     NOT_STORED = "its image is in no store any more, or was built on other content of its parents"
     PARENTS_FIRST = "{parents} built first; this node too, if that changes what it uses"
 
@@ -62,8 +63,8 @@ class Lookup(Protocol):
     def image(self, node: Node) -> Record | None:
         """Return the record of the node's recipe key, even if ``cache/`` no longer has the image."""
 
-    def latest(self, node: Node) -> Record | None:
-        """Return the record of the node's last known build, for explanations."""
+    def earlier(self, node: Node) -> Earlier | None:
+        """Return what the node was last made of, for explanations."""
 
 
 class Have(NamedTuple):
@@ -87,12 +88,12 @@ class NeedsParents(NamedTuple):
 
 
 class Build(NamedTuple):
-    """No store has the image. ``changes`` are against the last known build, first cause first."""
+    """No store has the image. ``changes`` are against ``earlier``, first cause first."""
 
     why: Why
     reason: str
     changes: tuple[Change, ...] = ()
-    latest: Record | None = None
+    earlier: Earlier | None = None
 
 
 def by_recipe(graph: Graph, node: Node, lookup: Lookup) -> Have | NeedsParents:
@@ -132,18 +133,19 @@ def by_content(
         content, _ = content_key(graph, node, records.__getitem__)
         if content not in without and (found := lookup.find(node, content)):
             return Have(found, Why.SAME_CONTENT)
-    return _build(graph, node, lookup.latest(node), [p for p, record in parents.items() if not record])
+    return _build(graph, node, lookup.earlier(node), [p for p, record in parents.items() if not record])
 
 
-def _build(graph: Graph, node: Node, latest: Record | None, waits: Sequence[Node]) -> Build:
+def _build(graph: Graph, node: Node, earlier: Earlier | None, waits: Sequence[Node]) -> Build:
     from ..keys import explain  # a run that builds nothing needs no explanation
 
-    changes = _own_first(explain.diff(latest.inputs, graph.inputs(node))) if latest else ()
-    if latest and waits and not (changes and changes[0].role != "parent"):
+    changes = _own_first(explain.diff(earlier.inputs, graph.inputs(node))) if earlier else ()
+    if earlier and waits and not (changes and changes[0].role != "parent"):
         names = f"{', '.join(map(str, waits))} {'is' if len(waits) == 1 else 'are'}"
-        return Build(Why.PARENTS_FIRST, Why.PARENTS_FIRST.value.format(parents=names), changes, latest)
-    why = Why.NO_EARLIER_BUILD if latest is None else Why.CHANGED if changes else Why.NOT_STORED
-    return Build(why, why.value.format(change=_summary(changes)), changes, latest)
+        return Build(Why.PARENTS_FIRST, Why.PARENTS_FIRST.value.format(parents=names), changes, earlier)
+    why = Why.NO_EARLIER_BUILD if earlier is None else Why.CHANGED if changes else Why.NOT_STORED
+    told = earlier.told if earlier else ""
+    return Build(why, why.value.format(change=_summary(changes), told=told), changes, earlier)
 
 
 def _own_first(changes: Sequence[Change]) -> tuple[Change, ...]:

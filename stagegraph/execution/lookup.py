@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..store.layout import LayoutStore
     from ..store.record import Record
     from ..store.registry import RegistryStore
+    from .earlier import Earlier, EarlierBuilds
 
 
 class Results:
@@ -46,13 +47,21 @@ class StoreLookup:
     """Implements ``decide.Lookup`` on the stores of a project. Safe for threads."""
 
     def __init__(
-        self, graph: Graph, layout: LayoutStore, registry: RegistryStore | None, results: Results
+        self,
+        graph: Graph,
+        layout: LayoutStore,
+        registry: RegistryStore | None,
+        results: Results,
+        builds: Callable[[], EarlierBuilds],
     ) -> None:
         self.graph, self.layout, self.registry, self.results = graph, layout, registry, results
+        self.builds = builds
+        self._found: dict[Key, Record] = {}  # by this run, in cache/
         self._requested: set[Node] = set()  # what was requested from the registry ahead
 
     def find(self, node: Node, key: Key) -> Found | None:
         if record := self.layout.find(key):
+            self._found[key] = record
             return Found(record, "cache", node)
         if self.registry is None:
             return None
@@ -77,16 +86,20 @@ class StoreLookup:
 
     def image(self, node: Node) -> Record | None:
         key = self.graph.key(node)
-        if record := self.results.records.get(node):
-            return record
-        if key not in self.layout.withdrawn and (record := self.layout.read(key)):
+        record = self.results.records.get(node)
+        if record is None and key not in self.layout.withdrawn:
+            record = self._found.get(key) or self.layout.read(key)
+        if record:
             return record
         found = self.find(node, key)
         return found.record if found else None
 
-    def latest(self, node: Node) -> Record | None:
-        # each alternative has its own: the last build of another one explains nothing
-        return self.layout.latest(self.graph.spec(node).history_name)
+    def forget(self, key: Key) -> None:
+        """Look for the image of a key again: it has another one now."""
+        self._found.pop(key, None)
+
+    def earlier(self, node: Node) -> Earlier | None:
+        return self.builds().find(node)
 
     def manifest(self, record: Record) -> dict[str, Any] | None:
         """Return an image's manifest from ``cache/`` or the registry, or None if neither has it."""

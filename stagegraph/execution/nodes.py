@@ -126,7 +126,8 @@ class NodeRunner:
         ``StagegraphError``.
         """
         parents = {parent: self.results.record(parent) for parent in self.graph.parents(node)}
-        latest = self.lookup.latest(node)
+        earlier = self.lookup.earlier(node)
+        latest = earlier.record if earlier else None
         self.report.start(node, latest.seconds if latest else None)
         with self.layout.locks.for_name(digits(self.graph.key(node))):
             decision = self._reuse_by_content(node, parents)

@@ -76,5 +76,6 @@ def _step(node: Node, key: Key, decision: Have | Build) -> Step:
     if isinstance(decision, Have):
         record = decision.found.record
         return Step(node, key, decision.action, decision.reason, (), record.seconds, record, decision.why)
-    seconds = decision.latest.seconds if decision.latest else None
+    last = decision.earlier.record if decision.earlier else None
+    seconds = last.seconds if last else None
     return Step(node, key, "build", decision.reason, decision.changes, seconds, why=decision.why)

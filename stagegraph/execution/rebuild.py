@@ -73,15 +73,17 @@ class Rebuilding(NodeRunner):
 
     def _rebuild(self, node: Node) -> None:
         parents = {parent: self.results.record(parent) for parent in self.graph.parents(node)}
-        key, latest = self.graph.key(node), self.lookup.latest(node)
+        key = self.graph.key(node)
         old = self.layout.read(key) or self.lookup.image(node)
-        known = old or latest
+        earlier = None if old else self.lookup.earlier(node)
+        known = old or (earlier.record if earlier else None)
         self.report.start(node, known.seconds if known else None)
         with self.layout.locks.for_name(digits(key)):
             self._old[key] = old
             record = self._build_and_push(node, parents, no_cache=True)
+        self.lookup.forget(key)
         self._remember(node, record)
-        reason = f"rebuilt: {outcome(self.layout, old, record)}{package_changes(old or latest, record)}"
+        reason = f"rebuilt: {outcome(self.layout, old, record)}{package_changes(known, record)}"
         self.report.done(node, "build", record, reason)
 
     # -- descendants -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import LinkError, StoreError
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
 
     from ..build.builder import NodeBuilder
     from ..build.placement import BuilderSelector
+    from ..graph.revision import Revisions
     from ..oci.platform import OciPlatform
     from ..oci.reference import ResolvedReference
     from ..project.model import Node, Project
     from ..store.folder import Folder
     from ..store.registry import RegistryStore
+    from .earlier import EarlierBuilds
     from .sharing import Sharing
 
 
@@ -39,6 +42,7 @@ class Workspace:
     """The parts of one run over one project.
 
     ``layout`` takes the place of the project's ``cache/``, and ``graph`` that of the project's own graph.
+    ``words`` are the settings of the command line.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class Workspace:
         *,
         layout: LayoutStore | None = None,
         graph: Graph | None = None,
+        words: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self.words = words
         self.project, self.report = project, report or Report()
         self.layout = layout or LayoutStore(project.cache)
         self.results = Results()
@@ -60,7 +66,7 @@ class Workspace:
     @classmethod
     def open(cls, root: Path, settings: Mapping[str, str]) -> Workspace:
         """Load the project in ``root`` with settings of the command line. Raises ``ProjectError``."""
-        return cls(with_epoch(loader.load(root, settings), root))
+        return cls(with_epoch(loader.load(root, settings), root), words=settings)
 
     @cached_property
     def graph(self) -> Graph:
@@ -124,7 +130,20 @@ class Workspace:
 
     @cached_property
     def lookup(self) -> StoreLookup:
-        return StoreLookup(self.graph, self.layout, self.registry, self.results)
+        return StoreLookup(self.graph, self.layout, self.registry, self.results, lambda: self.earlier_builds)
+
+    @cached_property
+    def earlier_builds(self) -> EarlierBuilds:
+        """A run that builds nothing does not need it."""
+        from .earlier import EarlierBuilds
+
+        return EarlierBuilds(self.graph, self.layout, self.registry, self.revisions, self.report.note)
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        from ..graph.revision import Revisions
+
+        return Revisions(self.project.root, self.words)
 
     @cached_property
     def nodes(self) -> NodeRunner:

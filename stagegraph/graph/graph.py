@@ -16,7 +16,7 @@ from ..project.model import TIME_OF_COMMIT
 from .reader import NodeReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from ..dockerfile.dependencies import Edge
     from ..keys.inputs import Input
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..keys.spec import NodeSpec, Parent
     from ..oci.digest import Digest
     from ..project.model import Node, Project
+    from .dockerfile_names import ExternalReference
     from .lock import Lock
 
 
@@ -35,6 +36,7 @@ class Graph:
         self.project, self.lock = project, lock
         self._reader = NodeReader(project, lock)
         self._inputs: dict[Node, list[Input]] = {}
+        self._parents: dict[Node, tuple[Node, ...]] = {}
         self._keys: dict[Node, Key] = {}
         self._guard = threading.RLock()
 
@@ -54,7 +56,23 @@ class Graph:
 
         Reads only the Dockerfile: no context, no lock. Raises ``DockerfileError``.
         """
-        return list(dict.fromkeys(parent.node for parent in self._reader.parents(node)))
+        if node not in self._parents:
+            edges = self._reader.parents(node)
+            self._parents[node] = tuple(dict.fromkeys(parent.node for parent in edges))
+        return list(self._parents[node])
+
+    def parents_by_input(self, node: Node) -> dict[str, Node]:
+        """Return the parents by the names that they have among the inputs of the node's key."""
+        spec = self.spec(node)
+        places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
+        return {_edge_name(parent.edge, places[parent.edge]): parent.node for parent in spec.parents}
+
+    def links(self, node: Node) -> tuple[tuple[Edge, Node | ExternalReference], ...]:
+        """Return all edges of a node, to other nodes and to external images, in the order of the Dockerfile.
+
+        Reads only the Dockerfile: no context, no lock. Raises ``DockerfileError``.
+        """
+        return self._reader.links(node)
 
     # -- keys ------------------------------------------------------------------------------------
 
@@ -62,7 +80,7 @@ class Graph:
         """Return the recipe key, ``sha256:...``."""
         with self._guard:
             if node not in self._keys:
-                for ancestor in self.order([node]):
+                for ancestor in self.order([node], known=self._keys):
                     if ancestor not in self._keys:
                         self._keys[ancestor] = key.digest(self.inputs(ancestor))
             return self._keys[node]
@@ -86,10 +104,10 @@ class Graph:
 
     # -- order -----------------------------------------------------------------------------------
 
-    def order(self, goals: Sequence[Node]) -> list[Node]:
+    def order(self, goals: Sequence[Node], *, known: Container[Node] = ()) -> list[Node]:
         """Return goals and their ancestors, parents first.
 
-        Raises ``ProjectError`` with the path of a cycle.
+        The ancestors of ``known`` nodes are left out. Raises ``ProjectError`` with the path of a cycle.
         """
         done: dict[Node, None] = {}
         for goal in goals:
@@ -97,7 +115,7 @@ class Graph:
             node: Node | None = goal
             while node is not None:
                 if node not in done and node not in path:
-                    path[node] = self.parents(node)[::-1]
+                    path[node] = [] if node in known else self.parents(node)[::-1]
                 waiting = path.get(node, [])
                 if waiting:
                     node = waiting.pop()
@@ -137,9 +155,9 @@ class Graph:
 def _ancestors(spec: NodeSpec, digest: Callable[[Parent], Key | Digest]) -> list[key.Ancestor]:
     """Return the parents and external images of a node for its key, parents by ``digest``."""
     places = {edge: str(place) for place, edge in enumerate(spec.analysis.edges)}
-    digests: list[tuple[str, Edge, Key | Digest]] = [
-        *(("parent", parent.edge, digest(parent)) for parent in spec.parents),
-        *(("image", image.edge, image.digest) for image in spec.images),
+    digests: list[tuple[str, Edge, str, Key | Digest]] = [
+        *(("parent", parent.edge, parent.edge.name, digest(parent)) for parent in spec.parents),
+        *(("image", image.edge, image.shown, image.digest) for image in spec.images),
     ]
     return [
         key.Ancestor(
@@ -147,9 +165,9 @@ def _ancestors(spec: NodeSpec, digest: Callable[[Parent], Key | Digest]) -> list
             _edge_name(edge, places[edge]),
             value,
             f"{spec.dockerfile}:{edge.line}",
-            _edge_name(edge, edge.name),
+            _edge_name(edge, shown),
         )
-        for role, edge, value in digests
+        for role, edge, shown, value in digests
     ]
 
 

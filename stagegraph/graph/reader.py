@@ -68,12 +68,18 @@ class NodeReader:
 
         Reads only the Dockerfile: no context, no lock. Raises ``DockerfileError``.
         """
+        return tuple(Parent(edge, target) for edge, target in self.links(node) if isinstance(target, Node))
+
+    def links(self, node: Node) -> tuple[tuple[Edge, Node | ExternalReference], ...]:
+        """Return all edges of a node with their targets, in the order of the Dockerfile.
+
+        Reads only the Dockerfile. Raises ``DockerfileError``.
+        """
         config = self._project.config(node)
         if config is None:
             return ()
         with self._guard, _concerning(node):
-            edges = self._resolved_edges(node, config)
-            return tuple(Parent(edge, target) for edge, target in edges if isinstance(target, Node))
+            return tuple(self._resolved_edges(node, config))
 
     # -- one node --------------------------------------------------------------------------------
 

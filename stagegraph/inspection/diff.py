@@ -65,8 +65,13 @@ class Difference(NamedTuple):
 # -- files -----------------------------------------------------------------------------------------
 
 
-def diff_entries(old: Mapping[str, LayerEntry], new: Mapping[str, LayerEntry]) -> list[tuple[str, str, str]]:
-    """The path, change and detail of every difference between two layers, sorted by path."""
+def diff_entries(
+    old: Mapping[str, LayerEntry], new: Mapping[str, LayerEntry], *, times: bool = True
+) -> list[tuple[str, str, str]]:
+    """The path, change and detail of every difference between two layers, sorted by path.
+
+    Without ``times``, the time of a file is no difference.
+    """
     differences: list[tuple[str, str, str]] = []
     for path in sorted({*old, *new}):
         was, now = old.get(path), new.get(path)
@@ -75,7 +80,8 @@ def diff_entries(old: Mapping[str, LayerEntry], new: Mapping[str, LayerEntry]) -
             assert entry is not None
             differences.append((path, "removed" if now is None else "added", entry.kind))
         elif was != now:
-            differences += [(path, change, detail) for change, detail in _changes(was, now)]
+            changes = _changes(was, now)
+            differences += [(path, change, detail) for change, detail in changes if times or change != "time"]
     return differences
 
 
@@ -178,7 +184,7 @@ def compare(old_in: LayoutStore, old: Digest, new_in: LayoutStore, new: Digest) 
     )
     layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs, strict=True)]
     differences: list[Difference] = []
-    instructions = _instructions(configs[1])
+    instructions = instructions_of_layers(configs[1])
     for number, (was, now) in enumerate(zip_longest(*layers), 1):
         where = instructions[number - 1] if number <= len(instructions) else ""
         if was is None or now is None:
@@ -209,7 +215,7 @@ def _layer_changes(same_content: bool, old: Path, new: Path) -> list[tuple[str, 
     return differences or [("", "order", "the same files, stored differently")]
 
 
-def _instructions(config: Mapping[str, Any]) -> list[str]:
+def instructions_of_layers(config: Mapping[str, Any]) -> list[str]:
     """The instruction of each layer, as far as the configuration's history tells."""
     history = config.get("history") or ()
     return [

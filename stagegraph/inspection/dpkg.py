@@ -47,11 +47,13 @@ def parse_status(status: str, *, installed_only: bool = True) -> tuple[str, ...]
 def package_changes(old: Iterable[str], new: Iterable[str]) -> list[str]:
     """The differences between two lists: ``libc6:arm64 2.41-12 -> 2.41-13``, ``bash:arm64 5.2 removed``."""
     before, after = (dict(package.split("=", 1) for package in packages) for packages in (old, new))
-    changes = []
-    for name in sorted({*before, *after}):
-        was, now = before.get(name), after.get(name)
-        if was is None or now is None:
-            changes.append(f"{name} {was} removed" if now is None else f"{name} {now} added")
-        elif was != now:
-            changes.append(f"{name} {was} -> {now}")
-    return changes
+    return [
+        f"{name} {was} -> {now}" if was and now else f"{name} {was} removed" if was else f"{name} {now} added"
+        for name, was, now in version_changes(before, after)
+    ]
+
+
+def version_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The names whose versions differ, sorted, with the old and the new one; "" where there is none."""
+    changes = ((name, old.get(name, ""), new.get(name, "")) for name in sorted({*old, *new}))
+    return [(name, was, now) for name, was, now in changes if was != now]

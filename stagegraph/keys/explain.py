@@ -33,6 +33,15 @@ _ROLES = (
     "archive",
 )
 
+#: Roles of what a Dockerfile names in FROM, COPY --from and the like.
+_ANCESTORS = ("parent", "image")
+
+#: What entries of a context are called.
+_NOUNS = {"dir": "folder", "link": "link"}
+
+#: Instructions whose words are names and values in turn.
+_PAIRS = ("ENV", "LABEL")
+
 _KINDS = {"file": "a file", "exec": "an executable file", "dir": "a folder", "link": "a link"}
 
 
@@ -53,26 +62,70 @@ class Change(NamedTuple):
         return self._now.name
 
     @property
+    def subject(self) -> str:
+        """The name for messages of the input that changed."""
+        return self._now.subject
+
+    @property
+    def is_same_parent(self) -> bool:
+        """Whether it is the same parent with another key. Its own inputs tell more."""
+        old, new = self.old, self.new
+        return old is not None and new is not None and new.role == "parent" and old.subject == new.subject
+
+    @property
     def _now(self) -> Input:
         now = self.new or self.old
         assert now is not None
         return now
 
-    def __str__(self) -> str:
+    @property
+    def where(self) -> str:
+        """The line or file of the change; "" for an input that is gone, which has no line any more."""
+        return self.new.where if self.new else ""
+
+    @property
+    def values(self) -> tuple[str, str]:
+        """The old and the new value for people; "" for none, and for digests of files.
+
+        Of long instructions these are the words that differ, and their neighbours.
+        """
+        if self.old and self.new:
+            if self.role == "file":
+                return "", ""
+            return (self.old.subject, self.new.subject) if self.is_renamed else _both(self.old, self.new)
+        return _shown(self.old) if self.old else "", _shown(self.new) if self.new else ""
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether another parent or image has its place now."""
+        old, new = self.old, self.new
+        return old is not None and new is not None and new.role in _ANCESTORS and old.subject != new.subject
+
+    @property
+    def headline(self) -> str:
+        """What happened, without values: ``argument X changed``."""
         now = self._now
         subject = f"{now.role} {now.subject}".strip()
-        if self.new is None:
-            what = f"{subject} is gone{_shown(now, ' (was ', ')')}"
-        elif self.old is None:
-            what = f"{subject} is new{_shown(now, ': ')}"
-        elif now.role == "file":
-            what = f"{subject} {_file_change(self.old.value, self.new.value)}"
-        else:
-            old, new = _both(self.old, self.new)
-            what = f"{subject} changed: {old} -> {new}"
-        # an input that is gone has no line any more
-        where = f"{now.where}: " if now.where and self.new is not None else ""
-        return printable(where + what)
+        if self.old is None or self.new is None:
+            if now.role == "file":
+                subject = f"{_NOUNS.get(now.value.partition(' ')[0], now.role)} {now.subject}"
+            return printable(f"{subject} is {'new' if self.old is None else 'gone'}")
+        if self.is_renamed:
+            new = now.subject if now.role == self.old.role else f"{now.role} {now.subject}"
+            return printable(f"{self.old.role} {self.old.subject} is now {new}")
+        if now.role == "file":
+            return printable(f"{subject} {_file_change(self.old.value, self.new.value)}")
+        return printable(f"{subject} changed")
+
+    def __str__(self) -> str:
+        (old, new), what = map(printable, self.values), self.headline
+        if self.old is None:
+            what += f": {new}" if new else ""
+        elif self.new is None:
+            what += f" (was {old})" if old else ""
+        elif (old or new) and not self.is_renamed:
+            what += f": {old} -> {new}"
+        return f"{printable(self.where)}: {what}" if self.where else what
 
 
 def _file_change(old: str, new: str) -> str:
@@ -82,8 +135,8 @@ def _file_change(old: str, new: str) -> str:
     return f"changed: {old_digest[:12]} -> {new_digest[:12]}"
 
 
-def _shown(item: Input, before: str, after: str = "") -> str:
-    return "" if not item.value or item.role == "file" else f"{before}{_readable(item)}{after}"
+def _shown(item: Input) -> str:
+    return "" if not item.value or item.role == "file" else _readable(item)
 
 
 def _both(old: Input, new: Input) -> tuple[str, str]:
@@ -136,9 +189,11 @@ def _readable(item: Input) -> str:
 def _instruction(value: str) -> str:
     try:
         cmd, sub, as_json, flags, words, heredocs, original = json.loads(value)
-        arguments = [json.dumps(words, ensure_ascii=False)] if as_json else words
+        pairs = cmd in _PAIRS and len(words) % 2 == 0
+        written = [f"{k}={v}" for k, v in zip(words[::2], words[1::2], strict=True)] if pairs else words
+        arguments = [json.dumps(words, ensure_ascii=False)] if as_json else written
         text = original or " ".join(filter(None, [cmd, sub, *flags, *arguments]))
-        return text + "".join(f" <<{name} {content!r}" for name, _, content in heredocs)
+        return text + "".join(f" {content!r}" for _, _, content in heredocs)
     except (ValueError, TypeError):  # of a record that another version wrote
         return value
 
@@ -152,8 +207,8 @@ def diff(old: Sequence[Input], new: Sequence[Input]) -> list[Change]:
     """
     written = _changes(old, new, lambda item: item.subject, lambda item: item.written)
     placed = _changes(old, new, lambda item: item.name, lambda item: item.value)
-    same = not any(change.role in ("parent", "image") for change in placed)
-    changes = placed if same or not written else written
+    same = not any(change.role in _ANCESTORS for change in placed)
+    changes = placed if same or not written else _without_consequences(_replaced(written))
     order = {role: place for place, role in enumerate(_ROLES)}
     return sorted(changes, key=lambda change: order.get(change.role, len(order)))
 
@@ -179,6 +234,37 @@ def _named_changes(
         was, now = before.get(key), after.get(key)
         if was is None or now is None or was.value != now.value:
             yield Change(was, now)
+
+
+def _replaced(changes: Sequence[Change]) -> list[Change]:
+    """Join a parent or image that is gone and the one that has its place now to one change.
+
+    If they are the same under another name, nothing changed.
+    """
+    gone = {c.name: c for c in changes if c.role in _ANCESTORS and c.new is None}
+    new = {c.name: c for c in changes if c.role in _ANCESTORS and c.old is None}
+    pairs = {place: Change(gone[place].old, new[place].new) for place in gone.keys() & new.keys()}
+    kept = [c for c in changes if c not in gone.values() or c.name not in pairs]
+    joined = (pairs.get(c.name) if c in new.values() and c.name in pairs else c for c in kept)
+    return [c for c in joined if c and not (c.is_renamed and c.old and c.new and c.old.value == c.new.value)]
+
+
+def _without_consequences(changes: Sequence[Change]) -> list[Change]:
+    """Leave out parents and images that came or went with the instruction that names them."""
+    edited = [change for change in changes if change.role == "instruction"]
+    old = {change.old.where for change in edited if change.old}
+    new = {change.new.where for change in edited if change.new}
+
+    def told(change: Change) -> bool:
+        if change.role not in _ANCESTORS or (
+            change.old and change.new and change.old.subject == change.new.subject
+        ):
+            return False
+        return (change.old is None or change.old.where in old) and (
+            change.new is None or change.new.where in new
+        )
+
+    return [change for change in changes if not told(change)]
 
 
 def _instruction_changes(

@@ -73,7 +73,7 @@ def digest(inputs: Iterable[Input]) -> Key:
     They are written as canonical JSON, so that two different lists never give the same bytes.
     """
     canonical = [[i.role, i.name, i.value] for i in inputs]
-    return Key(sha256(json.dumps(canonical, separators=(",", ":")).encode()))
+    return Key(sha256(_json(canonical).encode()))
 
 
 def inputs(spec: NodeSpec, ancestors: Iterable[Ancestor], *, content: bool = False) -> list[Input]:
@@ -105,13 +105,13 @@ def _bootstrapped(boot: Bootstrap, docker: OciPlatform) -> Iterator[Input]:
 def _stage(spec: NodeSpec) -> Iterator[Input]:
     config, analysis = spec.config, spec.analysis
     if analysis.uses_target_name:
-        yield Input("option", "target", analysis.target, config.declared_at)
+        yield Input("option", "target", analysis.target, _line(config, "target"))
     if analysis.has_run and config.network != "default":
-        yield Input("option", "network", config.network, config.declared_at)
+        yield Input("option", "network", config.network, _line(config, "network"))
     if analysis.has_run:
         yield from _run_options(config)
     for name, value in sorted(config.labels.items()):
-        yield Input("label", name, value, config.declared_at)
+        yield Input("label", name, value, _line(config, f"labels.{name}"))
     for name, value in sorted(analysis.directives.items()):
         if name != "syntax":
             yield Input("option", name, value, spec.dockerfile)
@@ -128,24 +128,29 @@ def _stage(spec: NodeSpec) -> Iterator[Input]:
         yield Input("instruction", "", value, f"{spec.dockerfile}:{step.line}", shown)
     for name, value in sorted(analysis.args.items()):
         if name not in analysis.from_only_args:
-            yield Input("argument", name, value, config.declared_at)
+            yield Input("argument", name, value, _line(config, f"args.{name}"))
     for entry in spec.entries:
         yield Input("file", entry.path, f"{entry.kind} {entry.digest}", f"{config.context}/{entry.path}")
 
 
 def _run_options(config: StageConfig) -> Iterator[Input]:
     """What RUN instructions can see of the builder. Only these ``RunOptions`` can change a result."""
-    options, where = config.run_options, config.declared_at
+    options = config.run_options
     hosts: dict[str, list[str]] = {}
     for host, address in options.extra_hosts:
         hosts.setdefault(host, []).append(address)
     for host, addresses in hosts.items():
-        yield Input("option", f"extra host {host}", " ".join(addresses), where)
+        yield Input("option", f"extra host {host}", " ".join(addresses), _line(config, "extra_hosts"))
     if options.shm_size:
-        yield Input("option", "shm size", str(options.shm_size), where)
+        yield Input("option", "shm size", str(options.shm_size), _line(config, "shm_size"))
     for name, limits in options.ulimits:
-        yield Input("option", f"ulimit {name}", limits, where)
+        yield Input("option", f"ulimit {name}", limits, _line(config, "ulimits"))
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+def _line(config: StageConfig, key: str) -> str:
+    """Return the line that sets a value of a stage, by default that of the stage."""
+    return config.set_at.get(key, config.declared_at)
+
+
+#: Canonical JSON. One encoder for all: ``json.dumps`` would make one for each of some thousand values.
+_json = json.JSONEncoder(separators=(",", ":")).encode

@@ -12,7 +12,7 @@ from ..context.entry import Entry
 from ..dockerfile.dependencies import DockerfileAnalysis, Edge
 from ..dockerfile.directives import without_syntax
 from ..oci.digest import Digest
-from ..oci.reference import split
+from ..oci.reference import familiar, split
 from ..project.model import Bootstrap, Node, Platform, StageConfig
 
 #: Of a base that mmdebstrap builds.
@@ -38,6 +38,12 @@ class ExternalImage:
     reference: str
     digest: Digest
     index: Digest
+
+    @property
+    def shown(self) -> str:
+        """The name for messages: as the Dockerfile writes it, with the reference if it stands for another."""
+        name = self.edge.name
+        return name if familiar(self.reference) == name else f"{name} ({self.reference})"
 
 
 class Frontend(NamedTuple):

@@ -15,7 +15,7 @@ from .folders import Folders
 from .model import StageConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .model import Platform
@@ -67,12 +67,17 @@ class ConfigReader:
         for key in (platform.docker, platform.name):
             if key in table.get("platforms", {}):
                 layers.append((table["platforms"][key], (*path, "platforms", key)))
-        alternative = self._alternative(name, layers)
+        alternative, chosen_at = self._alternative(name, layers)
         if alternative:
             layers.append((table["alternatives"][alternative], (*path, "alternatives", alternative)))
         if all("path" not in layer for layer in (self._defaults, *(layer for layer, _ in layers))):
             raise self._reader.error(path, f"stage {name} has no path", 'write its folder: path = "FOLDER"')
-        return self.merged(layers, platform, alternative)
+        config = self.merged(layers, platform, alternative)
+        if chosen_at and alternative:
+            own, where = layers[-1]
+            chosen = {key: f"{line}, {chosen_at}" for key, line in self._lines_of(where, own)}
+            config = config._replace(set_at={**config.set_at, **chosen})
+        return config
 
     def merged(self, layers: Sequence[Layer], platform: Platform, alternative: str = "") -> StageConfig:
         """Merge layers with ``[defaults]`` and the platform; one of all these has a path."""
@@ -111,7 +116,24 @@ class ConfigReader:
             own_frontend=merged["frontend"] == "builder",
             alternative=alternative,
             declared_at=self._reader.lines.where(*layers[0][1]),
+            set_at=self._set_at(layers, platform),
         )
+
+    def _set_at(self, layers: Sequence[Layer], platform: Platform) -> dict[str, str]:
+        """Return the line of each value that is in force; arguments and labels are ``args.NAME``."""
+        set_at = dict(self._lines_of(("defaults",), self._defaults))
+        set_at |= self._lines_of(("platforms", platform.name), {"args": platform.args})
+        for layer, path in layers:
+            set_at |= self._lines_of(path, layer)
+        return set_at
+
+    def _lines_of(self, path: KeyPath, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        where = self._reader.lines.where
+        for key, value in table.items():
+            if key in ("args", "labels"):
+                yield from ((f"{key}.{name}", where(*path, key, name)) for name in value)
+            elif key not in ("platforms", "alternatives", "path", "description"):
+                yield key, where(*path, key)
 
     def test(self, stage: str, table: Mapping[str, Any], path: KeyPath, platform: Platform) -> StageConfig:
         """Return the config of the test in an image's table. Its Dockerfile may say ``FROM ${IMAGE}``.
@@ -130,6 +152,7 @@ class ConfigReader:
             run_options=options.run_options(self._reader, self._defaults, ("defaults",)),
             own_frontend=self._defaults.get("frontend") == "builder",
             declared_at=self._reader.lines.where(*path, "test"),
+            set_at=self._set_at((), platform),
         )
 
     def _args(self, platform: Platform) -> dict[str, str]:
@@ -152,20 +175,21 @@ class ConfigReader:
             contexts[familiar(reference)] = value
         return contexts
 
-    def _alternative(self, stage: str, layers: Sequence[Layer]) -> str:
-        """Return the alternative in force, "" for none.
+    def _alternative(self, stage: str, layers: Sequence[Layer]) -> tuple[str, str]:
+        """Return the alternative in force, "" for none; and what chose it, "" for ``stages.toml``.
 
         The command line comes first, then the environment, then the last layer that names one.
         """
         value, where = self._sources.setting(stage)
+        chosen_at = "" if value is None else f"{stage}={value} ({where})"
         if value is None:
             declared = [(layer["alternative"], path) for layer, path in layers if "alternative" in layer]
             value, path = declared[-1] if declared else ("default", layers[0][1])
             where = self._reader.lines.where(*path, "alternative")
         alternatives = layers[0][0].get("alternatives", {})
         if value == "default":
-            return ""
+            return "", chosen_at
         if value not in alternatives:
             hint = nearest(value, ["default", *alternatives])
             raise ProjectError(where, f"stage {stage} has no alternative {value!r}", hint)
-        return value
+        return value, chosen_at

@@ -93,7 +93,9 @@ class StageConfig(NamedTuple):
     - ``run_options``: what the builder gives to RUN instructions.
     - ``own_frontend``: the builder's own front end reads the Dockerfile and ignores its ``# syntax=`` line.
     - ``alternative``: name of the alternative in force, "" for none.
-    - ``declared_at``: line of the stage (``stages.toml:7``).
+    - ``declared_at``: line of the stage (``stages.toml:7``). ``set_at``: lines of its values, by key; those
+      of arguments and labels are ``args.NAME`` and ``labels.NAME``. A line may be followed by the setting
+      that chose an alternative.
     """
 
     context: str
@@ -112,6 +114,7 @@ class StageConfig(NamedTuple):
     own_frontend: bool = False
     alternative: str = ""
     declared_at: str = ""
+    set_at: Mapping[str, str] = _NONE
 
     @property
     def dockerfile_path(self) -> str:
@@ -262,6 +265,12 @@ class Project(NamedTuple):
             for stage in (BASE, *self.stages)
             if (self.builds_base(platform) if stage == BASE else platform in self.stages[stage].configs)
         ]
+
+    def has(self, node: Node) -> bool:
+        """Return True if the node is one of ``nodes``."""
+        if node.stage == BASE:
+            return node.platform in self.platforms and self.builds_base(node.platform)
+        return node.stage in self.stages and node.platform in self.stages[node.stage].configs
 
     def builds_base(self, platform: str) -> bool:
         """Return True if the platform's base is a node of this project, not an external image."""

@@ -11,8 +11,8 @@ from ..errors import UNRESOLVED, ProjectError, StagegraphError
 from ..graph.epoch import with_epoch
 from ..graph.graph import Graph
 from ..graph.lock import Lock
+from ..graph.revision import ask, check_out, folder_in_repository, tree_of
 from ..project import loader
-from ..system.git import git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,16 +33,16 @@ def revisions(root: Path, names: Iterable[str] = ()) -> dict[str, str]:
     """
     names = list(names)
     if not names:
-        if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
+        if ask(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
             what = "this clone is shallow: it does not know what other branches need"
             hint = "git fetch --unshallow, or name the revisions to keep: --revisions"
             raise ProjectError("git", what, hint)
-        refs = _git(root, "for-each-ref", "--format=%(refname)", *_REFS)
+        refs = ask(root, "for-each-ref", "--format=%(refname)", *_REFS)
         names = ["HEAD", *refs.decode().split()]
     commits: dict[str, str] = {}
     for name in names:
         try:
-            commit = _git(root, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+            commit = ask(root, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         except ProjectError as error:
             what = f"no revision {name!r}: {error.what}"
             raise ProjectError("git", what, "--revisions 'main v1.0'") from None
@@ -59,11 +59,10 @@ def keys_at(root: Path, commit: str, settings: Mapping[str, str], warn: Callable
     Warns about nodes whose external images are not pinned at the commit: the age of their tags decides.
     Raises ``StagegraphError`` if the keys cannot be computed.
     """
-    top = Path(_git(root, "rev-parse", "--show-toplevel").decode().removesuffix("\n"))
-    folder = root.resolve().relative_to(top.resolve())
-    if _git(top, "ls-tree", commit, "--", str(folder / loader.FILE)):
+    top, folder = folder_in_repository(root)
+    if ask(top, "ls-tree", commit, "--", str(folder / loader.FILE)):
         return _keys_in(top, commit, folder, settings, warn)
-    files = _git(top, "ls-tree", "-r", "-z", "--name-only", commit).decode(errors="surrogateescape")
+    files = ask(top, "ls-tree", "-r", "-z", "--name-only", commit).decode(errors="surrogateescape")
     folders = [Path(name).parent for name in files.split("\0") if Path(name).name == loader.FILE]
     return {key for folder in folders for key in _keys_in(top, commit, folder, settings, warn)}
 
@@ -74,7 +73,7 @@ def _keys_in(
     """The keys of the project in one folder of a commit."""
     with tempfile.TemporaryDirectory() as temporary:
         checkout = Path(temporary, "project")
-        _check_out(top, commit, folder, checkout, Path(temporary, "index"))
+        check_out(tree_of(top, commit, folder), checkout)
         try:
             project = with_epoch(loader.load(checkout, {**settings, **_LOCKED}), top, commit)
             declared = with_epoch(loader.load(checkout, _LOCKED, {}), top, commit)
@@ -82,19 +81,6 @@ def _keys_in(
         except StagegraphError as error:
             what = f"its keys cannot be computed: {error}"
             raise ProjectError(commit[:12], what, "name the revisions to keep: --revisions") from None
-
-
-def _check_out(top: Path, commit: str, folder: Path, checkout: Path, index: Path) -> None:
-    """Check out one folder of a commit, through an index of its own.
-
-    ``git archive`` would leave out files that ``.gitattributes`` excludes.
-    """
-    tree = f"{commit}:{folder.as_posix() if folder.parts else ''}"
-    if any(line.startswith(b"160000 ") for line in _git(top, "ls-tree", "-r", tree).splitlines()):
-        what = "it has submodules, whose files may be part of keys and are not in its tree"
-        raise ProjectError(commit[:12], what, "name revisions without them: --revisions")
-    _git(top, "read-tree", tree, index=index)
-    _git(top, "checkout-index", "--all", f"--prefix={checkout}/", index=index)
 
 
 def declared_keys(root: Path) -> set[Key]:
@@ -114,11 +100,3 @@ def _keys(project: Project, commit: str, warn: Callable[[str], None]) -> set[Key
     if unpinned:
         warn(f"{commit[:12]}: {unpinned} nodes are based on images that are not pinned there")
     return keys
-
-
-def _git(root: Path, *words: str, index: Path | None = None) -> bytes:
-    result = git(root, *words, index=index)
-    if result.error:
-        hint = "the revisions to keep are read from the project's git repository"
-        raise ProjectError("git", result.error, hint)
-    return result.output

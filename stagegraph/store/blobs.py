@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LinkError, StoreError
@@ -115,7 +116,15 @@ class BlobStore:
         """
         new: dict[Digest, FileStamp] = {}
         try:
-            # all of them, also after the first that is not: so one run finds all corrupt blobs
+            with self.folder.opened() as folder:
+                # all of them, also after the first that is not: so one run finds all corrupt blobs
+                intact = [
+                    (self._known_size(folder, digest) or self._verified_size(digest, new)) == size
+                    for digest, size in blobs
+                ]
+            return all(intact)
+        except FileNotFoundError:
+            # the folder of blobs is missing; an origin may have them
             intact = [self._verified_size(digest, new) == size for digest, size in blobs]
             return all(intact)
         finally:
@@ -131,6 +140,17 @@ class BlobStore:
             if is_digest(digest := from_encoded(name)):  # other names are files that somebody is writing
                 self._verified_size(digest, new)
         self._verified.add(new)
+
+    def _known_size(self, folder: int, digest: Digest) -> int | None:
+        """Bytes of a blob that is known as verified, by its status alone; None for others.
+
+        ``folder`` is the descriptor of the folder of blobs.
+        """
+        with contextlib.suppress(OSError):
+            info = os.stat(encoded(digest), dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISREG(info.st_mode) and self._verified.has(digest, stamp(info)):
+                return info.st_size
+        return None
 
     def _verified_size(self, digest: Digest, new: dict[Digest, FileStamp]) -> int | None:
         """Bytes of a blob whose content matches its digest; None for others.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HINTS = {
+    "dot": "apt-get install graphviz (brew install graphviz); it draws the picture",
     "docker": "doit doctor says how to install Docker",
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }

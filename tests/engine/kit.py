@@ -110,13 +110,6 @@ def with_libraries(folder: Path, *programs: str) -> None:
             shutil.copy(path, folder / inside)  # follows links
 
 
-def git(folder: Path, *words: str) -> str:
-    """Run git, which must succeed. Return what it prints."""
-    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
-    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait until a condition is true while a process runs."""
     while not condition():

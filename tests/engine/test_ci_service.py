@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from kit import DODO, NATIVE, Project, Registry, git, header
+from helpers import git
+from kit import DODO, NATIVE, Project, Registry, header
 from machines import Kill, Outcome
 from services import CircleCI, GitHub
 

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from derived import differences
-from kit import Project, Registry, header, image_id, publish
+from kit import NATIVE, Project, Registry, header, image_id, publish
 
 pytestmark = pytest.mark.engine
 
@@ -25,6 +26,9 @@ path = "whole"
 description = "all of it"
 [images.whole]
 """
+
+#: Fields of ``doit diff --json`` that images without packages do not have.
+PACKAGES = {f"packages[].{field}" for field in ("kind", "name", "old", "new")}
 
 
 @pytest.fixture
@@ -201,3 +205,70 @@ def test_a_family_of_a_matrix_and_a_glob_with_groups(project: Project, repo: str
     assert "alone is not built for there" in project.built("alone").output
     both = project.doit("some:here", "tag=x")
     assert both.status == 10 and "would both be called" in both.output
+
+
+def test_info_says_what_the_engine_and_the_registry_have(
+    small: Project, repo: str, registry: Registry
+) -> None:
+    small.env["STAGEGRAPH_REGISTRY"] = registry.host
+    small.built("whole:here")
+    (whole,) = json.loads(small.built("info", "whole:here", "--json").output)["nodes"]
+    assert whole["images"][0]["tags"] == [{"tag": f"{repo}:whole-here", "engine": "loaded"}]
+    assert (whole["in_cache"], whole["in_registry"], whole["decision"]) == (True, True, "reuse")
+    assert whole["last_build"]["machine"] == NATIVE and whole["last_build"]["builder"].startswith("docker ")
+    small.write({"part/file": "other\n"})
+    (whole,) = json.loads(small.built("info", "whole:here", "--json").output)["nodes"]
+    assert whole["images"][0]["tags"] == [{"tag": f"{repo}:whole-here", "engine": "other"}]
+    assert (whole["in_cache"], whole["in_registry"], whole["decision"]) == (False, False, "build")
+    small.env["STAGEGRAPH_TAG"] = "never-built"
+    (whole,) = json.loads(small.built("info", "whole:here", "--json").output)["nodes"]
+    assert whole["images"][0]["tags"] == [{"tag": f"{repo}:never-built", "engine": "absent"}]
+
+
+def test_a_graph_says_what_a_run_would_do(small: Project, registry: Registry) -> None:
+    small.env["STAGEGRAPH_REGISTRY"] = registry.host
+
+    def tree() -> list[str]:
+        return small.built("graph", "whole:here").output.splitlines()[:2]
+
+    assert tree() == ["whole:here  build  [image]", "└╌╌ part:here  build"]
+    small.built("whole:here")
+    assert tree() == ["whole:here  reuse  [image]", "└╌╌ part:here"]
+    shutil.rmtree(small.folder / "cache/records")
+    assert tree() == ["whole:here  pull  [image]", "└╌╌ part:here"]
+
+
+def test_a_diff_of_two_builds_and_of_images_of_the_engine(small: Project, repo: str) -> None:
+    small.write({"whole/Dockerfile": "FROM part\nENV A=1\nCOPY --chmod=644 new /new\n", "whole/new": "n\n"})
+    small.built("whole:here")
+    small.write(
+        {"part/file": "longer\n", "whole/Dockerfile": "FROM part\nENV A=2\nCOPY --chmod=755 new /new\n"}
+    )
+    small.built("tag=second", "whole:here")
+
+    def found(*words: str) -> dict[str, Any]:
+        value = json.loads(small.built("diff", *words, "--json").output)
+        assert differences("doit diff --json", value, optional=PACKAGES) == set()
+        return {
+            "files": [(each["path"], each["change"], each["detail"]) for each in value["files"]],
+            "values": [(each["name"], each["old"], each["new"]) for each in value["values"]],
+            "layers": [each["same"] for each in value["layers"]],
+            "bytes": (value["old"]["bytes"], value["new"]["bytes"]),
+        }
+
+    changed = {
+        "files": [("/file", "content", "2 -> 7 bytes"), ("/new", "mode", "0644 -> 0755")],
+        "values": [("env A", "1", "2")],
+        "layers": [False, False],
+        "bytes": (4, 9),
+    }
+    assert found("whole:here") == changed
+    # the engine has layers without compression, and names the image by another digest than cache/ may
+    assert found(f"{repo}:whole-here", f"{repo}:second") == changed
+    assert found(f"{repo}:whole-here", "whole:here") == changed
+    same = small.doit("diff", f"{repo}:second", "whole:here", "--exit-code")
+    assert same.status == 0 and "layers: 2 the same, 0 different" in same.output
+    assert small.doit("diff", "whole:here", "--exit-code").status == 4
+    unknown = small.doit("diff", f"{repo}:third", "whole:here")
+    assert unknown.status == 10 and "and the engine has no such image" in unknown.output
+    assert [*(small.folder / "cache/tmp").iterdir()] == []

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from derived import differences
-from kit import Project, Registry, git, header, until
+from helpers import git
+from kit import Project, Registry, header, until
 
 pytestmark = pytest.mark.engine
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from derived import differences
-from kit import FOREIGN, NATIVE, Project, Registry, git, header, image_id, remove_images
+from helpers import git
+from kit import FOREIGN, NATIVE, Project, Registry, header, image_id, remove_images
 
 pytestmark = pytest.mark.engine
 

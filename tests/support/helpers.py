@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
 import tarfile
 import textwrap
 from collections.abc import Collection, Mapping
@@ -47,6 +48,13 @@ image = "debian:trixie"
 AMD64, ARM64 = OciPlatform("linux/amd64"), OciPlatform("linux/arm64")
 
 ARM_V7 = OciPlatform("linux/arm/v7")
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git, which must succeed. Return what it prints."""
+    who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def sha(text: str | bytes) -> Digest:

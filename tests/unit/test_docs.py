@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 
 import derived
+import graph
 import pytest
 import terminal
 from helpers import write
 
 from stagegraph import errors
+from stagegraph.oci.digest import sha256
 from stagegraph.project import schema
 
 pytestmark = pytest.mark.unit
@@ -37,6 +39,8 @@ PROJECT = {
         [stages.broken]
         path = "broken"
         [images.app]
+        [groups]
+        all = ["app"]
         [ci]
         images = ["app"]
         [ci.github.amd64]
@@ -72,6 +76,9 @@ def answer(folder: Path, *words: str) -> object:
     [
         ("plan", ["--keep-going", "--sizes"]),
         ("keys", ["--keep-going"]),
+        ("explain", ["app:amd64"]),
+        ("graph", []),
+        ("list", []),
         ("lock archive", []),
         ("ci", []),
         ("prune --keep-current", ["app", "--dry-run"]),
@@ -79,7 +86,7 @@ def answer(folder: Path, *words: str) -> object:
 )
 def test_json_fields_are_those_of_the_page(project: Path, command: str, options: list[str]) -> None:
     value = answer(project, *command.split(), *options)
-    assert derived.differences(f"doit {command} --json", value) == set()
+    assert derived.differences(f"doit {command} --json", value, optional={"since"}) == set()
 
 
 def test_every_json_output_is_documented() -> None:
@@ -163,3 +170,11 @@ def test_the_picture_of_a_terminal_needs_nothing_else_and_names_no_machine() -> 
         "https://www.textualize.io",
     }
     assert not re.search(r"/(root|home|tmp|work)/", svg)
+
+
+def test_the_picture_of_the_graph_is_drawn_from_the_stages_of_now() -> None:
+    svg = graph.PICTURE.read_text()
+    assert graph.digest_in(svg) == sha256(graph.text().encode()), "./run python docs/graph.py"
+    assert ">stock</text>" in svg and "-test<" not in svg
+    assert not re.search(r"/(root|home|tmp|work)/", svg)
+    assert graph.digest_in("<svg></svg>") == ""

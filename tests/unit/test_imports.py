@@ -68,6 +68,8 @@ def test_a_run_imports_no_command_that_it_does_not_use() -> None:
         "concurrent.futures",
         "zstandard",
         "docker",
+        "networkx",
+        "stagegraph.drawing.diagram",
         "stagegraph.audit.verify",
         "stagegraph.audit.sizes",
         "stagegraph.audit.outdated",

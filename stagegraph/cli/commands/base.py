@@ -26,9 +26,9 @@ def option(help_text: str) -> Any:
     return field(default="", metadata={"help": help_text, "type": str})
 
 
-def number(help_text: str, default: int) -> Any:
-    """An option with a whole number."""
-    return field(default=default, metadata={"help": help_text, "type": int})
+def number(help_text: str, default: int, short: str = "") -> Any:
+    """An option with a whole number. ``short`` is its name of one letter, "" for none."""
+    return field(default=default, metadata={"help": help_text, "type": int, "short": short})
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def doit_options(options_type: type[Any]) -> tuple[dict[str, Any], ...]:
     return tuple(
         {
             "name": declared.name,
-            "short": "",
+            "short": declared.metadata.get("short", ""),
             "long": declared.name.replace("_", "-"),
             "type": declared.metadata["type"],
             "default": declared.default,
@@ -73,6 +73,15 @@ class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[mi
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.cmd_options = doit_options(cls.options_type)
+
+    def get_options(self) -> list[Any]:
+        """doit calls this. An option of doit's own gives its long name to one of this command."""
+        found, own = super().get_options(), {option["long"] for option in self.cmd_options}
+        names = {option["name"] for option in self.cmd_options}
+        for each in found:
+            if each.long in own and each.name not in names:
+                each.long = ""
+        return list(found)
 
     def execute(self, params: Any, args: list[str]) -> int:
         """doit calls this. It needs no task, so none is made; doit only changes to the folder of dodo.py."""

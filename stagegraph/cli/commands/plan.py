@@ -9,18 +9,20 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...execution.decide import Why
+from ...errors import ProjectError
 from ...execution.plan import plan
+from .. import plan_text
+from ..app import jobs
 from ..goals import absences, resolve_goals
-from .base import Command, KeepGoing, flag, print_json
+from .base import Command, KeepGoing, flag, number, option, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ...audit.sizes import Size
     from ...errors import StagegraphError
+    from ...execution.edits import Since
+    from ...execution.estimate import Estimate
     from ...execution.plan import Step
     from ...execution.workspace import Workspace
+    from ...graph.goals import Goals
     from ...project.model import Node
     from ..app import App
 
@@ -33,6 +35,9 @@ WORK_TO_DO = 4
 class Options(KeepGoing):
     sizes: bool = flag("show the size of each image and of its own layers")
     exit_code: bool = flag(f"end with status {WORK_TO_DO} if there is something to build or pull")
+    since: str = option("only nodes that changed since this branch left REV, and the edits that changed them")
+    markdown: bool = flag("print Markdown, for a pull request or the summary of a CI job")
+    process: int = number("how many builds at once the time is for; 0 for those of a run", 0, "n")
 
 
 class Plan(Command[Options]):
@@ -49,34 +54,67 @@ class Plan(Command[Options]):
         "node ends the command.\n\n"
         "--sizes adds the compressed size of each known image: of its own layers, and of all layers "
         "with those that its FROM brings.\n\n"
+        "--since REV compares with the commit where this branch left REV, as a pull request does. It shows "
+        "the edits, and for each the nodes that it makes anew, whether or not a store has them by now.\n\n"
+        "The time is that of the last builds. It is also shown for several builds at once (-n), and for the "
+        "longest chain of builds, which no number of workers makes shorter.\n\n"
         f"--exit-code ends with {WORK_TO_DO} if a run would build or pull, and with 0 if it would not."
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         workspace = app.workspace
         workspace.tags.check()
+        if options.process < 0:
+            raise ProjectError("command line", f"-n {options.process} is not a positive integer", "-n 2")
         goals = resolve_goals(workspace.graph, words, tests=True, keep_going=options.keep_going)
-        steps = plan(workspace.graph, goals.nodes, workspace.lookup)
-        sizes: dict[Node, Size] | None = None
-        if options.sizes:
-            from ...audit.sizes import sizes as measured
-
-            sizes = measured(workspace.graph, steps, workspace.lookup)
-        problems = _problems(workspace, steps)
+        facts = _facts(workspace, goals, options)
+        problems = _problems(workspace, facts.steps)
         if options.json:
-            nodes = [_to_json(step, sizes, problems.get(step.node, ())) for step in steps]
-            print_json({"schema": 1, "nodes": nodes, "left_out": goals.to_json()})
+            print_json(plan_text.to_json(facts, problems))
         else:
-            _show(steps, sizes, len(goals.to_json()))
+            print(plan_text.markdown(facts) if options.markdown else plan_text.text(facts))
             for line in absences(workspace.project, words) if words else ():
                 print(f"   {line}", file=sys.stderr)
         if problems:
             raise combined([error for errors in problems.values() for error in errors])
         project = workspace.project
         workspace.tags.check((i.name, node.platform) for node in goals.nodes for i in project.images_of(node))
-        if options.exit_code and not goals.status and any(step.decision != "reuse" for step in steps):
+        if options.exit_code and not goals.status and any(step.decision != "reuse" for step in facts.steps):
             return WORK_TO_DO
         return goals.status
+
+
+def _facts(workspace: Workspace, goals: Goals, options: Options) -> plan_text.Facts:
+    """Return the plan for these goals, with what the options ask for."""
+    graph, lookup, nodes = workspace.graph, workspace.lookup, goals.nodes
+    compared = _since(workspace, nodes, options.since) if options.since else None
+    if compared:
+        nodes = [*compared.changed, *compared.new]
+    steps = plan(graph, nodes, lookup)
+    sizes = fetch = None
+    if options.sizes or any(step.decision == "pull" for step in steps):
+        from ...audit import sizes as measured
+
+        sizes = measured.sizes(graph, steps, lookup) if options.sizes else None
+        fetch = measured.bytes_to_fetch(steps, lookup, workspace.layout.blobs.has)
+    times = _estimate(workspace, steps, options.process or jobs())
+    return plan_text.Facts(steps, goals.to_json(), times, fetch, sizes, compared)
+
+
+def _since(workspace: Workspace, nodes: list[Node], name: str) -> Since:
+    from ...execution.edits import since
+
+    commit = workspace.revisions.commit(name, merge_base=True)
+    return since(workspace.graph, nodes, workspace.earlier_builds, name, commit)
+
+
+def _estimate(workspace: Workspace, steps: list[Step], workers: int) -> Estimate | None:
+    to_build = {step.node: step.seconds for step in steps if step.decision == "build"}
+    if not to_build:
+        return None
+    from ...execution.estimate import estimate
+
+    return estimate(to_build, {node: workspace.graph.parents(node) for node in to_build}, workers)
 
 
 def _problems(workspace: Workspace, steps: list[Step]) -> dict[Node, list[StagegraphError]]:
@@ -108,75 +146,3 @@ def combined(errors: list[StagegraphError]) -> StagegraphError:
         return errors[0]
     told = "\n".join(dict.fromkeys(map(str, errors)))
     return type(errors[0])("", f"a run would fail:\n{told}")
-
-
-def _show(steps: list[Step], sizes: dict[Node, Size] | None, left_out: int) -> None:
-    width = max((len(str(step.node)) for step in steps), default=0)
-    for step in steps:
-        usual = f" [about {step.seconds:.0f} s]" if step.decision == "build" and step.seconds else ""
-        print(f"{step.decision:<5}  {step.node!s:<{width}}  {step.reason}{usual}{_size(step, sizes)}")
-        for change in step.changes[1:] if step.why is Why.CHANGED and len(step.changes) > 2 else ():
-            print(f"{'':<{width + 9}}also {change}")
-    print(total(steps, left_out))
-    if note := cost_of_epoch(steps):
-        print(note)
-
-
-def total(steps: list[Step], left_out: int = 0) -> str:
-    """How many nodes there are to build, pull and reuse; how long the builds take.
-
-    ``left_out`` is how many nodes cannot be looked at.
-    """
-    from ...system.text import human_time
-
-    made: dict[str, list[Step]] = {"build": [], "pull": [], "reuse": []}
-    for step in steps:
-        made[step.decision].append(step)
-    said = ", ".join(f"{len(made[decision])} to {decision}" for decision in made)
-    said += f", {left_out} left out" if left_out else ""
-    known = [step.seconds for step in made["build"] if step.seconds]
-    if not known:
-        return said
-    unknown = len(made["build"]) - len(known)
-    rest = f", {unknown} of unknown duration" if unknown else ""
-    return f"{said}; {human_time(sum(known))} one by one, as long as the last builds took{rest}"
-
-
-def cost_of_epoch(steps: list[Step]) -> str:
-    """Say how many nodes a new ``source_date_epoch`` changes; "" for none."""
-    own = [{change.name for change in step.changes if change.role != "parent"} for step in steps]
-    moved = [names for names in own if "epoch" in names]
-    if not moved:
-        return ""
-    alone = sum(names == {"epoch"} for names in moved)
-    count = f"changed nodes: {len(moved)}; by this alone: {alone}"
-    return f"source_date_epoch changed, which is part of every key; {count}"
-
-
-def _size(step: Step, sizes: dict[Node, Size] | None) -> str:
-    if sizes is None or step.node not in sizes:
-        return ""
-    from ...system.text import human_size
-
-    size = sizes[step.node]
-    own = "an unknown part" if size.own is None else human_size(size.own)
-    return f" [own layers {own}, image {human_size(size.image)}]"
-
-
-def _to_json(
-    step: Step, sizes: dict[Node, Size] | None, problems: Iterable[StagegraphError]
-) -> dict[str, object]:
-    """``sizes`` is None where they were not asked for."""
-    facts: dict[str, object] = {
-        "node": str(step.node),
-        "key": step.key,
-        "decision": step.decision,
-        "reason": step.reason,
-        "changes": [str(change) for change in step.changes],
-        "seconds": step.seconds,
-        "problems": list(map(str, problems)),
-    }
-    if sizes is not None:
-        size = sizes.get(step.node)
-        facts |= {"own_bytes": size.own if size else None, "image_bytes": size.image if size else None}
-    return facts

@@ -6,7 +6,6 @@ Doit's own command, with this project's defaults and the nearest known word for 
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
@@ -47,16 +46,8 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     @functools.wraps(DoitRun._execute)  # doit reads the names of its options from the signature
     def _execute(self, **options: Any) -> Any:
         if options["num_process"] is None:  # the dodo.py of another project, without our DOIT_CONFIG
-            options["num_process"] = _jobs()
+            options["num_process"] = apps.jobs()
         return super()._execute(**options)
-
-
-def _jobs() -> int:
-    """Return how many nodes to build at once. Raises ``ProjectError``."""
-    value = os.environ.get("STAGEGRAPH_JOBS") or "2"
-    if not value.isdecimal() or int(value) < 1:
-        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a positive integer", "STAGEGRAPH_JOBS=2")
-    return int(value)
 
 
 def _refuse_unfit(params: Any) -> None:

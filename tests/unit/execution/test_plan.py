@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from helpers import HEAD, graph, image, stages, write
 
-from stagegraph.cli.commands.plan import WORK_TO_DO, cost_of_epoch
+from stagegraph.cli.commands.plan import WORK_TO_DO
+from stagegraph.cli.plan_text import cost_of_epoch
 from stagegraph.errors import DockerfileError, ProjectError
+from stagegraph.execution.earlier import EarlierBuilds
 from stagegraph.execution.lookup import Results, StoreLookup
 from stagegraph.execution.plan import Step, plan
+from stagegraph.graph.revision import Revisions
 from stagegraph.keys.inputs import digest
 from stagegraph.project.model import Node
 from stagegraph.store.layout import LayoutStore
@@ -24,8 +27,9 @@ APP = "FROM scratch\nARG A=1\nARG B=2\nWORKDIR /\nLABEL a=$A b=$B\n"
 
 
 def steps(root: Path, *nodes: Node) -> list[Step]:
-    nodes_of = graph(root)
-    return plan(nodes_of, nodes, StoreLookup(nodes_of, LayoutStore(root / "cache"), None, Results()))
+    nodes_of, store = graph(root), LayoutStore(root / "cache")
+    builds = EarlierBuilds(nodes_of, store, None, Revisions(root, {}))
+    return plan(nodes_of, nodes, StoreLookup(nodes_of, store, None, Results(), lambda: builds))
 
 
 def built(root: Path, node: Node) -> None:

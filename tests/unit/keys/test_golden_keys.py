@@ -13,8 +13,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers import Registry
-from kit import git
+from helpers import Registry, git
 
 from stagegraph.graph import reader
 from stagegraph.graph.graph import Graph

@@ -8,8 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers import image, key_of, sha, stages, write
-from kit import git
+from helpers import git, image, key_of, sha, stages, write
 
 from stagegraph.errors import ProjectError
 from stagegraph.execution.workspace import Workspace

@@ -1,0 +1,1 @@
+"""Pictures of the graph: what is drawn (``diagram``), and one module for each form."""

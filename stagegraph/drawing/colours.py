@@ -1,0 +1,20 @@
+"""The colours of decisions, for all that draws: reuse green, pull blue, build yellow, failed red.
+
+A colour never stands alone: the word stands beside it.
+"""
+
+from __future__ import annotations
+
+#: Fill colours for pictures, light enough for black text.
+FILLS = {"reuse": "#c8e6c9", "pull": "#bbdefb", "build": "#ffecb3", "failed": "#ffcdd2"}
+
+#: The fill of external images, and of all others.
+EXTERNAL, PLAIN = "#eceff1", "#ffffff"
+
+#: Colours of a terminal (ECMA-48, "Select graphic rendition").
+_CODES = {"reuse": "32", "pull": "34", "build": "33", "failed": "31", "focus": "1", "dim": "2"}
+
+
+def painted(text: str, colour: str) -> str:
+    """Return the text for a terminal that knows colours."""
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"

@@ -1,0 +1,69 @@
+"""The edits since a commit, and the nodes that each of them makes anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..keys import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..graph.graph import Graph
+    from ..keys.explain import Change
+    from ..project.model import Node
+    from .earlier import EarlierBuilds
+
+
+class Edit(NamedTuple):
+    """One edit. ``places`` are the nodes where it was made, ``nodes`` those whose keys it changes."""
+
+    change: Change
+    places: tuple[Node, ...]
+    nodes: tuple[Node, ...]
+
+
+class Since(NamedTuple):
+    """What differs from a commit. ``name`` is what the user called it.
+
+    ``changed`` are the nodes with another key, ``new`` those that the commit does not have, or has without a
+    key. ``same`` is how many nodes have the key of then.
+    """
+
+    name: str
+    commit: str
+    edits: tuple[Edit, ...]
+    changed: tuple[Node, ...]
+    new: tuple[Node, ...]
+    same: int
+
+
+def since(graph: Graph, nodes: Iterable[Node], builds: EarlierBuilds, name: str, commit: str) -> Since:
+    """Compare nodes and their ancestors with a commit. Raises the errors of ``Graph.key``."""
+    changed: dict[Node, list[Change]] = {}
+    new: list[Node] = []
+    same = 0
+    for node in graph.order(list(nodes)):
+        past = builds.at(node, commit)
+        if past is None:
+            new.append(node)
+        elif past.key == graph.key(node):
+            same += 1
+        else:
+            own = explain.diff(past.inputs, graph.inputs(node))
+            changed[node] = [change for change in own if not change.is_same_parent]
+    return Since(name, commit, tuple(_edits(graph, changed)), tuple(changed), tuple(new), same)
+
+
+def _edits(graph: Graph, changed: dict[Node, list[Change]]) -> list[Edit]:
+    """Return each edit once, that which changes most nodes first."""
+    places: dict[Change, list[Node]] = {}
+    for node, changes in changed.items():
+        for change in changes:
+            places.setdefault(change, []).append(node)
+    above = {node: set(graph.order([node])) for node in changed}
+    edits = [
+        Edit(change, tuple(at), tuple(node for node in changed if above[node].intersection(at)))
+        for change, at in places.items()
+    ]
+    return sorted(edits, key=lambda edit: -len(edit.nodes))

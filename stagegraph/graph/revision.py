@@ -1,0 +1,177 @@
+"""The project as a commit has it: its files in a temporary folder. The work tree is not touched."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+import weakref
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ProjectError, ResolveError, StagegraphError
+from ..project import loader
+from ..system.git import ask as quiet
+from ..system.git import git
+from ..system.text import human_size
+from .epoch import with_epoch
+from .graph import Graph
+from .lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ..oci.platform import OciPlatform
+    from ..oci.reference import ResolvedReference
+
+#: How many commits are searched for an earlier build.
+MOST_COMMITS = 30
+
+#: Bytes of the files of commits that are on disk at once.
+MOST_BYTES = 1 << 30
+
+
+def folder_in_repository(root: Path) -> tuple[Path, Path]:
+    """Return the top folder of the repository of the project in ``root``, and the project's folder in it.
+
+    Raises ``ProjectError`` if there is no repository, ``ToolError`` if git is not installed.
+    """
+    top = Path(ask(root, "rev-parse", "--show-toplevel").decode().removesuffix("\n"))
+    return top, root.resolve().relative_to(top.resolve())
+
+
+class Tree(NamedTuple):
+    """The files that a folder of a repository has at a commit. ``size`` is their sum in bytes."""
+
+    top: Path
+    name: str
+    size: int
+
+
+def tree_of(top: Path, commit: str, folder: Path) -> Tree:
+    """Find a folder at a commit; ``top`` is the repository. Raises ``ProjectError``, also for submodules."""
+    name = f"{commit}:{folder.as_posix() if folder.parts else ''}"
+    entries = [line.split(None, 4) for line in ask(top, "ls-tree", "-r", "-l", name).splitlines()]
+    if any(mode == b"160000" for mode, *_ in entries):
+        what = "it has submodules, whose files may be part of keys and are not in its tree"
+        raise ProjectError(commit[:12], what, "name revisions without them")
+    return Tree(top, name, sum(int(size) for _, _, _, size, _ in entries))
+
+
+def check_out(tree: Tree, into: Path) -> None:
+    """Write the files of a tree into a new folder, through an index of its own.
+
+    ``git archive`` would leave out files that ``.gitattributes`` excludes. Raises ``ProjectError``.
+    """
+    into.mkdir()
+    index = into.with_name(f"{into.name}.index")
+    ask(tree.top, "read-tree", tree.name, index=index)
+    ask(tree.top, "checkout-index", "--all", f"--prefix={into}/", index=index)
+
+
+def ask(folder: Path, *words: str, index: Path | None = None) -> bytes:
+    """Return the output of git. Raises ``ProjectError`` with git's message if the call fails."""
+    result = git(folder, *words, index=index)
+    if result.error:
+        raise ProjectError("git", result.error, "revisions are read from the project's git repository")
+    return result.output
+
+
+class Revisions:
+    """Earlier commits of the project in ``root``. A commit is read when it is first needed.
+
+    Its files are kept until this process ends, or until other commits need the space (``MOST_BYTES``).
+
+    ``settings`` are those of the command line; with them and with the environment, only the files differ from
+    the project of now. A clone may be shallow, or the project in no repository: then there are fewer commits,
+    or none. Safe for threads if the caller holds one lock.
+    """
+
+    def __init__(self, root: Path, settings: Mapping[str, str]) -> None:
+        self._root, self._settings = root, settings
+        self._graphs: dict[str, Graph | None] = {}
+        self._sizes: dict[str, int] = {}  # bytes of the commits that are checked out, the oldest first
+
+    @cached_property
+    def history(self) -> tuple[str, ...]:
+        """The commits that changed files of the project, the newest first, at most ``MOST_COMMITS``."""
+        found = quiet(self._root, "log", f"--max-count={MOST_COMMITS}", "--format=%H", "HEAD", "--", ".")
+        return tuple(found.text.split())
+
+    def graph(self, commit: str) -> Graph | None:
+        """Return the graph at a commit; None if the commit has no project, or one that cannot be read.
+
+        Nothing is pinned: a node whose external images are not in the commit's ``stages.lock`` has no key.
+        """
+        if commit not in self._graphs:
+            with contextlib.suppress(StagegraphError):
+                self._graphs[commit] = self._read(commit)
+        return self._graphs.setdefault(commit, None)
+
+    def commit(self, name: str, *, merge_base: bool = False) -> str:
+        """Return the commit of a name; with ``merge_base``, the one where HEAD left it.
+
+        Raises ``ProjectError`` for a name that git does not know.
+        """
+        found = quiet(
+            self._root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
+        if not found.text:
+            why = "" if found.error.startswith("git rev-parse") else f": {found.error}"
+            raise ProjectError(
+                "command line", f"no revision {name!r}{why}", "git fetch brings what others have"
+            )
+        if not merge_base:
+            return found.text
+        base = quiet(self._root, "merge-base", "HEAD", found.text)
+        if not base.text:
+            hint = "git fetch --unshallow, if this clone is shallow"
+            raise ProjectError("git", f"HEAD and {name} have no commit in common here", hint)
+        return base.text
+
+    def content(self, path: str, digest: str) -> bytes | None:
+        """Return a file of the project as it was, by the SHA-256 of its content; None if git lacks it."""
+        limit = f"--max-count={MOST_COMMITS}"
+        commits = quiet(self._root, "log", limit, "--format=%H", "HEAD", "--", path).text.split()
+        for commit in commits:
+            found = quiet(self._root, "cat-file", "blob", f"{commit}:./{path}")
+            if not found.error and hashlib.sha256(found.output).hexdigest() == digest:
+                return found.output
+        return None
+
+    def date_of(self, text: str, path: str) -> str:
+        """Return the day (``2026-01-31``) of the commit that brought a text into a file; "" if none did."""
+        return quiet(self._root, "log", "--max-count=1", "--format=%cs", f"-S{text}", "HEAD", "--", path).text
+
+    @cached_property
+    def _folder(self) -> Path:
+        """A temporary folder, which goes with this object or with the process."""
+        path = tempfile.mkdtemp(prefix="stagegraph-")
+        weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+        return Path(path)
+
+    def _read(self, commit: str) -> Graph:
+        top, folder = folder_in_repository(self._root)
+        tree, checkout = tree_of(top, commit, folder), self._folder / commit
+        self._make_room(tree.size, commit)
+        self._sizes[commit] = tree.size
+        check_out(tree, checkout)
+        project = with_epoch(loader.load(checkout, {**self._settings, "locked": "1"}), top, commit)
+        return Graph(project, Lock(checkout, _unresolved, locked=True))
+
+    def _make_room(self, size: int, commit: str) -> None:
+        """Remove the files of older commits. Raises ``ProjectError`` for a commit that is too large."""
+        if size > MOST_BYTES:
+            what = f"its files have {human_size(size)}, and at most {human_size(MOST_BYTES)} are read"
+            raise ProjectError(commit[:12], what)
+        while sum(self._sizes.values()) + size > MOST_BYTES:
+            oldest = next(iter(self._sizes))
+            del self._sizes[oldest], self._graphs[oldest]
+            shutil.rmtree(self._folder / oldest, ignore_errors=True)
+
+
+def _unresolved(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:
+    """Resolve nothing: what a commit does not pin was another image then."""
+    raise ResolveError(reference, f"is not pinned for {', '.join(platforms)}", "doit lock")

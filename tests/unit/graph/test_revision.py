@@ -1,0 +1,104 @@
+"""Projects as commits have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import git, stages, write
+
+from stagegraph.errors import ProjectError
+from stagegraph.graph import revision
+from stagegraph.graph.revision import Revisions
+from stagegraph.project.model import Node
+
+pytestmark = pytest.mark.unit
+
+NODE = Node("app", "amd64")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a project with three commits, in a folder of a repository; ``other`` is no part of it."""
+    git(tmp_path, "init", "-q")
+    project = stages(tmp_path / "project", {"app": "FROM scratch\nCOPY file /\n"})
+    for text in ("one\n", "two\n", "three\n"):
+        write(tmp_path, {"project/app/file": text, "other/file": text})
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-q", "-m", text)
+    write(tmp_path, {"other/file": "more\n"})
+    git(tmp_path, "commit", "-q", "-a", "-m", "not of the project")
+    return project
+
+
+def file_at(revisions: Revisions, commit: str) -> str:
+    graph = revisions.graph(commit)
+    assert graph is not None
+    (entry,) = graph.spec(NODE).entries
+    return (entry.data or b"").decode()
+
+
+def test_the_history_has_commits_of_the_project_only(root: Path) -> None:
+    revisions = Revisions(root, {})
+    assert [file_at(revisions, commit) for commit in revisions.history] == ["three\n", "two\n", "one\n"]
+    assert (root / "app/file").read_text() == "three\n" and git(root, "status", "--porcelain") == ""
+
+
+def test_a_folder_without_repository_has_no_history(tmp_path: Path) -> None:
+    stages(tmp_path, {"app": "FROM scratch\n"})
+    assert Revisions(tmp_path, {}).history == ()
+    with pytest.raises(ProjectError, match="no revision 'HEAD'"):
+        Revisions(tmp_path, {}).commit("HEAD")
+
+
+def test_a_commit_with_a_broken_project_has_no_graph(root: Path) -> None:
+    write(root, {"stages.toml": "[project"})
+    git(root, "commit", "-q", "-a", "-m", "broken")
+    revisions = Revisions(root, {})
+    assert revisions.graph(revisions.commit("HEAD")) is None
+
+
+def test_older_files_make_room(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    revisions = Revisions(root, {})
+    newest, middle, oldest = revisions.history
+    size = revision.tree_of(root.parent, newest, Path("project")).size
+    monkeypatch.setattr(revision, "MOST_BYTES", 2 * size + 2)
+    assert file_at(revisions, newest) == "three\n"
+    files = Path(revisions.graph(newest).project.root)  # type: ignore[union-attr]
+    assert file_at(revisions, middle) == "two\n" and files.exists()
+    assert file_at(revisions, oldest) == "one\n" and not files.exists()
+    assert file_at(revisions, newest) == "three\n"
+    monkeypatch.setattr(revision, "MOST_BYTES", 10)
+    assert Revisions(root, {}).graph(newest) is None
+
+
+def test_temporary_files_go_with_the_object(root: Path) -> None:
+    revisions = Revisions(root, {})
+    graph = revisions.graph(revisions.history[0])
+    assert graph is not None
+    files = graph.project.root
+    assert files.is_dir()
+    del revisions
+    assert not files.exists()
+
+
+def test_a_text_is_found_by_its_digest_and_its_day(root: Path) -> None:
+    revisions = Revisions(root, {})
+    digest = "27dd8ed44a83ff94d557f9fd0412ed5a8cbca69ea04922d88c01184a07300a5a"  # of "two\n"
+    assert revisions.content("app/file", digest) == b"two\n"
+    assert revisions.content("app/file", "0" * 64) is None
+    day = git(root, "log", "-1", "--format=%cs", "HEAD~1")
+    assert revisions.date_of("three", "app/file") == day and revisions.date_of("four", "app/file") == ""
+
+
+def test_a_merge_base_is_where_a_branch_left_another(root: Path) -> None:
+    base = git(root, "rev-parse", "HEAD")
+    git(root, "branch", "theirs")
+    write(root, {"app/file": "mine\n"})
+    git(root, "commit", "-q", "-a", "-m", "mine")
+    revisions = Revisions(root, {})
+    assert revisions.commit("theirs", merge_base=True) == base
+    git(root, "checkout", "-q", "--orphan", "alone")
+    git(root, "commit", "-q", "-m", "alone")
+    with pytest.raises(ProjectError, match="no commit in common"):
+        revisions.commit("theirs", merge_base=True)
