@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import EngineError, ProjectError, StoreError, nearest
 from ..execution.against import START_OF_DIGEST
 from ..graph import goals
+from ..project.model import Node
 from ..store.views import overlay
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from ..execution.workspace import Workspace
     from ..oci.digest import Digest
-    from ..project.model import Node
     from ..store.layout import LayoutStore
     from ..store.record import Record
 
@@ -83,12 +83,9 @@ def _node(workspace: Workspace, word: str) -> Node:
 
 
 def _current(workspace: Workspace, word: str) -> ComparedImage:
-    """Return the image of a node's key. A registry may have it: it is then fetched."""
+    """Return the image of a node's key."""
     node = _node(workspace, word)
-    found = workspace.lookup.find(node, workspace.graph.key(node))
-    if found and found.store == "registry" and workspace.registry:
-        workspace.registry.pull(found.owner, found.record)
-    if found:
+    if found := workspace.lookup.find(node, workspace.graph.key(node)):
         return _of_record(workspace, word, found.record)
     hint = f"build it first: doit {node}; its last build is {node}{LAST}"
     raise StoreError(str(node), "no store has the image of its key", hint)
@@ -104,7 +101,7 @@ def _last(workspace: Workspace, word: str) -> ComparedImage:
 
 
 def _before(workspace: Workspace, last: ComparedImage) -> ComparedImage:
-    """Return the newest other image of the same node that is in ``cache/``."""
+    """Return the newest other image of the same node that ``cache/`` knows and a store has."""
     assert last.record
     node = last.record.node
     others = [r for r in workspace.layout.list() if r.node == node and r.digest != last.record.digest]
@@ -123,9 +120,12 @@ def _moment(record: Record) -> float:
 
 
 def _of_record(workspace: Workspace, name: str, record: Record) -> ComparedImage:
+    """Return the image of a record. A registry may have it: it is then fetched."""
     if workspace.layout.find(record.key) is None:
-        what = f"its image {record.digest} is not in cache/ any more"
-        raise StoreError(record.node, what, "build it again, or compare it with another image")
+        stage, _, platform = record.node.partition(":")
+        if workspace.registry is None or not workspace.registry.pull(Node(stage, platform), record):
+            what = f"no store has its image {record.digest} any more"
+            raise StoreError(record.node, what, "build it again, or compare it with another image")
     return ComparedImage(name, record.digest, workspace.layout, record.digest, record)
 
 

@@ -104,7 +104,7 @@ def node_info(workspace: Workspace, node: Node) -> NodeInfo:
     step = next(step for step in steps if step.node == node)
     registry = workspace.registry
     found = registry.find(node, spec.platform.docker, step.key) if registry else None
-    record, earlier = step.record, lookup.earlier(node)
+    record = step.record
     return NodeInfo(
         spec,
         _description(workspace, node),
@@ -113,7 +113,7 @@ def node_info(workspace: Workspace, node: Node) -> NodeInfo:
         tuple(_external(spec)),
         tuple(Programs(docker, _is_foreign(docker)) for docker in sorted(runs(graph, node))),
         step,
-        earlier.record if earlier else None,
+        _last(workspace, spec, record),
         sizes(graph, steps, lookup).get(node),
         workspace.layout.find(step.key) is not None,
         None if registry is None else found is not None,
@@ -131,6 +131,14 @@ def children(graph: Graph, node: Node) -> tuple[Link, ...]:
                 Link(child, edge.is_from, edge.line) for edge, target in graph.links(child) if target == node
             )
     return tuple(found)
+
+
+def _last(workspace: Workspace, spec: NodeSpec, record: Record | None) -> Record | None:
+    """Return the last known build: on this machine, or else of what a store has now, or had before."""
+    if last := workspace.layout.latest(spec.history_name) or record:
+        return last
+    earlier = workspace.lookup.earlier(spec.node)
+    return earlier.record if earlier else None
 
 
 def _description(workspace: Workspace, node: Node) -> str:

@@ -50,6 +50,12 @@ class Listener(Protocol):
     def step(self, node: Node, step: str) -> None:
         """The build of a node has reached an instruction."""
 
+    def output(self, node: Node, log: bytes, latest: str) -> None:
+        """The builder has printed something.
+
+        ``log`` is what is new in the log of the build, ``latest`` the last line of the current instruction.
+        """
+
     def warn(self, message: str) -> None:
         """The user should know this."""
 
@@ -123,7 +129,11 @@ class NodeBuilder:
         if spec.bootstrap is None:
             return write_context(spec, self.root, view, tar)
         self.listener.step(spec.node, f"mmdebstrap {spec.bootstrap.suite}")
-        write_bootstrap_context(spec, view, tar, log)
+
+        def hear(line: bytes) -> None:
+            self.listener.output(spec.node, line, line.decode(errors="replace"))
+
+        write_bootstrap_context(spec, view, tar, log, hear)
         return "-"
 
     def _run(
@@ -148,7 +158,9 @@ class NodeBuilder:
             time_limit(process, spec.config.timeout) as deadline,
         ):
             for line in read_lines(process, deadline.is_killed):
-                log.file.write(tracker.feed(line))
+                text = tracker.feed(line)
+                log.file.write(text)
+                self.listener.output(spec.node, text, tracker.latest)
             log.file.write(tracker.end())
             status = process.wait()
         if deadline.expired:

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, NoReturn
 import doit.doit_cmd
 
 from ..errors import ProjectError, StagegraphError
+from ..execution.display import Detail
+from ..execution.report import Report
 from ..execution.workspace import Workspace
 from ..graph import goals
 from ..system.processes import install_signal_handlers
 from .goals import default_goals
+from .program import as_called
 
 if TYPE_CHECKING:
     from ..project.model import Node
@@ -29,10 +32,12 @@ class App:
 
     ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
     of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
+    ``detail`` is how much a run prints; ``jobs`` is how many nodes it builds at once.
     """
 
     def __init__(self) -> None:
         self.requested: list[str] | None = None
+        self.detail, self.jobs = Detail.PROGRESS, 1
         self.failures: dict[str, StagegraphError] = {}
         self.refusals: dict[str, StagegraphError] = {}
 
@@ -40,7 +45,7 @@ class App:
     def workspace(self) -> Workspace:
         """The project, loaded on first use. Raises ``ProjectError``."""
         install_signal_handlers()
-        return Workspace.open(Path.cwd(), command_line_settings())
+        return Workspace.open(Path.cwd(), command_line_settings(), Report(self.detail))
 
     @cached_property
     def default_goals(self) -> list[str]:
@@ -84,11 +89,11 @@ def jobs() -> int:
     """Return how many nodes to build at once. Raises ``ProjectError``."""
     value = os.environ.get("STAGEGRAPH_JOBS") or "2"
     if not value.isdecimal() or int(value) < 1:
-        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a positive integer", "STAGEGRAPH_JOBS=2")
+        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a whole number above 0", "STAGEGRAPH_JOBS=2")
     return int(value)
 
 
 def exit_with(error: StagegraphError) -> NoReturn:
     """End the process with the error's message and exit status."""
-    print(f"ERROR: {error}", file=sys.stderr)
+    print(f"ERROR: {as_called(error)}", file=sys.stderr)
     sys.exit(error.exit_status)

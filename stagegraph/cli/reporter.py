@@ -10,14 +10,18 @@ from doit.reporter import ConsoleReporter
 from ..errors import ProjectError, StagegraphError
 from ..oci.platform import host_platform
 from ..project.tags import check_setting
+from ..system.processes import Interrupted
+from ..system.terminal import has_colours
 from . import app as apps
 from .app import exit_with
 from .goals import absences
+from .program import as_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..execution.final_tags import FinalTags
+    from ..project.model import Node, Project
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -38,11 +42,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             check_tags(self.app.workspace.tags, metas)
         except StagegraphError as error:
             exit_with(error)
+        self.app.workspace.expect(_goals(self.app.workspace.project, metas), self.app.jobs)
         for line in absences(self.app.workspace.project, self.app.requested or []):
-            print(f"   {line}", file=sys.stderr)
+            self.app.workspace.report.note(f"   {line}")
         if not selected_tasks:
             what = f"no image is for this machine's platform, {host_platform()}: see doit list"
-            print(what, file=sys.stderr)
+            print(as_called(what), file=sys.stderr)
 
     def execute_task(self, task: Any) -> None:
         """The report shows the steps of each node itself."""
@@ -57,7 +62,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             report = self.app.workspace.report
             report.failed(str(task.meta["node"]), error.what)
             report.close()
-            self.write(f"ERROR: {error}\n")
+            self.write(f"ERROR: {as_called(error)}\n")
+            report.resume()
             self.status = self.status or error.exit_status
         elif fail.get_name() != "UnmetDependency":
             self._write_failure({"task": task, "exception": fail})
@@ -65,31 +71,43 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def complete_run(self) -> None:
         if self.runtime_errors:
             super().complete_run()
-        workspace = self.app.workspace
-        workspace.report.close()
-        self._finish_pushes()
-        summary = workspace.report.summary()
-        if summary:
-            self.write(summary + "\n")
-            try:
-                workspace.report.write(workspace.project.cache / "last-run.json")
-            except StagegraphError as error:
-                print(f"warning: {error}", file=sys.stderr)
+        if _is_ending():
+            self._tell_interrupt()
+        else:
+            self.app.workspace.report.close()
+            self._finish_pushes()
+            if summary := self.app.workspace.report.summary(colours=has_colours(self.outstream)):
+                self.write(summary + "\n")
+        if not self.app.workspace.report.is_empty:
+            self._write_last_run()
         if self.status and not _is_ending():
             sys.exit(self.status)
+
+    def _tell_interrupt(self) -> None:
+        """Leave a clean screen: what was in work, what is kept. Say nothing if an error ends the program."""
+        workspace = self.app.workspace
+        lines = workspace.report.interrupt()
+        if pending := workspace.delivery.pending_pushes:
+            lines.append(f"interrupted: {pending} pushes to the registry are not done")
+        if isinstance(ending := sys.exc_info()[1], Interrupted):
+            print("\n".join(lines), file=sys.stderr)
+            ending.is_told = True
+
+    def _write_last_run(self) -> None:
+        workspace = self.app.workspace
+        try:
+            workspace.report.write(workspace.project.cache / "last-run.json")
+        except StagegraphError as error:
+            print(f"warning: {error}", file=sys.stderr)
 
     def _finish_pushes(self) -> None:
         """Wait for the pushes; report each error once, and take the first one's status."""
         workspace = self.app.workspace
-        if _is_ending():
-            if pending := workspace.delivery.pending_pushes:
-                workspace.report.warn(f"interrupted: {pending} pushes to the registry are not done")
-            return
         written: set[str] = set()
         for node, error in workspace.delivery.wait_for_pushes():
             workspace.report.failed(str(node), error.what)
             if str(error) not in written:
-                self.write(f"ERROR: {error}\n")
+                self.write(f"ERROR: {as_called(error)}\n")
             written.add(str(error))
             self.status = self.status or error.exit_status
 
@@ -97,6 +115,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 def _is_ending() -> bool:
     """Return whether an interrupt ends the program; doit calls ``complete_run`` then too."""
     return isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit))
+
+
+def _goals(project: Project, metas: Iterable[dict[str, Any]]) -> list[Node]:
+    """Return the nodes of these tasks, with the tests of images."""
+    tested = [(meta["image"], meta["node"].platform) for meta in metas if {"image", "node"} <= meta.keys()]
+    tests = [project.test(image, platform) for image, platform in tested]
+    return [*(meta["node"] for meta in metas if "node" in meta), *filter(None, tests)]
 
 
 def _with_subtasks(tasks: Any, names: Iterable[str]) -> list[str]:

@@ -103,9 +103,52 @@ class _Step:
         match = _STEP.match(self.name)
         return match[1] if match else ""
 
+    @property
+    def latest(self) -> str:
+        """The last line of output, even if its end is still to come."""
+        return self.partial.decode(errors="replace") or (self.output[-1] if self.output else "")
+
+    @property
+    def is_export(self) -> bool:
+        """True for the step that compresses and sends the image, which may take long."""
+        return self.name.startswith("exporting ")
+
+
+class _Steps:
+    """The steps of a build, in the order of their start."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, _Step] = {}
+        self._names: dict[str, str] = {}  # of the steps, by vertex
+
+    def __iter__(self) -> Iterator[_Step]:
+        yield from self._by_name.values()
+
+    def update(self, digest: str, vertex: dict[str, Any]) -> tuple[_Step, bool]:
+        """Return the step of a vertex, and whether it starts now; then it gets its number."""
+        group = vertex.get("progressGroup") or {}
+        name = self._names.setdefault(digest, str(group.get("id") or digest))
+        step = self._by_name.setdefault(name, _Step(""))
+        step.name = step.name or str(group.get("name") or vertex.get("name", ""))
+        if vertex.get("started"):
+            step.start, step.running = _moment(vertex["started"]), True
+        starts = not step.number and bool(vertex.get("started") or vertex.get("error"))
+        if starts:
+            del self._by_name[name]  # to sort steps by their start
+            self._by_name[name] = step
+            step.number = 1 + max(other.number for other in self)
+        return step, starts
+
+    @property
+    def running(self) -> _Step | None:
+        """The instruction that started last among those that run; without one, an export that runs."""
+        running = [step for step in self if step.running]
+        shown = [step for step in running if step.instruction] or [s for s in running if s.is_export]
+        return shown[-1] if shown else None
+
 
 class Tracker:
-    """Reads progress line by line; calls ``on_step`` when a new instruction starts.
+    """Reads progress line by line; calls ``on_step`` with the step that runs now, whenever it is another one.
 
     ``line`` is the line of the Dockerfile that buildx names for the error, 0 if it names none. ``messages``
     are the last lines that no instruction printed.
@@ -114,10 +157,9 @@ class Tracker:
     def __init__(self, on_step: Callable[[str], None]) -> None:
         self._on_step = on_step
         self._documents = _Documents()
-        self._steps: dict[str, _Step] = {}
-        self._step_of: dict[str, str] = {}  # the name in ``_steps`` of each vertex
+        self._steps = _Steps()
         self._failures: list[_Step] = []
-        self._last_started = ""
+        self._last_started = self._shown = ""
         self._log: list[bytes] = []
         self._final_error = ""
         self.line = 0
@@ -135,7 +177,7 @@ class Tracker:
 
     def end(self) -> bytes:
         """Read the end of the output; return the last lines for the log."""
-        for step in self._steps.values():
+        for step in self._steps:
             self._flush(step)
         for line in self._documents.rest():
             self._text(line)
@@ -146,13 +188,19 @@ class Tracker:
     @property
     def cached(self) -> bool:
         """True if the builder took the result of a RUN instruction from its cache."""
-        return any(step.cached and step.instruction.startswith("RUN ") for step in self._steps.values())
+        return any(step.cached and step.instruction.startswith("RUN ") for step in self._steps)
 
     @property
     def current(self) -> str:
-        """The instruction that started last among those that run; if none runs, among all."""
-        running = [step.name for step in self._steps.values() if step.running and step.instruction]
-        return running[-1] if running else self._last_started
+        """The step that runs now; if none runs, the instruction that started last."""
+        step = self._steps.running
+        return step.name if step else self._last_started
+
+    @property
+    def latest(self) -> str:
+        """The last line that the step that runs now has printed, even if its end is still to come."""
+        step = self._steps.running
+        return step.latest if step else ""
 
     @property
     def failed(self) -> bool:
@@ -223,32 +271,29 @@ class Tracker:
                 for report in event.get(name) or ():
                     reports.setdefault(report["vertex"], []).append((handle, report))
             for digest in {**vertexes, **reports}:
-                step = self._step(digest, vertexes.get(digest, {}))
+                step, starts = self._steps.update(digest, vertexes.get(digest, {}))
+                if starts:
+                    self._begin(step)
                 for handle, report in reports.get(digest, ()):
                     handle(step, report)
                 self._end(step, vertexes.get(digest, {}))
+            if running := self._steps.running:
+                self._show(running)
         except (KeyError, TypeError, ValueError, AttributeError):
             self._write(json.dumps(event).encode())  # its form is unknown, but people may read it
 
-    def _step(self, digest: str, vertex: dict[str, Any]) -> _Step:
-        """The step of a vertex; it gets a name and a number when it starts."""
-        group = vertex.get("progressGroup") or {}
-        name = self._step_of.setdefault(digest, str(group.get("id") or digest))
-        step = self._steps.setdefault(name, _Step(""))
-        step.name = step.name or str(group.get("name") or vertex.get("name", ""))
-        if vertex.get("started"):
-            step.start, step.running = _moment(vertex["started"]), True
-        if not step.number and (vertex.get("started") or vertex.get("error")):
-            del self._steps[name]  # to sort steps by their start
-            self._steps[name] = step
-            step.number = 1 + max(other.number for other in self._steps.values())
-            if self.all_lines:
-                self._write(b"")
-            self._say(step, step.name)
-            if step.instruction:
-                self._last_started = step.name
-                self._on_step(step.name)
-        return step
+    def _begin(self, step: _Step) -> None:
+        if self.all_lines:
+            self._write(b"")
+        self._say(step, step.name)
+        if step.instruction:
+            self._last_started = step.name
+            self._show(step)
+
+    def _show(self, step: _Step) -> None:
+        if step.name != self._shown:
+            self._shown = step.name
+            self._on_step(step.name)
 
     def _end(self, step: _Step, vertex: dict[str, Any]) -> None:
         error = str(vertex.get("error", ""))

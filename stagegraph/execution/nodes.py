@@ -108,7 +108,7 @@ class NodeRunner:
         """Return whether the image is in ``cache/`` now; pull it if the decision says so."""
         if decision.action == "reuse":
             return True
-        self.report.step(node, "pulling from the registry")
+        self.report.pull(node)
         found = decision.found
         return self.registry is not None and self.registry.pull(found.owner, found.record)
 
@@ -182,7 +182,7 @@ class NodeRunner:
         for parent, record in parents.items():
             if not images.is_intact(self.layout.blobs, record):
                 what = "its image was lost from cache/ while a child was built"
-                raise StoreError(str(parent), what, "run again; the image is then fetched or built")
+                raise StoreError(str(parent), what, "run again: the image is then pulled or built again")
         time.sleep(_PAUSE)
         return self._build(node, parents, no_cache=no_cache)
 

@@ -23,7 +23,7 @@ from .nodes import NodeRunner
 from .report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from ..build.builder import NodeBuilder
@@ -64,9 +64,9 @@ class Workspace:
         self._builder_lock = threading.Lock()  # cached_property has no lock since Python 3.12
 
     @classmethod
-    def open(cls, root: Path, settings: Mapping[str, str]) -> Workspace:
+    def open(cls, root: Path, settings: Mapping[str, str], report: Report | None = None) -> Workspace:
         """Load the project in ``root`` with settings of the command line. Raises ``ProjectError``."""
-        return cls(with_epoch(loader.load(root, settings), root), words=settings)
+        return cls(with_epoch(loader.load(root, settings), root), report, words=settings)
 
     @cached_property
     def graph(self) -> Graph:
@@ -161,6 +161,12 @@ class Workspace:
     @cached_property
     def tags(self) -> FinalTags:
         return FinalTags(self.project, self.layout)
+
+    def expect(self, goals: Sequence[Node], jobs: int) -> None:
+        """Let the report tell what is left of a run with these goals that builds ``jobs`` nodes at once."""
+        from .outlook import Outlook, facts
+
+        self.report.expect(Outlook(facts(self.lookup), goals, jobs))
 
     def acquire_store(self) -> None:
         """Keep ``doit prune`` away from ``cache/`` until this process ends. Raises ``LinkError``.

@@ -26,9 +26,9 @@ DOCKER_PLATFORMS = (
 
 #: The commands of doit and of this program.
 COMMANDS = (
-    "ci", "clean", "diff", "doctor", "dumpdb", "explain", "export", "forget", "graph", "help", "ignore",
-    "import", "info", "init", "keys", "lint", "list", "lock", "outdated", "plan", "prune", "publish",
-    "rebuild", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify", "watch", "why",
+    "ci", "clean", "completion", "diff", "doctor", "dumpdb", "explain", "export", "forget", "graph", "help",
+    "ignore", "import", "info", "init", "keys", "lint", "list", "lock", "outdated", "plan", "prune",
+    "publish", "rebuild", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify", "watch", "why",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.

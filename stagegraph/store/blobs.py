@@ -98,7 +98,7 @@ class BlobStore:
 
     def unreadable(self, digest: Digest, why: str) -> StoreError:
         """The error for a blob that cannot be used."""
-        hint = "run again: the image is then fetched or rebuilt"
+        hint = "run again: the image is then pulled or built again"
         return StoreError(str(self.path(digest)), f"cannot be read: {why}", hint)
 
     def names(self) -> list[str]:
@@ -118,10 +118,8 @@ class BlobStore:
         try:
             with self.folder.opened() as folder:
                 # all of them, also after the first that is not: so one run finds all corrupt blobs
-                intact = [
-                    (self._known_size(folder, digest) or self._verified_size(digest, new)) == size
-                    for digest, size in blobs
-                ]
+                known = ((self._known_size(folder, digest), digest, size) for digest, size in blobs)
+                intact = [(seen or self._verified_size(digest, new)) == size for seen, digest, size in known]
             return all(intact)
         except FileNotFoundError:
             # the folder of blobs is missing; an origin may have them
@@ -142,10 +140,7 @@ class BlobStore:
         self._verified.add(new)
 
     def _known_size(self, folder: int, digest: Digest) -> int | None:
-        """Bytes of a blob that is known as verified, by its status alone; None for others.
-
-        ``folder`` is the descriptor of the folder of blobs.
-        """
+        """Bytes of a verified blob, by its status alone; None for others. ``folder`` is a descriptor."""
         with contextlib.suppress(OSError):
             info = os.stat(encoded(digest), dir_fd=folder, follow_symlinks=False)
             if stat.S_ISREG(info.st_mode) and self._verified.has(digest, stamp(info)):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HINTS = {
     "dot": "apt-get install graphviz (brew install graphviz); it draws the picture",
-    "docker": "doit doctor says how to install Docker",
+    "docker": "install Docker: doit doctor has the command",
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }
 
@@ -33,8 +33,20 @@ def _terminate_children() -> None:
             process.terminate()
 
 
+class Interrupted(SystemExit):
+    """A signal ends this process. ``is_told``: somebody has said so already."""
+
+    is_told = False
+
+    def tell(self) -> None:
+        """Tell the user about SIGINT, once. A handler cannot: its print could interrupt another one."""
+        if self.code == 128 + signal.SIGINT and not self.is_told:
+            print("interrupted", file=sys.stderr)
+        self.is_told = True
+
+
 def install_signal_handlers() -> None:
-    """Let SIGTERM and SIGINT end this process with status 143 and 130, without a traceback.
+    """Let SIGTERM and SIGINT raise ``Interrupted``: status 143 or 130, without a traceback.
 
     Handlers that somebody else installed stay. Call this from the main thread.
     """
@@ -44,9 +56,7 @@ def install_signal_handlers() -> None:
 
 
 def _exit(number: int, _: object) -> None:
-    if number == signal.SIGINT:
-        os.write(2, b"interrupted\n")  # print() could interrupt another print() and fail
-    sys.exit(128 + number)
+    raise Interrupted(128 + number)
 
 
 def environment() -> Mapping[str, str]:
@@ -140,16 +150,17 @@ def run(
 def run_in_group(command: Sequence[str]) -> int:
     """Run a program in a process group of its own, with this process's output. Return its status.
 
-    If a signal handler ends this process by ``SystemExit`` meanwhile, the whole group gets the same signal,
-    as from a terminal. Then its end is awaited.
+    If a signal ends this process meanwhile (``Interrupted``), the whole group gets the same signal, as from a
+    terminal. Then its end is awaited. The program tells the user.
     """
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
     try:
         return process.wait()
-    except SystemExit as ending:
+    except Interrupted as ending:
+        ending.is_told = True
         number = signal.SIGTERM if ending.code == 128 + signal.SIGTERM else signal.SIGINT
         while process.poll() is None:
-            with contextlib.suppress(SystemExit):  # the next signal is passed on as well
+            with contextlib.suppress(Interrupted):  # the next signal is passed on as well
                 os.killpg(process.pid, number)
                 process.wait()
         raise

@@ -272,3 +272,18 @@ def test_a_diff_of_two_builds_and_of_images_of_the_engine(small: Project, repo: 
     unknown = small.doit("diff", f"{repo}:third", "whole:here")
     assert unknown.status == 10 and "and the engine has no such image" in unknown.output
     assert [*(small.folder / "cache/tmp").iterdir()] == []
+
+
+def test_a_diff_fetches_images_that_only_the_registry_has(small: Project, registry: Registry) -> None:
+    small.env["STAGEGRAPH_REGISTRY"] = registry.host
+    small.built("part:here")
+    small.write({"part/file": "longer\n"})
+    small.built("part:here")
+    shutil.rmtree(small.folder / "cache/blobs")
+    found = small.built("diff", "part:here")
+    assert "content      /file (2 -> 7 bytes)" in found.output
+    shutil.rmtree(small.folder / "cache")
+    last = json.loads(small.built("info", "part:here", "--json").output)["nodes"][0]
+    assert (last["decision"], last["last_build"]["key"]) == ("pull", last["key"])
+    del small.env["STAGEGRAPH_REGISTRY"]
+    assert small.doit("diff", "part:here").status == 27

@@ -142,8 +142,8 @@ def test_the_registry_gets_the_new_image_and_the_old_children_are_not_pulled(
     [
         (("rebuild",), "rebuild takes the nodes to build again"),
         (("rebuild", "nosy:here"), "did you mean 'noisy:here'?"),
-        (("run", "-a", "top:here"), "to build a node again: doit rebuild STAGE:PLATFORM"),
-        (("rebuild", "-a", "top:here"), "-a: an image that a store has is reused all the same"),
+        (("run", "-a", "top:here"), "to build a node again: doit rebuild NODE"),
+        (("rebuild", "-a", "top:here"), "-a has no meaning here"),
     ],
 )
 def test_what_rebuild_refuses(built: Project, words: tuple[str, ...], message: str) -> None:

@@ -12,6 +12,7 @@ from ...graph.dockerfiles import Dockerfiles
 from ...oci.platform import host_platform
 from ...system.text import printable, shortened
 from ..goals import unknown_goal
+from ..help import Example
 from .base import Command, JsonOption, flag, print_json
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Lint(Command[Options]):
         "A comment on the line above accepts one: '# lint: ignore=unpinned-pip'.\n\n"
         "--checks adds the build checks of BuildKit ('docker buildx build --check'), from buildx 0.15 on.\n\n"
         f"The exit status is {FOUND} if there are findings, and 0 if there are none."
+    )
+
+    examples = (
+        Example("lint", "all stages"),
+        Example("lint {goal} --json", "the stage of an image and its test, for programs"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

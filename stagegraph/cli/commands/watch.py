@@ -21,8 +21,10 @@ from ...graph.needed import Needed, control, folders, needed
 from ...system.processes import install_signal_handlers, run_in_group
 from ...system.text import listed
 from ...system.watching import Watching
+from .. import program
 from ..app import command_line_settings
 from ..goals import default_goals, unknown_goal
+from ..help import Example
 from .base import Command
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class Options:
 class Watch(Command[Options]):
     options_type = Options
     doc_purpose = "build again whenever a file changes"
-    doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM | GROUP:PLATFORM ...] [NAME=VALUE ...]"
+    section = "everyday"
+    doc_usage = "[GOAL ...] [NAME=VALUE ...]"
     doc_description = (
         "Runs as 'doit run' does, then waits for changes of files that the goals need, and runs again: "
         "Dockerfiles, files of contexts, ignore files, stages.toml and stages.lock. A change that no key "
@@ -53,6 +56,7 @@ class Watch(Command[Options]):
         "run does not stop the run; another run follows it.\n\n"
         "Ctrl-C ends it, also during a build, with status 130."
     )
+    examples = (Example("watch {goal}", "an image for each edit", "a person"),)
 
     def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002 - it has none
         install_signal_handlers()
@@ -148,8 +152,8 @@ class Watcher:
 
     def _run(self) -> None:
         settings = [f"{name}={value}" for name, value in self.settings.items()]
-        command = [sys.executable, "-m", "stagegraph.cli.main", "run", *settings, *self.words]
-        status = run_in_group(command)
+        module = "doit" if program.name() == "doit" else "stagegraph.cli.main"
+        status = run_in_group([sys.executable, "-m", module, "run", *settings, *self.words])
         if not status:
             self.good = _now()
             _say("up to date; waiting for changes")

@@ -112,7 +112,7 @@ def test_a_new_pin_is_told_with_its_day(clone: Path) -> None:
     told = doit(clone, "why", "tool:here").stdout
     assert "image base (debian:trixie) changed\n      - 222222222222\n      + 333333333333\n" in told
     assert (
-        "debian:trixie, in stages.lock (not committed yet); the base is declared by stages.toml:5\n" in told
+        "debian:trixie, in stages.lock (not committed yet); the base is declared by stages.toml:6\n" in told
     )
     commit(clone, "new pin")
     told = doit(clone, "why", "tool:here", "--against", "HEAD~1").stdout
