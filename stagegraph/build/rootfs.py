@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING
 
 from ..errors import ToolError
 from ..project import bootstrap
+from ..system.files import relative_path
 from ..system.processes import last_lines, managed_process, read_lines
-from .failure import cause
+from .causes import cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +56,9 @@ def _write_rootfs(spec: NodeSpec, out: Path, log: Log, hear: Callable[[bytes], N
         status = process.wait()
     if status != 0:
         what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{last_lines(log.path)}"
-        kind, hint = cause(log.path.read_text(errors="replace"))
-        raise kind(str(spec.node), what, f"{hint}\n  full log: {log.path}")
+        found = cause(log.path.read_text(errors="replace"))
+        more = f"the whole log: doit logs {spec.node} ({relative_path(log.path)})"
+        raise found.error(str(spec.node), what, f"{found.advice}\n  {more}")
 
 
 def _write_context(rootfs: IO[bytes], size: int, epoch: int, out: IO[bytes]) -> None:

@@ -16,9 +16,10 @@ from . import app as apps
 from .app import exit_with
 from .goals import absences
 from .program import as_called
+from .unreached import TaskGraph, lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..execution.final_tags import FinalTags
     from ..project.model import Node, Project
@@ -33,6 +34,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         super().__init__(outstream, options)
         self.app = apps.current()
         self.status = 0
+        self._tasks = TaskGraph({}, {}, ())
+        self._done: set[str] = set()
+        self._failed: dict[str, str] = {}  # what is the cause, by the task that failed
+        self._written: set[str] = set()
 
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """doit calls this before the first task."""
@@ -40,6 +45,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             self.app.workspace.acquire_store()
             metas = [tasks[name].meta or {} for name in _with_subtasks(tasks, selected_tasks)]
             check_tags(self.app.workspace.tags, metas)
+            self._tasks = task_graph(tasks, _with_subtasks(tasks, selected_tasks))
         except StagegraphError as error:
             exit_with(error)
         self.app.workspace.expect(_goals(self.app.workspace.project, metas), self.app.jobs)
@@ -54,18 +60,27 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def skip_uptodate(self, task: Any) -> None:
         """The summary names the nodes that were reused."""
+        self._done.add(task.name)
+
+    def add_success(self, task: Any) -> None:
+        self._done.add(task.name)
 
     def add_failure(self, task: Any, fail: Any) -> None:
+        """Write an error once, also if several tasks have it: children have that of a broken Dockerfile."""
         self.failures.append({"task": task, "exception": fail})
         error = self.app.failures.get(task.name)
         if error is not None:
+            self.status = self.status or error.exit_status
+            self._failed[task.name] = error.node or self._tasks.labels.get(task.name, task.name)
+            if str(error) in self._written:
+                return
+            self._written.add(str(error))
             report = self.app.workspace.report
             report.failed(str(task.meta["node"]), error.what)
             report.close()
             self.write(f"ERROR: {as_called(error)}\n")
             report.resume()
-            self.status = self.status or error.exit_status
-        elif fail.get_name() != "UnmetDependency":
+        elif task.name not in self.app.unreached and fail.get_name() != "UnmetDependency":
             self._write_failure({"task": task, "exception": fail})
 
     def complete_run(self) -> None:
@@ -76,6 +91,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         else:
             self.app.workspace.report.close()
             self._finish_pushes()
+            for line in lines(self._tasks, self._failed, self._done):
+                self.write(f"{as_called(line)}\n")
             if summary := self.app.workspace.report.summary(colours=has_colours(self.outstream)):
                 self.write(summary + "\n")
         if not self.app.workspace.report.is_empty:
@@ -131,6 +148,17 @@ def _with_subtasks(tasks: Any, names: Iterable[str]) -> list[str]:
         if tasks[name].has_subtask or "group" in (tasks[name].meta or {}):
             found += [each for each in tasks[name].task_dep if each not in found]
     return found
+
+
+def task_graph(tasks: Any, goals: Sequence[str]) -> TaskGraph:
+    """Return what doit's tasks need, and their names for people."""
+    needs = {name: [*task.setup_tasks, *task.task_dep] for name, task in tasks.items()}
+    labels = {
+        name: f"image {name}" if "image" in meta else str(meta["node"])
+        for name, meta in ((name, task.meta or {}) for name, task in tasks.items())
+        if "node" in meta
+    }
+    return TaskGraph(needs, labels, goals)
 
 
 def check_tags(tags: FinalTags, metas: Iterable[dict[str, Any]]) -> None:

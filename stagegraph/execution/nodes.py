@@ -11,7 +11,16 @@ import datetime
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import BuilderError, BuildError, EngineError, LinkError, LostCacheError, StoreError, TestError
+from ..errors import (
+    AccessError,
+    BuilderError,
+    BuildError,
+    EngineError,
+    LinkError,
+    LostCacheError,
+    StoreError,
+    TestError,
+)
 from ..keys.key import Key, digits
 from ..project.model import Node
 from ..store import images
@@ -173,7 +182,7 @@ class NodeRunner:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         try:
             return self._build(node, parents, no_cache=no_cache)
-        except (BuilderError, LinkError):
+        except (AccessError, BuilderError, LinkError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
             no_cache = no_cache or isinstance(error, LostCacheError)

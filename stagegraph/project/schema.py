@@ -27,7 +27,7 @@ DOCKER_PLATFORMS = (
 #: The commands of doit and of this program.
 COMMANDS = (
     "ci", "clean", "completion", "diff", "doctor", "dumpdb", "explain", "export", "forget", "graph", "help",
-    "ignore", "import", "info", "init", "keys", "lint", "list", "lock", "outdated", "plan", "prune",
+    "ignore", "import", "info", "init", "keys", "lint", "list", "lock", "logs", "outdated", "plan", "prune",
     "publish", "rebuild", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify", "watch", "why",
 )  # fmt: skip
 

@@ -67,7 +67,8 @@ class Output:
 
 def logs(project: Project) -> str:
     """Return what builds have written so far."""
-    return "".join(path.read_text() for path in (project.folder / "cache/logs").glob("*"))
+    found = (project.folder / "cache/logs").rglob("*")
+    return "".join(path.read_text() for path in found if path.is_file())
 
 
 @contextmanager
