@@ -40,7 +40,8 @@ class Delivery:
         Raises ``ProjectError`` for a tag that is not valid, or that another image has.
         """
         project, results = self.graph.project, self.nodes.results
-        if (test := project.test(image, node.platform)) and not self.nodes.test_passed(test):
+        test = project.test(image, node.platform)
+        if self.nodes.is_open(node) or (test and not self.nodes.test_passed(test)):
             return False
         record = self.layout.find(self.graph.key(node))
         if record is None:

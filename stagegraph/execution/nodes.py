@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..build.builder import NodeBuilder
+    from ..project.model import Project
     from .lookup import StoreLookup
     from .report import Report
     from .sharing import Sharing
@@ -68,7 +69,7 @@ class NodeRunner:
         """
         if node in self.results.records:
             return True
-        decision = by_recipe(self.graph, node, self.lookup)
+        decision = NeedsParents() if self.is_open(node) else by_recipe(self.graph, node, self.lookup)
         if isinstance(decision, NeedsParents):
             self._check_declared(node)
             return False
@@ -76,6 +77,10 @@ class NodeRunner:
             return False
         self.reuse(node, decision)
         return True
+
+    def is_open(self, node: Node) -> bool:  # noqa: ARG002 - a rebuild has such nodes
+        """Return whether no store can tell the node's image yet, whatever it holds."""
+        return False
 
     def reuse(self, node: Node, decision: Have) -> None:
         """Record that this run uses an image that a store had before."""
@@ -87,7 +92,7 @@ class NodeRunner:
 
     def test_passed(self, test: Node) -> bool:
         """Return whether a test has passed, here or elsewhere, on the images that it would use now."""
-        decision = by_recipe(self.graph, test, self.lookup)
+        decision = NeedsParents() if self.is_open(test) else by_recipe(self.graph, test, self.lookup)
         if isinstance(decision, NeedsParents):
             self._check_declared(test)
             return False
@@ -149,13 +154,20 @@ class NodeRunner:
             decision = self._reuse_by_content(node, parents)
             if isinstance(decision, Have):
                 return
-            record = self._build_with_retry(node, parents)
-            by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
-            self.layout.commit(by_content_key)  # before the push, which may take long
-            if self.registry:
-                self.registry.pushes.push_built(node, record, by_content_key)
+            record = self._build_and_push(node, parents)
         self._remember(node, record)
-        self._done(node, decision, record, _package_changes(latest, record))
+        self._done(node, decision, record, package_changes(latest, record))
+
+    def _build_and_push(
+        self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False
+    ) -> Record:
+        """Build, record the image under both keys, and push it."""
+        record = self._build_with_retry(node, parents, no_cache=no_cache)
+        by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
+        self.layout.commit(by_content_key)  # before the push, which may take long
+        if self.registry:
+            self.registry.pushes.push_built(node, record, by_content_key)
+        return record
 
     def _reuse_by_content(self, node: Node, parents: Mapping[Node, Record]) -> Have | Build:
         """Reuse an image that a store has for the node by now, or return the decision to build."""
@@ -178,14 +190,14 @@ class NodeRunner:
         self._done(node, decision, record)
         return decision
 
-    def _build_with_retry(self, node: Node, parents: Mapping[Node, Record]) -> Record:
+    def _build_with_retry(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         try:
-            return self._build(node, parents)
+            return self._build(node, parents, no_cache=no_cache)
         except (AccessError, BuilderError, LinkError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
-            no_cache = isinstance(error, LostCacheError)
+            no_cache = no_cache or isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
         self.layout.blobs.quarantine_corrupt()
         for parent, record in parents.items():
@@ -195,7 +207,7 @@ class NodeRunner:
         time.sleep(_PAUSE)
         return self._build(node, parents, no_cache=no_cache)
 
-    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False) -> Record:
+    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
         """Build, and record the image under the recipe key."""
         start = time.monotonic()
         kind = "build" if self.graph.project.tested_by(node.stage) is None else "test"
@@ -203,7 +215,7 @@ class NodeRunner:
             with self.report.span(kind, node, ""):
                 result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
         except BuildError as error:
-            raise self._test_error(node, error) or error from None
+            raise _test_error(self.graph.project, node, error) or error from None
         materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
         record = Record(
             key=self.graph.key(node),
@@ -222,20 +234,25 @@ class NodeRunner:
             builder=result.builder,
             materials=tuple(sorted(materials)),
         )
+        self._before_record(record)
         self.layout.commit(record)
         return record
 
-    def _test_error(self, node: Node, error: BuildError) -> TestError | None:
-        """Return the error of a failed test, if the node is a test."""
-        tested = self.graph.project.tested_by(node.stage)
-        if tested is None:
-            return None
-        image = Node(tested.stage, node.platform)
-        hint = f"{image} is in cache/, without a tag; to look into it: doit shell {image}\n  {error.hint}"
-        return TestError(error.where, f"the test of image {tested.name} failed: {error.what}", hint)
+    def _before_record(self, record: Record) -> None:
+        """A new image is there, and its record is not written yet."""
 
 
-def _package_changes(latest: Record | None, record: Record) -> str:
+def _test_error(project: Project, node: Node, error: BuildError) -> TestError | None:
+    """Return the error of a failed test, if the node is a test."""
+    tested = project.tested_by(node.stage)
+    if tested is None:
+        return None
+    image = Node(tested.stage, node.platform)
+    hint = f"{image} is in cache/, without a tag; to look into it: doit shell {image}\n  {error.hint}"
+    return TestError(error.where, f"the test of image {tested.name} failed: {error.what}", hint)
+
+
+def package_changes(latest: Record | None, record: Record) -> str:
     """Describe which packages have other versions than in the last build; "" if one of the lists is empty."""
     if not (latest and latest.packages and record.packages):
         return ""

@@ -27,8 +27,9 @@ DOCKER_PLATFORMS = (
 #: The commands of doit and of this program.
 COMMANDS = (
     "ci", "clean", "completion", "diff", "doctor", "dumpdb", "explain", "export", "forget", "graph", "help",
-    "history", "ignore", "import", "info", "init", "keys", "list", "lock", "logs", "outdated", "plan",
-    "prune", "publish", "report", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify", "why",
+    "history", "ignore", "import", "info", "init", "keys", "lint", "list", "lock", "logs", "outdated", "plan",
+    "prune", "publish", "rebuild", "report", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
+    "watch", "why",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.

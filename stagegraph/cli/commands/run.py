@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from doit.cmd_run import Run as DoitRun
 from doit.cmd_run import opt_continue, opt_num_process, opt_verbosity
@@ -93,7 +93,7 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
         _VERBOSITY,
         *(option for option in DoitRun.cmd_options if option not in _OURS),
     )
-    examples = (
+    examples: ClassVar[tuple[Example, ...]] = (
         Example("", "all images for this machine's platform", "engine"),
         Example("{goal}", "one image: build, pull or reuse it, test it, load it", "engine"),
         Example("{goal} -n 4", "up to four nodes at the same time", "engine"),
