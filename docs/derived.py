@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stagegraph import errors
+from stagegraph.cli import help
 from stagegraph.project import editor_schema, schema
 from stagegraph.project.settings import ENV_PREFIX
 
@@ -55,9 +56,6 @@ OTHER_STATUSES = {
     141: "The reader of the output closed it, as `head` does.",
     143: "The run was terminated (SIGTERM).",
 }
-#: Options of doit's own commands that matter here; the others are doit's, and ``doit help run`` shows them.
-_DOIT_OPTIONS = {"continue", "num_process", "subtasks", "quiet", "json"}
-_NOT_SHOWN = {"dumpdb"}
 #: Up to so many values of a key are listed, and keys of a table repeated.
 _FEW = 6
 _TYPES = {
@@ -72,9 +70,10 @@ _TYPES = {
 
 def commands() -> str:
     """One section for each command that this project gives to doit, with its usage, text and options."""
-    found = command_classes()
-    order = ["run", "list", "plan", *sorted(found.keys() - {"run", "list", "plan"})]
-    return "\n\n".join(_command(name, found[name]) for name in order if name not in _NOT_SHOWN)
+    found = {name: kind for name, kind in sorted(command_classes().items()) if kind.section != "replaced"}
+    order = [*help.SECTIONS, "more"]
+    names = sorted(found, key=lambda name: (order.index(found[name].section), name != "run"))
+    return "\n\n".join(_command(name, found[name]) for name in names)
 
 
 def command_classes() -> dict[str, Any]:
@@ -87,19 +86,14 @@ def _command(name: str, kind: Any) -> str:
     purpose = kind.doc_purpose[:1].upper() + kind.doc_purpose[1:]
     parts = [f"## {call}", f"{_inline(purpose)}.", f"```\n{call} {kind.doc_usage}".rstrip() + "\n```"]
     parts += [_inline(text) for text in (kind.doc_description or "").split("\n\n") if text]
-    own = kind.__module__.startswith("stagegraph.") and name not in ("run", "list")
-    options = [option for option in kind.cmd_options if own or option["name"] in _DOIT_OPTIONS]
-    if options:
-        parts.append(_table(("option", "meaning"), map(_option, options)))
-    return "\n\n".join(parts)
-
-
-def _option(option: Mapping[str, Any]) -> tuple[str, str]:
-    value = "" if option["type"] is bool else f" {'N' if option['type'] is int else 'VALUE'}"
-    names = [f"-{option['short']}"] if option.get("short") else []
-    names += [f"--{option['long']}"]
-    text = option["help"].partition(" [default: %(default)s]")[0]
-    return ", ".join(f"`{name}{value}`" for name in names), _inline(text)
+    if options := kind.shown_options():
+        rows = [
+            (f"`{help.written(option)}`".replace(", ", "`, `"), _inline(option.help)) for option in options
+        ]
+        parts.append(_table(("option", "meaning"), rows))
+    words = help.placeholders(None)
+    calls = [(f"`doit {each.call.format(**words)}".rstrip() + "`", each.meaning) for each in kind.examples]
+    return "\n\n".join([*parts, _table(("example", "meaning"), calls)])
 
 
 def settings() -> str:

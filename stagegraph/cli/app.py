@@ -19,6 +19,7 @@ from ..execution.workspace import Workspace
 from ..graph import goals
 from ..system.processes import install_signal_handlers
 from .goals import default_goals
+from .program import as_called
 
 if TYPE_CHECKING:
     from ..project.model import Node
@@ -84,11 +85,11 @@ def jobs() -> int:
     """Return how many nodes to build at once. Raises ``ProjectError``."""
     value = os.environ.get("STAGEGRAPH_JOBS") or "2"
     if not value.isdecimal() or int(value) < 1:
-        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a positive integer", "STAGEGRAPH_JOBS=2")
+        raise ProjectError("STAGEGRAPH_JOBS", f"{value!r} is not a whole number above 0", "STAGEGRAPH_JOBS=2")
     return int(value)
 
 
 def exit_with(error: StagegraphError) -> NoReturn:
     """End the process with the error's message and exit status."""
-    print(f"ERROR: {error}", file=sys.stderr)
+    print(f"ERROR: {as_called(error)}", file=sys.stderr)
     sys.exit(error.exit_status)

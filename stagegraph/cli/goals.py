@@ -10,6 +10,7 @@ from ..graph import goals
 from ..oci.platform import host_platform
 from ..project import stacks
 from ..project.model import BASE, ExternalBase
+from .program import as_called
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -55,18 +56,16 @@ def with_keys(graph: Graph, nodes: list[Node], *, by_name: bool, keep_going: boo
     """Return those of the nodes that have a key; warn of others, as in ``resolve_goals``."""
     found = goals.keyed(graph, nodes, by_name=by_name, keep_going=keep_going)
     for left_out in found.left_out:
-        print(f"warning: {left_out}", file=sys.stderr)
+        print(f"warning: {as_called(left_out)}", file=sys.stderr)
     return found
 
 
 def unknown_goal(
-    project: Project, word: str, known: Iterable[str], commands: Iterable[str] = ()
+    project: Project, word: str, known: Iterable[str], commands: Collection[str] = ()
 ) -> ProjectError:
-    """Return the error for a word that is not in ``known``.
+    """Return the error for a word that is not in ``known``; the user may have meant one of ``commands``.
 
     For a known stage or image it names the platforms.
-
-    The user may have meant one of ``commands`` as well.
     """
     name, _, platform = word.partition(":")
     known = [*known]
@@ -79,10 +78,16 @@ def unknown_goal(
         known = [*dict.fromkeys(name.partition(":")[0] for name in known), *commands]
     stacked = stacks.standing(project.stages.values(), name)
     hint = f"it is built only as part of a stack: {' or '.join(stacked)}" if stacked else nearest(word, known)
-    if name in ("init", "import"):
-        hint = f"it is a command of stagegraph: stagegraph {name}"
-    kinds = "stage, image or group" if project.groups else "stage or image"
-    return ProjectError("command line", f"no {kinds} {word!r}", hint)
+    if word in commands:
+        return ProjectError("command line", f"{word} is a command, and comes first", f"doit {word} --help")
+    what = f"no {kinds(project, commands=bool(commands) and not platform)} {word!r}"
+    return ProjectError("command line", what, hint)
+
+
+def kinds(project: Project, *, commands: bool) -> str:
+    """Return the kinds of words that may stand on the command line: "stage, image or group"."""
+    words = [*(["command"] if commands else []), "stage", "image", *(["group"] if project.groups else [])]
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def absences(project: Project, words: Collection[str]) -> list[str]:

@@ -1,57 +1,39 @@
-"""The command ``stagegraph``: ``--version``, ``--help``, ``init``, ``import``; doit gets all other words."""
+"""The command ``stagegraph``: doit with the commands of this package, under a name of its own."""
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
-from pathlib import Path
 
 from .. import __version__
 from ..errors import ProjectError
-from ..project.loader import FILE
-from . import moving
+from . import program
 
-_HELP = """\
-Usage: stagegraph [IMAGE:PLATFORM | STAGE:PLATFORM ...] [NAME=VALUE ...]
-       stagegraph COMMAND ...
-       stagegraph init [FOLDER] | import FILE
-       stagegraph --version
-
-Build families of Docker images. Call it in a folder with a stages.toml and a dodo.py.
-Without words it builds all images for this machine's platform. `doit` takes the same words.
-
-Commands (stagegraph COMMAND --help tells more):
-{commands}
-"""
+NAME = "stagegraph"
 
 
 def main(words: list[str] | None = None) -> int:
     """Run the command with these words, or with those of the command line. Return the exit status."""
     words = sys.argv[1:] if words is None else words
-    if words[:1] == ["--version"]:
-        print(f"stagegraph {__version__}")
+    if words[:1] == ["_complete"]:  # a shell waits for it
+        from .complete import main as complete
+
+        return complete(words[1:])
+    if words == ["--version"]:
+        print(f"{NAME} {__version__}")
         return 0
     if words[:1] in (["--help"], ["-h"]):
-        print(_HELP.format(commands=_commands()), end="")
-        return 0
-    if words[:1] and words[0] in moving.PURPOSES:
-        return moving.run(words)
-    if not words and not any(Path(name).exists() for name in ("dodo.py", FILE)):
-        print("ERROR: there is no project in this folder", file=sys.stderr)
-        print("  stagegraph init makes one for the Dockerfiles below it; stagegraph --help", file=sys.stderr)
-        return ProjectError.exit_status
+        words = ["help", *words[1:]]
+    program.started(NAME, words)
     from doit.doit_cmd import DoitMain
 
+    if "" in words:  # doit's traceback
+        from .commands.errors import print_error
+
+        hint = "is a variable of the script empty?"
+        return print_error(ProjectError("command line", "a word is empty", hint))
     doit = DoitMain()
-    doit.BIN_NAME = "stagegraph"
+    doit.BIN_NAME = NAME
     return int(doit.run(words) or 0)
-
-
-def _commands() -> str:
-    """The commands of this package, one on each line, with their purpose."""
-    own = (each for each in entry_points(group="doit.COMMAND") if each.module.startswith("stagegraph."))
-    purposes = {each.name: each.load().doc_purpose for each in own} | moving.PURPOSES
-    return "\n".join(f"  {name:9} {purposes[name]}" for name in sorted(purposes))
 
 
 if __name__ == "__main__":

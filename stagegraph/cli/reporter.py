@@ -13,6 +13,7 @@ from ..project.tags import check_setting
 from . import app as apps
 from .app import exit_with
 from .goals import absences
+from .program import as_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             print(f"   {line}", file=sys.stderr)
         if not selected_tasks:
             what = f"no image is for this machine's platform, {host_platform()}: see doit list"
-            print(what, file=sys.stderr)
+            print(as_called(what), file=sys.stderr)
 
     def execute_task(self, task: Any) -> None:
         """The report shows the steps of each node itself."""
@@ -57,7 +58,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             report = self.app.workspace.report
             report.failed(str(task.meta["node"]), error.what)
             report.close()
-            self.write(f"ERROR: {error}\n")
+            self.write(f"ERROR: {as_called(error)}\n")
             self.status = self.status or error.exit_status
         elif fail.get_name() != "UnmetDependency":
             self._write_failure({"task": task, "exception": fail})
@@ -89,7 +90,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         for node, error in workspace.delivery.wait_for_pushes():
             workspace.report.failed(str(node), error.what)
             if str(error) not in written:
-                self.write(f"ERROR: {error}\n")
+                self.write(f"ERROR: {as_called(error)}\n")
             written.add(str(error))
             self.status = self.status or error.exit_status
 

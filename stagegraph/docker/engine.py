@@ -53,7 +53,7 @@ def _get(path: str, url: str) -> tuple[int, bytes]:
         raise EngineError(
             f"unix://{path}",
             f"no Docker engine answers: {error}",
-            "start Docker; doit doctor says how",
+            "start Docker: doit doctor has the command",
         ) from None
 
 
@@ -76,7 +76,7 @@ def connect() -> Any:
         client = docker.DockerClient(base_url=host(), timeout=600, use_ssh_client=True)
     except (docker.errors.DockerException, ValueError) as error:  # ValueError for a malformed address
         raise EngineError(
-            host(), f"no Docker engine answers: {error}", "start Docker; doit doctor says how"
+            host(), f"no Docker engine answers: {error}", "start Docker: doit doctor has the command"
         ) from None
     return contextlib.closing(client)
 

@@ -48,7 +48,7 @@ def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedRefer
 
 def _error(reference: str, message: str) -> StagegraphError:
     if re.search(UNAUTHORIZED, message, re.IGNORECASE) and "not found" not in message:
-        what = "the registry wants a login, or has no such image"
+        what = "the registry requires a login, or has no such image"
         return LoginError(reference, what, f"docker login {host(reference)}\n  it said: {message}")
     if not re.search(r"not found|manifest unknown", message):
         hint = f"is the registry reachable? it said: {message}"

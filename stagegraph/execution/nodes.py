@@ -171,7 +171,7 @@ class NodeRunner:
         for parent, record in parents.items():
             if not images.is_intact(self.layout.blobs, record):
                 what = "its image was lost from cache/ while a child was built"
-                raise StoreError(str(parent), what, "run again; the image is then fetched or built")
+                raise StoreError(str(parent), what, "run again: the image is then pulled or built again")
         time.sleep(_PAUSE)
         return self._build(node, parents, no_cache=no_cache)
 

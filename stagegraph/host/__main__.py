@@ -44,8 +44,8 @@ def main() -> None:
 
 def _ensure() -> int:
     os.umask(0o022)  # other users read what is written here: apt's own, and those of the engine
-    target, mend = _target()
-    setup.ensure_engine(target, mend)
+    target, fix = _target()
+    setup.ensure_engine(target, fix)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The commands that mend what is missing, for this system and this user."""
+"""The commands that fix what is missing, for this system and this user."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _client_package() -> str:
 
 @dataclass(frozen=True)
 class Advice:
-    """Commands that mend. ``run`` is the path of ``./run``; "" for users who have the package alone.
+    """Commands that fix. ``run`` is the path of ``./run``; "" for users who have the package alone.
 
     ``engine_of_run`` is the engine that ``./run`` starts, None without it.
     """
@@ -100,7 +100,7 @@ class Advice:
 
     def emulation(self, platform: str) -> str:
         """For an OCI platform whose programs this machine does not run."""
-        if command := qemu.mend(platform):
+        if command := qemu.fix(platform):
             return command
         if offered_packages() is Packages.NONE:
             return f"docker run --privileged --rm tonistiigi/binfmt --install {platform.split('/')[1]}"

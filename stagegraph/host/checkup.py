@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 _ENVIRONMENTS = {"none": "none yet, the first call creates it", "ready": "up to date", "stale": ""}
 
 
-def examine(environment: str, root: Path, target: Engine, mend: Advice) -> Iterator[Check]:
+def examine(environment: str, root: Path, target: Engine, fix: Advice) -> Iterator[Check]:
     """Look at all that ``./run`` sets up. ``environment`` is the state of the one in ``root``."""
     yield Check("Python >= 3.11", "ok", f"{sys.version.split()[0]} {sys.executable}")
-    call_run = f"STAGEGRAPH_NO_ENGINE=1 {shlex.quote(mend.run)} true"
+    call_run = f"STAGEGRAPH_NO_ENGINE=1 {shlex.quote(fix.run)} true"
     yield doctor.check(".venv", _ENVIRONMENTS[environment], call_run)
     foreign = advice.foreign_platform()
     needs = Needs(
@@ -38,7 +38,7 @@ def examine(environment: str, root: Path, target: Engine, mend: Advice) -> Itera
     )
     if environment == "ready":
         needs = replace(needs, builders=_builders(root))
-    yield from doctor.examine(needs, mend)
+    yield from doctor.examine(needs, fix)
 
 
 def _builders(root: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A list of what is there and what is missing, with the command that mends it. Changes nothing."""
+"""A list of what is there and what is missing, with the command that fixes it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. ``fact`` is what is there, ``mend`` is the command if it is missing.
+    """One thing that was looked at. ``fact`` is what is there, ``fix`` is the command if it is missing.
 
     ``state``: ``ok``, ``missing``, or ``unneeded`` for what is missing and not needed here.
     """
@@ -49,35 +49,35 @@ class Check:
     name: str
     state: str
     fact: str = ""
-    mend: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
-        text = f"mend: {self.mend}" if self.state == "missing" else self.fact
+        text = f"fix: {self.fix}" if self.state == "missing" else self.fact
         return f"{_STATES[self.state]:<8} {self.name:<18} {text}"
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "state": self.state, "fact": self.fact, "mend": self.mend}
+        return {"name": self.name, "state": self.state, "fact": self.fact, "fix": self.fix}
 
 
-def check(name: str, fact: str, mend: str) -> Check:
+def check(name: str, fact: str, fix: str) -> Check:
     """A check that is ``ok`` if there is a fact."""
-    return Check(name, "ok", fact) if fact else Check(name, "missing", "", mend)
+    return Check(name, "ok", fact) if fact else Check(name, "missing", "", fix)
 
 
-def examine(needs: Needs, mend: Advice) -> Iterator[Check]:
+def examine(needs: Needs, fix: Advice) -> Iterator[Check]:
     """Look at all that a project needs, one thing after the other."""
     answers = docker.answers()
     current = docker.inspect() if answers else {}
-    yield check("docker client", probes.client(), mend.client())
-    yield check("engine", _engine(mend) if answers else "", mend.engine())
-    yield _store(needs, current, mend) if answers else check("containerd store", "", mend.engine())
+    yield check("docker client", probes.client(), fix.client())
+    yield check("engine", _engine(fix) if answers else "", fix.engine())
+    yield _store(needs, current, fix) if answers else check("containerd store", "", fix.engine())
     version, fault = probes.buildx()
-    yield check("buildx", version, f"{mend.buildx()} ({fault})" if fault else mend.buildx())
+    yield check("buildx", version, f"{fix.buildx()} ({fault})" if fault else fix.buildx())
     if needs.platforms:
-        yield _platforms(needs, current, mend) if answers else check("builder platforms", "", mend.engine())
+        yield _platforms(needs, current, fix) if answers else check("builder platforms", "", fix.engine())
     yield from _builders(needs)
     for platform in needs.emulated:
-        yield _emulation(platform, needs, current, mend)
+        yield _emulation(platform, needs, current, fix)
     yield from _tools(needs)
     if needs.registry:
         fact, fault = probes.registry(needs.registry)
@@ -95,24 +95,24 @@ def report(checks: Iterable[Check]) -> int:
     return status
 
 
-def _engine(mend: Advice) -> str:
-    fact, ours = probes.engine(), mend.engine_of_run
+def _engine(fix: Advice) -> str:
+    fact, ours = probes.engine(), fix.engine_of_run
     return f"{fact}, started by ./run, data in {ours.folder}" if fact and ours and ours.pid() else fact
 
 
-def _store(needs: Needs, current: dict[str, list[str]], mend: Advice) -> Check:
+def _store(needs: Needs, current: dict[str, list[str]], fix: Advice) -> Check:
     """Builders other than the engine's own have their own store, so they need no particular one of it."""
     driver = (current.get("Driver") or ["docker"])[0]
-    found = check("containerd store", probes.store(), mend.store())
+    found = check("containerd store", probes.store(), fix.store())
     if found.state == "missing" and needs.platforms and driver != "docker":
         return Check(found.name, "unneeded", f"off; the current builder ({driver}) does not need it")
     return found
 
 
-def _platforms(needs: Needs, current: dict[str, list[str]], mend: Advice) -> Check:
+def _platforms(needs: Needs, current: dict[str, list[str]], fix: Advice) -> Check:
     listed = docker.platforms(current)
     lacking = [platform for platform in needs.platforms if platform not in listed]
-    command = f"{mend.emulation(lacking[0])} (for {', '.join(lacking)})" if lacking else ""
+    command = f"{fix.emulation(lacking[0])} (for {', '.join(lacking)})" if lacking else ""
     return check("builder platforms", "" if lacking else ", ".join(listed), command)
 
 
@@ -129,13 +129,13 @@ def _builders(needs: Needs) -> Iterator[Check]:
             yield check(platform, "", command)
 
 
-def _emulation(platform: str, needs: Needs, current: dict[str, list[str]], mend: Advice) -> Check:
+def _emulation(platform: str, needs: Needs, current: dict[str, list[str]], fix: Advice) -> Check:
     name = f"QEMU {platform}"
     if not emulation.missing([platform], emulation.host_platform()):
         return Check(name, "ok", f"runs {emulation.processor(platform)} programs")
     if platform in docker.platforms(current) and platform not in needs.bootstrapped:
         return Check(name, "unneeded", "not registered here, but the builder runs its programs")
-    return check(name, "", mend.emulation(platform))
+    return check(name, "", fix.emulation(platform))
 
 
 def _tools(needs: Needs) -> Iterator[Check]:

@@ -110,8 +110,8 @@ def install_ensurepip(python: str) -> None:
         if system.call(python, "-I", "-c", "import ensurepip").returncode == 0:
             return
     what = f"{python} cannot create virtual environments (no ensurepip)"
-    mend = system.as_root("apt-get install -y python3-venv")
-    raise SetupError(Status.NO_PYTHON, f"{what}; on Debian: {mend}")
+    fix = system.as_root("apt-get install -y python3-venv")
+    raise SetupError(Status.NO_PYTHON, f"{what}; on Debian: {fix}")
 
 
 def _apt_install(log: Path, *words: str) -> None:

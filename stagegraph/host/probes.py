@@ -68,7 +68,7 @@ def registry(url: str) -> tuple[str, str]:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (401, 403):
-            return f"{url} answers, and wants a login", ""
+            return f"{url} answers, and requires a login", ""
         return (f"{url} answers", "") if error.code < 500 else ("", f"{url} answers {error.code}")
     except (OSError, ValueError) as error:
         return "", f"{url} does not answer: {getattr(error, 'reason', error)}"

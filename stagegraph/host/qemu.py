@@ -45,7 +45,7 @@ def register(platform: str) -> None:
             pass  # the message below says it
     if not emulation.registered(platform):
         name = emulation.processor(platform)
-        say(f"note: could not register QEMU, {name} images cannot be built; mend: {mend(platform)}")
+        say(f"note: could not register QEMU, {name} images cannot be built; fix: {fix(platform)}")
 
 
 def _mounted() -> bool:
@@ -54,7 +54,7 @@ def _mounted() -> bool:
     return (kernel / "register").exists() or call(*mount).returncode == 0
 
 
-def mend(platform: str) -> str:
+def fix(platform: str) -> str:
     """The command that registers QEMU; "" if no package describes QEMU here."""
     file, kernel = configuration(platform), emulation.BINFMT
     if not file:

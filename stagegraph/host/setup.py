@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 _WITHOUT = "(for commands that need no engine: STAGEGRAPH_NO_ENGINE=1 ./run ...)"
 
 
-def ensure_engine(target: Engine, mend: Advice) -> None:
+def ensure_engine(target: Engine, fix: Advice) -> None:
     """Set up an engine if none answers. One of somebody else is not touched. Raises ``SetupError``."""
     foreign = advice.foreign_platform()
     if docker.answers():
-        _use(target, mend, foreign)
+        _use(target, fix, foreign)
         return
     if not can_set_up(target):
         what = "no Docker engine answers"
-        raise SetupError(Status.NO_ENGINE, what, f"mend: {mend.engine()}", _WITHOUT)
+        raise SetupError(Status.NO_ENGINE, what, f"fix: {fix.engine()}", _WITHOUT)
     with system.locked(engine.LOCK_FOLDER, "engine"):
         if not docker.answers():
             if packages.are_incomplete(target):
@@ -33,11 +33,11 @@ def ensure_engine(target: Engine, mend: Advice) -> None:
             qemu.register(foreign)
 
 
-def _use(target: Engine, mend: Advice, foreign: str) -> None:
+def _use(target: Engine, fix: Advice, foreign: str) -> None:
     """Use the engine that answers. Its emulator is registered only if ``./run`` started that engine."""
     if not docker.has_buildx():
         what = "a Docker engine answers, but docker buildx is missing"
-        raise SetupError(Status.NO_ENGINE, what, f"mend: {mend.buildx()}", _WITHOUT)
+        raise SetupError(Status.NO_ENGINE, what, f"fix: {fix.buildx()}", _WITHOUT)
     if runs(foreign):
         return
     if target.pid() and system.is_root():
@@ -45,7 +45,7 @@ def _use(target: Engine, mend: Advice, foreign: str) -> None:
     else:
         name = emulation.processor(foreign)
         what = f"note: {name} images cannot be built here, QEMU is not registered"
-        say(f"{what}; mend: {mend.emulation(foreign)}")
+        say(f"{what}; fix: {fix.emulation(foreign)}")
 
 
 def runs(platform: str) -> bool:

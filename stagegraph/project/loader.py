@@ -211,7 +211,10 @@ class _ProjectLoader:
                 what = f"stage {name}: {other!r} is not an image"
                 raise self._reader.error((*path, "names"), what, hint)
         where = self._reader.lines.where(*path)
-        return Stage(name, table.get("description", ""), configs, where, names=names)
+        alternatives = tuple(table.get("alternatives", ()))
+        return Stage(
+            name, table.get("description", ""), configs, where, names=names, alternatives=alternatives
+        )
 
     def _only(self, name: str, table: Mapping[str, Any]) -> Iterable[Platform]:
         """Return the platforms of a stage, by default all."""

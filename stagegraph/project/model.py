@@ -150,6 +150,7 @@ class Stage(NamedTuple):
     ``configs`` is by platform name: for all platforms or those that the stage names (``only``), or for those
     of the images that need a stacked stage or test. ``stacked_on`` is the stage below it in a stack, ""
     without a stack. ``names`` are further references that mean this stage, as they are written.
+    ``alternatives`` are the names of all that are declared.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Stage(NamedTuple):
     declared_at: str = ""
     stacked_on: str = ""
     names: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
 
 
 class PrintCommand(NamedTuple):

@@ -43,7 +43,7 @@ class Availability:
 
     @property
     def is_tolerated(self) -> bool:
-        """Return whether the registry is unreachable, and not for a setting that the user can mend."""
+        """Return whether the registry is unreachable, and not for a setting that the user can fix."""
         return self.unreachable is not None and not isinstance(self.unreachable, RefusedError)
 
     @property

@@ -98,7 +98,7 @@ class BlobStore:
 
     def unreadable(self, digest: Digest, why: str) -> StoreError:
         """The error for a blob that cannot be used."""
-        hint = "run again: the image is then fetched or rebuilt"
+        hint = "run again: the image is then pulled or built again"
         return StoreError(str(self.path(digest)), f"cannot be read: {why}", hint)
 
     def names(self) -> list[str]:

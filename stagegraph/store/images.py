@@ -91,7 +91,7 @@ def config_digest(blobs: BlobStore, record: Record) -> Digest:
     digest = entry.get("digest") if isinstance(entry, dict) else None
     if not is_digest(digest):
         raise StoreError(
-            record.node, "its manifest names no configuration", "run again: the image is then rebuilt"
+            record.node, "its manifest names no configuration", "run again: the image is then built again"
         )
     return digest
 

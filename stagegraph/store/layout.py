@@ -138,7 +138,7 @@ class LayoutStore:
                 self.blobs.make_readable(digest)
         if not images.is_intact(self.blobs, record):
             raise StoreError(
-                str(self.root), f"the image of {record.node} is incomplete or corrupt", "run again"
+                str(self.root), f"the image of {record.node} is incomplete or damaged", "run again"
             )
         self.blobs.sync(digest for digest, _ in images.image_blobs(self.blobs, record))
         self.records.write(digits(record.key), self.document(record))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HINTS = {
     "dot": "apt-get install graphviz (brew install graphviz); it draws the picture",
-    "docker": "doit doctor says how to install Docker",
+    "docker": "install Docker: doit doctor has the command",
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }
 

@@ -353,7 +353,8 @@ def test_an_error_of_one_goal_does_not_stop_a_running_build(bad: Project, progra
 
 
 @pytest.mark.parametrize(
-    ("setting", "what"), [("x", "'x' is not a positive integer"), ("0", "'0' is not a positive integer")]
+    ("setting", "what"),
+    [("x", "'x' is not a whole number above 0"), ("0", "'0' is not a whole number above 0")],
 )
 def test_an_invalid_number_of_jobs_is_an_error(bad: Project, setting: str, what: str) -> None:
     bad.env["STAGEGRAPH_JOBS"] = setting

@@ -260,8 +260,8 @@ def test_an_image_that_cannot_be_published_is_an_error(both: Project, registry: 
         (["app", f"registry={registry.host}"], "app:there: is not in cache"),
         (["ap", f"registry={registry.host}"], "app"),
         (["app:here", f"registry={registry.host}"], "over all platforms"),
-        ([f"registry={registry.host}"], "which image?"),
-        (["app", f"registry={registry.host}", "--version"], "--version wants a value"),
+        ([f"registry={registry.host}"], "doit publish needs an image"),
+        (["app", f"registry={registry.host}", "--version"], "--version needs a value"),
         (["app", "--verzion=1", f"registry={registry.host}"], "--verzion=1: no such option"),
     ):
         run = both.doit("publish", *words)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from stagegraph import __version__
-from stagegraph.cli.moving import PURPOSES
+from stagegraph.cli.commands.completion import SHELLS
 
 pytestmark = pytest.mark.unit
 
@@ -55,7 +55,8 @@ def test_the_wheel_has_all_modules_and_the_marker_of_types(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     packed = {name for name in names if ".dist-info/" not in name}
-    assert packed == modules | {"stagegraph/py.typed"}
+    shells = {f"stagegraph/cli/shells/{shell}" for shell in SHELLS}
+    assert packed == modules | shells | {"stagegraph/py.typed"}
 
 
 def test_the_metadata_of_the_wheel(wheel: Path) -> None:
@@ -89,7 +90,7 @@ def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> 
 
 
 def test_the_program_stagegraph_is_doit(tmp_path: Path) -> None:
-    """Words, settings, messages and exit status are the same."""
+    """Words, settings and exit status are the same. Messages name the program that was called."""
     shutil.copytree(ROOT / "examples/hello", tmp_path / "hello", ignore=shutil.ignore_patterns("cache"))
 
     def told(program: str, *words: str) -> tuple[int, str, str]:
@@ -98,12 +99,18 @@ def test_the_program_stagegraph_is_doit(tmp_path: Path) -> None:
         return done.returncode, done.stdout, done.stderr
 
     for words in (["keys", "hello:amd64", "--json"], ["keys", "repo=a/b"], ["hello:amd46"], ["plan", "--x"]):
-        assert told("stagegraph.cli.main", *words) == told("doit", *words)
+        of_doit = told("doit", *words)
+        expected = (
+            *of_doit[:2],
+            of_doit[2].replace("  doit ", "  stagegraph ").replace("? doit ", "? stagegraph "),
+        )
+        assert told("stagegraph.cli.main", *words) == expected
     assert told("stagegraph.cli.main", "hello:amd46")[0] == 10
     assert "stagegraph plan" in told("stagegraph.cli.main", "plan", "--help")[1]
 
 
 def test_help_names_every_command_and_needs_no_project(tmp_path: Path) -> None:
     text = call(sys.executable, "-m", "stagegraph.cli.main", "--help", folder=tmp_path)
-    commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["doit.COMMAND"]
-    assert re.findall(r"^  (\w+) ", text, re.MULTILINE) == sorted({*commands, *PURPOSES})
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["doit.COMMAND"]
+    shown = {name for name, where in points.items() if ".replaced:" not in where} - {"run", "help"}
+    assert set(re.findall(r"^  ([a-z]+)  ", text, re.MULTILINE)) == shown

@@ -429,7 +429,7 @@ def test_an_engine_without_buildx_is_not_changed(ready: Project, tmp_path: Path)
         result = ready.call("true", STAGEGRAPH_NO_ENGINE="0")
     assert result.returncode == 69
     assert "buildx is missing" in result.stderr
-    assert "mend: " in result.stderr
+    assert "fix: " in result.stderr
 
 
 def test_no_engine_and_none_can_be_set_up(ready: Project) -> None:
@@ -438,7 +438,7 @@ def test_no_engine_and_none_can_be_set_up(ready: Project) -> None:
     ready.replace("platform.freedesktop_os_release()", "{}")
     result = ready.call("true", STAGEGRAPH_NO_ENGINE="0")
     assert result.returncode == 69
-    assert "run: mend: install Docker Engine" in result.stderr
+    assert "run: fix: install Docker Engine" in result.stderr
 
 
 def test_engine_dir_has_its_own_socket(ready: Project, tmp_path: Path) -> None:
@@ -485,7 +485,7 @@ def test_an_engine_of_somebody_else_is_not_changed(ready: Project, tmp_path: Pat
     with answering(tmp_path / "none.sock"):
         result = ready.call("true", STAGEGRAPH_NO_ENGINE="0")
     assert result.returncode == 0
-    assert re.search("note: (aarch64|x86_64) images cannot be built here.*; mend: .", result.stderr)
+    assert re.search("note: (aarch64|x86_64) images cannot be built here.*; fix: .", result.stderr)
     assert list(binfmt.iterdir()) == []
 
 
@@ -545,7 +545,7 @@ def test_python_is_needed(project: Project, word: str) -> None:
     result = project.call(word, TOO_OLD="1")
     assert result.returncode == (72 if word == "down" else 1)
     assert "apt-get install -y python3 python3-venv" in result.stdout + result.stderr
-    assert bool(re.match(r"missing  Python >= 3\.11 +mend: ", result.stdout)) == (word == "doctor")
+    assert bool(re.match(r"missing  Python >= 3\.11 +fix: ", result.stdout)) == (word == "doctor")
 
 
 def test_doctor_with_nothing_there(project: Project, tmp_path: Path) -> None:
@@ -554,7 +554,7 @@ def test_doctor_with_nothing_there(project: Project, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr == ""
     lines = result.stdout.splitlines()
-    assert all(re.match(r"ok       \S|missing  \S.* mend: \S", line) for line in lines)
+    assert all(re.match(r"ok       \S|missing  \S.* fix: \S", line) for line in lines)
     missing = {line[9:27].strip() for line in lines if line.startswith("missing")}
     assert {"docker client", "engine", "skopeo", "mmdebstrap", "docker-registry"} <= missing
     assert re.search(r"^ok       Python >= 3.11 +3", result.stdout, re.MULTILINE)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from doit.cmd_base import DoitCmdBase
 
-from ...errors import ProjectError
 from .. import app as apps
-from .errors import ErrorMessages
+from .. import folder
+from .errors import ErrorMessages, Place
 
 if TYPE_CHECKING:
     from ..app import App
@@ -24,6 +24,11 @@ def flag(help_text: str) -> Any:
 def option(help_text: str) -> Any:
     """An option with a value; "" where it is not given."""
     return field(default="", metadata={"help": help_text, "type": str})
+
+
+def path_option(help_text: str) -> Any:
+    """An option with a path; "" where it is not given. The user gives it relative to the working folder."""
+    return field(default="", metadata={"help": help_text, "type": str, "path": True})
 
 
 def number(help_text: str, default: int, short: str = "") -> Any:
@@ -55,6 +60,7 @@ def doit_options(options_type: type[Any]) -> tuple[dict[str, Any], ...]:
             "type": declared.metadata["type"],
             "default": declared.default,
             "help": declared.metadata["help"],
+            "metavar": "PATH" if declared.metadata.get("path") else "VALUE",
         }
         for declared in fields(options_type)
     )
@@ -63,16 +69,28 @@ def doit_options(options_type: type[Any]) -> tuple[dict[str, Any], ...]:
 OptionsT = TypeVar("OptionsT")
 
 
-class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[misc]
-    """A command that prints facts. ``options_type`` declares its options."""
+class _WithOptions(ErrorMessages, Generic[OptionsT]):
+    """A command with ``options_type``, a data class that declares its options."""
 
-    doc_usage = "[STAGE:PLATFORM | IMAGE:PLATFORM | GROUP:PLATFORM | STAGE | IMAGE | GROUP ...]"
     options_type: ClassVar[type[Any]] = JsonOption
     cmd_options: tuple[dict[str, Any], ...] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.cmd_options = doit_options(cls.options_type)
+
+    def _options(self, params: Any) -> Any:
+        values = {}
+        for declared in fields(self.options_type):
+            value = params[declared.name]
+            values[declared.name] = folder.given(value) if declared.metadata.get("path") else value
+        return self.options_type(**values)
+
+
+class Command(_WithOptions[OptionsT], DoitCmdBase):  # type: ignore[misc]
+    """A command about the project that prints facts."""
+
+    doc_usage = "[GOAL ...]"
 
     def get_options(self) -> list[Any]:
         """doit calls this. An option of doit's own gives its long name to one of this command."""
@@ -86,42 +104,26 @@ class Command(ErrorMessages, DoitCmdBase, Generic[OptionsT]):  # type: ignore[mi
     def execute(self, params: Any, args: list[str]) -> int:
         """doit calls this. It needs no task, so none is made; doit only changes to the folder of dodo.py."""
         self.loader.setup(params)
-        values = {declared.name: params[declared.name] for declared in fields(self.options_type)}
-        words, values = _read_behind(args, values)
-        return self.answer(apps.current(), words, self.options_type(**values))
+        return self.answer(apps.current(), args, self._options(params))
 
     def answer(self, app: App, words: list[str], options: OptionsT) -> int:
         """Print the answer and return the exit status. Raises ``StagegraphError``."""
         raise NotImplementedError
 
 
-def _read_behind(words: list[str], options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """Return the words, and the options with those that follow words: doit reads options before words only.
+class Detached(_WithOptions[OptionsT]):
+    """A command that needs no project, and reads no ``dodo.py``."""
 
-    Raises ``ProjectError`` for an option without its value.
-    """
-    known = {f"--{name.replace('_', '-')}": name for name in options}
-    names, rest, options = list[str](), iter(words), dict(options)
-    for word in rest:
-        written, equals, value = word.partition("=")
-        name = known.get(written)
-        if name is None or (isinstance(options[name], bool) and equals):
-            names.append(word)
-        elif isinstance(options[name], bool):
-            options[name] = True
-        else:
-            value = value if equals else next(rest, "")
-            if not value:
-                raise ProjectError("command line", f"{written} wants a value", f"{written}=VALUE")
-            options[name] = _number(written, value) if isinstance(options[name], int) else value
-    return names, options
+    place = Place.HERE
+    completes: ClassVar[tuple[str, ...]] = ()
 
+    def execute(self, params: Any, args: list[str]) -> int:
+        """doit calls this."""
+        return self.answer(args, self._options(params))
 
-def _number(option: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ProjectError("command line", f"{option}={value} is not a whole number", f"{option}=5") from None
+    def answer(self, words: list[str], options: OptionsT) -> int:
+        """Print the answer and return the exit status. Raises ``StagegraphError``."""
+        raise NotImplementedError
 
 
 def print_json(value: object) -> None:

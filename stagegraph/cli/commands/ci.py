@@ -12,7 +12,8 @@ from ...errors import ProjectError, StoreError
 from ...execution.plan import plan
 from ...execution.workspace import Workspace
 from ...system.text import listed
-from .base import Command, JsonOption, flag, option, print_json
+from ..help import Example
+from .base import Command, JsonOption, flag, option, path_option, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,12 +37,14 @@ class Options(JsonOption):
     check: bool = flag("write nothing; exit status 1 if a file is not up to date")
     times: bool = flag("first note in stages.times how long the recorded builds took")
     limit: str = option("minutes after which the service stops a job; [ci] limit by default")
-    continuation: str = option("write CircleCI's jobs for what must be built to this file")
+    continuation: str = path_option("write CircleCI's jobs for what must be built to this file")
     matrix: bool = flag("print GitHub's jobs for what must be built, for GITHUB_OUTPUT")
 
 
 class CI(Command[Options]):
     options_type = Options
+    section = "ci"
+    completes = ()
     doc_purpose = "write pipelines for CI services, and print what they cost"
     doc_usage = "[--check] [--times] [--limit MINUTES]"
     doc_description = (
@@ -55,6 +58,10 @@ class CI(Command[Options]):
         "With [ci] dynamic = true the pipelines ask the registry first. They have jobs only for what "
         "must be built. For this they call --continuation (CircleCI) and --matrix (GitHub)."
     )
+    examples = (
+        Example("ci", "write the pipelines that [ci] declares"),
+        Example("ci --check", "fail if they are out of date"),
+    )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         from ...ci.pipelines import Plans
@@ -62,7 +69,7 @@ class CI(Command[Options]):
         _refuse_mixed(options)
         if words:
             hint = "[ci] images in stages.toml says what is built; doit ci --help"
-            raise ProjectError("command line", f"doit ci takes no {words[0]!r}", hint)
+            raise ProjectError("command line", f"doit ci takes no goal: {words[0]!r}", hint)
         workspace = app.workspace
         if options.check:  # which must not write stages.lock
             settings = workspace.project.settings._replace(locked=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ProjectError
+from ..help import Example
 from .base import Command, JsonOption, flag, print_json
 from .plan import WORK_TO_DO
 
@@ -39,6 +40,10 @@ class Diff(Command[Options]):
         "history and compression do not count. `doit verify --rebuild` compares these, too.\n\n"
         f"--exit-code ends with {DIFFERENT} if files, packages or the configuration differ."
     )
+    examples = (
+        Example("diff {goal}", "the last build and the one before", "two builds"),
+        Example("diff {goal}@last {goal} --summary", "only numbers", "two builds"),
+    )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         from ...audit.images import opened
@@ -47,7 +52,7 @@ class Diff(Command[Options]):
         if len(words) not in (1, 2):
             example = next(iter(app.workspace.graph.nodes), "STAGE:PLATFORM")
             hint = f"doit diff {example}@last {example}"
-            raise ProjectError("command line", f"diff takes one or two images, not {len(words)}", hint)
+            raise ProjectError("command line", f"doit diff takes one or two images, not {len(words)}", hint)
         with opened(app.workspace, words) as (old, new):
             found = diff_images(old.layout, old.digest, new.layout, new.digest)
             if options.json:

@@ -6,9 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from doit.cmd_base import Command as DoitCommand
+from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import ProjectError
 from ...host import docker, doctor, emulation
@@ -18,8 +16,9 @@ from ...oci.platform import OciPlatform, family
 from ...project.model import Bootstrap
 from ...system.processes import install_signal_handlers
 from ..app import command_line_settings
-from .base import JsonOption, doit_options, print_json
-from .errors import ErrorMessages
+from ..help import Example
+from .base import Detached, JsonOption, print_json
+from .errors import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,10 +34,12 @@ _OPTIONAL = {
 }
 
 
-class Doctor(ErrorMessages, DoitCommand):  # type: ignore[misc]
+class Doctor(Detached[JsonOption]):
     """It reads no ``dodo.py``, so that it also works where there is no project."""
 
-    doc_purpose = "show what this machine has, what is missing, and how to mend it"
+    section = "maintain"
+    place = Place.ANYWHERE
+    doc_purpose = "show what this machine has, what is missing, and how to fix it"
     doc_usage = ""
     doc_description = (
         "Looks at Docker, buildx, builders, emulation of the project's platforms, tools, the registry "
@@ -46,14 +47,16 @@ class Doctor(ErrorMessages, DoitCommand):  # type: ignore[misc]
         "needs.\n\n"
         "The exit status is 1 if something that the project needs is missing."
     )
-    cmd_options = doit_options(JsonOption)
+    examples = (Example("doctor", "look at this machine"), Example("doctor --json", "the same for a program"))
 
-    def execute(self, opt_values: dict[str, Any], pos_args: list[str]) -> int:
+    def answer(self, words: list[str], options: JsonOption) -> int:
         install_signal_handlers()
-        if rest := [word for word in pos_args if word != "--json"]:
-            raise ProjectError("command line", f"doctor takes no name: {rest[0]}", "doit doctor --help")
+        if words:
+            raise ProjectError(
+                "command line", f"doit doctor takes no goal: {words[0]!r}", "doit doctor --help"
+            )
         checks = doctor.examine(_needs(_project(Path())), Advice())
-        if not (opt_values["json"] or pos_args):
+        if not options.json:
             return doctor.report(checks)
         found = [*checks]
         print_json({"schema": 1, "checks": [one.to_json() for one in found]})

@@ -10,6 +10,7 @@ from ...keys.explain import diff
 from ...keys.inputs import digest
 from ...system.text import printable
 from ..goals import resolve_goals
+from ..help import Example
 from .base import Command, JsonOption, print_json
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class Explain(Command[JsonOption]):
         "hashed.\n\n"
         "NODE@REVISION is a node at a commit. KEY is the key of a build in cache/; some of its digits are "
         "enough. Of two keys it prints the inputs that differ."
+    )
+    examples = (
+        Example("explain {goal}", "all that determines the key of a node"),
+        Example("explain {goal}@HEAD~1 {goal}", "the difference to a commit"),
     )
 
     def answer(self, app: App, words: list[str], options: JsonOption) -> int:

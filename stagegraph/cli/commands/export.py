@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
 from ..goals import resolve_goals
+from ..help import Example
 from .base import Command
 
 if TYPE_CHECKING:
@@ -29,25 +30,31 @@ class Options:
 
 class Export(Command[Options]):
     options_type = Options
+    section = "move"
+    completes = ("bake", "@goals")
     doc_purpose = "print the graph as a bake file"
-    doc_usage = "bake [STAGE:PLATFORM | IMAGE:PLATFORM | GROUP:PLATFORM | STAGE | IMAGE | GROUP ...]"
+    doc_usage = "bake [GOAL ...]"
     doc_description = (
         "Prints a file for bake: doit export bake >docker-bake.json; docker buildx bake -f docker-bake.json. "
         "A build with it has the same contents as one of doit. Parents are contexts (target:NAME). External "
         "images are pinned by digest. Without names: every node.\n\n"
         "A stage that is the same on all platforms becomes one target. Otherwise it becomes one target for "
-        "each platform (stock-aarch64) and a group. The group `default` has what you name, or the images "
+        "each platform (STAGE-PLATFORM) and a group. The group `default` has what you name, or the images "
         "that are built by default; `test` has the tests of images.\n\n"
         "A base that mmdebstrap makes has no Dockerfile. The file names its finished image: in the registry "
         "with registry=HOST, or else in cache/, after it was built. What bake cannot express is printed on "
         "standard error."
+    )
+    examples = (
+        Example("export bake", "the whole graph for docker buildx bake"),
+        Example("export bake {goal}", "one image and what it needs"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002
         from ...migration.export import bake_file
 
         if not words or words[0] not in FORMATS:
-            what = f"no format {words[0]!r}" if words else "no format is named"
+            what = f"no format {words[0]!r}" if words else "doit export needs a format"
             raise ProjectError("command line", what, f"doit export {FORMATS[0]} >docker-bake.json")
         workspace = app.workspace
         goals = resolve_goals(workspace.graph, words[1:], tests=True)

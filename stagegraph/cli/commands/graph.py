@@ -12,7 +12,8 @@ from ...errors import ProjectError, nearest
 from ...system.files import os_errors_on_write
 from .. import terminal
 from ..goals import named_nodes, with_keys
-from .base import Command, JsonOption, flag, number, option
+from ..help import Example
+from .base import Command, JsonOption, flag, number, option, path_option
 
 if TYPE_CHECKING:
     from ...drawing.diagram import Diagram
@@ -38,7 +39,7 @@ _ALL = -1
 @dataclass(frozen=True)
 class Options(JsonOption):
     format: str = option("tree (the default), mermaid, dot, svg or json")
-    output: str = option("write into this file; its ending chooses the format")
+    output: str = path_option("write into this file; its ending chooses the format")
     focus: str = option("draw one node or stage with its ancestors and descendants")
     depth: int = number("draw only what is at most N edges away", _ALL)
     stages: bool = flag("one box for each stage, with all of its platforms")
@@ -59,6 +60,11 @@ class Graph(Command[Options]):
         "--format svg needs the program dot of Graphviz. For PNG: doit graph --format dot | dot -Tpng\n\n"
         "--depth counts from the node of --focus in both directions, or else from the goals. --reduce leaves "
         "out an edge if a longer way leads to the same node."
+    )
+    examples = (
+        Example("graph {goal}", "the node, and what it is made of"),
+        Example("graph --stages --output graph.mmd", "a diagram for Mermaid, one box for each stage"),
+        Example("graph --focus {goal} --depth 1", "what it uses, and what uses it"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ProjectError
 from ..goals import resolve_goals
+from ..help import Example
 from .base import Command, JsonOption, print_json
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Info(Command[Options]):
         "is, and the tags and the test of its images. The engine is asked only for tags. A stage or an image "
         "without a platform stands for all of its platforms."
     )
+    examples = (
+        Example("info {goal}", "parents, key, sizes, last build, tags"),
+        Example("info {image} --json", "the same for a program"),
+    )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         from ...audit.node_info import node_info
@@ -47,9 +52,7 @@ class Info(Command[Options]):
         workspace = app.workspace
         if not words:
             example = next(iter(workspace.graph.nodes), "STAGE:PLATFORM")
-            raise ProjectError(
-                "command line", "info needs the name of a node or an image", f"doit info {example}"
-            )
+            raise ProjectError("command line", "doit info needs a node or an image", f"doit info {example}")
         goals = resolve_goals(workspace.graph, words)
         found = [node_info(workspace, node) for node in goals.nodes]
         if options.json:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..goals import resolve_goals
-from .base import Command, KeepGoing, option, print_json
+from ..help import Example
+from .base import Command, KeepGoing, path_option, print_json
 
 if TYPE_CHECKING:
     from ..app import App
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options(KeepGoing):
-    write: str = option("write key files for a CI service into this folder")
+    write: str = path_option("write key files for a CI service into this folder")
 
 
 class Keys(Command[Options]):
     options_type = Options
+    section = "look"
     doc_purpose = "print the key of every node, or of the nodes you name"
     doc_description = (
         "A key is the digest of everything that determines a node. It changes exactly when the node "
@@ -27,9 +29,14 @@ class Keys(Command[Options]):
         "--keep-going leaves out nodes with a broken Dockerfile or broken files. Without it, such a "
         "node ends the command.\n\n"
         "--write FOLDER writes small files that a CI service can use as keys of its cache: one for each "
-        "image and platform (stock-amd64), and one for all of them (all). A file holds the keys of the "
+        "image and platform (IMAGE-PLATFORM), and one for all of them (all). A file holds the keys of the "
         "image and of its test. These cover all ancestors. A file changes only when one of its keys "
         "does."
+    )
+    examples = (
+        Example("keys", "the keys of all nodes"),
+        Example("keys {goal} --json", "one key, for a program"),
+        Example("keys --write build/keys", "files by which a CI service names its caches"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

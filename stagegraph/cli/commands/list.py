@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from doit.cmd_list import List as DoitList
+from doit.cmd_list import opt_list_quiet, opt_listall
 
 from ...errors import StagegraphError
 from ...project.model import BASE
 from .. import app as apps
 from ..goals import named_nodes, unknown_goal
+from ..help import Example
 from .base import JsonOption, doit_options, print_json
 from .errors import ErrorMessages
 
@@ -20,10 +22,26 @@ if TYPE_CHECKING:
     from ...graph.graph import Graph
     from ...project.model import Image, Node
 
+_ALL = {**opt_listall, "help": "stages and platforms too"}
+_QUIET = {**opt_list_quiet, "help": "names only"}
+
 
 class List(ErrorMessages, DoitList):  # type: ignore[misc]
+    section = "everyday"
     doc_purpose = "list images and groups (--all: stages and platforms too)"
-    cmd_options = (*DoitList.cmd_options, *doit_options(JsonOption))
+    doc_usage = "[GOAL ...]"
+    cmd_options = (
+        _ALL,
+        _QUIET,
+        *(option for option in DoitList.cmd_options if option not in (opt_listall, opt_list_quiet)),
+        *doit_options(JsonOption),
+    )
+    examples = (
+        Example("list", "the images and groups"),
+        Example("list --all", "the stages too, and all platforms"),
+        Example("list {image} -q", "the name alone"),
+        Example("list --json", "all facts, for a program"),
+    )
 
     @staticmethod
     def _list_filtered(tasks: dict[str, Any], filter_tasks: list[str], include_subtasks: bool) -> Any:
@@ -35,12 +53,11 @@ class List(ErrorMessages, DoitList):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> Any:
         """Check the tags before the list shows them. JSON needs no tasks, so none are made."""
-        if params["json"] or "--json" in args:
+        if params["json"]:
             self.loader.setup(params)
             workspace = apps.current().workspace
             workspace.tags.check()
-            words = [word for word in args if word != "--json"]
-            print_json(to_json(workspace, named_nodes(workspace.graph, words)))
+            print_json(to_json(workspace, named_nodes(workspace.graph, args)))
             return 0
         apps.current().workspace.tags.check()
         return super().execute(params, args)

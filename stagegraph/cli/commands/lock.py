@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, nearest
+from ..help import Example
 from .base import Command, JsonOption, print_json
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ _KINDS = ("archive", "images")
 
 
 class Lock(Command[JsonOption]):
+    section = "maintain"
+    completes = ("archive", "images")
     doc_purpose = "renew stages.lock: the package date, or the pinned images"
     doc_usage = "archive | images [REFERENCE ...]"
     doc_description = (
@@ -24,16 +27,22 @@ class Lock(Command[JsonOption]):
         "stages.lock is written when all of them are resolved.\n\n"
         "Prints the old and the new value. With locked=1 it is an error. Commit stages.lock afterwards."
     )
+    examples = (
+        Example("lock archive", "today's packages from the next run on"),
+        Example("lock images", "pin what tags of external images name now"),
+    )
 
     def answer(self, app: App, words: list[str], options: JsonOption) -> int:
         lock = app.workspace.graph.lock
         kind, references = (words[0], words[1:]) if words else ("", [])
         if kind not in _KINDS:
-            what = f"doit lock {kind!r}" if kind else "doit lock: what is to be renewed?"
+            what = f"doit lock: no kind of pin {kind!r}" if kind else "doit lock needs a kind of pin"
             raise ProjectError("command line", what, nearest(kind, _KINDS))
         if kind == "archive":
             if references:
-                raise ProjectError("command line", "doit lock archive takes no more words", "")
+                raise ProjectError(
+                    "command line", f"doit lock archive takes no reference: {references[0]!r}", ""
+                )
             old, new = lock.renew_package_date()
             if options.json:
                 print_json({"schema": 1, "archive": {"old": old or None, "new": new}})

@@ -10,6 +10,7 @@ from ...audit.outdated import outdated
 from ...docker import engine
 from ...errors import EngineError, ProjectError, StagegraphError, nearest
 from ...project.tags import is_known
+from ..help import Example
 from .base import Command, JsonOption, number, print_json
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Options(JsonOption):
 
 class Outdated(Command[Options]):
     options_type = Options
+    section = "maintain"
+    completes = ("@images",)
     doc_purpose = "show which packages of finished images have newer versions"
     doc_usage = "[IMAGE:PLATFORM | IMAGE | GROUP ...]"
     doc_description = (
@@ -46,6 +49,7 @@ class Outdated(Command[Options]):
         "The exit status is 0, also if there are newer packages. If an image could not be examined, it "
         "is the status of the first such error."
     )
+    examples = (Example("outdated {goal}", "newer packages, security updates first", "packages"),)
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         if options.timeout <= 0:

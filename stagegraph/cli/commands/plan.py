@@ -14,6 +14,7 @@ from ...execution.plan import plan
 from .. import plan_text
 from ..app import jobs
 from ..goals import absences, resolve_goals
+from ..help import Example
 from .base import Command, KeepGoing, flag, number, option, print_json
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Options(KeepGoing):
 
 class Plan(Command[Options]):
     options_type = Options
+    section = "everyday"
     doc_purpose = "show what a run would reuse, pull and build, and why"
     doc_description = (
         "Shows each node in the order of work: reuse, pull or build. For a build it names the first "
@@ -60,12 +62,19 @@ class Plan(Command[Options]):
         "longest chain of builds, which no number of workers makes shorter.\n\n"
         f"--exit-code ends with {WORK_TO_DO} if a run would build or pull, and with 0 if it would not."
     )
+    examples = (
+        Example("plan", "all nodes, with the first input that changed"),
+        Example("plan {goal}", "what a run of this goal would do"),
+        Example("plan {goal} --json", "the same for a program"),
+        Example("plan {image} --exit-code", "status 4 if there is work to do"),
+        Example("plan --since main", "what a pull request makes anew"),
+    )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         workspace = app.workspace
         workspace.tags.check()
         if options.process < 0:
-            raise ProjectError("command line", f"-n {options.process} is not a positive integer", "-n 2")
+            raise ProjectError("command line", f"-n {options.process} is not a whole number above 0", "-n 2")
         goals = resolve_goals(workspace.graph, words, tests=True, keep_going=options.keep_going)
         facts = _facts(workspace, goals, options)
         problems = _problems(workspace, facts.steps)

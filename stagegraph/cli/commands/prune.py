@@ -12,6 +12,7 @@ from ...oci.digest import Digest
 from ...system.text import listed
 from ..app import command_line_settings
 from ..goals import resolve_goals
+from ..help import Example
 from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ class Options(JsonOption):
 
 class Prune(Command[Options]):
     options_type = Options
+    section = "maintain"
     doc_purpose = "delete from cache/, or from the registry, what no current key needs"
-    doc_usage = "--keep-current [STAGE:PLATFORM | IMAGE:PLATFORM | STAGE | IMAGE | GROUP ...] | --registry"
+    doc_usage = "--keep-current [GOAL ...] | --registry"
     doc_description = (
         "--keep-current keeps in cache/ the images of the nodes you name and of all their ancestors, "
         "for stages.toml and the Dockerfiles as they are now. It deletes the rest: images of earlier "
@@ -50,11 +52,18 @@ class Prune(Command[Options]):
         "registry must allow deletion. It frees the space when it collects garbage.\n\n"
         "Images in the engine belong to Docker: see docker image prune."
     )
+    examples = (
+        Example("prune --keep-current --dry-run", "what would be deleted in cache/"),
+        Example("prune --keep-current", "delete what current keys do not need"),
+        Example(
+            "prune --registry registry={registry} --dry-run", "the same for tags in a registry", "registry"
+        ),
+    )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         if options.keep_current == options.registry:
             hint = "doit prune --keep-current, or doit prune --registry; with --dry-run to look first"
-            raise ProjectError("doit prune", "say where: in cache/ or in the registry", hint)
+            raise ProjectError("command line", "doit prune needs a place: cache/ or the registry", hint)
         if options.registry:
             _prune_registry(app, words, options)
             return 0

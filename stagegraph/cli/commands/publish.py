@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, nearest
 from ...project.tags import check_setting
+from ..help import Example
 from .base import Command, JsonOption, flag, option, print_json
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Options(JsonOption):
 
 class Publish(Command[Options]):
     options_type = Options
+    section = "ci"
+    completes = ("@images",)
     doc_purpose = "push images with an index, bills of materials and provenance"
     doc_usage = "IMAGE|GROUP [IMAGE|GROUP ...] [registry=HOST] [tag=TAG]"
     doc_description = (
@@ -42,6 +45,12 @@ class Publish(Command[Options]):
         "lists them. They are not signed.\n\n"
         "The index is pushed last, so it never names a missing image. Publishing again pushes only what "
         "changed. --dry-run reads from the registry and pushes nothing."
+    )
+    examples = (
+        Example("publish {image} registry={registry} --dry-run", "what would be pushed", "registry"),
+        Example(
+            "publish {image} registry={registry} tag=edge", "push it under a tag of your own", "registry"
+        ),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
@@ -125,10 +134,8 @@ def wanted(project: Project, words: list[str]) -> list[str]:
     groups = project.groups
     words = [name for word in words for name in (groups[word].images if word in groups else [word])]
     if not words:
-        raise ProjectError("doit publish", "which image?", f"one or more of: {', '.join(images)}")
+        raise ProjectError("command line", "doit publish needs an image", nearest("", images))
     for word in words:
-        if word.startswith("-"):
-            raise ProjectError("command line", f"{word}: no such option", "doit publish --help")
         if word not in images:
             hint = (
                 "an index is over all platforms: name the image alone"

@@ -1,4 +1,4 @@
-"""``doit TASK ...``.
+"""``doit GOAL ...``.
 
 Doit's own command, with this project's defaults and the nearest known word for a slip.
 """
@@ -9,52 +9,90 @@ import functools
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
+from doit.cmd_run import opt_continue, opt_num_process
 from doit.exceptions import InvalidCommand
 
 from ...errors import ProjectError
-from ...project.schema import COMMANDS
 from .. import app as apps
+from .. import folder
 from ..goals import unknown_goal
+from ..help import Example
 from .errors import ErrorMessages
+
+_CONTINUE = {**opt_continue, "help": "continue after a failure with what does not need the failed node"}
+_JOBS = {**opt_num_process, "help": "build N nodes at the same time; default: STAGEGRAPH_JOBS, or 2"}
+
+#: Options of doit that make no sense here, with their names on a command line, and what to use instead.
+_INSTEAD = {
+    "always": ("-a", "to build a node again: doit rebuild NODE"),
+    "single": ("-s", "a node is never built without its parents; a run builds only those that are not there"),
+}
 
 
 class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
+    section = "everyday"
+    tasks_have_options = True
+    without_meaning = frozenset({"reporter", "par_type", *_INSTEAD})
     doc_purpose = "build, pull or reuse images and stages"
-    doc_usage = "[IMAGE:PLATFORM | STAGE:PLATFORM | GROUP:PLATFORM ...] [NAME=VALUE ...]"
+    doc_usage = "[GOAL ...] [NAME=VALUE ...] [OPTION ...]"
     doc_description = (
-        "Without arguments: every image for this machine's platform. When its test has passed, an image "
-        "is loaded into the engine as REPO:TAG.\n\n"
-        "Settings: repo=, tag=, base=IMAGE or base=bootstrap:SUITE, registry=HOST, builder=NAME or "
-        "builder=PLATFORM:NAME, push=never, nodes, built or all, locked=1, and STAGE=ALTERNATIVE "
-        "(blas=netlib). In the environment: STAGEGRAPH_REPO and so on.\n\n"
+        "Without goals: the images for this machine's platform. When its test has passed, an image is loaded "
+        "into the engine as REPO:TAG.\n\n"
         "doit list shows the images, doit list --all the stages too. doit plan shows what a run would "
         "do, and why."
+    )
+    cmd_options = (
+        _CONTINUE,
+        _JOBS,
+        *(option for option in DoitRun.cmd_options if option not in (opt_continue, opt_num_process)),
+    )
+    examples = (
+        Example("", "all images for this machine's platform", "engine"),
+        Example("{goal}", "one image: build, pull or reuse it, test it, load it", "engine"),
+        Example("{goal} -n 4", "up to four nodes at the same time", "engine"),
+        Example("{alternative} {goal}", "with another alternative of a stage", "engine"),
+        Example("registry={registry} {goal}", "pull from a registry, and push to it", "registry"),
     )
 
     def execute(self, params: Any, args: Any) -> Any:
         apps.current().requested = list(args)
         _refuse_unfit(params)
+        if isinstance(params["outfile"], str):
+            params["outfile"] = folder.given(params["outfile"])
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
             if not error.not_found:
                 raise
-            names = [task.name for task in self.task_list if not task.name.startswith("_")]
-            project = apps.current().workspace.project
-            raise unknown_goal(project, error.not_found, names, COMMANDS) from None
+            known = [task.name for task in self.task_list if not task.name.startswith("_")]
+            raise _unknown(error.not_found, known) from None
 
     @functools.wraps(DoitRun._execute)  # doit reads the names of its options from the signature
     def _execute(self, **options: Any) -> Any:
-        if options["num_process"] is None:  # the dodo.py of another project, without our DOIT_CONFIG
+        if options["num_process"] is None:  # not on the command line
             options["num_process"] = apps.jobs()
         return super()._execute(**options)
+
+
+def _unknown(word: str, known: list[str]) -> ProjectError:
+    """Return the error for a word that is no goal. It may be a command that is not the first word."""
+    from ...project.schema import COMMANDS
+    from .replaced import INSTEAD, NAMES
+
+    if word in INSTEAD:
+        return ProjectError("command line", f"no command {word!r}", INSTEAD[word])
+    commands = [name for name in COMMANDS if name not in NAMES]
+    return unknown_goal(apps.current().workspace.project, word, known, commands)
 
 
 def _refuse_unfit(params: Any) -> None:
     """Raise ``ProjectError`` for options of doit's that do not fit this project's runs."""
     given = {name: params[name] for name in params._non_default_keys}  # defaults do not count
+    for refused, (option, hint) in _INSTEAD.items():
+        if given.get(refused):
+            raise ProjectError("command line", f"{option} has no meaning here", hint)
     if (count := given.get("num_process", 0)) < 0:
-        raise ProjectError("command line", f"-n {count} is not a positive integer", "-n 2")
+        raise ProjectError("command line", f"-n {count} is not a whole number above 0", "-n 2")
     if name := given.get("reporter"):
         what = (
             f"-r {name}: only the project's own reporter can end a run: it sets the status and awaits pushes"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import EmulationError, ProjectError
 from ...system.processes import environment, run
 from ..goals import resolve_goals
+from ..help import Example
 from .base import Command
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ class Options:
 
 class Shell(Command[Options]):
     options_type = Options
+    section = "everyday"
     doc_purpose = "open a shell in the image of a node"
     doc_usage = "STAGE:PLATFORM"
     doc_description = (
         "Starts sh in a container of the node's image in cache/. The image needs no final tag: it may "
         "be that of a stage, or one whose test failed. The container is removed afterwards."
     )
+    examples = (Example("shell {goal}", "look into an image", "engine"),)
 
     def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002 - it has none
         from ...build.placement import unregistered

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, StagegraphError, StoreError
 from .. import summary_text
+from ..help import Example
 from .base import Command, option
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Options:
 
 class Summary(Command[Options]):
     options_type = Options
+    section = "ci"
+    completes = ()
     doc_purpose = "print what the last run did and why, as Markdown for the summary of a CI job"
     doc_usage = "[--job NAME]"
     doc_description = (
@@ -38,11 +41,15 @@ class Summary(Command[Options]):
         "--job NAME adds the jobs of the pipeline that wait for this one, and how long they take. NAME is a "
         "job of doit ci. With a registry, nodes that it has do not count."
     )
+    examples = (
+        Example("summary", "what the last run did"),
+        Example("summary --job {image}-{platform}", "also how long the jobs behind this one take"),
+    )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         if words:
-            hint = "doit summary --help"
-            raise ProjectError("command line", f"doit summary takes no {words[0]!r}", hint)
+            hint = "it shows all of the last run"
+            raise ProjectError("command line", f"doit summary takes no goal: {words[0]!r}", hint)
         workspace = app.workspace
         results = _read(workspace)
         print(summary_text.markdown(results, _sizes(workspace, results) if results else {}))
@@ -60,7 +67,7 @@ def _read(workspace: Workspace) -> Results | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"cannot be read ({type(error).__name__}: {error})"
-        raise StoreError(str(path), what, "run doit again, which writes it anew") from None
+        raise StoreError(str(path), what, "remove it; the next run writes a new one") from None
 
 
 def _sizes(workspace: Workspace, results: Results) -> dict[str, int]:

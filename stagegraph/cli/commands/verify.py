@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..goals import resolve_goals
+from ..help import Example
 from .base import Command, JsonOption, flag, print_json
 
 if TYPE_CHECKING:
@@ -22,17 +23,22 @@ class Options(JsonOption):
 
 class Verify(Command[Options]):
     options_type = Options
+    section = "maintain"
     doc_purpose = "check cache/; with --rebuild: build again and compare"
     doc_description = (
         "Reads every blob and record in cache/ of the nodes and of all their ancestors. It reports "
-        "blobs that do not match their digest, and records whose inputs do not hash to their key. Bad "
-        "blobs are moved to quarantine. The next run fetches or builds them again.\n\n"
+        "blobs that do not match their digest, and records whose inputs do not hash to their key. Damaged "
+        "blobs are moved to cache/damaged/. The next run pulls or builds them again.\n\n"
         "--rebuild builds each of these nodes again, without the builder's cache, on its recorded "
         "parents, and compares. 'same': the image has the recorded digest. 'differs': each changed file "
         "and each changed value of the configuration is listed. cache/ does not change. DOCKER_HOST or "
         "builder=NAME choose the engine, so you can compare two engines.\n\n"
         "A node without a record in cache/ is 'unchecked'. The exit status is 1 if anything is bad, "
         "differs or could not be built, if a node that you named is unchecked, or if all nodes are."
+    )
+    examples = (
+        Example("verify", "check all of cache/"),
+        Example("verify {goal} --rebuild", "build it again and compare, file by file", "engine"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

@@ -13,7 +13,8 @@ from ...execution.causes import causes
 from ...execution.plan import plan
 from ..cause_text import Evidence, lines, to_json
 from ..goals import resolve_goals
-from .base import Command, JsonOption, option, print_json
+from ..help import Example
+from .base import Command, JsonOption, option, path_option, print_json
 
 if TYPE_CHECKING:
     from ...execution.causes import Cause
@@ -31,7 +32,7 @@ _NEXT = {"build": "to build", "pull": "to pull", "reuse": "to reuse"}
 @dataclass(frozen=True)
 class Options(JsonOption):
     against: str = option("compare with a revision of git, a key, or the last build (last)")
-    file: str = option("say whether this file counts, and through which instruction")
+    file: str = path_option("say whether this file counts, and through which instruction")
 
 
 class Why(Command[Options]):
@@ -46,6 +47,11 @@ class Why(Command[Options]):
         "a key are enough.\n\n"
         "--file PATH says whether a file counts for the nodes that you name, by default all, and through "
         "which instruction."
+    )
+    examples = (
+        Example("why {goal}", "the edits that change an image"),
+        Example("why {goal} --against HEAD~1", "what changed since a commit"),
+        Example("why --file README.md", "which nodes a file counts for"),
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:

@@ -207,18 +207,18 @@ def test_a_builder_that_does_not_run_is_started(buildx: Buildx) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "what", "mend"),
+    ("name", "what", "fix"),
     [
         ("none", 'no builder "none" found', "docker buildx create --name=none"),
         ("down", "it does not answer; buildx calls it inactive", "docker buildx inspect --bootstrap down"),
         ("dead", "Cannot connect to the Docker daemon", "docker buildx inspect --bootstrap dead"),
     ],
 )  # fmt: skip
-def test_a_builder_that_cannot_be_used_is_an_error(buildx: Buildx, name: str, what: str, mend: str) -> None:
+def test_a_builder_that_cannot_be_used_is_an_error(buildx: Buildx, name: str, what: str, fix: str) -> None:
     with pytest.raises(BuilderError) as caught:
         chosen(spec(name))
     assert caught.value.exit_status == 20 and caught.value.where == "x:there"
-    assert f"builder {name}, named for linux/arm64: {what}" in str(caught.value) and mend in str(caught.value)
+    assert f"builder {name}, named for linux/arm64: {what}" in str(caught.value) and fix in str(caught.value)
 
 
 def test_the_next_builder_is_used_and_a_warning_names_the_first(buildx: Buildx) -> None:

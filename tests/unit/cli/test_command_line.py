@@ -38,8 +38,8 @@ def doit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     ("words", "said"),
     [
         (["plan", "--help"], "the first input that differs"),
-        (["lock", "-h"], "renew stages.lock: the package date"),
-        (["list", "--help"], "list images"),
+        (["lock", "-h"], "Renew stages.lock: the package date"),
+        (["list", "--help"], "List images"),
         (["-h"], "STAGE=ALTERNATIVE"),
         (["a:amd64", "--help"], "STAGE=ALTERNATIVE"),
     ],
@@ -52,7 +52,7 @@ def test_help(project: Path, words: list[str], said: str) -> None:
 
 def test_help_describes_a_command_before_its_options(project: Path) -> None:
     text = doit(project, "plan", "--help").stdout
-    assert text.index("USAGE") < text.index("DESCRIPTION") < text.index("OPTIONS")
+    assert text.index("Usage:") < text.index("Shows each node") < text.index("Options:")
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,14 @@ def test_help_describes_a_command_before_its_options(project: Path) -> None:
     [
         (["plan", "--jsno"], "option --jsno not recognized\n  did you mean '--json'? doit plan --help"),
         (["prune", "--zzz"], "option --zzz not recognized\n  doit prune --help"),
-        (["keys", "--write"], "option --write requires argument\n  doit keys --help"),
+        (["keys", "--write"], "--write needs a value\n  --write=PATH"),
         (["keys", "--write=stages.toml"], "--write stages.toml: it is not a folder\n  --write=FOLDER"),
+        (["a", "plan"], "plan is a command, and comes first\n  doit plan --help"),
+        (["-c", "plam"], "no command, stage or image 'plam'\n  did you mean 'plan'?"),
+        (["auto"], "no command 'auto'\n  doit watch"),
         (["list", "aa"], "no stage or image 'aa'\n  did you mean 'a'?"),
         (["plan", "ignor"], "no stage or image 'ignor'\n  known here: a"),
-        (["-n", "-1", "a:amd64"], "-n -1 is not a positive integer\n  -n 2"),
+        (["-n", "-1", "a:amd64"], "-n -1 is not a whole number above 0\n  -n 2"),
         (["-P", "process", "a:amd64"], "-P process: nodes are built by threads\n  -n sets how many"),
         (
             ["-r", "zero", "a:amd64"],
@@ -99,9 +102,32 @@ def test_a_closed_pipe_ends_a_command_without_a_message(project: Path, words: li
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_dumpdb_says_that_nothing_is_kept(project: Path) -> None:
-    done = doit(project, "dumpdb")
-    assert done.returncode == 1 and "nothing is kept" in done.stderr and "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["clean"], "clean: a run writes nothing beside cache/"),
+        (["forget", "a"], "forget: nothing is kept but records"),
+        (["ignore", "a"], "ignore: a node is built exactly when a goal needs it"),
+        (["reset-dep"], "reset-dep: keys say what is up to date"),
+        (["dumpdb"], "dumpdb: nothing is kept but records"),
+        (["strace", "a"], "strace: steps run in the builder"),
+        (["tabcompletion"], "tabcompletion: this program has a script of its own"),
+        (["help", "clean"], "clean: a run writes nothing"),
+        (["clean", "--help"], "clean: a run writes nothing"),
+        (["-a", "a"], "-a has no meaning here"),
+        (["a", "-s"], "-s has no meaning here"),
+        (["a", "--db-file=x"], "--db-file: there is no database"),
+        (["plan", "--backend", "json"], "--backend: there is no database"),
+        (["--check_file_uptodate=timestamp"], "--check_file_uptodate: there is no database"),
+    ],
+)
+def test_what_doit_has_and_this_program_does_not_says_what_to_use(
+    project: Path, words: list[str], said: str
+) -> None:
+    done = doit(project, *words)
+    assert done.returncode == 10 and done.stderr.startswith(f"ERROR: command line: {said}"), done.stderr
+    assert len(done.stderr.splitlines()) == 2  # a hint
+    assert not (project / ".doit.db").exists()
 
 
 OTHERS = """
@@ -126,6 +152,27 @@ def test_a_dodo_may_replace_settings(project: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "2\n")
 
 
-def test_forget_without_a_goal_succeeds(project: Path) -> None:
-    done = doit(project, "forget")
-    assert done.returncode == 0 and "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    "words", [["list"], ["clean"], ["forget", "one"], ["help", "run"], ["ignore", "one"]]
+)
+def test_commands_for_a_dodo_without_stagegraph_are_those_of_doit(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "dodo.py").write_text(OTHERS)
+    done = doit(tmp_path, *words)
+    assert done.returncode == 0 and "stages.toml" not in done.stdout + done.stderr, done.stderr
+    assert doit(tmp_path, "plan").stderr.startswith("ERROR: this folder has a dodo.py, but no stages.toml")
+
+
+def test_a_task_of_a_dodo_may_have_options(project: Path) -> None:
+    """Options of the run may stand behind goals, too; what the run does not know is the task's."""
+    text = """from stagegraph.tasks import *
+def task_own():
+    yield {"name": "x", "actions": ["echo %(word)s"],
+           "params": [{"name": "word", "long": "word", "default": "none"}]}
+"""
+    (project / "dodo.py").write_text(text)
+    assert doit(project, "own:x").stdout == "none\n"
+    assert doit(project, "own:x", "--word", "some").stdout == "some\n"
+    assert doit(project, "-n", "1", "own:x", "--word=more").stdout == "more\n"
+    assert doit(project, "own:x", "-n", "1").stdout == "none\n"
+    done = doit(project, "own:x", "--wrod", "some")
+    assert (done.returncode, "option --wrod not recognized" in done.stderr) == (10, True)

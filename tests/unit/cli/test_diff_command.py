@@ -170,7 +170,7 @@ def test_words_that_name_no_image_are_errors(project: Path) -> None:
     assert text.endswith("\n  did you mean 'other'?")
     assert error("ap@last", "app")[1] == "command line: no node 'ap'\n  did you mean 'app'?"
     assert error("app", "app", "app")[1] == (
-        "command line: diff takes one or two images, not 3\n  doit diff app:amd64@last app:amd64"
+        "command line: doit diff takes one or two images, not 3\n  doit diff app:amd64@last app:amd64"
     )
     LayoutStore(project / "cache").blobs.path(one.digest).unlink()
     assert error("app@last", "app")[1].startswith(f"app:amd64: no store has its image {one.digest} any more")

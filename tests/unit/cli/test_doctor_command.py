@@ -86,7 +86,7 @@ def test_outside_a_project(tmp_path: Path) -> None:
     assert done.returncode == 1 and found["schema"] == 1
     assert differences("doit doctor --json", found) == set()
     by_name = {check["name"]: check for check in found["checks"]}
-    assert by_name["engine"]["mend"] == "start the engine at unix:///none.sock, or: unset DOCKER_HOST"
+    assert by_name["engine"]["fix"] == "start the engine at unix:///none.sock, or: unset DOCKER_HOST"
     assert not any(name.startswith(("QEMU", "builder", "registry", "Python")) for name in by_name)
     assert by_name["skopeo"]["state"] in ("ok", "unneeded")
     assert list(tmp_path.iterdir()) == []
@@ -103,7 +103,7 @@ def test_in_a_project_without_a_dodo_py(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["stock"], 10, "doctor takes no name: stock"),
+        (["stock"], 10, "doit doctor takes no goal: 'stock'"),
         (["--jsno"], 10, "did you mean '--json'?"),
         (["registri=x"], 10, "did you mean 'registry'?"),
         (["--help"], 0, ""),

@@ -187,7 +187,7 @@ def test_json_fields_are_those_of_the_page(project: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "info needs the name of a node or an image\n  doit info base:amd64"),
+        ([], "doit info needs a node or an image\n  doit info base:amd64"),
         (["ap"], "no stage or image 'ap'\n  did you mean 'app'?"),
     ],
 )

@@ -124,4 +124,4 @@ def test_a_damaged_file_is_an_error(project: Path, text: str) -> None:
 
 def test_words_are_refused(project: Path) -> None:
     done = doit(project, "app:here")
-    assert done.returncode == 10 and "doit summary takes no 'app:here'" in done.stderr
+    assert done.returncode == 10 and "doit summary takes no goal: 'app:here'" in done.stderr

@@ -39,11 +39,11 @@ def test_a_package(machine: Machine, system: tuple[str, str], root: bool, comman
 
 def test_advice_for_an_engine_that_the_user_chose(by_run: Advice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONTEXT", "far")
-    for mend in (by_run, ALONE):
-        assert mend.engine() == "start the engine of the docker context 'far', or: docker context use default"
+    for fix in (by_run, ALONE):
+        assert fix.engine() == "start the engine of the docker context 'far', or: docker context use default"
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1")
-    for mend in (by_run, ALONE):
-        assert mend.engine() == "start the engine at tcp://192.0.2.1, or: unset DOCKER_HOST"
+    for fix in (by_run, ALONE):
+        assert fix.engine() == "start the engine at tcp://192.0.2.1, or: unset DOCKER_HOST"
 
 
 def test_an_engine_of_run_is_not_one_that_the_user_chose(
@@ -100,7 +100,7 @@ def test_emulation(machine: Machine) -> None:
     machine.is_system("debian", "13")
     assert ALONE.emulation("linux/arm64") == "apt-get install -y qemu-user-static"
     machine.describes_qemu()
-    assert ALONE.emulation("linux/arm64") == qemu.mend("linux/arm64") != ""
+    assert ALONE.emulation("linux/arm64") == qemu.fix("linux/arm64") != ""
 
 
 @pytest.mark.parametrize(("name", "platform"), [("x86_64", "linux/arm64"), ("aarch64", "linux/amd64")])
@@ -127,9 +127,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     return Steps(monkeypatch)
 
 
-def ensure(mend: Advice) -> None:
-    assert mend.engine_of_run
-    setup.ensure_engine(mend.engine_of_run, mend)
+def ensure(fix: Advice) -> None:
+    assert fix.engine_of_run
+    setup.ensure_engine(fix.engine_of_run, fix)
 
 
 def test_all_is_set_up(machine: Machine, by_run: Advice, steps: Steps) -> None:
@@ -172,7 +172,7 @@ def test_no_engine_can_be_set_up(
     with pytest.raises(SetupError) as caught:
         ensure(by_run)
     assert caught.value.status is Status.NO_ENGINE and steps == []
-    assert caught.value.lines[1] == f"mend: {by_run.engine()}"
+    assert caught.value.lines[1] == f"fix: {by_run.engine()}"
 
 
 def test_an_engine_of_somebody_else_is_not_changed(

@@ -57,8 +57,8 @@ def needs(machine: Machine, **more: tuple[str, ...]) -> Needs:
     return Needs(machine.folder, **more)  # type: ignore[arg-type]
 
 
-def found(wanted: Needs, mend: Advice | None = None) -> dict[str, Check]:
-    return {check.name: check for check in doctor.examine(wanted, mend or Advice())}
+def found(wanted: Needs, fix: Advice | None = None) -> dict[str, Check]:
+    return {check.name: check for check in doctor.examine(wanted, fix or Advice())}
 
 
 def states(checks: dict[str, Check]) -> dict[str, str]:
@@ -94,22 +94,22 @@ def test_nothing_is_there(machine: Machine, capsys: pytest.CaptureFixture[str]) 
     assert doctor.report(doctor.examine(wanted, Advice())) == 1
     lines = capsys.readouterr().out.splitlines()
     missing = {line[9:27].strip(): line for line in lines if line.startswith("missing  ")}
-    assert all("mend: " in line for line in missing.values())
+    assert all("fix: " in line for line in missing.values())
     assert {
         *("docker client", "engine", "containerd store", "buildx", "builder platforms", "builder farm"),
         *("QEMU linux/arm64", "skopeo", "mmdebstrap"),
     } <= missing.keys()
-    install = "mend: apt-get install -y docker.io docker-cli docker-buildx"
+    install = "fix: apt-get install -y docker.io docker-cli docker-buildx"
     assert missing["containerd store"].endswith(install)  # docker must be installed first
     assert sorted(machine.folder.rglob("*")) == before
 
 
 def test_an_engine_that_run_started_is_named(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     target = Engine.from_environment()
-    mend = Advice("/run", target)
-    assert found(needs(healthy), mend)["engine"].fact == "28.2.2 (linux/amd64)"
+    fix = Advice("/run", target)
+    assert found(needs(healthy), fix)["engine"].fact == "28.2.2 (linux/amd64)"
     monkeypatch.setattr(Engine, "pid", lambda _: 1)
-    fact = found(needs(healthy), mend)["engine"].fact
+    fact = found(needs(healthy), fix)["engine"].fact
     assert fact == f"28.2.2 (linux/amd64), started by ./run, data in {engine.DEFAULT_FOLDER}"
 
 
@@ -127,7 +127,7 @@ def test_old_buildx(healthy: Machine, monkeypatch: pytest.MonkeyPatch, version: 
     works(healthy, monkeypatch, buildx=version)
     check = found(needs(healthy))["buildx"]
     assert check.state == state
-    assert ("0.13 or later is needed" in check.mend) == ("0.12" in version)
+    assert ("0.13 or later is needed" in check.fix) == ("0.12" in version)
 
 
 @pytest.mark.parametrize(("driver", "state"), [("docker", "missing"), ("docker-container", "unneeded")])
@@ -138,16 +138,14 @@ def test_the_older_image_store(
     check = found(needs(healthy, platforms=("linux/amd64",)))["containerd store"]
     assert check.state == state
     if state == "missing":
-        assert "/etc/docker/daemon.json and restart the engine" in check.mend
+        assert "/etc/docker/daemon.json and restart the engine" in check.fix
 
 
 def test_a_platform_that_the_builder_lacks(healthy: Machine) -> None:
     wanted = needs(healthy, platforms=("linux/amd64", "linux/riscv64"))
     check = found(wanted)["builder platforms"]
     assert check.state == "missing"
-    assert (
-        check.mend == "docker run --privileged --rm tonistiigi/binfmt --install riscv64 (for linux/riscv64)"
-    )
+    assert check.fix == "docker run --privileged --rm tonistiigi/binfmt --install riscv64 (for linux/riscv64)"
 
 
 def test_a_builder_that_is_down(healthy: Machine) -> None:
@@ -157,14 +155,14 @@ def test_a_builder_that_is_down(healthy: Machine) -> None:
         "missing",
         "missing",
     ]
-    assert "docker buildx inspect --bootstrap down" in checks["builder down"].mend
+    assert "docker buildx inspect --bootstrap down" in checks["builder down"].fix
 
 
 def test_a_platform_that_no_named_builder_builds(healthy: Machine) -> None:
     placed = (("linux/arm64", ("down", "farm")), ("linux/amd64", ("down", "farm")))
     checks = found(Needs(healthy.folder, builders=("farm", "down"), placed=placed))
     assert "linux/arm64" not in checks  # one of the builders builds for it
-    assert checks["linux/amd64"].mend.startswith("register QEMU on the machine of builder down or farm")
+    assert checks["linux/amd64"].fix.startswith("register QEMU on the machine of builder down or farm")
 
 
 def test_emulation(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +195,7 @@ def test_a_full_disk(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_certificates(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(needs(healthy))["CA bundle"].fact.startswith(f"{healthy.folder}/ca (")
     monkeypatch.setattr(system, "CA_BUNDLES", ())
-    assert found(needs(healthy))["CA bundle"].mend == "install ca-certificates"
+    assert found(needs(healthy))["CA bundle"].fix == "install ca-certificates"
 
 
 # -- a registry --------------------------------------------------------------------------------------
@@ -228,7 +226,7 @@ def registry(status: int) -> Iterator[str]:
     ("status", "fact", "fault"),
     [
         (200, "answers", ""),
-        (401, "answers, and wants a login", ""),
+        (401, "answers, and requires a login", ""),
         (404, "answers", ""),
         (503, "", "answers 503"),
     ],
@@ -248,11 +246,11 @@ def test_a_registry_that_is_down(healthy: Machine, monkeypatch: pytest.MonkeyPat
     with registry(200) as url:
         pass
     check = found(Needs(healthy.folder, registry=url))["registry"]
-    assert check.state == "missing" and f"{url} does not answer: " in check.mend
+    assert check.state == "missing" and f"{url} does not answer: " in check.fix
 
 
 def test_json() -> None:
-    assert Check("a", "ok", "b").to_json() == {"name": "a", "state": "ok", "fact": "b", "mend": ""}
+    assert Check("a", "ok", "b").to_json() == {"name": "a", "state": "ok", "fact": "b", "fix": ""}
 
 
 def test_a_path_may_be_relative(healthy: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

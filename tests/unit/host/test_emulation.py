@@ -134,12 +134,12 @@ def test_a_registration_that_the_mount_shows_is_kept(
 
 @pytest.mark.parametrize("flags", ["OP", "OPF"])
 def test_the_suggested_command_does_the_same(machine: Machine, flags: str) -> None:
-    assert qemu.mend("linux/arm64") == ""
+    assert qemu.fix("linux/arm64") == ""
     line = machine.describes_qemu(flags)
     old = machine.registers("qemu-aarch64", ENTRY.format("enabled", "OC"))
-    command = qemu.mend("linux/arm64")
+    command = qemu.fix("linux/arm64")
     subprocess.run(["/bin/sh", "-c", command], env={"PATH": "/usr/bin:/bin"}, check=True)
     assert old.read_text() == "-1\n"
     assert (emulation.BINFMT / "register").read_text() == f"{line.removesuffix('F')}F\n"
     machine.user_is_root(False)
-    assert qemu.mend("linux/arm64").startswith("sudo sh -c ")
+    assert qemu.fix("linux/arm64").startswith("sudo sh -c ")

@@ -315,7 +315,7 @@ def test_an_invalid_manifest_is_an_error(store: LayoutStore, manifest: object) -
     record = image(store)._replace(**blob(store, data))
     (store.root.parent / "victim").write_text("victim")
     assert not images.is_intact(store.blobs, record)
-    with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or corrupt"):
+    with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or damaged"):
         store.commit(record)
     assert (store.root.parent / "victim").read_text() == "victim"
     assert not (store.root / "damaged").exists()
@@ -324,7 +324,7 @@ def test_an_invalid_manifest_is_an_error(store: LayoutStore, manifest: object) -
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"3", b"\xff", b"[" * 100_000])
 def test_json_that_is_not_an_object_is_an_error(store: LayoutStore, data: bytes) -> None:
     digest = blob(store, data)["digest"]
-    with pytest.raises(StoreError, match="run again: the image is then fetched or rebuilt"):
+    with pytest.raises(StoreError, match="run again: the image is then pulled or built again"):
         store.blobs.json(digest)
 
 
@@ -338,7 +338,7 @@ def test_a_record_whose_contents_do_not_match_its_image_is_not_intact(store: Lay
 def test_put_refuses_an_incomplete_image(store: LayoutStore) -> None:
     record = image(store)
     store.blobs.path(parts(store, record)[3]).unlink()
-    with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or corrupt"):
+    with pytest.raises(StoreError, match="the image of blas:amd64 is incomplete or damaged"):
         store.commit(record)
     assert store.read(record.key) is None
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from helpers import graph
 
+from stagegraph.cli import program
 from stagegraph.cli.main import main
 from stagegraph.errors import ProjectError
 from stagegraph.graph.graph import Graph
@@ -28,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which is the working folder."""
     (tmp_path / "family").mkdir()
     monkeypatch.chdir(tmp_path / "family")
+    monkeypatch.setattr(program, "_program", program._program)  # main changes it
     return tmp_path / "family"
 
 
@@ -149,7 +151,7 @@ def test_init_finds_stages_and_parents(
     write(folder, files)
     assert main(["init"]) == 0, capsys.readouterr().err
     assert edges(folder) == found
-    assert "next: doit list" in capsys.readouterr().out
+    assert "next: stagegraph list" in capsys.readouterr().out
 
 
 def test_init_makes_images_of_what_nothing_is_based_on(folder: Path) -> None:
@@ -261,8 +263,15 @@ def test_nothing_is_overwritten(
         (["init"], "no Dockerfile in this folder or below"),
         (["init", "none"], "none: is not a folder"),
         (["import", "none.json"], "none.json: cannot be read"),
-        (["import"], "command line: the following arguments are required: FILE\n  stagegraph import --help"),
-        (["init", "--forse"], "command line: unrecognized arguments: --forse"),
+        (
+            ["init", "a", "b"],
+            "command line: stagegraph init takes one folder, not 2\n  stagegraph init --help",
+        ),
+        (["import"], "command line: stagegraph import takes one file, not 0\n  stagegraph import --help"),
+        (
+            ["init", "--forse"],
+            "command line: option --forse not recognized\n  did you mean '--force'? stagegraph init --help",
+        ),
     ],
 )
 def test_a_call_that_finds_nothing(
