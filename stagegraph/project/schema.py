@@ -28,8 +28,8 @@ DOCKER_PLATFORMS = (
 COMMANDS = (
     "ci", "clean", "completion", "diff", "doctor", "dumpdb", "explain", "export", "forget", "graph", "help",
     "history", "ignore", "import", "info", "init", "keys", "lint", "list", "lock", "logs", "outdated", "plan",
-    "prune", "publish", "rebuild", "report", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify",
-    "watch", "why",
+    "prune", "publish", "rebuild", "report", "reset-dep", "run", "shell", "strace", "summary",
+    "tabcompletion", "verify", "watch", "why",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.
@@ -108,7 +108,7 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
 BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
 
-#: The name of an executor. Jobs are named after it; GitHub has the strictest rule for names of jobs.
+#: The name of an executor, as CircleCI's configuration has it.
 EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 #: The last second of the year 9999. Images have their dates as text, with four digits for the year.
