@@ -37,7 +37,7 @@ SCRIPT = (
     f"doit plan hello:{_HERE}",
     f"doit hello:{_HERE}",
 )
-_CONTROL = re.compile(r"\x1b\[(\??\d*)([A-Za-z])|\r\n|\r|\n|[^\x1b\r\n]+")
+_CONTROL = re.compile(r"\x1b\[(\??[\d;]*)([A-Za-z])|\r\n|\r|\n|[^\x1b\r\n]+")
 _FONT_FACES = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
 _THEME = TerminalTheme(
     (24, 27, 33),
@@ -67,7 +67,7 @@ def screen(output: str) -> list[str]:
             row = max(row - int(count or 1), 0)
         elif kind == "K":
             lines[row] = ""
-        elif kind in ("h", "l"):  # the cursor
+        elif kind in ("h", "l", "m"):  # the cursor, colours
             continue
         elif kind:
             raise ValueError(f"control sequence {text!r}")

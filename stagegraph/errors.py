@@ -82,6 +82,10 @@ class EngineError(StagegraphError):
     exit_status = 20
 
 
+class AccessError(EngineError):
+    """The engine cannot be reached as things are set up here: its address is wrong, or a permission lacks."""
+
+
 class LostCacheError(EngineError):
     """The builder's own cache names a layer that it no longer has."""
 
@@ -119,13 +123,13 @@ class DiskFullError(StagegraphError):
 
 
 class NetworkError(StagegraphError):
-    """A fetch inside a build found no network, no name, or an unknown certificate authority."""
+    """A pull, or a fetch inside a build, found no network, no name, or an unknown certificate authority."""
 
     exit_status = 25
 
 
 class OutOfMemoryError(StagegraphError):
-    """A process of the build was killed for memory (exit 137)."""
+    """Memory ran out in a build, or something killed one of its processes (status 137)."""
 
     exit_status = 26
 

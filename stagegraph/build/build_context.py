@@ -34,10 +34,17 @@ def write_context(spec: NodeSpec, root: Path, view: Path, tar: IO[bytes]) -> str
     if not separate:
         return "-"
     tar.seek(0)
-    return str(_unpack(tar, view, spec))
+    return str(_unpack(tar, view, spec.sent_text))
 
 
-def _unpack(tar: IO[bytes], view: Path, spec: NodeSpec) -> Path:
+def write_folder(spec: NodeSpec, text: str, root: Path, view: Path, tar: IO[bytes]) -> Path:
+    """Write the context of a node to a folder, with the Dockerfile ``text`` beside it; return its path."""
+    write_tar(spec.entries, root / spec.config.context, {}, spec.epoch, tar)
+    tar.seek(0)
+    return _unpack(tar, view, text)
+
+
+def _unpack(tar: IO[bytes], view: Path, text: str) -> Path:
     """Unpack the context into a new folder, with the Dockerfile beside that folder."""
     import tarfile
 
@@ -46,7 +53,7 @@ def _unpack(tar: IO[bytes], view: Path, spec: NodeSpec) -> Path:
     with tarfile.open(fileobj=tar) as archive:
         # this program wrote the tar, from files that the user wants to send; links may point anywhere
         archive.extractall(folder, filter="fully_trusted", numeric_owner=True)  # noqa: S202
-    (view / "Dockerfile").write_text(spec.sent_text, encoding="utf-8")
+    (view / "Dockerfile").write_text(text, encoding="utf-8")
     # it takes precedence over .dockerignore, which either has been applied or was not in force
     (view / "Dockerfile.dockerignore").write_text("")
     return folder

@@ -19,14 +19,14 @@ from ..oci.digest import Digest
 from ..oci.platform import NO_PLATFORM, OciPlatform
 from ..store import record as records
 from ..store.views import shared_view
-from ..system.files import os_errors_on_write
+from ..system.files import os_errors_on_write, relative_path
 from ..system.processes import environment, managed_process, read_lines
 from . import requirements
-from .build_context import write_context
-from .command import build_command, metadata_file, named_contexts
+from .build_context import write_context, write_folder
+from .command import build_command, metadata_file, named_contexts, partial_command
 from .deadline import time_limit
 from .external import EngineImages
-from .failure import explain, timeout_error
+from .failure import Failure, explain, timeout_error
 from .log import Log
 from .rootfs import write_bootstrap_context
 from .secrets import secret_options
@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from ..dockerfile.partial import Partial
     from ..keys.spec import NodeSpec
     from ..project.model import Node, Secret
     from ..store.folder import Folder
     from ..store.layout import LayoutStore
     from ..store.record import Record
-    from .placement import BuilderSelector, Placement
+    from .place import Placement
+    from .placement import BuilderSelector
 
 
 class Listener(Protocol):
@@ -49,6 +51,12 @@ class Listener(Protocol):
 
     def step(self, node: Node, step: str) -> None:
         """The build of a node has reached an instruction."""
+
+    def output(self, node: Node, log: bytes, latest: str) -> None:
+        """The builder has printed something.
+
+        ``log`` is what is new in the log of the build, ``latest`` the last line of the current instruction.
+        """
 
     def warn(self, message: str) -> None:
         """The user should know this."""
@@ -102,28 +110,58 @@ class NodeBuilder:
         placement = self.builders.place(spec)
         with (
             shared_view(self.layout) as view,
-            Log.create(self.logs, spec) as log,
+            Log(self.logs, spec.history_name) as log,
             os_errors_on_write(view),
             tempfile.TemporaryFile(dir=view) as tar,
         ):
             context = self._write_context(spec, view, tar, log)
             self._engine_images.prime(spec, placement)
             contexts = named_contexts(spec, parents, self.layout)
-            session = [
-                *secret_options(spec, self.secrets, self.root, self.listener.warn),
-                *ssh_options(spec, self.root, self.listener.warn),
-            ]
+            session = self._session(spec)
             command = build_command(spec, placement, view, context, contexts, session, no_cache=no_cache)
             tar.seek(0)
             cached = self._run(command, tar, spec, log, placement)
             digest = _image_digest(metadata_file(view))
         return self._result(spec, placement, digest, cached=cached)
 
+    def load_partial(
+        self, spec: NodeSpec, parents: Mapping[Node, Record], partial: Partial, tag: str
+    ) -> None:
+        """Build a node up to one of its steps, and load the image into the engine under a tag.
+
+        Raises the errors of ``build``.
+        """
+        requirements.check(spec, self.secrets, self.root)
+        placement = self.builders.place(spec)
+        with (
+            shared_view(self.layout) as view,
+            Log(self.logs.below("shell"), spec.history_name) as log,
+            os_errors_on_write(view),
+            tempfile.TemporaryFile(dir=view) as tar,
+        ):
+            context = write_folder(spec, partial.text, self.root, view, tar)
+            self._engine_images.prime(spec, placement)
+            contexts = named_contexts(spec, parents, self.layout)
+            target = partial.target if partial.target.lower() == spec.config.target.lower() else ""
+            session = self._session(spec)
+            command = partial_command(spec, placement, context, contexts, session, target, tag)
+            self._run(command, tar, spec, log, placement)
+
+    def _session(self, spec: NodeSpec) -> list[str]:
+        return [
+            *secret_options(spec, self.secrets, self.root, self.listener.warn),
+            *ssh_options(spec, self.root, self.listener.warn),
+        ]
+
     def _write_context(self, spec: NodeSpec, view: Path, tar: IO[bytes], log: Log) -> str:
         if spec.bootstrap is None:
             return write_context(spec, self.root, view, tar)
         self.listener.step(spec.node, f"mmdebstrap {spec.bootstrap.suite}")
-        write_bootstrap_context(spec, view, tar, log)
+
+        def hear(line: bytes) -> None:
+            self.listener.output(spec.node, line, line.decode(errors="replace"))
+
+        write_bootstrap_context(spec, view, tar, log, hear)
         return "-"
 
     def _run(
@@ -148,13 +186,15 @@ class NodeBuilder:
             time_limit(process, spec.config.timeout) as deadline,
         ):
             for line in read_lines(process, deadline.is_killed):
-                log.file.write(tracker.feed(line))
+                text = tracker.feed(line)
+                log.file.write(text)
+                self.listener.output(spec.node, text, tracker.latest)
             log.file.write(tracker.end())
             status = process.wait()
-        if deadline.expired:
-            raise timeout_error(spec, tracker, log.path)
-        if status != 0:
-            raise explain(spec, tracker, log.path, status, placement.name)
+        if deadline.expired or status != 0:
+            failure = Failure(spec, tracker, relative_path(log.path), placement)
+            log.step_failed(failure.step)
+            raise timeout_error(failure) if deadline.expired else explain(failure, status)
         return tracker.cached
 
     def _result(self, spec: NodeSpec, placement: Placement, digest: Digest, *, cached: bool) -> BuildResult:

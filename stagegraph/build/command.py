@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..project.model import Node
     from ..store.layout import LayoutStore
     from ..store.record import Record
-    from .placement import Placement
+    from .place import Placement
 
 #: Layers are compressed once; every store keeps them so. zstd at its default level takes a fraction of gzip's
 #: time. Engines read it since Docker 20.10 and containerd 1.5.
@@ -58,21 +58,46 @@ def build_command(
     ``session`` are the options of secrets and SSH agents. ``no_cache`` ignores the builder's own cache.
     """
     command = [*placement.command(), *(["--no-cache"] if no_cache else [])]
-    command += ["--progress=rawjson", "--provenance=false", "--sbom=false"]
-    command += [f"--platform={spec.platform.docker}", f"--network={network(spec)}"]
-    if context != "-":
-        command.append(f"--file={view / 'Dockerfile'}")
-    elif spec.bootstrap is None:
-        command.append(f"--file={spec.config.dockerfile}")
-    command += [f"--add-host={host}:{address}" for host, address in added_hosts(spec)]
-    command += [*_run_options(spec), *(f"--allow={name}" for name in sorted(entitlements(spec)))]
-    command += [f"--label={name}={value}" for name, value in sorted(spec.config.labels.items())]
-    if spec.config.target:
-        command.append(f"--target={spec.config.target}")
-    command += [f"--build-arg={name}={value}" for name, value in arguments(spec).items()]
-    command += [f"--build-context={name}={source}" for name, source in contexts.items()]
-    command += session
+    file = "" if spec.bootstrap else spec.config.dockerfile if context == "-" else str(view / "Dockerfile")
+    command += _options(spec, file, spec.config.target, contexts, session)
     return [*command, f"--output={_output(view)}", f"--metadata-file={metadata_file(view)}", context]
+
+
+def partial_command(
+    spec: NodeSpec,
+    placement: Placement,
+    context: Path,
+    contexts: Mapping[str, str],
+    session: Iterable[str],
+    target: str,
+    tag: str,
+) -> list[str]:
+    """The command that builds the Dockerfile beside the folder ``context`` and loads the image as ``tag``.
+
+    All that BuildKit's own keys hold is as in ``build_command``.
+    """
+    file = str(context.parent / "Dockerfile")
+    command = [*placement.command(), *_options(spec, file, target, contexts, session)]
+    return [*command, f"--output={option_value({'type': 'docker', 'name': tag})}", str(context)]
+
+
+def _options(
+    spec: NodeSpec, file: str, target: str, contexts: Mapping[str, str], session: Iterable[str]
+) -> Iterator[str]:
+    """The options that decide the result of a build; ``file`` is the path of its Dockerfile."""
+    yield from ("--progress=rawjson", "--provenance=false", "--sbom=false")
+    yield from (f"--platform={spec.platform.docker}", f"--network={network(spec)}")
+    if file:
+        yield f"--file={file}"
+    yield from (f"--add-host={host}:{address}" for host, address in added_hosts(spec))
+    yield from _run_options(spec)
+    yield from (f"--allow={name}" for name in sorted(entitlements(spec)))
+    yield from (f"--label={name}={value}" for name, value in sorted(spec.config.labels.items()))
+    if target:
+        yield f"--target={target}"
+    yield from (f"--build-arg={name}={value}" for name, value in arguments(spec).items())
+    yield from (f"--build-context={name}={source}" for name, source in contexts.items())
+    yield from session
 
 
 def _output(view: Path) -> str:

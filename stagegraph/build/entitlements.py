@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from ..docker import buildx
 from ..errors import BuilderError
 from ..system.processes import run
+from .causes import GRANT_ADVICE, NOT_GRANTED
 from .command import entitlements
-from .failure import GRANT_ADVICE, NOT_GRANTED
-from .placement import Placement
+from .place import Placement
 
 if TYPE_CHECKING:
     from ..keys.spec import NodeSpec

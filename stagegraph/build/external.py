@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from ..keys.spec import NodeSpec
     from ..oci.digest import Digest
-    from .placement import BuilderSelector, Placement
+    from .place import Placement
+    from .placement import BuilderSelector
 
 
 class _Image(NamedTuple):

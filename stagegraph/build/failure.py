@@ -1,6 +1,7 @@
 """A failed call of buildx -> the error that says where, what, and what to try.
 
-The causes are recognized by the words of BuildKit, buildx and common tools; there are no codes to go by.
+A failure of a step begins with the instruction, then has what the step printed. A failure of the engine, the
+network or a registry begins with their message. ``causes`` tells which of the two it is.
 """
 
 from __future__ import annotations
@@ -9,28 +10,27 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import (
-    BuilderError,
     BuildError,
     DiskFullError,
     DockerfileError,
     EmulationError,
     EngineError,
-    LoginError,
-    LostCacheError,
     NetworkError,
     OutOfMemoryError,
-    ProjectError,
-    RegistryError,
     StagegraphError,
-    ToolError,
 )
-from ..system.messages import DENIED, UNAUTHORIZED
+from ..host.advice import Advice
+from ..oci.platform import NO_PLATFORM, family
+from ..system.text import LIMIT, shortened
+from .causes import OF_BUILDER, OF_STEP, UNKNOWN, Cause, cause
+from .log import FailedStep
+from .place import Placement
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..docker.progress import Tracker
+    from ..dockerfile.instructions import Instruction
     from ..keys.spec import NodeSpec
+    from ..oci.platform import OciPlatform
 
 LAST_LINES = 20
 
@@ -42,218 +42,225 @@ _OF_FRONTEND = re.compile(
     r"|frontend grpc server closed unexpectedly"
 )
 
+#: The message of a failed RUN quotes its command, whose words are no cause. Group 1 is what happened.
+_PROCESS = re.compile(r'process ".*?" did not complete successfully(?:: (.*))?', re.DOTALL)
 
-#: BuildKit's words for an entitlement that it does not grant.
-NOT_GRANTED = r"granting entitlement (\S+) is not allowed"
-
-#: What to do about an entitlement that a builder does not grant.
-GRANT_ADVICE = (
-    'the engine of this machine: write {"builder": {"entitlements": {"security-insecure": true}}}, or '
-    '"network-host", into /etc/docker/daemon.json and restart it\n'
-    "  another builder: docker buildx create --buildkitd-flags '--allow-insecure-entitlement NAME' ..., "
-    "then builder=BUILDER"
+#: What BuildKit puts before the reason of a failed COPY or ADD; its ids mean nothing to people.
+_WRAPPED = re.compile(
+    r"failed to (solve|compute cache key|load cache key|calculate checksum of ref \S+::\S+|copy files): "
 )
 
+#: A file that COPY does not find (BuildKit, cache/contenthash). The second form is of a new mount.
+_MISSING = re.compile(r'"(.+)": not found|lstat \S*/buildkit-mount\d+(/\S+): no such file or directory')
 
-class _Cause(NamedTuple):
-    """A cause and the pattern that recognizes it.
-
-    ``printed``: the pattern is also looked for in the output of the failing step, not only in the builder's
-    messages. A step may print anything: an "unexpected EOF" of its shell does not mean a lost engine.
-    """
-
-    pattern: str
-    error: type[StagegraphError]
-    advice: str
-    printed: bool
+#: These may be the fault of a step, also if the machine or the network is behind it.
+_OF_STEP = (BuildError, DiskFullError, EmulationError, NetworkError, OutOfMemoryError)
 
 
-#: The first match counts.
-_CAUSES = (
-    _Cause(
-        r"no space left on device|disk quota exceeded",
-        DiskFullError,
-        "free space where Docker keeps its data "
-        "(docker info: Docker Root Dir; docker system df; docker builder prune)",
-        printed=True,
-    ),
-    _Cause(
-        r"exec format error",
-        EmulationError,
-        "this machine cannot run programs of that platform: register QEMU (doit doctor has the command)",
-        printed=True,
-    ),
-    _Cause(
-        r"exit code: 137|signal: killed|Killed signal terminated program|ResourceExhausted.*memory",
-        OutOfMemoryError,
-        "the system killed a process for lack of memory: give the engine more, or run fewer jobs at once "
-        "(argument JOBS of the stage, doit -n 1)",
-        printed=True,
-    ),
-    _Cause(
-        r"cannot connect to the docker daemon|error during connect|connection refused.*docker\.sock",
-        EngineError,
-        "start Docker; doit doctor says how",
-        printed=False,
-    ),
-    _Cause(
-        # the last two are buildx's own words for a builder that did not answer in time
-        r"code = Unavailable|transport is closing|error reading from server: EOF|listing workers for Build"
-        r"|unexpected EOF|graceful_stop|no active session|^context deadline exceeded|no valid drivers found",
-        EngineError,
-        "the engine or builder went away during the build; run again when it is up",
-        printed=False,
-    ),
-    _Cause(
-        r"invalid progress mode",
-        ToolError,
-        "install docker buildx 0.13 or later",
-        printed=False,
-    ),
-    _Cause(
-        NOT_GRANTED,
-        BuilderError,
-        f"the builder does not grant what a step needs (allow of the stage)\n  {GRANT_ADVICE}",
-        printed=False,
-    ),
-    _Cause(
-        r"unable to derive the IP value for host-gateway",
-        BuilderError,
-        "only the builder of an engine knows host-gateway: write an address into extra_hosts, or name the "
-        "engine: builder=default",
-        printed=False,
-    ),
-    _Cause(
-        r"private key is passphrase protected",
-        ProjectError,
-        'nobody can type the passphrase here: ssh-add the key, and write ssh = ["default"] for the stage',
-        printed=False,
-    ),
-    _Cause(
-        r"no builder .* found",
-        EngineError,
-        "list the builders: docker buildx ls",
-        printed=False,
-    ),
-    _Cause(
-        # BuildKit can reuse a step of a build that was just cancelled, although its files are gone.
-        r"snapshot \S+ does not exist: not found",
-        LostCacheError,
-        "the builder lost a layer of its own cache; empty the cache (docker builder prune) and run again",
-        printed=False,
-    ),
-    _Cause(
-        f"{UNAUTHORIZED}|{DENIED}",
-        LoginError,
-        "docker login REGISTRY, then run again",
-        printed=False,
-    ),
-    _Cause(
-        r"certificate verify failed|x509: certificate|unable to get local issuer certificate"
-        r"|self.signed certificate",
-        NetworkError,
-        "does a proxy use its own certificate authority? RUN --mount=type=secret,id=ca,target=/run/ca.crt "
-        "gives this machine's bundle (SSL_CERT_FILE) to the step, and leaves it in no layer",
-        printed=True,
-    ),
-    _Cause(
-        r"Temporary failure (in name resolution|resolving)|Could not resolve|no such host"
-        r"|Name or service not known|Network is unreachable|i/o timeout|TLS handshake timeout"
-        r"|Failed to fetch(?!.* 404 )|Unable to connect to",
-        NetworkError,
-        "the step found no network: check the connection, DNS "
-        "(docker run --rm IMAGE getent hosts NAME), and proxies; "
-        "network=none turns the network off on purpose",
-        printed=True,
-    ),
-    _Cause(
-        r"Failed to fetch.* 404 ",
-        BuildError,
-        "the archive no longer has that file: if its version is pinned, pin the version that the archive has",
-        printed=True,
-    ),
-    _Cause(
-        r"failed to resolve source metadata|failed to do request|unexpected status from",
-        RegistryError,
-        "check that the registry is up and the name is right",
-        printed=False,
-    ),
-)
+class Failure(NamedTuple):
+    """A build that failed. ``log`` is its log, ``placement`` where it was built."""
+
+    spec: NodeSpec
+    tracker: Tracker
+    log: str
+    placement: Placement = Placement()
+
+    @property
+    def step(self) -> FailedStep:
+        """The step that failed, or that ran when the build was ended; its text is "" if there is none."""
+        failed = self.tracker.failure
+        text = without_place(failed.name if failed else self.tracker.current)
+        text = " ".join(text.split()).removeprefix("ONBUILD ")
+        if self.is_trigger(text):
+            start = self._last_from()
+            return FailedStep(start.line, str(start), text)
+        instruction = self._at(self.tracker.line) or self._like(text)
+        line = self.tracker.line or (instruction.line if instruction else 0)
+        if failed and not failed.instruction:  # the builder's own: [internal] load metadata
+            text = ""
+        return FailedStep(line, str(instruction or ""), text or str(instruction or ""))
+
+    def is_trigger(self, text: str) -> bool:
+        """Return whether a step is a trigger of a start image.
+
+        The line that buildx names for it is that of the trigger alone, mostly 1.
+        """
+        own = self._at(self.tracker.line)
+        is_own = own is not None and text.startswith(own.cmd)
+        return bool(text) and self.spec.analysis.needs_all and not is_own and self._like(text) is None
+
+    def _last_from(self) -> Instruction:
+        """The FROM that brings triggers: the last one that starts from an image."""
+        lines = {edge.line for edge in self.spec.analysis.edges if edge.is_from}
+        return [i for i in self.spec.analysis.instructions if i.cmd == "FROM" and i.line in lines][-1]
+
+    def _at(self, line: int) -> Instruction | None:
+        return next((i for i in self.spec.analysis.instructions if i.line == line), None)
+
+    def _like(self, text: str) -> Instruction | None:
+        """The instruction with the same text: buildx names no line for some failures."""
+        for instruction in self.spec.analysis.instructions:
+            if text and " ".join(str(instruction).split()).startswith(text.rstrip(".")):
+                return instruction
+        return None
 
 
-#: The message of a failed RUN quotes its command, whose words are no cause.
-_PROCESS = re.compile(r'process ".*?" did not complete successfully', re.DOTALL)
-
-
-def explain(spec: NodeSpec, tracker: Tracker, log: Path, status: int, builder: str = "") -> StagegraphError:
-    """The error for a build that ended with ``status``. ``builder`` is the builder that was named for it."""
-    shown = tracker.output[-LAST_LINES:] or _last_lines(tracker)
-    messages = "\n".join([tracker.message, *(() if tracker.failed else tracker.messages)])
-    kind, hint = cause("\n".join(tracker.output), _PROCESS.sub("process failed", messages))
-    line = _line(spec, tracker)
+def explain(failure: Failure, status: int) -> StagegraphError:
+    """The error for a build that ended with ``status``."""
+    spec, tracker, step = failure.spec, failure.tracker, failure.step
+    found = _cause(failure)
+    line, builder = step.line, failure.placement.name
     if spec.frontend and _OF_FRONTEND.match(tracker.message):
-        line = line or 1
-        reader = f"{spec.frontend.reference} reads this Dockerfile, as its # syntax= line says"
-        own = 'or let the builder\'s own front end read it: frontend = "builder"'
-        if kind is BuildError:
-            kind, hint = DockerfileError, "is it a front end, and does it know named contexts?"
-        hint = f"{reader}; {hint}\n  {own}"
-    where = f"{spec.node}: {spec.dockerfile}:{line}" if line else str(spec.node)
-    what = _what(tracker, status)
-    if builder and issubclass(kind, EngineError | EmulationError):
+        line, found = line or 1, _of_frontend(spec, found)
+    of_step = bool(step.text) and issubclass(found.error, _OF_STEP) and not _is_pull(failure, found)
+    what = (
+        _of_step(failure, step)
+        if of_step
+        else _around(failure, step, found.what or f"buildx ended with status {status}")
+    )
+    hint = found.advice
+    if builder and issubclass(found.error, EngineError | EmulationError):
         what = f"on builder {builder}, for {spec.platform.docker}: {what}"
-        hint = f"{hint}\n  see its state and what it runs: docker buildx inspect {builder}"
-    return kind(where, f"{what}\n{_quoted(shown)}", f"{hint}\n  full log: {log}")
+        hint += f"\n  see its state and what it runs: docker buildx inspect {builder}"
+    return found.error(_where(failure, line), what, f"{hint}\n  {pointer(failure, at_step=of_step)}")
 
 
-def cause(printed: str, messages: str = "") -> tuple[type[StagegraphError], str]:
-    """The kind of error, and the advice, for a step's output and the builder's messages."""
-    for one in _CAUSES:
-        text = f"{messages}\n{printed}" if one.printed else messages
-        if re.search(one.pattern, text, re.IGNORECASE):
-            return one.error, one.advice
-    return BuildError, "fix the step and run again: finished nodes are kept"
-
-
-def timeout_error(spec: NodeSpec, tracker: Tracker, log: Path) -> BuildError:
+def timeout_error(failure: Failure) -> BuildError:
     """The error for a build that reached its time limit."""
+    spec, tracker = failure.spec, failure.tracker
     return BuildError(
         str(spec.node),
         f"was ended after {spec.config.timeout} s, its time limit, at: {tracker.current}\n"
-        f"{_quoted(_last_lines(tracker))}",
-        f"the limit is set at {spec.config.declared_at}\n  full log: {log}",
+        f"{_quoted([line for line in tracker.all_lines if line.strip()][-LAST_LINES:])}",
+        f"the limit is set at {spec.config.declared_at}\n  {pointer(failure, at_step=True)}",
     )
 
 
-def _last_lines(tracker: Tracker) -> list[str]:
-    return [line for line in tracker.all_lines if line.strip()][-LAST_LINES:]
+def pointer(failure: Failure, *, at_step: bool) -> str:
+    """The commands that show more of a failure."""
+    node, config = failure.spec.node, failure.spec.config
+    setting = f"{node.stage}={config.alternative} " if config.alternative else ""
+    text = f"the whole log: doit {setting}logs {node} ({failure.log})"
+    return f"{text}\n  a shell before this step: doit {setting}shell {node} --failed" if at_step else text
+
+
+def without_place(step: str) -> str:
+    """``RUN make`` of ``[build 3/3] RUN make``."""
+    return re.sub(r"^\[[^\]]*\] ?", "", step)
+
+
+def brief(step: str) -> str:
+    """A step on one line. If it is long, its mounts are left out before its command is."""
+    if len(step) > LIMIT:
+        step = re.sub(r"(--mount=\S+ +)+", "--mount=… ", step)
+    return shortened(step)
+
+
+def _where(failure: Failure, line: int) -> str:
+    spec = failure.spec
+    return f"{spec.node}: {spec.dockerfile}:{line}" if line else str(spec.node)
+
+
+def _cause(failure: Failure) -> Cause:
+    tracker = failure.tracker
+    messages = "\n".join([tracker.message, *(() if tracker.failed else tracker.messages)])
+    found = cause("\n".join(tracker.output), _PROCESS.sub(r"process failed: \1", messages))
+    if found is OF_STEP and not failure.step.text and not tracker.line:
+        return OF_BUILDER if tracker.failure else UNKNOWN
+    return _of_emulation(failure, found) if found.error is EmulationError else found
+
+
+def _of_emulation(failure: Failure, found: Cause) -> Cause:
+    """The cause of an "exec format error", with the command that mends it."""
+    docker, placement = failure.spec.platform.docker, failure.placement
+    stages = {stage.platform or docker for stage in failure.spec.analysis.build_stages} or {docker}
+    machine = placement.machine and family(placement.machine)
+    foreign = sorted(each for each in stages if family(each) != machine)
+    if machine and not foreign:
+        what = (
+            f"the file is no program for {docker}: a script needs a first line such as #!/bin/sh, "
+            "a program must be built for this platform"
+        )
+        return found._replace(error=BuildError, advice=what)
+    return found._replace(advice=_mend(foreign[0] if foreign else docker, placement))
+
+
+def _mend(docker: OciPlatform, placement: Placement) -> str:
+    install = f"docker run --privileged --rm tonistiigi/binfmt --install {docker.split('/')[1]}"
+    if placement.machine == NO_PLATFORM or not placement.is_own:
+        return f"QEMU for {docker} is missing on the builder's machine; run there: {install}"
+    return f"this machine does not run programs for {docker}; register QEMU: {Advice().emulation(docker)}"
+
+
+def _of_frontend(spec: NodeSpec, found: Cause) -> Cause:
+    assert spec.frontend
+    reader = f"{spec.frontend.reference} reads this Dockerfile, as its # syntax= line says"
+    own = 'or let the builder\'s own front end read it: frontend = "builder"'
+    kind, hint = found.error, found.advice
+    if kind is BuildError:
+        kind, hint = DockerfileError, "is it a front end, and does it know named contexts?"
+    return Cause(kind, f"{reader}; {hint}\n  {own}")
+
+
+def _is_pull(failure: Failure, found: Cause) -> bool:
+    """Return whether a failure of the network was in a pull, and not in a process or a download of a step."""
+    step = without_place(failure.tracker.step)
+    return found.error is NetworkError and not step.upper().startswith(("RUN", "ADD", "ONBUILD"))
+
+
+# -- texts ---------------------------------------------------------------------------------------------
+
+
+def _of_step(failure: Failure, step: FailedStep) -> str:
+    """The instruction, what it printed, and how it ended."""
+    tracker = failure.tracker
+    shown, total = tracker.output[-LAST_LINES:], tracker.failure.printed if tracker.failure else 0
+    ended = _ended(failure, step) + _trigger(failure, step)
+    if not shown:
+        return f"{brief(step.text)}\n  {ended}"
+    before = [f"... ({total - len(shown)} lines before)"] if total > len(shown) else []
+    return f"{brief(step.text)}\n{_quoted([*before, *shown])}\n  {ended}"
+
+
+def _ended(failure: Failure, step: FailedStep) -> str:
+    message, silent = failure.tracker.message, "" if failure.tracker.output else "printed nothing and "
+    if process := _PROCESS.search(message):
+        reason = (process[1] or "").partition("\n")[0]
+        if code := re.fullmatch(r"exit code: (\d+)", reason):
+            return f"it {silent}ended with status {code[1]}"
+        return f"it {silent}ended: {reason}" if reason else f"it {silent}failed"
+    reason = _WRAPPED.sub("", message)
+    if missing := _MISSING.fullmatch(reason):
+        place = re.search(r"--from=(\S+)", step.text)
+        return f"there is no {missing[1] or missing[2]} in {place[1] if place else 'the context'}"
+    if answer := re.fullmatch(r"invalid response status (\d+)", reason):
+        return f"the server answered with status {answer[1]}"
+    return reason or "it failed; the builder gave no reason"
+
+
+def _trigger(failure: Failure, step: FailedStep) -> str:
+    """A line about the image whose trigger failed; "" if the step is no trigger."""
+    if not failure.is_trigger(step.text):
+        return ""
+    spec = failure.spec
+    nodes = [str(each.node) for each in spec.parents if each.edge.line == step.line and each.edge.is_from]
+    images = [each.reference for each in spec.images if each.edge.line == step.line and each.edge.is_from]
+    name = next(iter((*nodes, *images)), "the image that it is based on")
+    return f"\n  it is a trigger (ONBUILD) of {name}"
+
+
+def _around(failure: Failure, step: FailedStep, otherwise: str) -> str:
+    """The message of an engine, a registry or a network, and the instruction that it met.
+
+    ``otherwise`` takes the place of a message, before the last lines of the log.
+    """
+    tracker = failure.tracker
+    if not tracker.message:
+        lines = [line for line in tracker.all_lines if line.strip()][-LAST_LINES:]
+        return f"{otherwise}\n{_quoted(lines)}"
+    at = f"\n  at: {brief(step.text)}" if step.text else ""
+    return f"{_WRAPPED.sub('', tracker.message)}{at}"
 
 
 def _quoted(lines: list[str]) -> str:
     return "\n".join(f"    {line}" for line in lines)
-
-
-def _what(tracker: Tracker, status: int) -> str:
-    code = re.search(r"exit code: (\d+)", tracker.message)
-    step = _without_place(tracker.step)
-    if step and code:
-        return f"exit code {code[1]} from: {step}"
-    if step:
-        return f"{tracker.message or 'failed'} at: {step}"
-    return tracker.message or f"buildx ended with status {status}"
-
-
-def _line(spec: NodeSpec, tracker: Tracker) -> int:
-    """The line of the failing instruction: the one that buildx names, else the one with the same text."""
-    if tracker.line:
-        return tracker.line
-    step = " ".join(_without_place(tracker.step).split())
-    for instruction in spec.analysis.instructions:
-        if step and " ".join(str(instruction).split()).startswith(step.rstrip(".")):
-            return instruction.line
-    return 0
-
-
-def _without_place(step: str) -> str:
-    """``RUN make`` of ``[build 3/3] RUN make``."""
-    return re.sub(r"^\[[^\]]*\] ?", "", step)

@@ -16,6 +16,7 @@ from ..docker import buildx, config
 from ..errors import BuilderError, EmulationError, StagegraphError
 from ..host import emulation
 from ..oci.platform import NO_PLATFORM, family, host_platform
+from .place import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,24 +25,6 @@ if TYPE_CHECKING:
     from ..keys.spec import NodeSpec
     from ..oci.platform import OciPlatform
     from ..project.model import Node
-
-
-class Placement(NamedTuple):
-    """The builder on which a node is built.
-
-    ``name`` is "" for buildx's current builder. ``is_own``: it is the builder inside this machine's engine.
-    ``machine`` is the OCI platform of the machine that does the work; "" if it is unknown.
-    """
-
-    name: str = ""
-    driver: str = "docker"
-    is_own: bool = True
-    machine: OciPlatform = NO_PLATFORM
-
-    def command(self) -> list[str]:
-        """The first words of a build on this builder. For a Docker context, the client must enter it."""
-        context = [f"--context={self.name}"] if self.name and self.driver == "docker" else []
-        return ["docker", *context, "buildx", "build", *([f"--builder={self.name}"] if self.name else [])]
 
 
 class _Requirements(NamedTuple):

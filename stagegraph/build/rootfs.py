@@ -10,30 +10,35 @@ from typing import IO, TYPE_CHECKING
 
 from ..errors import ToolError
 from ..project import bootstrap
-from ..system.processes import last_lines, managed_process
-from .failure import cause
+from ..system.files import relative_path
+from ..system.processes import last_lines, managed_process, read_lines
+from .causes import cause
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ..keys.spec import NodeSpec
     from .log import Log
 
 
-def write_bootstrap_context(spec: NodeSpec, view: Path, out: IO[bytes], log: Log) -> None:
+def write_bootstrap_context(
+    spec: NodeSpec, view: Path, out: IO[bytes], log: Log, hear: Callable[[bytes], None]
+) -> None:
     """Write the context of a bootstrapped base to ``out``: a root file system and a Dockerfile.
 
-    ``view`` is a folder for temporary files. Raises ``ToolError`` if mmdebstrap is not installed. Raises
-    ``BuildError``, or a more precise error, with mmdebstrap's last lines if it fails.
+    ``view`` is a folder for temporary files. ``hear`` gets each line that mmdebstrap prints. Raises
+    ``ToolError`` if mmdebstrap is not installed. Raises ``BuildError``, or a more precise error, with
+    mmdebstrap's last lines if it fails.
     """
     rootfs = view / "rootfs.tar"
-    _write_rootfs(spec, rootfs, log)
+    _write_rootfs(spec, rootfs, log, hear)
     with rootfs.open("rb") as file:
         _write_context(file, rootfs.stat().st_size, spec.epoch, out)
     rootfs.unlink()
 
 
-def _write_rootfs(spec: NodeSpec, out: Path, log: Log) -> None:
+def _write_rootfs(spec: NodeSpec, out: Path, log: Log, hear: Callable[[bytes], None]) -> None:
     assert spec.bootstrap is not None
     if not shutil.which("mmdebstrap"):
         raise ToolError(
@@ -43,13 +48,17 @@ def _write_rootfs(spec: NodeSpec, out: Path, log: Log) -> None:
         )
     command = ["mmdebstrap", *bootstrap.arguments(spec.bootstrap, spec.platform.docker), str(out)]
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(spec.epoch), "DEBIAN_FRONTEND": "noninteractive"}
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": log.file, "stderr": subprocess.STDOUT}
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with managed_process(command, **pipes, env=env) as process:
+        for line in read_lines(process, lambda: False):
+            log.file.write(line)
+            hear(line)
         status = process.wait()
     if status != 0:
         what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{last_lines(log.path)}"
-        kind, hint = cause(log.path.read_text(errors="replace"))
-        raise kind(str(spec.node), what, f"{hint}\n  full log: {log.path}")
+        found = cause(log.path.read_text(errors="replace"))
+        more = f"the whole log: doit logs {spec.node} ({relative_path(log.path)})"
+        raise found.error(str(spec.node), what, f"{found.advice}\n  {more}")
 
 
 def _write_context(rootfs: IO[bytes], size: int, epoch: int, out: IO[bytes]) -> None:

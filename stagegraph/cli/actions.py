@@ -9,15 +9,22 @@ from doit.exceptions import TaskFailed
 from ..errors import StagegraphError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .app import App
 
 
-def action(app: App, name: str, call: Callable[[], object]) -> Callable[[], Any]:
-    """The action of the task ``name``. Its error is kept for the reporter."""
+def action(app: App, name: str, call: Callable[[], object], needs: Sequence[str] = ()) -> Callable[[], Any]:
+    """The action of the task ``name``. Its error is kept for the reporter.
+
+    With ``--continue``, doit runs it although one of the tasks that it ``needs`` failed. Then it does nothing
+    and has no error of its own.
+    """
 
     def run() -> Any:
+        if any(each in app.failures or each in app.unreached for each in needs):
+            app.unreached.add(name)
+            return TaskFailed("")
         try:
             if name in app.refusals:
                 raise app.refusals[name]

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, NoReturn
 import doit.doit_cmd
 
 from ..errors import ProjectError, StagegraphError
+from ..execution.display import Detail
+from ..execution.report import Report
 from ..execution.workspace import Workspace
 from ..graph import goals
 from ..system.processes import install_signal_handlers
 from .goals import default_goals
 from .program import as_called
+from .program import words as program_words
 
 if TYPE_CHECKING:
     from ..project.model import Node
@@ -30,18 +33,22 @@ class App:
 
     ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
     of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
+    ``unreached`` are tasks that need a task that failed.
+    ``detail`` is how much a run prints; ``jobs`` is how many nodes it builds at once.
     """
 
     def __init__(self) -> None:
         self.requested: list[str] | None = None
+        self.detail, self.jobs = Detail.PROGRESS, 1
         self.failures: dict[str, StagegraphError] = {}
         self.refusals: dict[str, StagegraphError] = {}
+        self.unreached: set[str] = set()
 
     @cached_property
     def workspace(self) -> Workspace:
         """The project, loaded on first use. Raises ``ProjectError``."""
         install_signal_handlers()
-        return Workspace.open(Path.cwd(), command_line_settings())
+        return Workspace.open(Path.cwd(), command_line_settings(), Report(self.detail))
 
     @cached_property
     def default_goals(self) -> list[str]:
@@ -77,8 +84,16 @@ def current() -> App:
 
 
 def command_line_settings() -> dict[str, str]:
-    """``NAME=VALUE`` words of the command line."""
-    return dict(doit.doit_cmd._CMDLINE_VARS or {})
+    """``NAME=VALUE`` words of the command line, without those behind ``--``."""
+    others = words_behind_dashes()
+    given = dict(doit.doit_cmd._CMDLINE_VARS or {})
+    return {name: value for name, value in given.items() if f"{name}={value}" not in others}
+
+
+def words_behind_dashes() -> list[str]:
+    """The words of the command line behind ``--``. doit takes those with a ``=`` out of the others."""
+    words = program_words()
+    return words[words.index("--") + 1 :] if "--" in words else []
 
 
 def jobs() -> int:

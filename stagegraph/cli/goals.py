@@ -60,6 +60,19 @@ def with_keys(graph: Graph, nodes: list[Node], *, by_name: bool, keep_going: boo
     return found
 
 
+def one_node(graph: Graph, words: list[str], command: str) -> Node:
+    """Return the node that a command is about. Its Dockerfile may be broken. Raises ``ProjectError``."""
+    known = goals.named(graph, tests=False)
+    if len(words) == 1 and words[0] not in known:
+        raise unknown_goal(graph.project, words[0], (name for name in known if not name.startswith("_")))
+    nodes = known[words[0]] if len(words) == 1 else []
+    if len(nodes) != 1:
+        nearby = known.get(words[0]) if words else None
+        example = next(iter(nearby or graph.nodes), "STAGE:PLATFORM")
+        raise ProjectError("command line", f"{command} takes one node", f"doit {command} {example}")
+    return nodes[0]
+
+
 def unknown_goal(
     project: Project, word: str, known: Iterable[str], commands: Collection[str] = ()
 ) -> ProjectError:

@@ -10,15 +10,19 @@ from doit.reporter import ConsoleReporter
 from ..errors import ProjectError, StagegraphError
 from ..oci.platform import host_platform
 from ..project.tags import check_setting
+from ..system.processes import Interrupted
+from ..system.terminal import has_colours
 from . import app as apps
 from .app import exit_with
 from .goals import absences
 from .program import as_called
+from .unreached import TaskGraph, lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..execution.final_tags import FinalTags
+    from ..project.model import Node, Project
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -30,6 +34,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         super().__init__(outstream, options)
         self.app = apps.current()
         self.status = 0
+        self._tasks = TaskGraph({}, {}, ())
+        self._done: set[str] = set()
+        self._failed: dict[str, str] = {}  # what is the cause, by the task that failed
+        self._written: set[str] = set()
 
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """doit calls this before the first task."""
@@ -37,10 +45,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             self.app.workspace.acquire_store()
             metas = [tasks[name].meta or {} for name in _with_subtasks(tasks, selected_tasks)]
             check_tags(self.app.workspace.tags, metas)
+            self._tasks = task_graph(tasks, _with_subtasks(tasks, selected_tasks))
         except StagegraphError as error:
             exit_with(error)
+        self.app.workspace.expect(_goals(self.app.workspace.project, metas), self.app.jobs)
         for line in absences(self.app.workspace.project, self.app.requested or []):
-            print(f"   {line}", file=sys.stderr)
+            self.app.workspace.report.note(f"   {line}")
         if not selected_tasks:
             what = f"no image is for this machine's platform, {host_platform()}: see doit list"
             print(as_called(what), file=sys.stderr)
@@ -50,42 +60,66 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def skip_uptodate(self, task: Any) -> None:
         """The summary names the nodes that were reused."""
+        self._done.add(task.name)
+
+    def add_success(self, task: Any) -> None:
+        self._done.add(task.name)
 
     def add_failure(self, task: Any, fail: Any) -> None:
+        """Write an error once, also if several tasks have it: children have that of a broken Dockerfile."""
         self.failures.append({"task": task, "exception": fail})
         error = self.app.failures.get(task.name)
         if error is not None:
+            self.status = self.status or error.exit_status
+            self._failed[task.name] = error.node or self._tasks.labels.get(task.name, task.name)
+            if str(error) in self._written:
+                return
+            self._written.add(str(error))
             report = self.app.workspace.report
             report.failed(str(task.meta["node"]), error.what)
             report.close()
             self.write(f"ERROR: {as_called(error)}\n")
-            self.status = self.status or error.exit_status
-        elif fail.get_name() != "UnmetDependency":
+            report.resume()
+        elif task.name not in self.app.unreached and fail.get_name() != "UnmetDependency":
             self._write_failure({"task": task, "exception": fail})
 
     def complete_run(self) -> None:
         if self.runtime_errors:
             super().complete_run()
-        workspace = self.app.workspace
-        workspace.report.close()
-        self._finish_pushes()
-        summary = workspace.report.summary()
-        if summary:
-            self.write(summary + "\n")
-            try:
-                workspace.report.write(workspace.project.cache / "last-run.json")
-            except StagegraphError as error:
-                print(f"warning: {error}", file=sys.stderr)
+        if _is_ending():
+            self._tell_interrupt()
+        else:
+            self.app.workspace.report.close()
+            self._finish_pushes()
+            for line in lines(self._tasks, self._failed, self._done):
+                self.write(f"{as_called(line)}\n")
+            if summary := self.app.workspace.report.summary(colours=has_colours(self.outstream)):
+                self.write(summary + "\n")
+        if not self.app.workspace.report.is_empty:
+            self._write_last_run()
         if self.status and not _is_ending():
             sys.exit(self.status)
+
+    def _tell_interrupt(self) -> None:
+        """Leave a clean screen: what was in work, what is kept. Say nothing if an error ends the program."""
+        workspace = self.app.workspace
+        lines = workspace.report.interrupt()
+        if pending := workspace.delivery.pending_pushes:
+            lines.append(f"interrupted: {pending} pushes to the registry are not done")
+        if isinstance(ending := sys.exc_info()[1], Interrupted):
+            print("\n".join(lines), file=sys.stderr)
+            ending.is_told = True
+
+    def _write_last_run(self) -> None:
+        workspace = self.app.workspace
+        try:
+            workspace.report.write(workspace.project.cache / "last-run.json")
+        except StagegraphError as error:
+            print(f"warning: {error}", file=sys.stderr)
 
     def _finish_pushes(self) -> None:
         """Wait for the pushes; report each error once, and take the first one's status."""
         workspace = self.app.workspace
-        if _is_ending():
-            if pending := workspace.delivery.pending_pushes:
-                workspace.report.warn(f"interrupted: {pending} pushes to the registry are not done")
-            return
         written: set[str] = set()
         for node, error in workspace.delivery.wait_for_pushes():
             workspace.report.failed(str(node), error.what)
@@ -100,6 +134,13 @@ def _is_ending() -> bool:
     return isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit))
 
 
+def _goals(project: Project, metas: Iterable[dict[str, Any]]) -> list[Node]:
+    """Return the nodes of these tasks, with the tests of images."""
+    tested = [(meta["image"], meta["node"].platform) for meta in metas if {"image", "node"} <= meta.keys()]
+    tests = [project.test(image, platform) for image, platform in tested]
+    return [*(meta["node"] for meta in metas if "node" in meta), *filter(None, tests)]
+
+
 def _with_subtasks(tasks: Any, names: Iterable[str]) -> list[str]:
     """Return the tasks of these names, and those that they name: a group names images for platforms."""
     found = list(dict.fromkeys(names))
@@ -107,6 +148,17 @@ def _with_subtasks(tasks: Any, names: Iterable[str]) -> list[str]:
         if tasks[name].has_subtask or "group" in (tasks[name].meta or {}):
             found += [each for each in tasks[name].task_dep if each not in found]
     return found
+
+
+def task_graph(tasks: Any, goals: Sequence[str]) -> TaskGraph:
+    """Return what doit's tasks need, and their names for people."""
+    needs = {name: [*task.setup_tasks, *task.task_dep] for name, task in tasks.items()}
+    labels = {
+        name: f"image {name}" if "image" in meta else str(meta["node"])
+        for name, meta in ((name, task.meta or {}) for name, task in tasks.items())
+        if "node" in meta
+    }
+    return TaskGraph(needs, labels, goals)
 
 
 def check_tags(tags: FinalTags, metas: Iterable[dict[str, Any]]) -> None:

@@ -135,7 +135,7 @@ def _build_task(app: App, node: Node) -> dict[str, Any]:
 
     return {
         "name": node.platform,
-        "actions": [action(app, name, lambda: workspace.nodes.build_or_reuse(node))],
+        "actions": [action(app, name, lambda: workspace.nodes.build_or_reuse(node), parents)],
         "uptodate": [up_to_date_check(app, is_ready)],
         "setup": parents,
         "doc": f"{_description(project, node)} for {node.platform}",
@@ -162,12 +162,13 @@ def _image_task(app: App, image: str, node: Node) -> dict[str, Any]:
     workspace, project = app.workspace, app.workspace.project
     test = project.test(image, node.platform)
     declared, references = project.images[image], workspace.tags.of_run(image, node.platform)
+    name, needs = f"{image}:{node.platform}", [task_name(project, each) for each in (node, test) if each]
     return {
         "basename": image,
         "name": node.platform,
-        "actions": [action(app, f"{image}:{node.platform}", lambda: workspace.delivery.deliver(image, node))],
+        "actions": [action(app, name, lambda: workspace.delivery.deliver(image, node), needs)],
         "uptodate": [up_to_date_check(app, lambda: workspace.delivery.is_delivered(image, node))],
-        "setup": [task_name(project, needed) for needed in (node, test) if needed],
+        "setup": needs,
         "doc": f"{declared.description} -> {_in_short(project, declared, references)}",
         "meta": {"node": node, "image": image},
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
+
+from ..system import terminal
 
 
 def has_colours() -> bool:
-    """Return whether to print colours: to a terminal, unless NO_COLOR is set (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Return whether to print colours on the standard output."""
+    return terminal.has_colours(sys.stdout)
 
 
 def has_lines() -> bool:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
 import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EmulationError, EngineError, StagegraphError, ToolError
+from ..system.processes import environment, run
 from .engine import connect
 
 if TYPE_CHECKING:
@@ -27,6 +34,56 @@ def _remove(client: Any, container: str) -> None:
 
     with contextlib.suppress(errors.APIError, requests.exceptions.RequestException):
         client.api.remove_container(container, force=True, v=True)
+
+
+def interact(
+    reference: str,
+    command: Sequence[str],
+    *,
+    options: Sequence[str] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> int:
+    """Run a command in a container of an image, on this process's terminal; return its status.
+
+    ``options`` are those of ``docker create``. ``variables`` are for docker's own environment, from which
+    ``--env=NAME`` takes its value. ``files`` are put into the container, by absolute path, for everybody to
+    read, change and run. The container is removed afterwards. The status is 127 if the command could not be
+    started, as with ``docker run``. Raises ``EngineError``.
+    """
+    name = reference.rpartition(":")[2]
+    create = ["docker", "create", f"--name={name}", "--interactive", *options]
+    create += ["--tty"] if sys.stdin.isatty() else []
+    create += [f"--entrypoint={command[0]}", reference, *command[1:]]
+    try:
+        done = run(create, variables=variables)
+        if done.returncode == 0 and files:
+            with tempfile.TemporaryFile() as tar:
+                _write_tar(files, tar)
+                done = run(["docker", "cp", "-", f"{name}:/"], stdin=tar)
+        if done.returncode:
+            what = f"its container could not be made: {done.stderr.decode(errors='replace').strip()}"
+            raise EngineError(reference, what, "doit doctor checks the engine")
+        start = ["docker", "start", "--attach", "--interactive", name]
+        status = subprocess.run(start, env=environment(), check=False).returncode
+        return 127 if status and not _has_started(name) else status
+    finally:  # an interrupt ends docker's client alone
+        remove_container(name)
+
+
+def _has_started(name: str) -> bool:
+    """Return whether a container has ever run."""
+    done = run(["docker", "container", "inspect", "--format={{.State.Status}}", name])
+    return done.stdout.strip() != b"created"
+
+
+def _write_tar(files: Mapping[str, bytes], out: IO[bytes]) -> None:
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, data in files.items():
+            info = tarfile.TarInfo(path.lstrip("/"))
+            info.size, info.mode = len(data), 0o777
+            tar.addfile(info, io.BytesIO(data))
+    out.seek(0)
 
 
 class ContainerResult(NamedTuple):
@@ -75,7 +132,7 @@ def _run_and_remove(
         try:
             with _engine_errors(reference, docker, timeout, slow):
                 more = {"name": name, "platform": docker, **options}
-                result = _run(client, reference, command, timeout, more)
+                result = _run_in(client, reference, command, timeout, more)
         finally:
             _remove(client, name)
     if result.status and "exec format error" in result.errors:
@@ -83,7 +140,7 @@ def _run_and_remove(
     return result
 
 
-def _run(
+def _run_in(
     client: Any, reference: str, command: Sequence[str], timeout: float, options: Mapping[str, Any]
 ) -> ContainerResult:
     first, *rest = command

@@ -13,7 +13,7 @@ import socket
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..errors import DiskFullError, EngineError
+from ..errors import AccessError, DiskFullError, EngineError
 from .config import host
 
 if TYPE_CHECKING:
@@ -67,6 +67,23 @@ def _sdk_image_id(reference: str) -> str | None:
             return None
 
 
+def configuration(reference: str) -> tuple[str, frozenset[str]]:
+    """The OCI platform of a tagged image, and the names of the variables that it sets.
+
+    Raises ``EngineError``.
+    """
+    import docker.errors
+
+    with connect() as client:
+        try:
+            about = client.images.get(reference).attrs
+        except docker.errors.DockerException as error:
+            raise EngineError("docker", f"{reference} cannot be inspected: {error}", "run again") from None
+    platform = "/".join(filter(None, [about["Os"], about["Architecture"], about.get("Variant", "")]))
+    words = (about.get("Config") or {}).get("Env") or ()
+    return platform, frozenset(word.partition("=")[0] for word in words)
+
+
 def connect() -> Any:
     """A client of the SDK as a context manager. Raises ``EngineError``."""
     import docker
@@ -75,6 +92,9 @@ def connect() -> Any:
     try:
         client = docker.DockerClient(base_url=host(), timeout=600, use_ssh_client=True)
     except (docker.errors.DockerException, ValueError) as error:  # ValueError for a malformed address
+        if isinstance(error, ValueError) or "bind address" in str(error):
+            what, hint = f"is no address of an engine: {error}", "correct DOCKER_HOST, or unset it"
+            raise AccessError(host(), what, hint) from None
         raise EngineError(
             host(), f"no Docker engine answers: {error}", "start Docker: doit doctor has the command"
         ) from None

@@ -21,7 +21,7 @@ from ..system.text import human_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    _Handler = Callable[["_Step", dict[str, Any]], None]
+    _Handler = Callable[["Step", dict[str, Any]], None]
 
 # since 0.17 BuildKit marks the instructions of triggers
 _STEP = re.compile(r"\[(?!internal|context )[^\]]*\] ?(?:ONBUILD )?(.*)", re.DOTALL)
@@ -80,7 +80,7 @@ def _document(data: bytes) -> dict[str, Any] | None:
 
 
 @dataclass
-class _Step:
+class Step:
     """A vertex of BuildKit's graph, or a group of vertexes that BuildKit shows as one.
 
     Times are in seconds. ``durations`` are by start, since a vertex may run more than once.
@@ -95,6 +95,7 @@ class _Step:
     error: str = ""
     partial: bytes = b""  # the start of a line whose end is still to come
     printed_at: float = 0.0
+    printed: int = 0  # lines
     output: deque[str] = field(default_factory=lambda: deque(maxlen=200))
 
     @property
@@ -103,9 +104,52 @@ class _Step:
         match = _STEP.match(self.name)
         return match[1] if match else ""
 
+    @property
+    def latest(self) -> str:
+        """The last line of output, even if its end is still to come."""
+        return self.partial.decode(errors="replace") or (self.output[-1] if self.output else "")
+
+    @property
+    def is_export(self) -> bool:
+        """True for the step that compresses and sends the image, which may take long."""
+        return self.name.startswith("exporting ")
+
+
+class _Steps:
+    """The steps of a build, in the order of their start."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Step] = {}
+        self._names: dict[str, str] = {}  # of the steps, by vertex
+
+    def __iter__(self) -> Iterator[Step]:
+        yield from self._by_name.values()
+
+    def update(self, digest: str, vertex: dict[str, Any]) -> tuple[Step, bool]:
+        """Return the step of a vertex, and whether it starts now; then it gets its number."""
+        group = vertex.get("progressGroup") or {}
+        name = self._names.setdefault(digest, str(group.get("id") or digest))
+        step = self._by_name.setdefault(name, Step(""))
+        step.name = step.name or str(group.get("name") or vertex.get("name", ""))
+        if vertex.get("started"):
+            step.start, step.running = _moment(vertex["started"]), True
+        starts = not step.number and bool(vertex.get("started") or vertex.get("error"))
+        if starts:
+            del self._by_name[name]  # to sort steps by their start
+            self._by_name[name] = step
+            step.number = 1 + max(other.number for other in self)
+        return step, starts
+
+    @property
+    def running(self) -> Step | None:
+        """The instruction that started last among those that run; without one, an export that runs."""
+        running = [step for step in self if step.running]
+        shown = [step for step in running if step.instruction] or [s for s in running if s.is_export]
+        return shown[-1] if shown else None
+
 
 class Tracker:
-    """Reads progress line by line; calls ``on_step`` when a new instruction starts.
+    """Reads progress line by line; calls ``on_step`` with the step that runs now, whenever it is another one.
 
     ``line`` is the line of the Dockerfile that buildx names for the error, 0 if it names none. ``messages``
     are the last lines that no instruction printed.
@@ -114,10 +158,9 @@ class Tracker:
     def __init__(self, on_step: Callable[[str], None]) -> None:
         self._on_step = on_step
         self._documents = _Documents()
-        self._steps: dict[str, _Step] = {}
-        self._step_of: dict[str, str] = {}  # the name in ``_steps`` of each vertex
-        self._failures: list[_Step] = []
-        self._last_started = ""
+        self._steps = _Steps()
+        self._failures: list[Step] = []
+        self._last_started = self._shown = ""
         self._log: list[bytes] = []
         self._final_error = ""
         self.line = 0
@@ -135,7 +178,7 @@ class Tracker:
 
     def end(self) -> bytes:
         """Read the end of the output; return the last lines for the log."""
-        for step in self._steps.values():
+        for step in self._steps:
             self._flush(step)
         for line in self._documents.rest():
             self._text(line)
@@ -146,13 +189,19 @@ class Tracker:
     @property
     def cached(self) -> bool:
         """True if the builder took the result of a RUN instruction from its cache."""
-        return any(step.cached and step.instruction.startswith("RUN ") for step in self._steps.values())
+        return any(step.cached and step.instruction.startswith("RUN ") for step in self._steps)
 
     @property
     def current(self) -> str:
-        """The instruction that started last among those that run; if none runs, among all."""
-        running = [step.name for step in self._steps.values() if step.running and step.instruction]
-        return running[-1] if running else self._last_started
+        """The step that runs now; if none runs, the instruction that started last."""
+        step = self._steps.running
+        return step.name if step else self._last_started
+
+    @property
+    def latest(self) -> str:
+        """The last line that the step that runs now has printed, even if its end is still to come."""
+        step = self._steps.running
+        return step.latest if step else ""
 
     @property
     def failed(self) -> bool:
@@ -161,20 +210,20 @@ class Tracker:
     @property
     def message(self) -> str:
         """The error that buildx prints at the end, or else that of the failing step."""
-        return self._final_error or (self._failure.error if self._failure else "")
+        return self._final_error or (self.failure.error if self.failure else "")
 
     @property
     def step(self) -> str:
         """The instruction that failed, as buildx names it; "" if none failed."""
-        return self._failure.name if self._failure else ""
+        return self.failure.name if self.failure else ""
 
     @property
     def output(self) -> list[str]:
         """The last lines that the failing instruction printed."""
-        return list(self._failure.output) if self._failure else []
+        return list(self.failure.output) if self.failure else []
 
     @property
-    def _failure(self) -> _Step | None:
+    def failure(self) -> Step | None:
         """The step that failed; if several did in parallel, the one that buildx names."""
         named = (step for step in self._failures if step.error in self._final_error)
         return next(named, self._failures[0] if self._failures else None)
@@ -214,43 +263,36 @@ class Tracker:
             # the last state of a vertex counts: a vertex that was looked up may start again
             vertexes = {vertex["digest"]: vertex for vertex in event.get("vertexes") or ()}
             reports: dict[str, list[tuple[_Handler, dict[str, Any]]]] = {}
-            handlers: dict[str, _Handler] = {
-                "statuses": self._progress,
-                "warnings": self._warn,
-                "logs": self._print,
-            }
-            for name, handle in handlers.items():
+            handlers: tuple[_Handler, ...] = (self._progress, self._warn, self._print)
+            for name, handle in zip(("statuses", "warnings", "logs"), handlers, strict=True):
                 for report in event.get(name) or ():
                     reports.setdefault(report["vertex"], []).append((handle, report))
             for digest in {**vertexes, **reports}:
-                step = self._step(digest, vertexes.get(digest, {}))
+                step, starts = self._steps.update(digest, vertexes.get(digest, {}))
+                if starts:
+                    self._begin(step)
                 for handle, report in reports.get(digest, ()):
                     handle(step, report)
                 self._end(step, vertexes.get(digest, {}))
+            if running := self._steps.running:
+                self._show(running)
         except (KeyError, TypeError, ValueError, AttributeError):
             self._write(json.dumps(event).encode())  # its form is unknown, but people may read it
 
-    def _step(self, digest: str, vertex: dict[str, Any]) -> _Step:
-        """The step of a vertex; it gets a name and a number when it starts."""
-        group = vertex.get("progressGroup") or {}
-        name = self._step_of.setdefault(digest, str(group.get("id") or digest))
-        step = self._steps.setdefault(name, _Step(""))
-        step.name = step.name or str(group.get("name") or vertex.get("name", ""))
-        if vertex.get("started"):
-            step.start, step.running = _moment(vertex["started"]), True
-        if not step.number and (vertex.get("started") or vertex.get("error")):
-            del self._steps[name]  # to sort steps by their start
-            self._steps[name] = step
-            step.number = 1 + max(other.number for other in self._steps.values())
-            if self.all_lines:
-                self._write(b"")
-            self._say(step, step.name)
-            if step.instruction:
-                self._last_started = step.name
-                self._on_step(step.name)
-        return step
+    def _begin(self, step: Step) -> None:
+        if self.all_lines:
+            self._write(b"")
+        self._say(step, step.name)
+        if step.instruction:
+            self._last_started = step.name
+            self._show(step)
 
-    def _end(self, step: _Step, vertex: dict[str, Any]) -> None:
+    def _show(self, step: Step) -> None:
+        if step.name != self._shown:
+            self._shown = step.name
+            self._on_step(step.name)
+
+    def _end(self, step: Step, vertex: dict[str, Any]) -> None:
         error = str(vertex.get("error", ""))
         if not vertex.get("completed") and not error:
             return
@@ -268,37 +310,38 @@ class Tracker:
         else:
             self._say(step, "CACHED" if step.cached else f"DONE {sum(step.durations.values()):.1f}s")
 
-    def _progress(self, step: _Step, status: dict[str, Any]) -> None:
+    def _progress(self, step: Step, status: dict[str, Any]) -> None:
         """Log what was sent, fetched or unpacked, once that is complete."""
         if status.get("completed"):
             size = f" {human_size(status['current'])}" if status.get("current") else ""
             self._say(step, f"{status['id']}{size} done")
 
-    def _warn(self, step: _Step, warning: dict[str, Any]) -> None:
+    def _warn(self, step: Step, warning: dict[str, Any]) -> None:
         self._say(step, f"WARN: {base64.b64decode(warning['short']).decode(errors='replace')}")
 
-    def _say(self, step: _Step, text: str) -> None:
+    def _say(self, step: Step, text: str) -> None:
         for line in text.splitlines():
             self._write(f"#{step.number} {line}".encode(errors="replace"))
 
     # -- output of instructions ------------------------------------------------------------------
 
-    def _print(self, step: _Step, log: dict[str, Any]) -> None:
+    def _print(self, step: Step, log: dict[str, Any]) -> None:
         """Log a piece of a step's output; the piece may end anywhere in a line."""
         step.printed_at = _moment(log["timestamp"])
         *whole, step.partial = (step.partial + base64.b64decode(log["data"] or "")).split(b"\n")
         for line in whole:
             self._printed(step, line)
 
-    def _flush(self, step: _Step) -> None:
+    def _flush(self, step: Step) -> None:
         if step.partial:
             self._printed(step, step.partial)
             step.partial = b""
 
-    def _printed(self, step: _Step, line: bytes) -> None:
+    def _printed(self, step: Step, line: bytes) -> None:
         line = line.rstrip(b"\r").rpartition(b"\r")[2]  # as a terminal shows it
         if line:
             step.output.append(line.decode(errors="replace"))
+            step.printed += 1
         self._write(
             f"#{step.number} {max(step.printed_at - step.start, 0):.3f} ".encode() + line, printed=True
         )

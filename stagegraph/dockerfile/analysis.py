@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .instructions import Instruction
     from .needs import Need
 
+    _Resolve = Callable[[str, Instruction], str | None]
+
 _PACKAGE_MANAGER = re.compile(r"\b(apt-get|apt|aptitude|apk|dnf|microdnf|yum|zypper|pacman)\b")
 
 
@@ -58,6 +60,18 @@ def analyse(text: str, name: str, options: BuildOptions) -> DockerfileAnalysis:
     """
     instructions, directives = parse(text, name)
     return _Analysis(options, directives).run(instructions, name)
+
+
+def variables_at_end(text: str, name: str, options: BuildOptions) -> tuple[Scope, _Resolve]:
+    """Return the variables at the end of a text's last build stage, and what resolves a word there.
+
+    The second is called with an instruction at this place, for a message. Raises ``DockerfileError``.
+    """
+    instructions, directives = parse(text, name)
+    analysis = _Analysis(options, directives)
+    analysis.run(instructions, name)
+    scope = analysis.scopes[max(analysis.scopes)]
+    return scope, lambda word, instruction: analysis.expander.expand(word, scope, instruction)
 
 
 class _Analysis:

@@ -11,6 +11,9 @@ FILLS = {"reuse": "#c8e6c9", "pull": "#bbdefb", "build": "#ffecb3", "failed": "#
 #: The fill of external images, and of all others.
 EXTERNAL, PLAIN = "#eceff1", "#ffffff"
 
+#: Names of the same colours, as rich has them.
+NAMES = {"reuse": "green", "pull": "blue", "build": "yellow", "failed": "red"}
+
 #: Colours of a terminal (ECMA-48, "Select graphic rendition").
 _CODES = {"reuse": "32", "pull": "34", "build": "33", "failed": "31", "focus": "1", "dim": "2"}
 

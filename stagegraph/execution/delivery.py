@@ -80,6 +80,7 @@ class Delivery:
         else:
             references = self._set_tags(image, node, record)
         self._report(references, record)
+        self.report.rest(node)
         if self.registry:
             self.registry.pushes.push_final(node, record, *map(self._remote, references))
 

@@ -57,18 +57,22 @@ def estimate(
 def _scheduled(times: Mapping[Node, float], waits: Mapping[Node, Sequence[Node]], workers: int) -> float:
     """Return when the last node ends if each of ``workers`` takes the first node that is ready."""
     open_parents = {node: set(on) for node, on in waits.items()}
-    ready = [node for node, on in open_parents.items() if not on]
-    running: list[tuple[float, int, Node]] = []
-    now, place = 0.0, {node: number for number, node in enumerate(times)}
+    children: dict[Node, list[Node]] = {}
+    for node, on in waits.items():
+        for parent in on:
+            children.setdefault(parent, []).append(node)
+    nodes = list(times)
+    place = {node: number for number, node in enumerate(nodes)}
+    ready = [place[node] for node, on in open_parents.items() if not on]  # sorted, so it is a heap
+    running: list[tuple[float, int]] = []
+    now = 0.0
     while ready or running:
         while ready and len(running) < workers:
-            node = ready.pop(0)
-            heapq.heappush(running, (now + times[node], place[node], node))
-        now, _, done = heapq.heappop(running)
-        for node, on in open_parents.items():
-            if done in on:
-                on.discard(done)
-                if not on:
-                    ready.append(node)
-        ready.sort(key=place.__getitem__)
+            first = heapq.heappop(ready)
+            heapq.heappush(running, (now + times[nodes[first]], first))
+        now, ended = heapq.heappop(running)
+        for node in children.get(nodes[ended], ()):
+            open_parents[node].discard(nodes[ended])
+            if not open_parents[node]:
+                heapq.heappush(ready, place[node])
     return now

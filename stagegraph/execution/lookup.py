@@ -76,6 +76,10 @@ class StoreLookup:
             self._prefetch(self.registry, node)
         return None
 
+    def in_registry(self, node: Node, key: Key) -> bool:
+        """Return whether the registry is known to have a key by now; never waits for an answer."""
+        return self.registry is not None and self.registry.lookups.has_found(node, self._docker(node), key)
+
     def _prefetch(self, registry: RegistryStore, node: Node) -> None:
         """Request the ancestors of a node from the registry, before their turn comes."""
         for ancestor in prefetch_candidates(self.graph, node, self.layout.has_record, self._requested):

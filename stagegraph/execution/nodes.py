@@ -11,7 +11,16 @@ import datetime
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import BuilderError, BuildError, EngineError, LinkError, LostCacheError, StoreError, TestError
+from ..errors import (
+    AccessError,
+    BuilderError,
+    BuildError,
+    EngineError,
+    LinkError,
+    LostCacheError,
+    StoreError,
+    TestError,
+)
 from ..keys.key import Key, digits
 from ..project.model import Node
 from ..store import images
@@ -104,7 +113,7 @@ class NodeRunner:
         """Return whether the image is in ``cache/`` now; pull it if the decision says so."""
         if decision.action == "reuse":
             return True
-        self.report.step(node, "pulling from the registry")
+        self.report.pull(node)
         found = decision.found
         return self.registry is not None and self.registry.pull(found.owner, found.record)
 
@@ -162,7 +171,7 @@ class NodeRunner:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         try:
             return self._build(node, parents)
-        except (BuilderError, LinkError):
+        except (AccessError, BuilderError, LinkError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
             no_cache = isinstance(error, LostCacheError)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from ..drawing.colours import NAMES, painted
 from ..system.files import write_atomically
+from ..system.pulse import Pulse
 from ..system.text import human_size, human_time
-from .display import Display
+from .display import Detail, Display
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..project.model import Node
     from ..store.record import Record
+    from .outlook import Left, Outlook
 
 _PAST = {"reuse": "reused", "pull": "pulled", "build": "built", "failed": "failed"}
 
@@ -31,12 +35,25 @@ class _Done(NamedTuple):
     reason: str
 
 
-class Report:
-    """Collects the events of one run from any thread."""
+def _kept(decisions: Sequence[str]) -> Iterator[str]:
+    """Yield a line about the nodes that an interrupted run has finished, unless there are none."""
+    ways = [_PAST[each] for each in ("build", "pull") if each in decisions]
+    count = decisions.count("build") + decisions.count("pull")
+    if count:
+        nodes, are = ("1 node", "is") if count == 1 else (f"{count} nodes", "are")
+        what = f"{nodes} {' or '.join(ways)} in this run {are} in cache/"
+        yield f"kept: {what}; the next run goes on from there"
 
-    def __init__(self) -> None:
+
+class Report:
+    """Collects the events of one run from any thread, and shows them as ``detail`` says."""
+
+    def __init__(self, detail: Detail = Detail.PROGRESS, stream: TextIO | None = None) -> None:
+        """``stream`` is standard error by default."""
         self._lock = threading.RLock()
-        self._display = Display()
+        self._display = Display(detail, self._left, stream)
+        self._outlook: Outlook | None = None
+        self._pulse = Pulse(1, self._tick)
         self._done: dict[str, _Done] = {}
         self._images: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
@@ -45,6 +62,10 @@ class Report:
 
     # -- events ----------------------------------------------------------------------------------
 
+    def expect(self, outlook: Outlook) -> None:
+        """Tell what is left of the run from now on."""
+        self._outlook = outlook
+
     def start(self, node: Node, usual: float | None) -> None:
         """Work on a node begins. ``usual`` is how many seconds its last build took."""
         with self._lock:
@@ -52,8 +73,22 @@ class Report:
 
     def step(self, node: Node, step: str) -> None:
         """A node has reached a step."""
+        self._step(node, step, "build")
+
+    def pull(self, node: Node) -> None:
+        """An image is copied from the registry."""
+        self._step(node, "pulling from the registry", "pull")
+
+    def _step(self, node: Node, step: str, action: str) -> None:
         with self._lock:
-            self._display.step(node, step)
+            self._display.step(node, step, action)
+            if self._display.is_shown:
+                self._pulse.start()
+
+    def output(self, node: Node, log: bytes, latest: str) -> None:
+        """The builder has printed: what is new in the log, and the last line of the current step."""
+        with self._lock:
+            self._display.output(node, log.decode(errors="replace"), latest)
 
     def done(self, node: Node, decision: str, record: Record, reason: str) -> None:
         """A node is reused, pulled or built."""
@@ -61,16 +96,22 @@ class Report:
             name, seconds = str(node), self._display.end(str(node))
             self._done[name] = _Done(name, decision, record.key, record.digest, round(seconds, 1), reason)
             if decision != "reuse":
-                self._display.print(f"   {node}: {_PAST[decision]} in {human_time(seconds)}")
+                past = _PAST[decision], NAMES[decision]
+                self._display.progress(f"   {node}: ", past, f" in {human_time(seconds)}")
+
+    def rest(self, node: Node) -> None:
+        """Nothing more happens to a node that is done."""
+        with self._lock:
+            self._display.end(str(node))
 
     def failed(self, node: str, message: str) -> None:
         """A node failed; or, if it is done already, its image did not reach the engine or the registry."""
         with self._lock:
-            first = message.splitlines()[0]
+            first, seconds = message.splitlines()[0], self._display.end(node)
             if node in self._done:
                 self._undelivered[node] = first
             else:
-                self._done[node] = _Done(node, "failed", "", "", round(self._display.end(node), 1), first)
+                self._done[node] = _Done(node, "failed", "", "", round(seconds, 1), first)
 
     def image(self, tag: str, record: Record, size: int) -> None:
         """An image has its final tag; ``size`` is that of its layers as stored (bytes)."""
@@ -81,7 +122,8 @@ class Report:
     def note(self, message: str) -> None:
         """Print something that the user should know and that is no fault."""
         with self._lock:
-            self._display.print(message)
+            if self._display.detail is not Detail.RESULT:
+                self._display.print(message)
 
     def warn(self, message: str) -> None:
         """Print a warning."""
@@ -89,35 +131,81 @@ class Report:
             self._display.print(f"warning: {message}")
 
     def close(self) -> None:
-        """End the live display; harmless when repeated."""
+        """End the live display until the next step or ``resume``; harmless when repeated."""
         with self._lock:
+            self._pulse.stop()
             self._display.close()
+
+    def resume(self) -> None:
+        """Show again what is in work, after ``close``."""
+        with self._lock:
+            if self._display.resume():
+                self._pulse.start()
+
+    def interrupt(self) -> list[str]:
+        """Show nothing from now on. Return lines about what was in work, and what is kept."""
+        with self._lock:
+            self._pulse.stop()
+            decisions = [item.decision for item in self._done.values()]
+            return [*self._display.interrupt(), *_kept(decisions)]
+
+    # -- what is left ----------------------------------------------------------------------------
+
+    def _left(self, working: Mapping[Node, float | None]) -> Left | None:
+        # no lock: rich calls this under its own
+        return self._outlook.left(self._outcomes, working) if self._outlook else None
+
+    @property
+    def _outcomes(self) -> dict[str, str]:
+        return {item.node: item.decision for item in list(self._done.values())}
+
+    def _tick(self) -> None:
+        if self._outlook:
+            self._outlook.look(self._outcomes)
+        with self._lock:
+            self._display.tick()
 
     # -- results ---------------------------------------------------------------------------------
 
-    def summary(self) -> str:
+    @property
+    def is_empty(self) -> bool:
+        """Return True if the run did nothing."""
+        return not (self._done or self._undelivered or self._images)
+
+    def summary(self, *, colours: bool = False) -> str:
         """Return one line for each decision with its nodes and reasons, then images with digests."""
+
+        def past(decision: str) -> str:
+            return painted(_PAST[decision], decision) if colours else _PAST[decision]
+
         with self._lock:
+            if self._display.detail is Detail.RESULT:
+                return "\n".join(self._result_lines())
             groups: dict[str, list[_Done]] = {"reuse": [], "pull": [], "build": [], "failed": []}
             for item in self._done.values():
                 groups[item.decision].append(item)
             reused = groups.pop("reuse")
-            lines = [f"reused: {', '.join(item.node for item in reused)}"] if reused else []
+            lines = [f"{past('reuse')}: {', '.join(item.node for item in reused)}"] if reused else []
             lines += [
-                f"{_PAST[decision]}: {item.node} in {human_time(item.seconds)}: {item.reason}"
+                f"{past(decision)}: {item.node} in {human_time(item.seconds)}: {item.reason}"
                 for decision, items in groups.items()
                 for item in items
             ]
-            lines += [f"not delivered: {node}: {why}" for node, why in self._undelivered.items()]
-            lines += [
-                f"image: {tag} {digest} ({human_size(self._sizes[tag])} compressed)"
-                for tag, digest in self._images.items()
-            ]
+            lines += self._result_lines()
             if lines:
                 built, pulled = len(groups["build"]), len(groups["pull"])
                 took = human_time(time.monotonic() - self._start)
                 lines.append(f"{built} built, {pulled} pulled, {len(reused)} reused in {took}")
             return "\n".join(lines)
+
+    def _result_lines(self) -> list[str]:
+        return [
+            *(f"not delivered: {node}: {why}" for node, why in self._undelivered.items()),
+            *(
+                f"image: {tag} {digest} ({human_size(self._sizes[tag])} compressed)"
+                for tag, digest in self._images.items()
+            ),
+        ]
 
     def write(self, path: Path) -> None:
         """Write ``last-run.json``: one line of JSON. Raises ``StoreError``."""

@@ -23,7 +23,7 @@ from .nodes import NodeRunner
 from .report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from ..build.builder import NodeBuilder
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..graph.revision import Revisions
     from ..oci.platform import OciPlatform
     from ..oci.reference import ResolvedReference
-    from ..project.model import Project
+    from ..project.model import Node, Project
     from ..store.folder import Folder
     from ..store.registry import RegistryStore
     from .earlier import EarlierBuilds
@@ -62,9 +62,9 @@ class Workspace:
         self._builder_lock = threading.Lock()  # cached_property has no lock since Python 3.12
 
     @classmethod
-    def open(cls, root: Path, settings: Mapping[str, str]) -> Workspace:
+    def open(cls, root: Path, settings: Mapping[str, str], report: Report | None = None) -> Workspace:
         """Load the project in ``root`` with settings of the command line. Raises ``ProjectError``."""
-        return cls(with_epoch(loader.load(root, settings), root), words=settings)
+        return cls(with_epoch(loader.load(root, settings), root), report, words=settings)
 
     @cached_property
     def graph(self) -> Graph:
@@ -150,6 +150,12 @@ class Workspace:
     @cached_property
     def tags(self) -> FinalTags:
         return FinalTags(self.project, self.layout)
+
+    def expect(self, goals: Sequence[Node], jobs: int) -> None:
+        """Let the report tell what is left of a run with these goals that builds ``jobs`` nodes at once."""
+        from .outlook import Outlook, facts
+
+        self.report.expect(Outlook(facts(self.lookup), goals, jobs))
 
     def acquire_store(self) -> None:
         """Keep ``doit prune`` away from ``cache/`` until this process ends. Raises ``LinkError``.

@@ -85,6 +85,10 @@ class Graph:
                         self._keys[ancestor] = key.digest(self.inputs(ancestor))
             return self._keys[node]
 
+    def computed_key(self, node: Node) -> Key | None:
+        """Return the recipe key if somebody has asked for it before; None otherwise. Never waits."""
+        return self._keys.get(node)
+
     def inputs(self, node: Node) -> list[Input]:
         """Return the inputs of the recipe key."""
         with self._guard:

@@ -96,5 +96,9 @@ class NodeSpec(NamedTuple):
     @property
     def history_name(self) -> str:
         """The name under which records and logs of the node are kept; each alternative has its own."""
-        alternative = f"--{self.config.alternative}" if self.config.alternative else ""
-        return f"{self.node}{alternative}"
+        return history_name(self.node, self.config.alternative)
+
+
+def history_name(node: Node, alternative: str) -> str:
+    """The history name of a node with an alternative of its stage; "" for none."""
+    return f"{node}--{alternative}" if alternative else str(node)

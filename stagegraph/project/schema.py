@@ -27,8 +27,8 @@ DOCKER_PLATFORMS = (
 #: The commands of doit and of this program.
 COMMANDS = (
     "ci", "clean", "completion", "diff", "doctor", "dumpdb", "explain", "export", "forget", "graph", "help",
-    "ignore", "import", "info", "init", "keys", "list", "lock", "outdated", "plan", "prune", "publish",
-    "reset-dep", "run", "shell", "strace", "tabcompletion", "verify", "why",
+    "ignore", "import", "info", "init", "keys", "list", "lock", "logs", "outdated", "plan", "prune",
+    "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify", "why",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.

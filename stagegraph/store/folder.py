@@ -161,6 +161,18 @@ class Folder:
         with self.opened() as source, to.opened(make=True) as target:
             os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
 
+    def rename(self, name: str, new: str) -> None:
+        """Give an entry another name, in place of an entry of that name."""
+        with self.opened() as handle:
+            os.rename(name, new, src_dir_fd=handle, dst_dir_fd=handle)
+
+    def link(self, name: str, to: Folder, new: str) -> None:
+        """Give a file a second name (a hard link) in another folder, in place of an entry of that name."""
+        with self.opened() as source, to.opened(make=True) as target:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new, dir_fd=target)
+            os.link(name, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+
     def remove(self, name: str) -> None:
         """Delete an entry and all below it, a link as itself; harmless where there is none."""
         with contextlib.suppress(FileNotFoundError), self.opened() as handle:

@@ -49,6 +49,12 @@ class RecordLookups:
                 self._results[tag] = self._workers.submit(partial(self._look_up, node, docker, key, then))
             return self._results[tag]
 
+    def has_found(self, node: Node, docker: OciPlatform, key: Key) -> bool:
+        """Return whether a look-up of this run has found the record by now; never waits."""
+        with self._lock:
+            found = self._results.get(records.tag(node.stage, docker, key))
+        return found is not None and found.done() and found.exception() is None and found.result() is not None
+
     def _look_up(self, node: Node, docker: OciPlatform, key: Key, then: Key | None) -> Record | None:
         if self._availability.read_error:
             return None

@@ -33,8 +33,20 @@ def _terminate_children() -> None:
             process.terminate()
 
 
+class Interrupted(SystemExit):
+    """A signal ends this process. ``is_told``: somebody has said so already."""
+
+    is_told = False
+
+    def tell(self) -> None:
+        """Tell the user about SIGINT, once. A handler cannot: its print could interrupt another one."""
+        if self.code == 128 + signal.SIGINT and not self.is_told:
+            print("interrupted", file=sys.stderr)
+        self.is_told = True
+
+
 def install_signal_handlers() -> None:
-    """Let SIGTERM and SIGINT end this process with status 143 and 130, without a traceback.
+    """Let SIGTERM and SIGINT raise ``Interrupted``: status 143 or 130, without a traceback.
 
     Handlers that somebody else installed stay. Call this from the main thread.
     """
@@ -44,9 +56,7 @@ def install_signal_handlers() -> None:
 
 
 def _exit(number: int, _: object) -> None:
-    if number == signal.SIGINT:
-        os.write(2, b"interrupted\n")  # print() could interrupt another print() and fail
-    sys.exit(128 + number)
+    raise Interrupted(128 + number)
 
 
 def environment() -> Mapping[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +11,9 @@ if TYPE_CHECKING:
 
 #: Characters of a value that a message shows.
 LIMIT = 160
+
+#: Sequences that set a colour, move a cursor, or name a window (ECMA-48, 5.3 to 5.6).
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
 
 
 def human_size(size: float) -> str:
@@ -26,6 +31,14 @@ def human_time(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def rough_time(seconds: float) -> str:
+    """Format an estimate, rounded up: ``40 s``, ``3 min``, ``1 h 10 min``."""
+    if seconds <= 50:
+        return f"{max(math.ceil(seconds / 10), 1) * 10} s"
+    hours, minutes = divmod(math.ceil(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
 def listed(words: Sequence[str], most: int, separator: str = ", ") -> str:
@@ -48,3 +61,12 @@ def printable(text: str) -> str:
     """Escape what a terminal cannot show: names may have line breaks, and bytes that are not UTF-8."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def one_line(text: str) -> str:
+    """Return a line of a program's output as a terminal shows it: without colours, and with nothing but text.
+
+    What a carriage return overwrites is left out.
+    """
+    line = text.rstrip("\r\n").rpartition("\r")[2]
+    return printable(_ESCAPES.sub("", line).expandtabs()).rstrip()

@@ -158,8 +158,9 @@ def test_a_terminal_shows_the_last_state_of_a_live_display() -> None:
     output = "\x1b[?25l   a: built\r\na 1 s\r\x1b[2Ka 2 s\nb 1 s\x1b[1A\r\x1b[2K\x1b[?25hdone\r\n\x1b[2K"
     assert terminal.screen(output) == ["   a: built", "done"]
     assert terminal.screen("abc\rx") == ["xbc"]
+    assert terminal.screen("\x1b[1;31mred\x1b[0m") == ["red"]
     with pytest.raises(ValueError, match="control sequence"):
-        terminal.screen("\x1b[31mred")
+        terminal.screen("\x1b[5Sscrolled")
 
 
 def test_the_picture_of_a_terminal_needs_nothing_else_and_names_no_machine() -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ..app import App
 
 
-def flag(help_text: str) -> Any:
-    """An option that is on or off."""
-    return field(default=False, metadata={"help": help_text, "type": bool})
+def flag(help_text: str, short: str = "") -> Any:
+    """An option that is on or off. ``short`` is its name of one letter, "" for none."""
+    return field(default=False, metadata={"help": help_text, "type": bool, "short": short})
 
 
 def option(help_text: str) -> Any:
@@ -93,12 +93,13 @@ class Command(_WithOptions[OptionsT], DoitCmdBase):  # type: ignore[misc]
     doc_usage = "[GOAL ...]"
 
     def get_options(self) -> list[Any]:
-        """doit calls this. An option of doit's own gives its long name to one of this command."""
-        found, own = super().get_options(), {option["long"] for option in self.cmd_options}
-        names = {option["name"] for option in self.cmd_options}
+        """doit calls this. An option of doit's own gives its names to options of this command."""
+        found, own = super().get_options(), {option["name"] for option in self.cmd_options}
+        taken = {name for option in self.cmd_options for name in (option["long"], option["short"]) if name}
         for each in found:
-            if each.long in own and each.name not in names:
-                each.long = ""
+            if each.name not in own:
+                each.long = "" if each.long in taken else each.long
+                each.short = "" if each.short in taken else each.short
         return list(found)
 
     def execute(self, params: Any, args: list[str]) -> int:

@@ -16,6 +16,7 @@ from doit.cmd_base import Command as DoitCommand
 from doit.cmdparse import CmdOption, CmdParseError
 
 from ...errors import ProjectError, StagegraphError, nearest
+from ...system.processes import Interrupted
 from .. import folder, program
 from ..parser import Parser
 
@@ -74,6 +75,9 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             return print_error(self._option_error(str(self.cmdparser.unread or error)))
         except StagegraphError as error:
             return print_error(error)
+        except Interrupted as error:
+            error.tell()
+            raise
         except BrokenPipeError:
             # Python writes what is still buffered at the end of the process
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

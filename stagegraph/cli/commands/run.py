@@ -9,10 +9,11 @@ import functools
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
-from doit.cmd_run import opt_continue, opt_num_process
+from doit.cmd_run import opt_continue, opt_num_process, opt_verbosity
 from doit.exceptions import InvalidCommand
 
 from ...errors import ProjectError
+from ...execution.display import Detail
 from .. import app as apps
 from .. import folder
 from ..goals import unknown_goal
@@ -28,6 +29,34 @@ _INSTEAD = {
     "single": ("-s", "a node is never built without its parents; a run builds only those that are not there"),
 }
 
+_VERBOSE = {
+    "name": "verbose",
+    "short": "v",
+    "long": "verbose",
+    "type": bool,
+    "default": False,
+    "help": "print what the builder prints; each line begins with its node",
+}
+
+_QUIET = {
+    "name": "quiet",
+    "short": "q",
+    "long": "quiet",
+    "type": bool,
+    "default": False,
+    "help": "print only the result: images with digests, warnings and errors",
+}
+
+#: doit's own option, without its short form.
+_VERBOSITY = {
+    **opt_verbosity,
+    "short": "",
+    "help": "for other tasks of a dodo.py: 0 keeps back what they print, 1 only standard output, 2 nothing",
+}
+
+#: doit's options that have another form here.
+_OURS = (opt_continue, opt_num_process, opt_verbosity)
+
 
 class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     section = "everyday"
@@ -38,18 +67,24 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     doc_description = (
         "Without goals: the images for this machine's platform. When its test has passed, an image is loaded "
         "into the engine as REPO:TAG.\n\n"
+        "On a terminal, a run shows the nodes in work, their last line of output and what is left. "
+        "Elsewhere, or with CI set, it prints plain lines. NO_COLOR takes the colours away.\n\n"
         "doit list shows the images, doit list --all the stages too. doit plan shows what a run would "
         "do, and why."
     )
     cmd_options = (
         _CONTINUE,
         _JOBS,
-        *(option for option in DoitRun.cmd_options if option not in (opt_continue, opt_num_process)),
+        _VERBOSE,
+        _QUIET,
+        _VERBOSITY,
+        *(option for option in DoitRun.cmd_options if option not in _OURS),
     )
     examples = (
         Example("", "all images for this machine's platform", "engine"),
         Example("{goal}", "one image: build, pull or reuse it, test it, load it", "engine"),
         Example("{goal} -n 4", "up to four nodes at the same time", "engine"),
+        Example("{goal} -v", "with the builder's output", "engine"),
         Example("{alternative} {goal}", "with another alternative of a stage", "engine"),
         Example("registry={registry} {goal}", "pull from a registry, and push to it", "registry"),
     )
@@ -59,6 +94,7 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
         _refuse_unfit(params)
         if isinstance(params["outfile"], str):
             params["outfile"] = folder.given(params["outfile"])
+        apps.current().detail = _detail(params)
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
@@ -71,6 +107,7 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     def _execute(self, **options: Any) -> Any:
         if options["num_process"] is None:  # not on the command line
             options["num_process"] = apps.jobs()
+        apps.current().jobs = options["num_process"]
         return super()._execute(**options)
 
 
@@ -83,6 +120,13 @@ def _unknown(word: str, known: list[str]) -> ProjectError:
         return ProjectError("command line", f"no command {word!r}", INSTEAD[word])
     commands = [name for name in COMMANDS if name not in NAMES]
     return unknown_goal(apps.current().workspace.project, word, known, commands)
+
+
+def _detail(params: Any) -> Detail:
+    """Return how much the run prints. Raises ``ProjectError`` for -v and -q at once."""
+    if params["verbose"] and params["quiet"]:
+        raise ProjectError("command line", "-v and -q contradict each other", "leave out one of them")
+    return Detail.OUTPUT if params["verbose"] else Detail.RESULT if params["quiet"] else Detail.PROGRESS
 
 
 def _refuse_unfit(params: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
@@ -120,7 +119,7 @@ def _file(workspace: Workspace, nodes: list[Node], options: Options) -> int:
     from ...graph.file_use import file_uses
 
     root = workspace.project.root.resolve()
-    path = os.path.relpath(Path(os.path.abspath(options.file)), root)  # noqa: PTH100 - links stay as written
+    path = os.path.relpath(os.path.abspath(options.file), root)  # noqa: PTH100 - links stay as written
     uses = list(dict.fromkeys(use for node in nodes for use in file_uses(workspace.graph, node, path)))
     if options.json:
         facts = [{**use._asdict(), "node": str(use.node)} for use in uses]

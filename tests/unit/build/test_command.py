@@ -9,7 +9,7 @@ import pytest
 from helpers import AMD64, ARM64, Registry, graph, image, resolved, sha, stages
 
 from stagegraph.build.command import build_command, named_contexts
-from stagegraph.build.placement import Placement
+from stagegraph.build.place import Placement
 from stagegraph.keys.spec import NodeSpec
 from stagegraph.oci.digest import Digest
 from stagegraph.project.model import Node

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from helpers import AMD64, facts, ran, sha
+from helpers import AMD64, ARM64, facts, ran, sha
 
-from stagegraph.build.failure import LAST_LINES, explain
+from stagegraph.build.failure import LAST_LINES, Failure, explain
+from stagegraph.build.place import Placement
 from stagegraph.docker.progress import Tracker
+from stagegraph.dockerfile.dependencies import Edge
 from stagegraph.errors import (
     BuilderError,
     BuildError,
@@ -25,7 +25,8 @@ from stagegraph.errors import (
     StagegraphError,
     ToolError,
 )
-from stagegraph.keys.spec import Frontend, NodeSpec
+from stagegraph.keys.spec import Frontend, NodeSpec, Parent
+from stagegraph.oci.platform import NO_PLATFORM
 from stagegraph.project.model import Node, Platform, StageConfig
 
 pytestmark = pytest.mark.unit
@@ -37,14 +38,15 @@ SPEC = NodeSpec(
     0,
     analysis=facts("FROM base\nCOPY a b\n\nRUN make  all \\\n  install\n"),
 )
+UNKNOWN = Placement()
 CODE = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
 
 
-def explained(*lines: str | bytes, spec: NodeSpec = SPEC) -> StagegraphError:
+def explained(*lines: str | bytes, spec: NodeSpec = SPEC, placement: Placement = UNKNOWN) -> StagegraphError:
     tracker = Tracker(lambda _: None)
     for line in lines:
         tracker.feed(line if isinstance(line, bytes) else f"{line}\n".encode())
-    return explain(spec, tracker, Path("cache/logs/x.log"), 1)
+    return explain(Failure(spec, tracker, "cache/logs/x.log", placement), 1)
 
 
 def step(*printed: str, error: str = CODE, name: str = "RUN make all   install") -> StagegraphError:
@@ -55,12 +57,18 @@ def test_the_message_of_a_failed_step() -> None:
     error = step("x.c:1: error", "make: *** [x.o] Error 1")
     assert type(error) is BuildError
     assert str(error) == (
-        "x:amd64: x/Dockerfile:4: exit code 2 from: RUN make all   install\n"
+        "x:amd64: x/Dockerfile:4: RUN make all install\n"
         "    x.c:1: error\n"
         "    make: *** [x.o] Error 1\n"
+        "  it ended with status 2\n"
         "  fix the step and run again: finished nodes are kept\n"
-        "  full log: cache/logs/x.log"
+        "  the whole log: doit logs x:amd64 (cache/logs/x.log)\n"
+        "  a shell before this step: doit shell x:amd64 --failed"
     )
+
+
+def test_a_step_that_printed_nothing_has_one_line() -> None:
+    assert step().what == "RUN make all install\n  it printed nothing and ended with status 2"
 
 
 @pytest.mark.parametrize("words", ["unauthorized", "no space left on device", "Could not resolve host: x"])
@@ -69,19 +77,25 @@ def test_words_of_the_command_do_not_choose_the_error_class(words: str) -> None:
     command = f"/bin/sh -c test \"$(cat /state)\" != '{words}'"
     code = f'process "{command}" did not complete successfully: exit code: 1'
     error = step(error=code)
-    assert type(error) is BuildError and "exit code 1" in error.what
+    assert type(error) is BuildError and "ended with status 1" in error.what
 
 
 def test_the_line_that_buildx_names_comes_first() -> None:
     error = explained(*ran("[2/3] COPY a b", error='"/a": not found'), "Dockerfile:2")
     assert error.where == "x:amd64: x/Dockerfile:2"
-    assert error.what.startswith('"/a": not found at: COPY a b')
+    assert error.what == "COPY a b\n  there is no /a in the context"
 
 
 def test_failure_without_a_step() -> None:
-    error = explained("unknown flag: --frobnicate")
+    error = explained("something new")
     assert (type(error), error.where) == (BuildError, "x:amd64")
-    assert error.what == "buildx ended with status 1\n    unknown flag: --frobnicate"
+    assert error.what == "buildx ended with status 1\n    something new"
+
+
+def test_an_unknown_fault_outside_of_any_step_is_not_that_of_a_step() -> None:
+    error = explained(*ran("[internal] load remote build context", error="something new"))
+    assert type(error) is EngineError and "fix the step" not in error.hint
+    assert "fix the step" not in explained("something new").hint
 
 
 def test_an_error_of_several_lines() -> None:
@@ -95,8 +109,8 @@ def test_an_error_of_several_lines() -> None:
 
 
 def test_only_the_last_lines_are_shown() -> None:
-    shown = step(*(f"line {n}" for n in range(100))).what.splitlines()[1:]
-    assert shown == [f"    line {n}" for n in range(100 - LAST_LINES, 100)]
+    shown = step(*(f"line {n}" for n in range(300))).what.splitlines()[1:-1]
+    assert shown == ["    ... (280 lines before)", *(f"    line {n}" for n in range(300 - LAST_LINES, 300))]
 
 
 @pytest.mark.parametrize(
@@ -182,11 +196,57 @@ def test_the_output_of_a_step_does_not_count_if_the_engine_stops() -> None:
     [("rpc error: code = Unavailable desc = EOF", True), ("exec format error", True), (CODE, False)],
 )
 def test_errors_of_a_named_builder_name_it(message: str, named: bool) -> None:
-    tracker = Tracker(lambda _: None)
-    tracker.feed(f"ERROR: failed to solve: {message}\n".encode())
-    error = str(explain(SPEC, tracker, Path("x.log"), 1, "farm"))
+    error = str(explained(f"ERROR: failed to solve: {message}", placement=Placement("farm", "remote", False)))
     assert ("on builder farm, for linux/amd64: " in error) == named
     assert ("docker buildx inspect farm" in error) == named
+
+
+NATIVE = Placement(machine=AMD64)
+
+
+def test_a_file_that_is_no_program_is_the_fault_of_the_step() -> None:
+    """On a machine of the same processor, QEMU has nothing to do with it."""
+    lines = ran("[2/2] RUN make", "/bin/sh: 1: /x: Exec format error", error=CODE)
+    error = explained(*lines, placement=NATIVE)
+    assert type(error) is BuildError and "#!/bin/sh" in error.hint
+    foreign = SPEC._replace(platform=Platform("aarch64", ARM64))
+    error = explained(*lines, spec=foreign, placement=NATIVE)
+    assert type(error) is EmulationError and "register QEMU: " in error.hint
+    error = explained(*lines, spec=foreign, placement=NATIVE._replace(is_own=False, name="farm"))
+    assert "run there: docker run --privileged --rm tonistiigi/binfmt --install arm64" in error.hint
+
+
+def test_a_network_fault_of_a_pull_is_not_that_of_a_step() -> None:
+    message = 'failed to do request: Head "https://x/v2/": net/http: TLS handshake timeout'
+    error = explained(*ran("[internal] load metadata for x", error=message), "Dockerfile:1")
+    assert (type(error), error.where) == (NetworkError, "x:amd64: x/Dockerfile:1")
+    assert error.what == f"{message}\n  at: FROM base" and "--failed" not in error.hint
+
+
+def test_a_trigger_has_the_line_of_the_from_that_brings_it() -> None:
+    """The line that buildx names for it is in the trigger itself."""
+    text = "# comment\nARG A\nFROM base\nRUN make\n"
+    parent = Parent(Edge("base", NO_PLATFORM, 3, is_from=True), Node("base", "amd64"))
+    spec = SPEC._replace(analysis=facts(text)._replace(needs_all=True), parents=(parent,))
+    for name in ("[1/2] RUN touch /x", "[1/2] ONBUILD RUN touch /x"):
+        error = explained(*ran(name, error=CODE), "Dockerfile:1", spec=spec)
+        assert error.where == "x:amd64: x/Dockerfile:3"
+        assert error.what.splitlines()[0] == "RUN touch /x"
+        assert error.what.splitlines()[-1] == "  it is a trigger (ONBUILD) of base:amd64"
+    error = explained(*ran("[2/2] RUN make", error=CODE), "Dockerfile:4", spec=spec)
+    assert "trigger" not in error.what
+
+
+def test_the_mounts_of_a_long_step_are_left_out_before_its_command() -> None:
+    mounts = " ".join(f"--mount=type=cache,target=/cache/{number}" for number in range(9))
+    error = step(name=f"RUN {mounts} --network=none make")
+    assert error.what.startswith("RUN --mount=… --network=none make\n")
+
+
+def test_an_alternative_is_named_in_the_commands() -> None:
+    spec = SPEC._replace(config=SPEC.config._replace(alternative="other"))
+    error = explained(*ran("[2/2] RUN make", error=CODE), spec=spec)
+    assert "doit x=other logs x:amd64 " in error.hint and "doit x=other shell x:amd64" in error.hint
 
 
 READER = Frontend("some/reader:1", sha("reader"))

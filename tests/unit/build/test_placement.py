@@ -10,7 +10,8 @@ import pytest
 from helpers import AMD64, ARM64, ARM_V7, facts, graph, stages
 
 from stagegraph.build import placement
-from stagegraph.build.placement import BuilderSelector, Placement
+from stagegraph.build.place import Placement
+from stagegraph.build.placement import BuilderSelector
 from stagegraph.docker import buildx as buildx_module
 from stagegraph.docker.buildx import parse
 from stagegraph.errors import BuilderError, EmulationError

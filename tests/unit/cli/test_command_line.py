@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from stagegraph.system.processes import Interrupted
+
 pytestmark = pytest.mark.unit
 
 
@@ -128,6 +130,31 @@ def test_what_doit_has_and_this_program_does_not_says_what_to_use(
     assert done.returncode == 10 and done.stderr.startswith(f"ERROR: command line: {said}"), done.stderr
     assert len(done.stderr.splitlines()) == 2  # a hint
     assert not (project / ".doit.db").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["-v", "-q"], ["a:amd64", "-q", "-v"], ["--quiet", "a:amd64", "--verbose"]]
+)
+def test_verbose_and_quiet_contradict_each_other(project: Path, words: list[str]) -> None:
+    done = doit(project, *words)
+    assert done.returncode == 10
+    what = "-v and -q contradict each other\n  leave out one of them"
+    assert done.stderr == f"ERROR: command line: {what}\n"
+
+
+def test_quiet_does_not_tell_what_is_left_out(project: Path) -> None:
+    text = (project / "stages.toml").read_text()
+    more = '[platforms.other]\ndocker = "linux/riscv64"\n[stages.o]\npath = "a"\nonly = ["other"]\n'
+    (project / "stages.toml").write_text(f"{text}{more}[images.o]\n")
+    all_lines, lines = (doit(project, *words).stderr.splitlines() for words in ([], ["-q"]))
+    assert [line for line in all_lines if line not in lines] == ["   not built for amd64: o"]
+
+
+def test_an_interrupt_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for interrupted in (Interrupted(130), Interrupted(143)):
+        interrupted.tell()
+        interrupted.tell()
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 OTHERS = """

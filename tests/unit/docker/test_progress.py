@@ -162,6 +162,37 @@ def test_the_current_step_is_the_step_that_runs() -> None:
     assert tracker.current == "[2/2] RUN short"
 
 
+def test_a_step_that_still_runs_is_told_again_when_a_later_one_ends() -> None:
+    steps: list[str] = []
+    tracker = Tracker(steps.append)
+    for line in [status(vertexes=[vertex("[1/2] RUN long")]), *ran("[2/2] RUN short")]:
+        tracker.feed(line)
+    assert steps == ["[1/2] RUN long", "[2/2] RUN short", "[1/2] RUN long"]
+
+
+def test_an_export_is_told_when_no_instruction_runs() -> None:
+    export = "exporting to oci image format"
+    lines = [*ran("[2/2] RUN make"), status(vertexes=[vertex(export)])]
+    tracker, steps, _ = tracked(lines)
+    assert steps == ["[2/2] RUN make", export]
+    assert tracker.current == export
+    tracker, steps, _ = tracked([*lines, status(vertexes=[vertex(export, completed=at(9))])])
+    assert tracker.current == "[2/2] RUN make"
+    assert len(steps) == 2
+
+
+def test_the_latest_line_is_that_of_the_current_step() -> None:
+    tracker = Tracker(lambda _: None)
+    assert tracker.latest == ""
+    tracker.feed(status(vertexes=[vertex(MAKE), vertex("[other 2/2] RUN x")]))
+    tracker.feed(status(logs=[printed(MAKE, "not this\n", 0.1), printed("[other 2/2] RUN x", "this\n", 0.1)]))
+    assert tracker.latest == "this"
+    tracker.feed(status(logs=[printed("[other 2/2] RUN x", "10 %\r20 %", 0.2)]))
+    assert tracker.latest == "10 %\r20 %"
+    tracker.feed(status(vertexes=[vertex("[other 2/2] RUN x", completed=at(1))]))
+    assert tracker.latest == "not this"
+
+
 def test_the_log_has_downloads_and_warnings() -> None:
     name = "[1/2] FROM base"
     half, done = (

@@ -1,0 +1,34 @@
+"""A thread that calls a function again and again."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Pulse:
+    """Calls a function at once and then every so many seconds, in a daemon thread, until it is stopped."""
+
+    def __init__(self, seconds: float, call: Callable[[], object]) -> None:
+        self._seconds, self._call = seconds, call
+        self._over: threading.Event | None = None
+
+    def start(self) -> None:
+        """Start the calls; harmless when repeated."""
+        if self._over is None:
+            self._over = threading.Event()
+            threading.Thread(target=self._run, args=(self._over,), name="pulse", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the calls; harmless when repeated. It does not wait for one that runs."""
+        if self._over is not None:
+            self._over.set()
+            self._over = None
+
+    def _run(self, over: threading.Event) -> None:
+        while not over.is_set():
+            self._call()
+            over.wait(self._seconds)
