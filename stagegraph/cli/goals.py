@@ -69,7 +69,7 @@ def one_node(graph: Graph, words: list[str], command: str) -> Node:
     if len(nodes) != 1:
         nearby = known.get(words[0]) if words else None
         example = next(iter(nearby or graph.nodes), "STAGE:PLATFORM")
-        raise ProjectError("command line", f"{command} takes one node", f"doit {command} {example}")
+        raise ProjectError("command line", f"doit {command} takes one node", f"doit {command} {example}")
     return nodes[0]
 
 

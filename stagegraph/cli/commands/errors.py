@@ -85,7 +85,8 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         return result
 
     def _parse_execute(self, in_args: list[str]) -> Any:
-        if {"--help", "-h"} & set(in_args):
+        own_words = in_args[: in_args.index("--")] if "--" in in_args else in_args
+        if {"--help", "-h"} & {*own_words}:
             self.print_help()
             return 0
         options, words = self.cmdparser.parse(in_args)

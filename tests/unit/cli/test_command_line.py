@@ -52,6 +52,11 @@ def test_help(project: Path, words: list[str], said: str) -> None:
     assert not (project / "stages.lock").exists()
 
 
+def test_behind_two_dashes_there_are_no_options(project: Path) -> None:
+    done = doit(project, "plan", "--", "--help")
+    assert (done.returncode, done.stdout) == (10, "") and "no stage or image '--help'" in done.stderr
+
+
 def test_help_describes_a_command_before_its_options(project: Path) -> None:
     text = doit(project, "plan", "--help").stdout
     assert text.index("Usage:") < text.index("Shows each node") < text.index("Options:")
@@ -80,7 +85,7 @@ def test_help_describes_a_command_before_its_options(project: Path) -> None:
             ["--trace", "no/trace.json"],
             "the trace no/trace.json: there is no folder no\n  --trace trace.json",
         ),
-        (["shell", "a:amd64", "ls"], "shell takes one node\n  doit shell a:amd64"),
+        (["shell", "a:amd64", "ls"], "doit shell takes one node\n  doit shell a:amd64"),
     ],
 )
 def test_a_misspelled_word_is_an_error_with_a_hint(project: Path, words: list[str], said: str) -> None:
