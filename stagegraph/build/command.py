@@ -78,7 +78,10 @@ def partial_command(
     """
     file = str(context.parent / "Dockerfile")
     command = [*placement.command(), *_options(spec, file, target, contexts, session)]
-    return [*command, f"--output={option_value({'type': 'docker', 'name': tag})}", str(context)]
+    # Docker's own media types have none for zstd. An engine that has to unpack such layers refuses the image:
+    # that of a platform which is not its own.
+    output = option_value({"type": "docker", "oci-mediatypes": "true", "name": tag})
+    return [*command, f"--output={output}", str(context)]
 
 
 def _options(

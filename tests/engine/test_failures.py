@@ -300,6 +300,15 @@ def test_the_status_is_that_of_the_command(place: Project) -> None:
     assert place.doit("shell", "low:here", "--", "/bin/sh", "-c", "exit 8").status == 8
 
 
+def test_the_shell_of_another_platform(app: Project, repo: str) -> None:
+    """The program is this machine's, so no emulation is needed."""
+    app.write({"app/Dockerfile": "FROM low AS part\nFROM low\nCOPY --from=part /nothing /x\n"})
+    assert app.doit("app:there").status == 1
+    run = app.built("shell", "app:there", "--failed", "--", "/bin/sh", "-c", "echo over there")
+    assert "before app/Dockerfile:3: COPY" in run.output and "over there\n" in run.output
+    assert "/failed-step" not in run.output and left(repo) == ""
+
+
 def test_a_step_that_moved_is_found(place: Project) -> None:
     text = (place.folder / "app/Dockerfile").read_text()
     place.write({"app/Dockerfile": text.replace("USER 1234", "LABEL a=b\nRUN echo more\nUSER 1234")})
