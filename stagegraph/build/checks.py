@@ -20,7 +20,7 @@ from .command import arguments, image_contexts
 
 if TYPE_CHECKING:
     from ..keys.spec import NodeSpec
-    from .placement import Placement
+    from .place import Placement
 
 #: The first version of buildx with ``--call=check``.
 FIRST = (0, 15)
