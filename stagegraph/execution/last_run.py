@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
+from ..system.files import relative_path
 from .events import Event, NodeResult, lanes
 from .history import LAST_RUN
 
@@ -45,7 +46,7 @@ def read(layout: LayoutStore) -> LastRun | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"cannot be read, or is of another version ({type(error).__name__}: {error})"
-        raise StoreError(str(path), what, "start a run, which writes it anew") from None
+        raise StoreError(relative_path(path), what, "start a run, which writes it anew") from None
 
 
 def parse(data: dict[str, Any]) -> LastRun:

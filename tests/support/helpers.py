@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import io
 import json
 import subprocess
@@ -18,6 +19,8 @@ import zstandard
 from stagegraph.dockerfile.analysis import BuildOptions, analyse
 from stagegraph.dockerfile.dependencies import DockerfileAnalysis
 from stagegraph.errors import ResolveError, StagegraphError
+from stagegraph.execution.events import NodeResult
+from stagegraph.execution.history import LAST_RUN
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.lock import Lock
 from stagegraph.keys import inputs as keys
@@ -55,6 +58,23 @@ def git(folder: Path, *words: str) -> str:
     who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com", "-c", "commit.gpgsign=false")
     done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def write_last_run(root: Path, *nodes: Mapping[str, object], images: Mapping[str, object] = {}) -> None:
+    """Write ``last-run.json`` of a run that began ten seconds ago. Facts that a node lacks get a value."""
+    whole = NodeResult("a:amd64", "build", "", "", 0.0, "", 0.0, 0.0)._asdict()
+    began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=10)
+    run = {
+        "schema": 1,
+        "started": began.isoformat(),
+        "goals": [],
+        "outcome": "done",
+        "nodes": [{**whole, **node} for node in nodes],
+        "images": dict(images),
+        "events": [],
+        "seconds": 3.0,
+    }
+    write(root, {f"cache/{LAST_RUN}": json.dumps(run)})
 
 
 def sha(text: str | bytes) -> Digest:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import json
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, StoreError
+from ...execution import history, last_run
 from ...keys.spec import history_name
-from ...system.files import open_regular, relative_path
+from ...system.files import relative_path
 from ...system.text import human_size, printable
 from ..goals import one_node
 from ..help import Example
@@ -108,35 +108,26 @@ def _copy(file: io.BufferedReader) -> None:
 
 
 def _failed_in_last_run(app: App) -> int:
-    failed, since = _last_run(app)
+    layout = app.workspace.layout
+    run = last_run.read(layout)
+    if run is None:
+        path = relative_path(layout.folder.path / history.LAST_RUN)
+        raise StoreError(path, "there is no such file: no run ended here", "doit")
+    failed = [node for node in run.nodes if node.decision == "failed"]
     if not failed:
         print("no node failed in the last run")
+    since = datetime.datetime.fromisoformat(run.started)
     nodes = {str(node): node for node in app.workspace.graph.nodes}
-    for name, reason in failed.items():
-        attempts = _attempts(app, nodes[name]) if name in nodes else []
+    for node in failed:
+        attempts = _attempts(app, nodes[node.node]) if node.node in nodes else []
         last = next((each for each in reversed(attempts) if each.outcome == "failed"), None)
         if last and last.started and last.started >= since:
-            print(f"==> {name}, {_when(last)} <==")
+            print(f"==> {node.node}, {_when(last)} <==")
             _print(last, follow=False)
         else:
-            print(f"==> {name} <==\nfailed before its build began: {reason}")
+            print(f"==> {node.node} <==\nfailed before its build began: {node.reason}")
         print()
     return 0
-
-
-def _last_run(app: App) -> tuple[dict[str, str], datetime.datetime]:
-    """Return the nodes that failed in the last run, with the reasons; and when that run began."""
-    path = app.workspace.project.cache / "last-run.json"
-    try:
-        with open_regular(path) as file:
-            run: dict[str, Any] = json.load(file)
-        failed = {each["node"]: each["reason"] for each in run["nodes"] if each["decision"] == "failed"}
-        began = path.stat().st_mtime - run["seconds"] - 1  # the figure is rounded
-        return failed, datetime.datetime.fromtimestamp(began, datetime.UTC)
-    except FileNotFoundError:
-        raise StoreError(relative_path(path), "there is no such file: no run ended here", "doit") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(relative_path(path), f"cannot be read: {error}", "call it again") from None
 
 
 # -- the list ------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from derived import differences
-from helpers import stages, write
+from helpers import stages, write, write_last_run
 
 from stagegraph.build.log import Log
 from stagegraph.errors import BuildError
@@ -45,8 +45,10 @@ def logs(root: Path) -> Folder:
 
 
 def last_run(root: Path, **reasons: str) -> None:
-    nodes = [{"node": f"{name}:amd64", "decision": "failed", "reason": why} for name, why in reasons.items()]
-    write(root, {"cache/last-run.json": json.dumps({"schema": 1, "seconds": 5.0, "nodes": nodes})})
+    write_last_run(
+        root,
+        *({"node": f"{name}:amd64", "decision": "failed", "reason": why} for name, why in reasons.items()),
+    )
 
 
 def doit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers import image, write
-
-from stagegraph.store.layout import LayoutStore
+from helpers import write, write_last_run
 
 pytestmark = pytest.mark.unit
 
@@ -63,30 +60,22 @@ def doit(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[s
 
 
 def results(folder: Path, **facts: object) -> None:
-    """Write what a run did: it built ``app:here``, unless ``facts`` say something else."""
-    node = {
-        "node": "app:here",
-        "decision": "build",
-        "key": "",
-        "digest": "",
-        "seconds": 2.0,
-        "reason": "new",
-    } | facts
-    value = {"schema": 1, "nodes": [node], "images": {"example/app:app-here": node["digest"]}, "seconds": 3.0}
-    write(folder, {"cache/last-run.json": json.dumps(value)})
+    """Write the results of a run that built ``app:here``, unless ``facts`` say something else."""
+    node = {"node": "app:here", "decision": "build", "seconds": 2.0, "reason": "new"} | facts
+    write_last_run(folder, node, images={"example/app:app-here": facts.get("digest", "")})
 
 
 def declare_pipelines(folder: Path) -> None:
     write(folder, {"stages.toml": (folder / "stages.toml").read_text() + CI})
 
 
-def test_a_summary_has_the_sizes_of_images_in_the_cache(project: Path) -> None:
-    digest = image(LayoutStore(project / "cache"), "app", (b"files",)).digest
-    results(project, digest=digest)
+def test_a_summary_has_the_sizes_of_images_that_are_known(project: Path) -> None:
+    digest = f"sha256:{'0' * 64}"
+    results(project, digest=digest, image_bytes=5)
     done = doit(project)
     assert "| built | `app:here` | `new` | 2.0 s | 5 B |\n" in done.stdout, done.stderr
     assert f"| `example/app:app-here` | 5 B | `{digest}` |\n" in done.stdout
-    results(project, digest=f"sha256:{'0' * 64}")
+    results(project, digest=digest)
     assert "| built | `app:here` | `new` | 2.0 s | |\n" in doit(project).stdout
 
 
