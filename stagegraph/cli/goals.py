@@ -13,7 +13,7 @@ from ..project.model import BASE, ExternalBase
 from .program import as_called
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from ..graph.goals import Goals
     from ..graph.graph import Graph
@@ -38,7 +38,7 @@ def resolve_goals(graph: Graph, words: list[str], *, tests: bool = False, keep_g
     return with_keys(graph, nodes, by_name=bool(words), keep_going=keep_going)
 
 
-def named_nodes(graph: Graph, words: list[str], *, tests: bool = False) -> list[Node]:
+def named_nodes(graph: Graph, words: Sequence[str], *, tests: bool = False) -> list[Node]:
     """Return the nodes for words as in ``resolve_goals``, each once, with a key or without.
 
     Raises ``ProjectError``.
@@ -62,13 +62,9 @@ def with_keys(graph: Graph, nodes: list[Node], *, by_name: bool, keep_going: boo
 
 def one_node(graph: Graph, words: list[str], command: str) -> Node:
     """Return the node that a command is about. Its Dockerfile may be broken. Raises ``ProjectError``."""
-    known = goals.named(graph, tests=False)
-    if len(words) == 1 and words[0] not in known:
-        raise unknown_goal(graph.project, words[0], (name for name in known if not name.startswith("_")))
-    nodes = known[words[0]] if len(words) == 1 else []
-    if len(nodes) != 1:
-        nearby = known.get(words[0]) if words else None
-        example = next(iter(nearby or graph.nodes), "STAGE:PLATFORM")
+    nodes = named_nodes(graph, words)
+    if len(words) != 1 or len(nodes) != 1:
+        example = next(iter(nodes), "STAGE:PLATFORM")
         raise ProjectError("command line", f"doit {command} takes one node", f"doit {command} {example}")
     return nodes[0]
 

@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import ProjectError
-from ..keys.key import digits
 from .earlier import Earlier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from ..project.model import Node
     from ..store.record import Record
     from .workspace import Workspace
@@ -45,11 +46,20 @@ def by_key(workspace: Workspace, word: str) -> Record | None:
 
     Raises ``ProjectError`` if there are several.
     """
-    match = START_OF_DIGEST.fullmatch(word)
-    if match is None:
-        return None
-    found = [record for record in workspace.layout.list() if digits(record.key).startswith(match[1])]
+    found = beginning(workspace, word, lambda record: (record.key,))
     if len(found) > 1:
-        names = ", ".join(sorted(str(record.node) for record in found))
+        names = ", ".join(sorted(record.node for record in found))
         raise ProjectError("command line", f"{word} begins several keys: {names}", "write more digits")
     return found[0] if found else None
+
+
+def beginning(workspace: Workspace, word: str, names: Callable[[Record], Iterable[str]]) -> list[Record]:
+    """Return the records in ``cache/`` with a key or digest that begins with these digits.
+
+    ``names`` are the keys and digests of a record that count. Returns [] for a word that is not of digits.
+    """
+    match = START_OF_DIGEST.fullmatch(word)
+    if match is None:
+        return []
+    start = f"sha256:{match[1]}"
+    return [each for each in workspace.layout.list() if any(name.startswith(start) for name in names(each))]

@@ -13,9 +13,9 @@ from .plan import WORK_TO_DO
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ...audit.images import ComparedImage
     from ...inspection.image_diff import FileChange, ImageDiff, LayerPair
     from ..app import App
+    from ..compared import ComparedImage
 
 #: The status of ``--exit-code`` for images that differ: that of ``doit plan``.
 DIFFERENT = WORK_TO_DO
@@ -46,8 +46,8 @@ class Diff(Command[Options]):
     )
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
-        from ...audit.images import opened
         from ...inspection.image_diff import diff_images
+        from ..compared import opened
 
         if len(words) not in (1, 2):
             example = next(iter(app.workspace.graph.nodes), "STAGE:PLATFORM")

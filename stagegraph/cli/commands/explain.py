@@ -9,7 +9,7 @@ from ...execution.against import by_key, earlier_of
 from ...keys.explain import diff
 from ...keys.inputs import digest
 from ...system.text import printable
-from ..goals import resolve_goals
+from ..goals import one_node
 from ..help import Example
 from .base import Command, JsonOption, print_json
 
@@ -65,11 +65,7 @@ def _subject(workspace: Workspace, word: str) -> _Subject:
     if record := by_key(workspace, word):
         return _Subject(record.node, record.key, record.inputs)
     name, at, revision = word.partition("@")
-    nodes = resolve_goals(workspace.graph, [name]).nodes
-    if len(nodes) != 1:
-        hint = f"name one of {', '.join(map(str, nodes))}"
-        raise ProjectError("command line", f"{name} is on several platforms", hint)
-    (node,) = nodes
+    node = one_node(workspace.graph, [name], "explain")
     if not at:
         return _Subject(str(node), workspace.graph.key(node), workspace.graph.inputs(node))
     past = earlier_of(workspace, node, revision)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...audit.lint import Finding, lint
-from ...graph import goals
 from ...graph.dockerfiles import Dockerfiles
 from ...oci.platform import host_platform
 from ...system.text import printable, shortened
-from ..goals import unknown_goal
+from ..goals import named_nodes
 from ..help import Example
 from .base import Command, JsonOption, flag, print_json
 
@@ -52,7 +51,7 @@ class Lint(Command[Options]):
 
     def answer(self, app: App, words: list[str], options: Options) -> int:
         graph = app.workspace.graph
-        nodes = _named(graph, words)
+        nodes = named_nodes(graph, words, tests=True)
         found = _lint(graph, nodes)
         if options.checks:
             found = _sorted([*found.items(), *_checks(app.workspace, nodes).items()])
@@ -64,18 +63,6 @@ class Lint(Command[Options]):
                 print(f"{finding.where}: {finding.rule}: {finding.what}\n  {finding.fix}")
             print(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'}", file=sys.stderr)
         return FOUND if found else 0
-
-
-def _named(graph: Graph, words: list[str]) -> list[Node]:
-    """Return the nodes of these names, with the tests of images. Without names, return all.
-
-    Raises ``ProjectError``.
-    """
-    known = goals.named(graph, tests=True)
-    for word in words:
-        if word not in known:
-            raise unknown_goal(graph.project, word, (name for name in known if not name.startswith("_")))
-    return list(dict.fromkeys(node for word in words for node in known[word])) if words else graph.nodes
 
 
 def _lint(graph: Graph, nodes: list[Node]) -> dict[Finding, list[str]]:

@@ -16,7 +16,7 @@ from ...graph import goals
 from ...keys.key import Key, is_key
 from ...project.model import Node
 from ...system.files import relative_path, write_atomically
-from ..goals import resolve_goals, unknown_goal
+from ..goals import named_nodes, resolve_goals
 from ..help import Example
 from .base import Command, flag, path_option
 
@@ -115,12 +115,8 @@ def _of_plan(app: App, words: list[str]) -> Facts:
 
 
 def _closure(workspace: Workspace, words: Sequence[str]) -> list[Node]:
-    """The nodes of these words, with ancestors and tests. Raises ``ProjectError`` for an unknown word."""
-    known = goals.named(workspace.graph, tests=True)
-    for word in words:
-        if word not in known:
-            raise unknown_goal(workspace.project, word, (name for name in known if not name.startswith("_")))
-    return sorted(goals.closure(workspace.graph, words) or ())
+    """The nodes of these words, or all, with ancestors and tests. Raises the errors of ``named_nodes``."""
+    return sorted(workspace.graph.order(named_nodes(workspace.graph, words, tests=True)))
 
 
 def _of_goals(workspace: Workspace, run: LastRun) -> list[Node]:

@@ -23,7 +23,7 @@ from ...system.text import listed
 from ...system.watching import Watching
 from .. import program
 from ..app import command_line_settings
-from ..goals import default_goals, unknown_goal
+from ..goals import default_goals, named_nodes
 from ..help import Example
 from .base import Command
 
@@ -60,20 +60,12 @@ class Watch(Command[Options]):
 
     def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002 - it has none
         install_signal_handlers()
-        _check(app.workspace, words)
+        named_nodes(app.workspace.graph, words)  # an unknown word: no edit of a file is likely to mend it
         watcher = Watcher(Path.cwd(), words, command_line_settings())
         try:
             watcher.run_forever()
         finally:
             watcher.watching.stop()
-
-
-def _check(workspace: Workspace, words: list[str]) -> None:
-    """Raise ``ProjectError`` for a word of nothing: no change of a file is likely to mend it."""
-    known = goals.named(workspace.graph, tests=True)
-    for word in words:
-        if word not in known:
-            raise unknown_goal(workspace.project, word, (name for name in known if not name.startswith("_")))
 
 
 class State(NamedTuple):

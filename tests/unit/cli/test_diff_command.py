@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -168,7 +169,7 @@ def test_words_that_name_no_image_are_errors(project: Path) -> None:
     status, text = error("app", "otter")
     assert status == 10 and "no node, key or digest 'otter', and the engine cannot be asked: " in text
     assert text.endswith("\n  did you mean 'other'?")
-    assert error("ap@last", "app")[1] == "command line: no node 'ap'\n  did you mean 'app'?"
+    assert error("ap@last", "app")[1] == "command line: no stage or image 'ap'\n  did you mean 'app'?"
     assert error("app", "app", "app")[1] == (
         "command line: doit diff takes one or two images, not 3\n  doit diff app:amd64@last app:amd64"
     )
@@ -176,14 +177,16 @@ def test_words_that_name_no_image_are_errors(project: Path) -> None:
     assert error("app@last", "app")[1].startswith(f"app:amd64: no store has its image {one.digest} any more")
 
 
-def test_a_start_of_several_digests_is_an_error(project: Path) -> None:
+def test_a_start_of_several_digests_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # only an empty start is sure to be that of two digests, and the command line takes eight digits or more
-    from stagegraph.audit import images
+    from stagegraph.cli import compared
     from stagegraph.errors import ProjectError
+    from stagegraph.execution import against
     from stagegraph.execution.workspace import Workspace
     from stagegraph.project import loader
 
     build(project, "1\n", 10)
     build(project, "2\n", 11)
+    monkeypatch.setattr(against, "START_OF_DIGEST", re.compile("()"))
     with pytest.raises(ProjectError, match="begins several keys or digests"):
-        images._recorded(Workspace(loader.load(project, {}, {})), "", "")
+        compared._recorded(Workspace(loader.load(project, {}, {})), "")

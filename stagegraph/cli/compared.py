@@ -10,10 +10,11 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import EngineError, ProjectError, StoreError, nearest
-from ..execution.against import START_OF_DIGEST
+from ..execution.against import beginning
 from ..graph import goals
 from ..project.model import Node
 from ..store.views import overlay
+from .goals import one_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,29 +63,15 @@ def _find(workspace: Workspace, word: str, stack: contextlib.ExitStack) -> Compa
         return _last(workspace, word.removesuffix(LAST))
     if word in goals.named(workspace.graph, tests=False):
         return _current(workspace, word)
-    if (digits := START_OF_DIGEST.fullmatch(word)) and (found := _recorded(workspace, word, digits[1])):
-        return found
-    return _in_engine(workspace, word, stack)
+    return _recorded(workspace, word) or _in_engine(workspace, word, stack)
 
 
 # -- of the project ----------------------------------------------------------------------------------
 
 
-def _node(workspace: Workspace, word: str) -> Node:
-    """Return the one node that a word names. Raises ``ProjectError``."""
-    known = goals.named(workspace.graph, tests=False)
-    if word not in known:
-        raise ProjectError("command line", f"no node {word!r}", nearest(word, known))
-    nodes = list(dict.fromkeys(known[word]))
-    if len(nodes) > 1:
-        hint = f"name one: {', '.join(map(str, nodes))}"
-        raise ProjectError("command line", f"{word} is {len(nodes)} nodes", hint)
-    return nodes[0]
-
-
 def _current(workspace: Workspace, word: str) -> ComparedImage:
     """Return the image of a node's key."""
-    node = _node(workspace, word)
+    node = one_node(workspace.graph, [word], "diff")
     if found := workspace.lookup.find(node, workspace.graph.key(node)):
         return _of_record(workspace, word, found.record)
     hint = f"build it first: doit {node}; its last build is {node}{LAST}"
@@ -92,7 +79,7 @@ def _current(workspace: Workspace, word: str) -> ComparedImage:
 
 
 def _last(workspace: Workspace, word: str) -> ComparedImage:
-    node = _node(workspace, word)
+    node = one_node(workspace.graph, [word], "diff")
     earlier = workspace.lookup.earlier(node)
     record = earlier.record if earlier else None
     if record is None:
@@ -129,16 +116,13 @@ def _of_record(workspace: Workspace, name: str, record: Record) -> ComparedImage
     return ComparedImage(name, record.digest, workspace.layout, record.digest, record)
 
 
-def _recorded(workspace: Workspace, word: str, digits: str) -> ComparedImage | None:
+def _recorded(workspace: Workspace, word: str) -> ComparedImage | None:
     """Return the image whose key or digest begins with these digits; None if there is none.
 
     Raises ``ProjectError`` if several images are meant.
     """
-    found = {
-        record.digest: record
-        for record in workspace.layout.list()
-        if any(name.partition(":")[2].startswith(digits) for name in (record.key, record.digest))
-    }
+    records = beginning(workspace, word, lambda record: (record.key, record.digest))
+    found = {record.digest: record for record in records}  # several keys may have one image
     if len(found) > 1:
         names = "\n  ".join(sorted(f"{record.node} {record.digest}" for record in found.values()))
         raise ProjectError(
