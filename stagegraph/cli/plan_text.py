@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..execution.decide import Why
-from ..system.text import human_size, human_time, listed
+from ..system.text import counted, human_size, human_time, listed
 from .markdown import code, table
 
 if TYPE_CHECKING:
@@ -106,14 +106,12 @@ def _since_lines(since: Since) -> Iterator[str]:
 def _since_head(since: Since) -> str:
     name = since.name if since.commit.startswith(since.name) else f"{since.name}, commit {since.commit[:12]}"
     everything = len(since.changed) + len(since.new) + since.same
-    count = len(since.edits)
-    edits = f"{count or 'no'} edit{'' if count == 1 else 's'}"
+    edits = counted(len(since.edits), "edit")
     return f"since {name}: {edits}, {len(since.changed) + len(since.new)} of {everything} nodes changed"
 
 
 def _affected(edit: Edit) -> str:
-    count = len(edit.nodes)
-    return f"{count} node{'' if count == 1 else 's'}: {listed(list(map(str, edit.nodes)), _MOST_NODES)}"
+    return f"{counted(len(edit.nodes), 'node')}: {listed(list(map(str, edit.nodes)), _MOST_NODES)}"
 
 
 def _size(step: Step, sizes: Mapping[Node, Size] | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..system.text import human_size, human_time, listed
+from ..system.text import counted, human_size, human_time, listed
 from .markdown import code, table
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ def outlook(found: Outlook, *, failed: bool = False) -> str:
     """Return the sentence about the jobs that need this one. ``failed``: this one failed."""
     if not found.jobs:
         return "No job is behind this one."
-    count = len(found.jobs)
     names = listed([code(name) for name in found.jobs], _MOST_JOBS)
-    jobs = f"{count} job{'' if count == 1 else 's'} behind this one: {names}"
+    jobs = f"{counted(len(found.jobs), 'job')} behind this one: {names}"
     if failed:
         return f"{jobs}. They do not run, because this one failed."
     time = human_time(found.seconds)
@@ -51,7 +50,7 @@ def missing(count: int, seconds: float) -> str:
     """Return the sentence about the nodes that a registry lacks, for a pipeline that was planned for them."""
     if not count:
         return "The registry has everything that this pipeline builds."
-    nodes = f"{count} node{'' if count == 1 else 's'}"
+    nodes = counted(count, "node")
     return f"The registry still lacks {nodes} of this pipeline. At most about {human_time(seconds)} of jobs."
 
 

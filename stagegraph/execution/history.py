@@ -101,16 +101,16 @@ def parse(line: bytes) -> PastRun | None:
             return None
         return PastRun(
             _time(facts["time"]),
-            tuple(map(_text, facts["goals"])),
-            _text(facts["outcome"]),
-            _seconds(facts["seconds"]),
-            {_text(node): _seconds(took) for node, took in facts["built"].items()},
+            tuple(map(checked_text, facts["goals"])),
+            checked_text(facts["outcome"]),
+            checked_number(facts["seconds"]),
+            {checked_text(node): checked_number(took) for node, took in facts["built"].items()},
             {
-                _text(node): (_seconds(took), _seconds(usual))
+                checked_text(node): (checked_number(took), checked_number(usual))
                 for node, (took, usual) in facts["pulled"].items()
             },
-            {_text(node): _seconds(usual) for node, usual in facts["reused"].items()},
-            {_text(node): _seconds(took) for node, took in facts["failed"].items()},
+            {checked_text(node): checked_number(usual) for node, usual in facts["reused"].items()},
+            {checked_text(node): checked_number(took) for node, took in facts["failed"].items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
@@ -118,20 +118,22 @@ def parse(line: bytes) -> PastRun | None:
 
 def _time(value: object) -> str:
     """A time with its zone. Raises ``ValueError`` for another text."""
-    if datetime.datetime.fromisoformat(_text(value)).tzinfo is None:
+    if datetime.datetime.fromisoformat(checked_text(value)).tzinfo is None:
         raise ValueError(value)
-    return _text(value)
+    return checked_text(value)
 
 
-def _text(value: object) -> str:
+def checked_text(value: object) -> str:
+    """Return a value of a file if it is a text. Raises ``TypeError``."""
     if not isinstance(value, str):
-        raise TypeError(value)
+        raise TypeError(f"{value!r} is no text")
     return value
 
 
-def _seconds(value: object) -> float:
+def checked_number(value: object) -> float:
+    """Return a value of a file if it is a finite number. Raises ``TypeError``."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(value)
+        raise TypeError(f"{value!r} is no number")
     return float(value)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
 from ..system.files import relative_path
 from .events import Event, NodeResult, lanes
-from .history import LAST_RUN
+from .history import LAST_RUN, checked_number, checked_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,12 +55,12 @@ def parse(data: dict[str, Any]) -> LastRun:
     nodes = tuple(map(_node, data["nodes"]))
     events = tuple(map(_event, data["events"]))
     return LastRun(
-        _text(data["started"]),
-        tuple(map(_text, data["goals"])),
-        _text(data["outcome"]),
-        _number(data["seconds"]),
+        checked_text(data["started"]),
+        tuple(map(checked_text, data["goals"])),
+        checked_text(data["outcome"]),
+        checked_number(data["seconds"]),
         nodes,
-        {_text(tag): _text(digest) for tag, digest in data["images"].items()},
+        {checked_text(tag): checked_text(digest) for tag, digest in data["images"].items()},
         events,
     )
 
@@ -69,41 +68,36 @@ def parse(data: dict[str, Any]) -> LastRun:
 def _node(facts: dict[str, Any]) -> NodeResult:
     size, usual = facts["image_bytes"], facts["build_seconds"]
     return NodeResult(
-        node=_text(facts["node"]),
+        node=checked_text(facts["node"]),
         decision=_decision(facts["decision"]),
-        key=_text(facts["key"]),
-        digest=_text(facts["digest"]),
-        seconds=_number(facts["seconds"]),
-        reason=_text(facts["reason"]),
-        start=_number(facts["start"]),
-        end=_number(facts["end"]),
-        changes=tuple(map(_text, facts["changes"])),
-        image_bytes=None if size is None else int(_number(size)),
-        build_seconds=None if usual is None else _number(usual),
+        key=checked_text(facts["key"]),
+        digest=checked_text(facts["digest"]),
+        seconds=checked_number(facts["seconds"]),
+        reason=checked_text(facts["reason"]),
+        start=checked_number(facts["start"]),
+        end=checked_number(facts["end"]),
+        changes=tuple(map(checked_text, facts["changes"])),
+        image_bytes=None if size is None else int(checked_number(size)),
+        build_seconds=None if usual is None else checked_number(usual),
     )
 
 
 def _event(facts: dict[str, Any]) -> Event:
-    kind, node, name = _text(facts["kind"]), _text(facts["node"]), _text(facts["name"])
-    return Event(kind, node, name, _number(facts["start"]), _number(facts["end"]), _text(facts["state"]))
+    kind, node, name = checked_text(facts["kind"]), checked_text(facts["node"]), checked_text(facts["name"])
+    return Event(
+        kind,
+        node,
+        name,
+        checked_number(facts["start"]),
+        checked_number(facts["end"]),
+        checked_text(facts["state"]),
+    )
 
 
 def _decision(value: object) -> str:
     if value not in ("reuse", "pull", "build", "failed"):
         raise ValueError(f"decision {value!r}")
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
+    return checked_text(value)
 
 
 # -- lanes ---------------------------------------------------------------------------------------

@@ -41,6 +41,11 @@ def rough_time(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and a regular noun in the right form: ``1 node``, ``2 nodes``, ``no nodes``."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
 def listed(words: Sequence[str], most: int, separator: str = ", ") -> str:
     """Join the first ``most`` words and say how many more there are: ``a, b and 3 more``.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import ProjectError, StoreError
 from ...execution.plan import plan
 from ...execution.workspace import Workspace
-from ...system.text import listed
+from ...system.text import counted, human_time, listed
 from ..help import Example
 from .base import Command, JsonOption, flag, option, path_option, print_json
 
@@ -240,17 +240,14 @@ def _refuse_anothers(path: Path) -> None:
 
 def table(pipeline: Pipeline) -> str:
     """Jobs with their times and costs, and the sums."""
-    from ...system.text import human_time
-
     width = max((len(job.name) for job in pipeline.jobs), default=0)
     lines = [
         f"  {job.name:<{width}}  {human_time(job.minutes * 60):>13}  {job.cost:7.3f}  "
         f"{'after ' + listed(job.needs, _LISTED_NEEDS) + ': ' if job.needs else ''}{few(job.targets)}"
         for job in pipeline.jobs
     ]
-    count = len(pipeline.jobs)
-    jobs = f"{count} job{'' if count == 1 else 's'} from nothing"
-    total = f"{jobs}: {human_time(pipeline.minutes * 60)} until all is done"
+    jobs = counted(len(pipeline.jobs), "job")
+    total = f"{jobs} from nothing: {human_time(pipeline.minutes * 60)} until all is done"
     spent = human_time(pipeline.spent * 60)
     return "\n".join([*lines, f"  {total}, {spent} of machines, cost {pipeline.cost:.3f}"])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...audit.lint import Finding, lint
 from ...graph.dockerfiles import Dockerfiles
 from ...oci.platform import host_platform
-from ...system.text import printable, shortened
+from ...system.text import counted, printable, shortened
 from ..goals import named_nodes
 from ..help import Example
 from .base import Command, JsonOption, flag, print_json
@@ -61,7 +61,7 @@ class Lint(Command[Options]):
         else:
             for finding in found:
                 print(f"{finding.where}: {finding.rule}: {finding.what}\n  {finding.fix}")
-            print(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'}", file=sys.stderr)
+            print(counted(len(found), "finding"), file=sys.stderr)
         return FOUND if found else 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, StoreError
+from ...system.text import counted
 from .. import program
 from ..help import Example
 from .base import Detached, flag
@@ -177,7 +178,7 @@ def _summary(project: Project, draft: Draft) -> str:
         "image": len(project.images),
         "platform": len(project.platforms),
     }
-    said = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()]
+    said = [counted(count, word) for word, count in counts.items()]
     lines = [f"wrote stages.toml and dodo.py: {', '.join(said)}"]
     width = max(map(len, draft.origins))
     for stage, origin in draft.origins.items():

@@ -10,6 +10,7 @@ from ...errors import ProjectError
 from ...execution.against import earlier_of
 from ...execution.causes import causes
 from ...execution.plan import plan
+from ...system.text import counted
 from ..cause_text import Evidence, lines, to_json
 from ..goals import resolve_goals
 from ..help import Example
@@ -84,8 +85,7 @@ class _Answer:
         if not self.causes:
             nothing = f"nothing changed since {self.earlier.named}"
             return [f"{head}: {nothing}", f"  {self.step.reason}"]
-        count = f"{len(self.causes)} edit{'' if len(self.causes) == 1 else 's'}"
-        found = [f"{head}: {count} since {self.earlier.named}"]
+        found = [f"{head}: {counted(len(self.causes), 'edit')} since {self.earlier.named}"]
         if self.step.decision != "build":
             found.append(f"  {self.step.reason}")
         return [*found, *(f"  {line}" for cause in self.causes for line in lines(cause, evidence))]
@@ -134,7 +134,7 @@ def _file(workspace: Workspace, nodes: list[Node], options: Options) -> int:
 def _count(counting: list[FileUse]) -> str:
     if not counting:
         return "it counts for none of these nodes"
-    return f"it counts for {len(counting)} node{'' if len(counting) == 1 else 's'}"
+    return f"it counts for {counted(len(counting), 'node')}"
 
 
 def _use(use: FileUse) -> str:

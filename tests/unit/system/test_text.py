@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagegraph.system.text import listed, one_line, rough_time
+from stagegraph.system.text import counted, listed, one_line, rough_time
 
 pytestmark = pytest.mark.unit
 
@@ -44,3 +44,8 @@ def test_an_estimate_is_rounded_up(seconds: float, text: str) -> None:
 )
 def test_a_line_of_output_is_text_and_nothing_else(output: str, text: str) -> None:
     assert one_line(output) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "no nodes"), (1, "1 node"), (2, "2 nodes")])
+def test_a_noun_follows_its_number(number: int, text: str) -> None:
+    assert counted(number, "node") == text
