@@ -79,16 +79,12 @@ def _is_local(word: str) -> bool:
 # -- Python ------------------------------------------------------------------------------------------
 
 _PIP = (
-    "-r --requirement -c --constraint -t --target -i --index-url --extra-index-url -f --find-links"
-    " --prefix --root"
-    " --platform --python-version --implementation --abi --only-binary --no-binary --timeout"
-    " --default-timeout"
-    " --retries --cache-dir --trusted-host --proxy --cert --client-cert --log --upgrade-strategy"
-    " --config-settings"
-    " --global-option --install-option --build-option --progress-bar --src --python --report --use-"
-    " feature -d --dest"
-    " -w --wheel-dir -e --editable --index --group --exists-action --no-build-isolation-package -b"
-    " --build"
+    "-r --requirement -c --constraint -t --target -i --index-url --extra-index-url -f --find-links "
+    "--prefix --root --platform --python-version --implementation --abi --only-binary --no-binary "
+    "--timeout --default-timeout --retries --cache-dir --trusted-host --proxy --cert --client-cert --log "
+    "--upgrade-strategy --config-settings --global-option --install-option --build-option --progress-bar "
+    "--src --python --report --use-feature -d --dest -w --wheel-dir -e --editable --index --group "
+    "--exists-action --no-build-isolation-package -b --build"
 )
 _FIXED_REQUIREMENT = re.compile(r"[^<>=!~]+===?[^*<>]+")
 
@@ -147,26 +143,20 @@ def _conda(command: Command, _step: Step) -> Iterator[str]:
 # -- files and sources -------------------------------------------------------------------------------
 
 _CURL = (
-    "-o --output -H --header -d --data --data-raw --data-binary --data-urlencode -X --request -u"
-    " --user -A"
-    " --user-agent -e --referer -b --cookie -c --cookie-jar -K --config -F --form -T --upload-file -w"
-    " --write-out"
-    " --retry --retry-delay --retry-max-time -m --max-time --connect-timeout -x --proxy --cacert"
-    " --cert -E --key -C"
-    " --continue-at -r --range --proto --proto-redir --proto-default --output-dir --resolve --limit-"
-    " rate -D"
-    " --dump-header -Y -y --speed-limit --speed-time --max-redirs --ciphers --tls-max --interface"
-    " --noproxy -z"
+    "-o --output -H --header -d --data --data-raw --data-binary --data-urlencode -X --request -u --user "
+    "-A --user-agent -e --referer -b --cookie -c --cookie-jar -K --config -F --form -T --upload-file -w "
+    "--write-out --retry --retry-delay --retry-max-time -m --max-time --connect-timeout -x --proxy "
+    "--cacert --cert -E --key -C --continue-at -r --range --proto --proto-redir --proto-default "
+    "--output-dir --resolve --limit-rate -D --dump-header -Y -y --speed-limit --speed-time --max-redirs "
+    "--ciphers --tls-max --interface --noproxy -z"
 )
 #: Options with which curl sends something, or gets no file.
 _NO_DOWNLOAD = {"-X", "--request", "-d", "--data", "-T", "-F", "--form", "-I", "--head", "--version", "-V"}
 _WGET = (
-    "-O --output-document -o --output-file -a --append-output -P --directory-prefix -t --tries -T"
-    " --timeout --header"
-    " -e --execute -i --input-file -U --user-agent --user --password --post-data --progress"
-    " --waitretry -w --wait"
-    " --retry-on-http-error --ca-certificate --connect-timeout --read-timeout --dns-timeout --limit-"
-    " rate -A -R -l"
+    "-O --output-document -o --output-file -a --append-output -P --directory-prefix -t --tries -T "
+    "--timeout --header -e --execute -i --input-file -U --user-agent --user --password --post-data "
+    "--progress --waitretry -w --wait --retry-on-http-error --ca-certificate --connect-timeout "
+    "--read-timeout --dns-timeout --limit-rate -A -R -l"
 )
 
 
@@ -199,9 +189,8 @@ def _checks(command: Command) -> bool:
 
 
 _CLONE = (
-    "-b --branch --depth -c --config -o --origin --reference --filter -j --jobs --separate-git-dir"
-    " --template"
-    " --shallow-since -u --upload-pack --revision"
+    "-b --branch --depth -c --config -o --origin --reference --filter -j --jobs --separate-git-dir "
+    "--template --shallow-since -u --upload-pack --revision"
 )
 _GIT = "-C -c --git-dir --work-tree"
 
@@ -282,9 +271,8 @@ def _go(command: Command, _step: Step) -> Iterator[str]:
 
 
 _CARGO = (
-    "--version --vers --git --branch --tag --rev --path --root --index --registry --features -F"
-    " --bin --example --target"
-    " --profile -j --jobs --config --target-dir"
+    "--version --vers --git --branch --tag --rev --path --root --index --registry --features -F --bin "
+    "--example --target --profile -j --jobs --config --target-dir"
 )
 
 
