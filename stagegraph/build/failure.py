@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..docker.progress import without_place
 from ..errors import (
     BuildError,
     DiskFullError,
@@ -142,11 +143,6 @@ def pointer(failure: Failure, *, at_step: bool) -> str:
     setting = f"{node.stage}={config.alternative} " if config.alternative else ""
     text = f"the whole log: doit {setting}logs {node} ({failure.log})"
     return f"{text}\n  a shell before this step: doit {setting}shell {node} --failed" if at_step else text
-
-
-def without_place(step: str) -> str:
-    """``RUN make`` of ``[build 3/3] RUN make``."""
-    return re.sub(r"^\[[^\]]*\] ?", "", step)
 
 
 def brief(step: str) -> str:

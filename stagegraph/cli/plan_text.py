@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..drawing.diagram import DECISIONS
 from ..execution.decide import Why
 from ..system.text import counted, human_size, human_time, listed
 from .markdown import code, table
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 #: How many nodes of an edit are named; JSON has all.
 _MOST_NODES = 8
-
-_DECISIONS = ("build", "pull", "reuse")
 
 
 class Facts(NamedTuple):
@@ -59,7 +58,7 @@ def text(facts: Facts) -> str:
 
 def total(facts: Facts) -> str:
     """Return how many nodes there are to build, pull and reuse, what the pulls bring, and the time."""
-    counts = {decision: sum(step.decision == decision for step in facts.steps) for decision in _DECISIONS}
+    counts = {decision: sum(step.decision == decision for step in facts.steps) for decision in DECISIONS}
     said = ", ".join(f"{count} to {decision}" for decision, count in counts.items())
     if facts.fetch:
         said = said.replace(" to pull", f" to pull ({human_size(facts.fetch)})")

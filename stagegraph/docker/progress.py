@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # since 0.17 BuildKit marks the instructions of triggers
 _STEP = re.compile(r"\[(?!internal|context )[^\]]*\] ?(?:ONBUILD )?(.*)", re.DOTALL)
 
+_PLACE = re.compile(r"^\[[^\]]*\] ?")
+
 _DOCKERFILE = re.compile(r"^\S*:(\d+)$")
 
 _EVENTS = ("vertexes", "statuses", "warnings", "logs")
@@ -380,3 +382,8 @@ class Tracker:
 
 def _moment(text: str) -> float:
     return datetime.datetime.fromisoformat(text).timestamp()
+
+
+def without_place(step: str) -> str:
+    """Return ``RUN make`` of ``[build 3/3] RUN make``."""
+    return _PLACE.sub("", step)

@@ -1,9 +1,13 @@
-"""The colours of decisions, for all that draws: reuse green, pull blue, build yellow, failed red.
+"""The colours and words of decisions, for all that draws: reuse green, pull blue, build yellow, failed red.
 
 A colour never stands alone: the word stands beside it.
 """
 
 from __future__ import annotations
+
+#: What became of a node in a run, and what a run would do with it. This is the order of tables.
+DONE = {"failed": "failed", "build": "built", "pull": "pulled", "reuse": "reused"}
+TO_DO = {"failed": "fails", "build": "to build", "pull": "to pull", "reuse": "to reuse"}
 
 #: Fill colours for pictures, light enough for black text.
 FILLS = {"reuse": "#c8e6c9", "pull": "#bbdefb", "build": "#ffecb3", "failed": "#ffcdd2"}

@@ -18,7 +18,7 @@ from .decide import Found, Have, Why
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..project.model import Node, PrintCommand
+    from ..project.model import Node, PrintCommand, Project
     from ..store.record import Record
     from ..store.registry import RegistryStore
     from .final_tags import FinalTags
@@ -104,8 +104,7 @@ class Delivery:
         record = self.layout.find(self.graph.key(node))
         if record is None:
             raise StoreError(str(node), "its image is not in cache/", f"build it first: doit {node}")
-        repo = self.graph.project.settings.repo
-        tag = f"{repo}:temporary-{node.stage}-{node.platform}-{uuid.uuid4().hex[:8]}"
+        tag = temporary_tag(self.graph.project, node)
         self._load(node, record, tag)
         try:
             yield tag, record
@@ -185,3 +184,8 @@ class Delivery:
 
     def _remote(self, tag: str) -> str:
         return f"{self.graph.project.settings.registry}/{tag}"
+
+
+def temporary_tag(project: Project, node: Node) -> str:
+    """Return a new tag for an image that the engine has only for a while."""
+    return f"{project.settings.repo}:temporary-{node.stage}-{node.platform}-{uuid.uuid4().hex[:8]}"

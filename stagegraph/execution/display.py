@@ -6,7 +6,6 @@ node is drawn. Elsewhere each node prints a plain line now and then. All of it i
 
 from __future__ import annotations
 
-import re
 import sys
 import textwrap
 import time
@@ -39,9 +38,6 @@ NO_NEWS = 300.0
 
 #: Characters of a step in a plain line.
 STEP = 40
-
-#: The place of an instruction before its text: ``[build 3/7] RUN make``.
-_PLACE = re.compile(r"^\[[^\]]*\] ?")
 
 
 class Detail(Enum):
@@ -78,7 +74,9 @@ class Work:
     @property
     def short_step(self) -> str:
         """The step without its place, on one short line."""
-        return textwrap.shorten(_PLACE.sub("", self.step), STEP, placeholder=" ...")
+        from ..docker.progress import without_place  # a run that builds nothing needs none
+
+        return textwrap.shorten(without_place(self.step), STEP, placeholder=" ...")
 
 
 class Display:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +12,7 @@ from ..build.step_container import StepContainer, container_of
 from ..docker import engine
 from ..dockerfile.partial import Partial, before
 from ..errors import ProjectError, StoreError
+from .delivery import temporary_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def place_of(workspace: Workspace, node: Node) -> Iterator[Place]:
         raise ProjectError(str(node), what, f"doit {node} builds it; doit shell {node} opens its image")
     step = _find(spec, failed)
     partial = before(spec.sent_text, step, spec.platform.docker, spec.analysis.args)
-    tag = f"{project.settings.repo}:temporary-{node.stage}-{node.platform}-{uuid.uuid4().hex[:8]}"
+    tag = temporary_tag(project, node)
     memory = str(_MEMORY) if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="stagegraph-", dir=memory) as folder:
         container = container_of(spec, partial, project.secrets, project.root, Path(folder))

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..drawing.colours import NAMES, painted
+from ..drawing.colours import DONE, NAMES, painted
 from ..system.pulse import Pulse
 from ..system.text import human_size, human_time
 from .display import Detail, Display
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from ..store.record import Record
     from .outlook import Left, Outlook
 
-_PAST = {"reuse": "reused", "pull": "pulled", "build": "built", "failed": "failed"}
-
 
 def _kept(decisions: Sequence[str]) -> Iterator[str]:
     """Yield a line about the nodes that an interrupted run has finished, unless there are none."""
-    ways = [_PAST[each] for each in ("build", "pull") if each in decisions]
+    ways = [DONE[each] for each in ("build", "pull") if each in decisions]
     count = decisions.count("build") + decisions.count("pull")
     if count:
         nodes, are = ("1 node", "is") if count == 1 else (f"{count} nodes", "are")
@@ -106,7 +104,7 @@ class Report:
             times, build_seconds = self.timeline.times(name), round(record.seconds, 1)
             self._done[name] = NodeResult(*facts, *times, changes, image_bytes, build_seconds)
             if decision != "reuse":
-                past = _PAST[decision], NAMES[decision]
+                past = DONE[decision], NAMES[decision]
                 self._display.progress(f"   {node}: ", past, f" in {human_time(seconds)}")
 
     def rest(self, node: Node) -> None:
@@ -187,7 +185,7 @@ class Report:
         """Return one line for each decision with its nodes and reasons, then images with digests."""
 
         def past(decision: str) -> str:
-            return painted(_PAST[decision], decision) if colours else _PAST[decision]
+            return painted(DONE[decision], decision) if colours else DONE[decision]
 
         with self._lock:
             if self._display.detail is Detail.RESULT:

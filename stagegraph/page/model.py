@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..drawing.colours import DONE, TO_DO
 from ..execution.history import PastRun, of_nodes
 from ..execution.last_run import lanes_of
 from ..system.text import human_size, human_time
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
     from .layout import Box, Drawing
 
 #: What may become of a node: the word for a run, and the word for a plan.
-WORDS = {
-    "failed": ("failed", "fails"),
-    "build": ("built", "to build"),
-    "pull": ("pulled", "to pull"),
-    "reuse": ("reused", "to reuse"),
-    "idle": ("not needed", "not needed"),
-}
+WORDS = {state: (DONE[state], TO_DO[state]) for state in DONE} | {"idle": ("not needed", "not needed")}
 
 #: How many runs and steps the page shows, the newest and the longest ones.
 RUNS, STEPS = 60, 200

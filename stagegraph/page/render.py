@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from ..drawing.colours import DONE
+
 if TYPE_CHECKING:
     from .model import PageView
 
@@ -20,6 +22,6 @@ def render(page: PageView) -> bytes:
     template = environment.from_string(files.joinpath("page.html").read_text(encoding="utf-8"))
     own = {name: files.joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     nodes = [{**node._asdict(), "steps": [step._asdict() for step in node.steps]} for node in page.nodes]
-    text = template.render(page=page, data={"nodes": nodes, "first": page.first}, **own)
+    text = template.render(page=page, done=DONE, data={"nodes": nodes, "first": page.first}, **own)
     # a name from a log may have bytes that are no text
     return text.encode("utf-8", "backslashreplace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ProjectError
@@ -27,13 +26,7 @@ _LOADED = {
 }
 
 
-@dataclass(frozen=True)
-class Options(JsonOption):
-    """``--json`` alone."""
-
-
-class Info(Command[Options]):
-    options_type = Options
+class Info(Command[JsonOption]):
     doc_purpose = "show everything that is known about a node or an image"
     doc_description = (
         "Shows parents and children, external images with their digests, the key, the Dockerfile, the "
@@ -46,7 +39,7 @@ class Info(Command[Options]):
         Example("info {image} --json", "the same for a program"),
     )
 
-    def answer(self, app: App, words: list[str], options: Options) -> int:
+    def answer(self, app: App, words: list[str], options: JsonOption) -> int:
         from ...audit.node_info import node_info
 
         workspace = app.workspace

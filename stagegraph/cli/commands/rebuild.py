@@ -40,7 +40,7 @@ class Rebuild(Run):
 
     def execute(self, params: Any, args: Any) -> Any:
         if not args:
-            what = "rebuild takes the nodes to build again"
+            what = "doit rebuild takes the nodes to build again"
             raise ProjectError("command line", what, "doit rebuild STAGE:PLATFORM; doit list --all has all")
         return super().execute(params, args)
 

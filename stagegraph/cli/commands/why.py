@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...drawing.colours import TO_DO
 from ...errors import ProjectError
 from ...execution.against import earlier_of
 from ...execution.causes import causes
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from ...graph.file_use import FileUse
     from ...project.model import Node
     from ..app import App
-
-#: What a decision is called in a sentence about the future.
-_NEXT = {"build": "to build", "pull": "to pull", "reuse": "to reuse"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class _Answer:
     causes: list[Cause]
 
     def lines(self, evidence: Evidence) -> list[str]:
-        head = f"{self.step.node}: {_NEXT[self.step.decision]}"
+        head = f"{self.step.node}: {TO_DO[self.step.decision]}"
         if self.earlier is None:
             return [f"{head}: {self.step.reason}"]
         if not self.causes:
