@@ -70,9 +70,8 @@ class App:
                 return [node for node in graph.nodes if node in reachable]
             graph.order(graph.nodes)
         except ProjectError:
-            if (
-                self.requested is not None
-            ):  # doit would walk a cycle for ever; other commands report it themselves
+            # doit would walk a cycle for ever; other commands report it themselves
+            if self.requested is not None:
                 raise
         except StagegraphError:
             pass  # a broken stage concerns only those who request it

@@ -42,17 +42,22 @@ def _waiting(
 ) -> dict[str, tuple[str, ...]]:
     """Return the tasks that were needed and not done, parents first, each with the causes."""
     found: dict[str, tuple[str, ...]] = {}
-
-    def causes(name: str) -> tuple[str, ...]:
+    seen: set[str] = set()
+    # a stack of its own: graphs may be deeper than calls of Python
+    waiting = [*reversed(tasks.goals)]
+    while waiting:
+        name = waiting.pop()
+        needs = tasks.needs.get(name, ())
         if name in failed:
             found[name] = (failed[name],)
-        elif name not in done and name not in found:
-            below = {cause for need in tasks.needs.get(name, ()) for cause in causes(need)}
+        elif name in done or name in found:
+            continue
+        elif name not in seen:
+            seen.add(name)
+            waiting += [name, *reversed(needs)]
+        else:
+            below = {cause for need in needs for cause in found.get(need, ())}
             found[name] = tuple(cause for cause in dict.fromkeys(failed.values()) if cause in below)
-        return found.get(name, ())
-
-    for goal in tasks.goals:
-        causes(goal)
     return found
 
 

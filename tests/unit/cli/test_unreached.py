@@ -55,3 +55,9 @@ def test_the_error_of_an_ancestor_names_the_ancestor() -> None:
 
 def test_a_run_without_failures_has_no_lines() -> None:
     assert not [*lines(TASKS, {}, set(NEEDS))]
+
+
+def test_a_graph_may_be_deep() -> None:
+    needs = {str(number): [str(number - 1)] for number in range(1, 3000)}
+    deep = TaskGraph(needs, {"2999": "last"}, ("2999",))
+    assert [*lines(deep, {"0": "first"}, set())] == ["not built, as first failed: last"]
