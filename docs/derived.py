@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stagegraph import errors
+from stagegraph.audit import rules
 from stagegraph.cli import help
 from stagegraph.project import editor_schema, schema
 from stagegraph.project.settings import ENV_PREFIX
@@ -52,6 +53,7 @@ OTHER_STATUSES = {
     2: "doit's own: an error while a task ran.",
     3: "doit's own: an error before the first task ran.",
     4: "`doit plan --exit-code`: there is work to do. `doit diff --exit-code`: the images differ.",
+    5: "`doit lint`: there are findings.",
     130: "The run was interrupted (SIGINT).",
     141: "The reader of the output closed it, as `head` does.",
     143: "The run was terminated (SIGTERM).",
@@ -228,7 +230,14 @@ def _code(match: re.Match[str]) -> str:
     return f"`{word}`"
 
 
+def lint_rules() -> str:
+    """A table of the rules of ``doit lint``."""
+    rows = ((f"`{rule.name}`", rule.what, _inline(rule.pin)) for rule in rules.RULES)
+    return _table(("rule", "what a step fetches", "how to pin it"), rows)
+
+
 PAGES = {
+    "lint-rules": lint_rules,
     "commands": commands,
     "settings": settings,
     "stages.toml": stages_toml,

@@ -116,9 +116,7 @@ class Rebuilder:
             key = self.graph.key(node)
             record = self.layout.find(key)
             if record is None:
-                is_damaged = self.layout.has_record(key)
-                why = "its image in cache/ is damaged; for details: doit verify"
-                yield Finding(node, key, "unchecked", (why if is_damaged else "no record of it in cache/",))
+                yield Finding(node, key, "unchecked", (_absence(self.layout, node, key),))
                 continue
             parents: dict[Node, Record] = {}
             for parent in self.graph.parents(node):
@@ -148,6 +146,15 @@ class Rebuilder:
             differences = tuple(compare(self.layout, record.digest, scratch, result.digest))
         notes = tuple(_notes(record, result))
         return Finding(node, record.key, "differs", notes, record.digest, result.digest, differences)
+
+
+def _absence(layout: LayoutStore, node: Node, key: Key) -> str:
+    """Say why a key finds no image in ``cache/``."""
+    if key in layout.withdrawn:
+        return f"one of its parents was built again since; to renew it: doit {node}"
+    if layout.has_record(key):
+        return "its image in cache/ is damaged; for details: doit verify"
+    return "no record of it in cache/"
 
 
 def _notes(record: Record, result: BuildResult) -> Iterator[str]:

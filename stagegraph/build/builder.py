@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from ..docker.progress import Tracker
+from ..docker.progress import StepTime, Tracker
 from ..errors import EngineError, LoginError, NetworkError, RegistryError, StoreError
 from ..inspection import dpkg
 from ..oci.digest import Digest
@@ -34,6 +34,7 @@ from .ssh import ssh_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ..dockerfile.partial import Partial
@@ -57,6 +58,12 @@ class Listener(Protocol):
 
         ``log`` is what is new in the log of the build, ``latest`` the last line of the current instruction.
         """
+
+    def span(self, kind: str, node: Node, name: str) -> AbstractContextManager[None]:
+        """Measure a block of the build."""
+
+    def steps(self, node: Node, steps: Sequence[StepTime]) -> None:
+        """A call of the builder has ended; these are all its steps."""
 
     def warn(self, message: str) -> None:
         """The user should know this."""
@@ -156,12 +163,14 @@ class NodeBuilder:
     def _write_context(self, spec: NodeSpec, view: Path, tar: IO[bytes], log: Log) -> str:
         if spec.bootstrap is None:
             return write_context(spec, self.root, view, tar)
-        self.listener.step(spec.node, f"mmdebstrap {spec.bootstrap.suite}")
+        step = f"mmdebstrap {spec.bootstrap.suite}"
+        self.listener.step(spec.node, step)
 
         def hear(line: bytes) -> None:
             self.listener.output(spec.node, line, line.decode(errors="replace"))
 
-        write_bootstrap_context(spec, view, tar, log, hear)
+        with self.listener.span("step", spec.node, step):
+            write_bootstrap_context(spec, view, tar, log, hear)
         return "-"
 
     def _run(
@@ -191,6 +200,7 @@ class NodeBuilder:
                 self.listener.output(spec.node, text, tracker.latest)
             log.file.write(tracker.end())
             status = process.wait()
+        self.listener.steps(spec.node, tracker.times)
         if deadline.expired or status != 0:
             failure = Failure(spec, tracker, relative_path(log.path), placement)
             log.step_failed(failure.step)

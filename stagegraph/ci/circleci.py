@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import steps
-from .steps import Checkout, DownloadWorkspace, ForkReadsOnly, Restore, Run, Save, UploadWorkspace
+from .steps import Checkout, DownloadWorkspace, ForkReadsOnly, Restore, Run, Save, Show, UploadWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,10 @@ def static(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[s
         jobs["check"] = _job(executors[0], steps.check(config), config, push="")
         flow.append("check")
     for job in pipeline.jobs:
-        jobs[job.name] = _job(job.executor, steps.build(job, config), config)
+        # the setup workflow of a dynamic pipeline has shown the plan
+        first = job is pipeline.jobs[0] and not config.dynamic
+        todo = steps.build(job, config, images if first else None)
+        jobs[job.name] = _job(job.executor, todo, config)
         flow.append(_entry(job.name, config, requires=list(job.needs)))
     if config.publish:
         serial = {"serial-group": "<< pipeline.project.slug >>/publish"}  # one after the other
@@ -52,11 +55,12 @@ def static(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[s
     }
 
 
-def dynamic(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[str, Any]:  # noqa: ARG001
+def dynamic(_: Pipeline, config: CIConfig, images: ImageTargets) -> dict[str, Any]:
     """A setup workflow: it asks the registry, and continues with jobs for the nodes that it lacks."""
     ask = f"{config.ci} --continuation {CONTINUATION}"
     first = config.services["circleci"][0]
-    job = _job(first, [*steps.start(config), Run("See what must be built", ask)], config)
+    told = steps.plan(images.targets, config, images.targets)
+    job = _job(first, [*steps.start(config), told, Run("See what must be built", ask)], config)
     job["steps"].append({"continuation/continue": {"configuration_path": CONTINUATION}})
     return {
         "version": 2.1,
@@ -96,21 +100,39 @@ def _step(step: Step, config: CIConfig) -> list[Any]:  # noqa: PLR0911
             return ["checkout"]
         case Run():
             return [_run(step, config)]
+        case Show():
+            return _show(step, config)
         case ForkReadsOnly():
             never = '[ -z "${CIRCLE_PR_NUMBER:-}" ] || echo \'export STAGEGRAPH_PUSH=never\' >>"$BASH_ENV"'
             return [_run(Run("Forks only read", never), config)]
         case Restore():
-            prefixes = [f"images-{step.name}-{_checksum(whose)}-" for whose in ("whose", "own")]
+            prefixes = [f"images-{step.name}.{_checksum(whose)}-" for whose in ("whose", "own")]
             keys = [key for prefix in prefixes for key in (f"{prefix}{_checksum('all')}-", prefix)]
             return [_run(Run("Say whose cache it is", _WHOSE), config), {"restore_cache": {"keys": keys}}]
         case Save():
             # a cache with this key is never written again
-            key = "-".join((f"images-{step.name}", *map(_checksum, ("whose", "all", "state"))))
+            key = f"images-{step.name}." + "-".join(map(_checksum, ("whose", "all", "state")))
             return [{"save_cache": {"key": key, "paths": ["cache"], "when": "always"}}]
         case DownloadWorkspace():
             return [{"attach_workspace": {"at": steps.HANDOVER}}]
         case UploadWorkspace():
             return [{"persist_to_workspace": {"root": steps.HANDOVER, "paths": [step.name]}}]
+
+
+def _show(step: Show, config: CIConfig) -> list[Any]:
+    """Print, and store as an artifact. The file is outside the clone, which may be the context of a stage."""
+    path = f"/tmp/{step.file}.md"  # noqa: S108
+    begin = f"{_since(config)}\n" if step.compares else ""
+    end = f'|| echo "{steps.NO_REPORT}"'
+    shown = _run(Run(step.name, f"{begin}{step.command} | tee {path} {end}", step.always), config)
+    if step.compares:
+        shown["run"]["environment"] = {"BEFORE": "<< pipeline.git.base_revision >>"}
+    return [shown, {"store_artifacts": {"path": path, "destination": f"{step.file}.md", "when": "always"}}]
+
+
+def _since(config: CIConfig) -> str:
+    """Set the revision to compare with: the commit before on the main branch, the main branch on others."""
+    return f'SINCE=origin/{config.branch}\n[ "${{CIRCLE_BRANCH:-}}" != {config.branch} ] || SINCE=$BEFORE'
 
 
 def _checksum(name: str) -> str:

@@ -125,7 +125,7 @@ class _ConfigReader:
         return registry.removesuffix("/")
 
     def _executors(self, service: str) -> tuple[Executor, ...]:
-        hint = "a letter, then letters, digits, '-' and '_'; jobs are named after it"
+        hint = "a letter, then letters, digits, '-' and '_'"
         return tuple(
             self._executor(service, name)
             for name in self._reader.named(("ci", service), schema.EXECUTOR, hint)

@@ -7,7 +7,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from . import steps
-from .steps import Checkout, DownloadWorkspace, ForkReadsOnly, Restore, Run, Save, UploadWorkspace
+from .steps import (
+    Checkout,
+    DownloadWorkspace,
+    ForkReadsOnly,
+    Restore,
+    Run,
+    Save,
+    Show,
+    UploadWorkspace,
+    Wanted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +34,9 @@ _FOREIGN = (
     " || github.actor == 'dependabot[bot]'"
 )
 
+# For a pull request, the branch that it is for; for a push, the commit before it.
+_SINCE = "github.event_name == 'pull_request' && format('origin/{0}', github.base_ref) || github.event.before"
+
 _ALL, _STATE = f"hashFiles('{steps.KEYS}/all')", f"hashFiles('{steps.STATE}')"
 
 
@@ -35,7 +48,8 @@ def static(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[s
         jobs["check"] = _job(first, steps.check(config), config, push="")
     for job in pipeline.jobs:
         needs = {"needs": list(job.needs)} if job.needs else {}
-        jobs[job.name] = {**needs, **_job(job.executor, steps.build(job, config), config)}
+        todo = steps.build(job, config, images if job is pipeline.jobs[0] else None)
+        jobs[job.name] = {**needs, **_job(job.executor, todo, config)}
     return _with_end(jobs, images, config)
 
 
@@ -45,7 +59,7 @@ def dynamic(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[
     if config.check:
         jobs["check"] = _job(config.services["github"][0], steps.check(config), config, push="")
     names = [f"level-{number + 1}" for number in range(len(levels(pipeline)))]
-    jobs["plan"] = _plan_job(names, config)
+    jobs["plan"] = _plan_job(names, images, config)
     for number in range(len(names)):
         jobs[names[number]] = _level_job(names, number, config)
     workflow = _with_end(jobs, images, config)
@@ -55,12 +69,13 @@ def dynamic(pipeline: Pipeline, config: CIConfig, images: ImageTargets) -> dict[
     return workflow
 
 
-def _plan_job(names: list[str], config: CIConfig) -> dict[str, Any]:
+def _plan_job(names: list[str], images: ImageTargets, config: CIConfig) -> dict[str, Any]:
     """The job that asks the registry; its outputs are the matrices of the levels."""
     ask = Run("See what must be built", f'{config.ci} --matrix >>"$GITHUB_OUTPUT"')
+    told = steps.plan(images.targets, config, images.targets)
     job = {
         "outputs": {name: f"${{{{ steps.plan.outputs.{name} }}}}" for name in names},
-        **_job(config.services["github"][0], [*steps.start(config), ask], config),
+        **_job(config.services["github"][0], [*steps.start(config, whole=True), told, ask], config),
     }
     job["steps"][-1]["id"] = "plan"
     return job
@@ -73,9 +88,8 @@ def _level_job(names: list[str], number: int, config: CIConfig) -> dict[str, Any
     """
     name, is_last = names[number], number == len(names) - 1
     matrix = {key: f"${{{{ matrix.{key} }}}}" for key in ("job", "words", "runs_on")}
-    todo = steps.build_targets(
-        matrix["job"], [matrix["words"]], config, downloads=number > 0, uploads=not is_last
-    )
+    wanted = Wanted(matrix["job"], (matrix["words"],))
+    todo = steps.build_targets(wanted, config, downloads=number > 0, uploads=not is_last)
     return {
         "name": matrix["job"],
         "needs": ["plan", *names[:number]],
@@ -178,30 +192,49 @@ def _job(
     }
 
 
-def _variable(name: str) -> str:
-    """The source of a variable. GitHub removes the values of secrets from logs and outputs, and the name of a
-    user may be a common word."""
-    return f"vars.{name} || secrets.{name}" if name == steps.USER else f"secrets.{name}"
+def _secrets(names: Iterable[str]) -> dict[str, str]:
+    """Variables with their sources. GitHub removes the values of secrets from logs and outputs, and the name
+    of a user may be a common word."""
+    found = {}
+    for name in names:
+        source = f"vars.{name} || secrets.{name}" if name == steps.USER else f"secrets.{name}"
+        found[name] = f"${{{{ {source} }}}}"
+    return found
+
+
+def _show(step: Show) -> dict[str, Any]:
+    """Append to the summary of the job (GITHUB_STEP_SUMMARY)."""
+    written: dict[str, Any] = {"name": step.name}
+    if step.always:
+        written["if"] = "always()"
+    since = {"SINCE": f"${{{{ {_SINCE} }}}}"} if step.compares else {}
+    if env := since | _secrets(step.secrets):
+        written["env"] = env
+    end = f'|| echo "{steps.NO_REPORT}"'
+    return {**written, "run": f'{step.command} >>"$GITHUB_STEP_SUMMARY" {end}'}
 
 
 def _step(step: Step) -> dict[str, Any] | None:  # noqa: PLR0911
     match step:
         case Checkout():
             # by default it fetches one commit, and no tag
-            return {"uses": "actions/checkout@v4", **({"with": {"fetch-depth": 0}} if step.whole else {})}
+            whole = {"with": {"fetch-depth": 0}} if step.whole else {}
+            return {"uses": "actions/checkout@v4", **whole}
         case Run():
             more: dict[str, Any] = {"if": "always()"} if step.always else {}
             if step.secrets:
-                more["env"] = {name: f"${{{{ {_variable(name)} }}}}" for name in step.secrets}
+                more["env"] = _secrets(step.secrets)
             return {"name": step.name, **more, "run": step.command}
+        case Show():
+            return _show(step)
         case ForkReadsOnly():
             return None  # the environment of the workflow turns pushes off
         case Restore():
-            prefix = f"images-{step.name}-"
+            prefix = f"images-{step.name}."  # no name of a job has a dot, so this is the prefix of one name
             keys = {"key": f"{prefix}${{{{ {_ALL} }}}}-", "restore-keys": prefix}
             return {"id": "restored", "uses": "actions/cache/restore@v4", "with": {"path": "cache", **keys}}
         case Save():
-            key = f"format('images-{step.name}-{{0}}-{{1}}', {_ALL}, {_STATE})"
+            key = f"format('images-{step.name}.{{0}}-{{1}}', {_ALL}, {_STATE})"
             new = f"steps.restored.outputs.cache-matched-key != {key}"
             # a job that ended before it restored its cache has nothing worth saving
             restored = f"steps.restored.outcome == 'success' && {_STATE} != ''"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .model import Job, Pipeline
+from .names import names
 from .problem import Problem
 from .search import best_plan
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .model import CIConfig, Executor, WorkUnit
-    from .problem import Plan
+    from .problem import Bin, Plan
 
 
 def plan(
@@ -28,35 +29,45 @@ def plan(
 
 
 def _jobs(problem: Problem, plan: Plan) -> Iterator[Job]:
-    """The jobs of a plan, in the order of work and named by executor and number."""
+    """The jobs of a plan, in the order of work and named after what they build."""
     ends, needs = problem.ends(plan), problem.needs(plan)
     assert ends is not None
     starts = [end - each.time for end, each in zip(ends, plan, strict=True)]
     # parallel jobs in the order of their first units, however the search ordered them
     ordered = sorted(range(len(plan)), key=lambda number: (starts[number], min(plan[number].units)))
-    names = _names(problem, plan, ordered)
+    targets = [
+        tuple(t for u in _last(problem, each.units) for t in problem.units[u].targets) for each in plan
+    ]
+    main = [(_main(problem, plan[number]), len(targets[number]) - 1) for number in ordered]
+    named = dict(zip(ordered, names(main, problem.config.platform), strict=True))
     for number in ordered:
         units = plan[number].units
         yield Job(
-            name=names[number],
+            name=str(named[number]),
+            stem=named[number].stem,
             executor=problem.executors[plan[number].executor],
             units=tuple(problem.units[u] for u in sorted(units)),
-            needs=tuple(sorted((names[n] for n in needs[number]), key=list(names.values()).index)),
+            needs=tuple(str(named[n]) for n in ordered if n in needs[number]),
             time=plan[number].time,
             start=starts[number],
-            targets=tuple(target for u in _last(problem, units) for target in problem.units[u].targets),
+            targets=targets[number],
             exported=tuple(problem.units[u].targets[0] for u in _exported(problem, units)),
         )
 
 
-def _names(problem: Problem, plan: Plan, ordered: Sequence[int]) -> dict[int, str]:
-    names: dict[int, str] = {}
-    count: dict[int, int] = {}
-    for number in ordered:
-        executor = plan[number].executor
-        count[executor] = count.get(executor, 0) + 1
-        names[number] = f"{problem.executors[executor].name}-{count[executor]}"
-    return names
+def _main(problem: Problem, job: Bin) -> str:
+    """The target after which a job is named: its first goal, or else the one that takes longest.
+
+    Parents that the job builds for a target count as time of the target.
+    """
+    last = _last(problem, job.units)
+    if goals := [u for u in last if problem.units[u].goal]:
+        return problem.units[goals[0]].targets[0]
+
+    def time(unit: int) -> int:
+        return sum(problem.times[each][job.executor] for each in problem.ancestors[unit] & job.units)
+
+    return problem.units[max(last, key=time)].targets[0]
 
 
 def _last(problem: Problem, units: frozenset[int]) -> list[int]:

@@ -54,6 +54,7 @@ class CIConfig:
     "", the service's caches and workspaces do. ``contexts`` are CircleCI's: build jobs get their variables.
     ``secrets`` are the variables of build secrets. ``limit_overridden``: the limit is that of the command
     line. ``services`` are the executors by service. ``whole_history``: tags of images need git's tags.
+    ``platform`` is that of all goals, or "" if they have several: names of jobs leave it out.
     """
 
     command: str
@@ -73,6 +74,7 @@ class CIConfig:
     secrets: tuple[str, ...] = ()
     limit_overridden: bool = False
     whole_history: bool = False
+    platform: str = ""
 
     @property
     def ci(self) -> str:
@@ -124,10 +126,11 @@ class Job:
 
     ``time`` is the expected time, setup included. ``start`` is the time when all jobs that it needs are done.
     Both are in milliseconds. ``targets`` are the arguments for doit; ``exported`` are those that other jobs
-    need.
+    need. ``stem`` is the part of the name that stays if the job gets another target.
     """
 
     name: str
+    stem: str
     executor: Executor
     units: tuple[WorkUnit, ...]
     needs: tuple[str, ...]

@@ -32,12 +32,17 @@ class Plans:
     def __init__(self, graph: Graph, *, limit: str = "") -> None:
         self.graph, self.project = graph, graph.project
         tables, lines = loader.parse(loader.read(self.project.root))
-        declared = ci_config.read(tables, lines, limit=limit)
-        self.config: CIConfig = replace(declared, whole_history=tags.needs_tags_of_git(self.project))
+        self.config: CIConfig = ci_config.read(tables, lines, limit=limit)
         where, names = lines.where("ci", "images"), goals.named(graph, tests=True)
         words = self._image_names(where, names)
         self.goals = list(dict.fromkeys(node for word in words for node in names[word]))
         self.images = self._image_targets(words, where)
+        platforms = {node.platform for node in self.goals}
+        self.config = replace(
+            self.config,
+            whole_history=tags.needs_tags_of_git(self.project),
+            platform=platforms.pop() if len(platforms) == 1 else "",
+        )
 
     def _image_names(self, where: str, names: Mapping[str, object]) -> Sequence[str]:
         """The images that ``[ci]`` names (``IMAGE``, ``IMAGE:PLATFORM``, a group), or all default images."""
@@ -124,8 +129,6 @@ class Plans:
 
 def _only(units: Sequence[WorkUnit], keep: Sequence[bool]) -> list[WorkUnit]:
     """The chosen units, with their needs renumbered; the registry has the others."""
-    from dataclasses import replace
-
     place = {old: new for new, old in enumerate(number for number, kept in enumerate(keep) if kept)}
     return [
         replace(unit, needs=tuple(place[need] for need in unit.needs if need in place))

@@ -8,7 +8,7 @@ from a fork writes neither to the registry nor to caches that others read, so it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +22,17 @@ KEYS, HANDOVER = "cache-keys", "handover"
 #: since they were saved, too.
 STATE = f"{KEYS}/state"
 
+#: What the run of this job did; no other job may take it for its own.
+RESULTS = "cache/last-run.json"
+
 #: The variable with the user's name at the registry.
 USER = "REGISTRY_USER"
+
+#: A report that takes longer than this is left out.
+_REPORT = "timeout 5m"
+
+#: What a job prints if a report fails; the job goes on.
+NO_REPORT = "there is no report: see the error above"
 
 _WIDTH = 100
 
@@ -37,6 +46,23 @@ class Run:
     command: str
     always: bool = False
     silent: bool = False
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Show:
+    """Show the Markdown that a command prints: in the job's summary, or as an artifact called ``FILE.md``.
+
+    The job goes on if the command fails. ``always``: it runs even if an earlier step failed. ``compares``:
+    the variable ``SINCE`` is the revision of git to compare with, if the service knows one. ``secrets`` are
+    variables that only this step gets.
+    """
+
+    name: str
+    command: str
+    file: str
+    always: bool = False
+    compares: bool = False
     secrets: tuple[str, ...] = ()
 
 
@@ -82,40 +108,80 @@ class UploadWorkspace:
     forks: bool
 
 
-Step = Run | Checkout | ForkReadsOnly | Restore | Save | DownloadWorkspace | UploadWorkspace
+Step = Run | Show | Checkout | ForkReadsOnly | Restore | Save | DownloadWorkspace | UploadWorkspace
 
 
-def build(job: Job, config: CIConfig) -> list[Step]:
-    """The steps of a job that builds."""
+def build(job: Job, config: CIConfig, compared: ImageTargets | None = None) -> list[Step]:
+    """The steps of a job that builds. With ``compared``, it also shows the plan of the whole pipeline."""
     # a registry has the nodes that later jobs need; for a workspace this job must get them, even if it
     # reuses the nodes that are based on them
     targets = job.targets if config.registry else tuple(dict.fromkeys((*job.targets, *job.exported)))
-    return build_targets(job.name, targets, config, downloads=bool(job.needs), uploads=bool(job.exported))
+    downloads, uploads = bool(job.needs), bool(job.exported)
+    wanted = Wanted(job.name, tuple(targets), job.stem, compared.targets if compared else ())
+    return build_targets(wanted, config, downloads=downloads, uploads=uploads)
 
 
-def build_targets(
-    name: str, targets: Iterable[str], config: CIConfig, *, downloads: bool, uploads: bool
-) -> list[Step]:
-    """The steps of a job that builds these targets, which may be expressions of the service."""
-    targets, command, caches = list(targets), config.command, not config.registry
-    steps: list[Step] = [*start(config)]
+class Wanted(NamedTuple):
+    """What a job builds. Name and targets may be expressions of the service.
+
+    ``cache`` is the name of its saved caches. ``compared`` are the targets whose plan it shows, with the
+    edits since an earlier commit; none for its own targets without the edits.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    cache: str = ""
+    compared: tuple[str, ...] = ()
+
+
+def build_targets(wanted: Wanted, config: CIConfig, *, downloads: bool, uploads: bool) -> list[Step]:
+    """The steps of a job that builds targets."""
+    targets, command, caches = wanted.targets, config.command, not config.registry
+    steps: list[Step] = [*start(config, whole=bool(wanted.compared))]
     if downloads:
         steps.append(DownloadWorkspace())
     if caches:
-        steps += [Run("Write the keys", wrapped(f"{command} keys --write {KEYS}", targets)), Restore(name)]
+        keys = Run("Write the keys", wrapped(f"{command} keys --write {KEYS}", targets))
+        steps += [keys, Restore(wanted.cache)]
     if downloads:
         steps.append(Run("Take over what earlier jobs have made", _TAKE_OVER))
+    steps.append(plan(targets, config, wanted.compared))
     build = f"timeout --kill-after=60 {config.stopped}m {command}"
     steps.append(Run("Build and test", wrapped(build, targets), silent=True, secrets=config.secrets))
+    steps.append(_summary(wanted.name, config))
     if caches:
         prune = _with_state(wrapped(f"{command} prune --keep-current", targets))
         steps.append(Run("Leave out of cache/ what is not current", prune, always=True))
     if uploads:
-        export = Run("Hand on", _export(name, forks=not caches))
-        steps += [export, UploadWorkspace(name, forks=not caches)]
+        export = Run("Hand on", _export(wanted.name, forks=not caches))
+        steps += [export, UploadWorkspace(wanted.name, forks=not caches)]
     if caches:
-        steps.append(Save(name))
+        steps.append(Save(wanted.cache))
     return steps
+
+
+def plan(targets: Iterable[str], config: CIConfig, compared: Iterable[str] = ()) -> Step:
+    """The step that shows the plan of some targets; for ``compared`` ones, since an earlier commit.
+
+    It gets the build secrets, because a plan reports those that are missing.
+    """
+    command, compared = f"{_REPORT} {config.command} plan --markdown", tuple(compared)
+    script = wrapped(command, targets)
+    if compared:
+        known = 'git rev-parse --quiet --verify "$SINCE^{commit}" >/dev/null'
+        since = wrapped(f'{command} --since "$SINCE"', compared)
+        script = f"if {known}; then\n{_indented(since)}\nelse\n{_indented(script)}\nfi"
+    return Show("Show the plan", script, "plan", compares=bool(compared), secrets=config.secrets)
+
+
+def _summary(name: str, config: CIConfig) -> Step:
+    limit = f" --limit {config.limit}" if config.limit_overridden else ""
+    command = f"{_REPORT} {config.command} summary --job {name}{limit}"
+    return Show("Show what was built, and why", command, "summary", always=True)
+
+
+def _indented(script: str) -> str:
+    return "\n".join(f"  {line}" for line in script.splitlines())
 
 
 def settings(config: CIConfig, push: str) -> dict[str, str]:
@@ -124,9 +190,9 @@ def settings(config: CIConfig, push: str) -> dict[str, str]:
     return {"STAGEGRAPH_LOCKED": "1", **registry}
 
 
-def start(config: CIConfig) -> list[Step]:
-    """The first steps of every job."""
-    steps: list[Step] = [Checkout(config.whole_history)]
+def start(config: CIConfig, *, whole: bool = False) -> list[Step]:
+    """The first steps of every job. ``whole``: with the history of git."""
+    steps: list[Step] = [Checkout(whole or config.whole_history)]
     if config.prepare:
         steps.append(Run("Prepare the machine", config.prepare))
     if config.registry:
@@ -155,9 +221,10 @@ def check(config: CIConfig) -> list[Step]:
 
 
 def _with_state(prune: str) -> str:
+    """``prune``, and a list of what is saved. The results of this run are no results of the next one."""
     listed, passing = "LC_ALL=C ls -R", "2>/dev/null || :"
     return (
-        f"{listed} cache/damaged >{STATE} {passing}\n{prune}\n"
+        f"rm -f {RESULTS}\n{listed} cache/damaged >{STATE} {passing}\n{prune}\n"
         f"{listed} cache/records cache/blobs >>{STATE} {passing}"
     )
 
@@ -175,7 +242,7 @@ def _export(name: str, *, forks: bool) -> str:
     if not forks:
         return copy
     skip = f'if [ "${{STAGEGRAPH_PUSH:-}}" != never ]; then\n  mkdir -p {folder}\n'
-    return f"{skip}  echo 'see the registry' >{folder}/where\n  exit\nfi\n{copy}"
+    return f"{skip}  echo 'see the registry' >{folder}/where\n  exit\nfi\nrm -f {RESULTS}\n{copy}"
 
 
 def wrapped(command: str, words: Iterable[str]) -> str:

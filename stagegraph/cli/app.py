@@ -33,12 +33,14 @@ class App:
 
     ``requested`` holds the words of ``doit run``; it is None for other commands. ``failures`` are the errors
     of tasks that ran, ``refusals`` those of tasks whose up-to-date check failed; both by the task's name.
+    ``trace`` is the file that gets the events of the run, None if nobody wants them.
     ``unreached`` are tasks that need a task that failed.
     ``detail`` is how much a run prints; ``jobs`` is how many nodes it builds at once.
     """
 
     def __init__(self) -> None:
         self.requested: list[str] | None = None
+        self.trace: Path | None = None
         self.detail, self.jobs = Detail.PROGRESS, 1
         self.failures: dict[str, StagegraphError] = {}
         self.refusals: dict[str, StagegraphError] = {}

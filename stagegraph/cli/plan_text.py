@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..execution.decide import Why
-from ..system.text import human_size, human_time, listed, printable
+from ..system.text import human_size, human_time, listed
+from .markdown import code, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 #: How many nodes of an edit are named; JSON has all.
 _MOST_NODES = 8
-
-#: GitHub shows at most 1 MiB of a job's summary.
-_MOST_ROWS = 400
 
 _DECISIONS = ("build", "pull", "reuse")
 
@@ -135,33 +133,18 @@ def markdown(facts: Facts) -> str:
     if facts.since:
         lines += [_since_head(facts.since) + ":" * bool(facts.since.edits), ""]
         for edit in facts.since.edits:
-            lines += [f"- {_code(str(edit.change))}", f"  changes {_affected(edit)}"]
+            lines += [f"- {code(str(edit.change))}", f"  changes {_affected(edit)}"]
         lines += [f"- new: {listed(list(map(str, facts.since.new)), _MOST_NODES)}"] if facts.since.new else []
         lines.append("")
     work = [step for step in facts.steps if step.decision != "reuse"]
-    if work:
-        lines += ["| | node | why | last time |", "|---|---|---|---|"]
-        lines += [_row(step) for step in work[:_MOST_ROWS]]
-        lines += [f"and {len(work) - _MOST_ROWS} more"] if len(work) > _MOST_ROWS else []
-        lines.append("")
+    lines += table(("", "node", "why", "last time"), list(map(_row, work)))
     lines += [f"{note}\n" for note in (longest(facts.estimate), cost_of_epoch(facts.steps)) if note]
     return "\n".join(lines).rstrip()
 
 
-def _row(step: Step) -> str:
+def _row(step: Step) -> tuple[str, str, str, str]:
     time = human_time(step.seconds) if step.decision == "build" and step.seconds else ""
-    return f"| {step.decision} | `{step.node}` | {_code(step.reason, in_table=True)} | {time} |"
-
-
-def _code(value: str, *, in_table: bool = False) -> str:
-    """Return a text that Markdown shows as it is: in as many backticks as it needs."""
-    value = printable(value)
-    fence = "`"
-    while fence in value:
-        fence += "`"
-    space = " " if value.startswith("`") or value.endswith("`") else ""
-    shown = value.replace("|", "\\|") if in_table else value
-    return f"{fence}{space}{shown}{space}{fence}"
+    return step.decision, f"`{step.node}`", code(step.reason, in_table=True), time
 
 
 # -- JSON --------------------------------------------------------------------------------------------

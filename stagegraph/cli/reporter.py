@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from doit.reporter import ConsoleReporter
 
 from ..errors import ProjectError, StagegraphError
+from ..execution import history
 from ..oci.platform import host_platform
 from ..project.tags import check_setting
 from ..system.processes import Interrupted
@@ -96,7 +97,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             if summary := self.app.workspace.report.summary(colours=has_colours(self.outstream)):
                 self.write(summary + "\n")
         if not self.app.workspace.report.is_empty:
-            self._write_last_run()
+            self._keep_results()
         if self.status and not _is_ending():
             sys.exit(self.status)
 
@@ -110,10 +111,16 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             print("\n".join(lines), file=sys.stderr)
             ending.is_told = True
 
-    def _write_last_run(self) -> None:
+    def _keep_results(self) -> None:
         workspace = self.app.workspace
+        outcome = "interrupted" if _is_ending() else "failed" if self.failures or self.status else "done"
+        results = workspace.report.results(self.app.requested or self.app.default_goals, outcome)
         try:
-            workspace.report.write(workspace.project.cache / "last-run.json")
+            if self.app.trace:
+                from ..execution import trace
+
+                trace.write(self.app.trace, results)
+            history.keep(workspace.layout, results)
         except StagegraphError as error:
             print(f"warning: {error}", file=sys.stderr)
 

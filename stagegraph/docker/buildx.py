@@ -30,6 +30,14 @@ _BOOTABLE_DRIVERS = ("docker-container", "kubernetes")
 _FIELD = re.compile(r"([A-Z][A-Za-z ]*):(?:\s+(.*))?$")
 
 
+def version() -> tuple[int, int]:
+    """Return the version of buildx, (0, 0) if it is unknown. Raises ``ToolError`` without docker."""
+    found = re.search(
+        r"buildx v?(\d+)\.(\d+)", run(["docker", "buildx", "version"]).stdout.decode(errors="replace")
+    )
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 class BuilderNode(NamedTuple):
     """A node of a builder: a machine with BuildKit.
 

@@ -14,7 +14,7 @@ import json
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..system.text import human_size
 
@@ -79,6 +79,18 @@ def _document(data: bytes) -> dict[str, Any] | None:
     return value if is_event else None
 
 
+class StepTime(NamedTuple):
+    """When a step ran, in seconds since 1970 by the clock of the builder; ``end`` is None if it did not end.
+
+    ``state`` is ``done``, ``cached``, ``failed`` or ``canceled``.
+    """
+
+    name: str
+    start: float
+    end: float | None
+    state: str
+
+
 @dataclass
 class Step:
     """A vertex of BuildKit's graph, or a group of vertexes that BuildKit shows as one.
@@ -92,6 +104,7 @@ class Step:
     durations: dict[float, float] = field(default_factory=dict)
     running: bool = False
     cached: bool = False
+    canceled: bool = False
     error: str = ""
     partial: bytes = b""  # the start of a line whose end is still to come
     printed_at: float = 0.0
@@ -108,6 +121,21 @@ class Step:
     def latest(self) -> str:
         """The last line of output, even if its end is still to come."""
         return self.partial.decode(errors="replace") or (self.output[-1] if self.output else "")
+
+    @property
+    def time(self) -> StepTime:
+        states = {"failed": self.error, "canceled": self.canceled, "cached": self.cached, "done": True}
+        state = next(state for state, holds in states.items() if holds)
+        ends = [start + seconds for start, seconds in self.durations.items()]
+        end = None if self.running or not ends else max(ends)
+        return StepTime(self.name, min([self.start, *self.durations]), end, state)
+
+    def end(self, vertex: dict[str, Any]) -> None:
+        """Take the end of a vertex: it has been completed, or has an error."""
+        self.running, self.cached = False, bool(vertex.get("cached"))
+        self.canceled = str(vertex.get("error", "")).endswith("context canceled")
+        if vertex.get("completed"):
+            self.durations[self.start] = max(_moment(vertex["completed"]) - self.start, 0)
 
     @property
     def is_export(self) -> bool:
@@ -190,6 +218,11 @@ class Tracker:
     def cached(self) -> bool:
         """True if the builder took the result of a RUN instruction from its cache."""
         return any(step.cached and step.instruction.startswith("RUN ") for step in self._steps)
+
+    @property
+    def times(self) -> list[StepTime]:
+        """The steps that have started, in the order of their start."""
+        return [step.time for step in self._steps if step.start]
 
     @property
     def current(self) -> str:
@@ -297,10 +330,8 @@ class Tracker:
         if not vertex.get("completed") and not error:
             return
         self._flush(step)
-        step.running, step.cached = False, bool(vertex.get("cached"))
-        if vertex.get("completed"):
-            step.durations[step.start] = max(_moment(vertex["completed"]) - step.start, 0)
-        if error.endswith("context canceled"):
+        step.end(vertex)
+        if step.canceled:
             self._say(step, "CANCELED")
         elif error:
             if not step.error:

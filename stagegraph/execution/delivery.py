@@ -40,7 +40,8 @@ class Delivery:
         Raises ``ProjectError`` for a tag that is not valid, or that another image has.
         """
         project, results = self.graph.project, self.nodes.results
-        if (test := project.test(image, node.platform)) and not self.nodes.test_passed(test):
+        test = project.test(image, node.platform)
+        if self.nodes.is_open(node) or (test and not self.nodes.test_passed(test)):
             return False
         record = self.layout.find(self.graph.key(node))
         if record is None:
@@ -105,7 +106,7 @@ class Delivery:
             raise StoreError(str(node), "its image is not in cache/", f"build it first: doit {node}")
         repo = self.graph.project.settings.repo
         tag = f"{repo}:temporary-{node.stage}-{node.platform}-{uuid.uuid4().hex[:8]}"
-        self._load(record, tag)
+        self._load(node, record, tag)
         try:
             yield tag, record
         finally:
@@ -168,7 +169,7 @@ class Delivery:
                 engine.tag(loaded, reference, ids)
             else:
                 self.report.step(node, f"loading {reference} into the engine")
-                self._load(record, reference)
+                self._load(node, record, reference)
                 loaded = reference
         return references
 
@@ -177,9 +178,10 @@ class Delivery:
         for reference in references:
             self.report.image(reference, record, size)
 
-    def _load(self, record: Record, tag: str) -> None:
+    def _load(self, node: Node, record: Record, tag: str) -> None:
         image = export.image_tar(self.layout, record, tag)
-        engine.load(image, export.image_ids(self.layout, record), tag)
+        with self.report.span("load", node, tag):
+            engine.load(image, export.image_ids(self.layout, record), tag)
 
     def _remote(self, tag: str) -> str:
         return f"{self.graph.project.settings.registry}/{tag}"

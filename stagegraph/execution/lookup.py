@@ -65,7 +65,7 @@ class StoreLookup:
             return Found(record, "cache", node)
         if self.registry is None:
             return None
-        owners = list(nodes_with_same_key(self.graph, node))
+        owners = [] if key in self.layout.withdrawn else list(nodes_with_same_key(self.graph, node))
         for owner in owners:
             self.registry.lookups.prefetch(owner, self._docker(owner), key)
         for owner in owners:
@@ -90,10 +90,17 @@ class StoreLookup:
 
     def image(self, node: Node) -> Record | None:
         key = self.graph.key(node)
-        if record := self.results.records.get(node) or self._found.get(key) or self.layout.read(key):
+        record = self.results.records.get(node)
+        if record is None and key not in self.layout.withdrawn:
+            record = self._found.get(key) or self.layout.read(key)
+        if record:
             return record
         found = self.find(node, key)
         return found.record if found else None
+
+    def forget(self, key: Key) -> None:
+        """Look for the image of a key again: it has another one now."""
+        self._found.pop(key, None)
 
     def earlier(self, node: Node) -> Earlier | None:
         return self.builds().find(node)

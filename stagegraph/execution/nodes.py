@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..build.builder import NodeBuilder
+    from ..project.model import Project
     from .lookup import StoreLookup
     from .report import Report
     from .sharing import Sharing
@@ -67,7 +69,7 @@ class NodeRunner:
         """
         if node in self.results.records:
             return True
-        decision = by_recipe(self.graph, node, self.lookup)
+        decision = NeedsParents() if self.is_open(node) else by_recipe(self.graph, node, self.lookup)
         if isinstance(decision, NeedsParents):
             self._check_declared(node)
             return False
@@ -76,17 +78,21 @@ class NodeRunner:
         self.reuse(node, decision)
         return True
 
+    def is_open(self, node: Node) -> bool:  # noqa: ARG002 - a rebuild has such nodes
+        """Return whether no store can tell the node's image yet, whatever it holds."""
+        return False
+
     def reuse(self, node: Node, decision: Have) -> None:
         """Record that this run uses an image that a store had before."""
         record = decision.found.record
         self._remember(node, record)
         if decision.found.store == "cache":
             self.share(node, record)
-        self.report.done(node, decision.action, record, decision.reason)
+        self._done(node, decision, record)
 
     def test_passed(self, test: Node) -> bool:
         """Return whether a test has passed, here or elsewhere, on the images that it would use now."""
-        decision = by_recipe(self.graph, test, self.lookup)
+        decision = NeedsParents() if self.is_open(test) else by_recipe(self.graph, test, self.lookup)
         if isinstance(decision, NeedsParents):
             self._check_declared(test)
             return False
@@ -94,7 +100,7 @@ class NodeRunner:
         if test not in self.results.records:
             if decision.found.store == "cache":
                 self.share(test, decision.found.record)
-            self.report.done(test, decision.action, decision.found.record, decision.reason)
+            self._done(test, decision, decision.found.record)
         return True
 
     def share(self, node: Node, record: Record) -> None:
@@ -115,7 +121,17 @@ class NodeRunner:
             return True
         self.report.pull(node)
         found = decision.found
-        return self.registry is not None and self.registry.pull(found.owner, found.record)
+        with self.report.span("pull", node, found.record.digest):
+            return self.registry is not None and self.registry.pull(found.owner, found.record)
+
+    def _done(self, node: Node, decision: Have | Build, record: Record, more: str = "") -> None:
+        """Report what became of a node. ``more`` is said behind the reason."""
+        size = None
+        with suppress(StoreError):  # nobody fetches the image of a test that passed elsewhere
+            size = images.layers_size(self.layout.blobs, record)
+        action = decision.action if isinstance(decision, Have) else "build"
+        changes = () if isinstance(decision, Have) else tuple(map(str, decision.changes))
+        self.report.done(node, action, record, decision.reason + more, changes=changes, image_bytes=size)
 
     def _remember(self, node: Node, record: Record) -> None:
         """Keep the record for this run, and as the node's newest for later explanations."""
@@ -138,13 +154,20 @@ class NodeRunner:
             decision = self._reuse_by_content(node, parents)
             if isinstance(decision, Have):
                 return
-            record = self._build_with_retry(node, parents)
-            by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
-            self.layout.commit(by_content_key)  # before the push, which may take long
-            if self.registry:
-                self.registry.pushes.push_built(node, record, by_content_key)
+            record = self._build_and_push(node, parents)
         self._remember(node, record)
-        self.report.done(node, "build", record, decision.reason + _package_changes(latest, record))
+        self._done(node, decision, record, package_changes(latest, record))
+
+    def _build_and_push(
+        self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False
+    ) -> Record:
+        """Build, record the image under both keys, and push it."""
+        record = self._build_with_retry(node, parents, no_cache=no_cache)
+        by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
+        self.layout.commit(by_content_key)  # before the push, which may take long
+        if self.registry:
+            self.registry.pushes.push_built(node, record, by_content_key)
+        return record
 
     def _reuse_by_content(self, node: Node, parents: Mapping[Node, Record]) -> Have | Build:
         """Reuse an image that a store has for the node by now, or return the decision to build."""
@@ -164,17 +187,17 @@ class NodeRunner:
             if self.registry:
                 self.registry.pushes.push_built(node, record)
         self._remember(node, record)
-        self.report.done(node, decision.action, record, decision.reason)
+        self._done(node, decision, record)
         return decision
 
-    def _build_with_retry(self, node: Node, parents: Mapping[Node, Record]) -> Record:
+    def _build_with_retry(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         try:
-            return self._build(node, parents)
+            return self._build(node, parents, no_cache=no_cache)
         except (AccessError, BuilderError, LinkError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
-            no_cache = isinstance(error, LostCacheError)
+            no_cache = no_cache or isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
         self.layout.blobs.quarantine_corrupt()
         for parent, record in parents.items():
@@ -184,13 +207,15 @@ class NodeRunner:
         time.sleep(_PAUSE)
         return self._build(node, parents, no_cache=no_cache)
 
-    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False) -> Record:
+    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
         """Build, and record the image under the recipe key."""
         start = time.monotonic()
+        kind = "build" if self.graph.project.tested_by(node.stage) is None else "test"
         try:
-            result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
+            with self.report.span(kind, node, ""):
+                result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
         except BuildError as error:
-            raise self._test_error(node, error) or error from None
+            raise _test_error(self.graph.project, node, error) or error from None
         materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
         record = Record(
             key=self.graph.key(node),
@@ -209,20 +234,25 @@ class NodeRunner:
             builder=result.builder,
             materials=tuple(sorted(materials)),
         )
+        self._before_record(record)
         self.layout.commit(record)
         return record
 
-    def _test_error(self, node: Node, error: BuildError) -> TestError | None:
-        """Return the error of a failed test, if the node is a test."""
-        tested = self.graph.project.tested_by(node.stage)
-        if tested is None:
-            return None
-        image = Node(tested.stage, node.platform)
-        hint = f"{image} is in cache/, without a tag; to look into it: doit shell {image}\n  {error.hint}"
-        return TestError(error.where, f"the test of image {tested.name} failed: {error.what}", hint)
+    def _before_record(self, record: Record) -> None:
+        """A new image is there, and its record is not written yet."""
 
 
-def _package_changes(latest: Record | None, record: Record) -> str:
+def _test_error(project: Project, node: Node, error: BuildError) -> TestError | None:
+    """Return the error of a failed test, if the node is a test."""
+    tested = project.tested_by(node.stage)
+    if tested is None:
+        return None
+    image = Node(tested.stage, node.platform)
+    hint = f"{image} is in cache/, without a tag; to look into it: doit shell {image}\n  {error.hint}"
+    return TestError(error.where, f"the test of image {tested.name} failed: {error.what}", hint)
+
+
+def package_changes(latest: Record | None, record: Record) -> str:
     """Describe which packages have other versions than in the last build; "" if one of the lists is empty."""
     if not (latest and latest.packages and record.packages):
         return ""

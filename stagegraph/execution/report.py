@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..drawing.colours import NAMES, painted
-from ..system.files import write_atomically
 from ..system.pulse import Pulse
 from ..system.text import human_size, human_time
 from .display import Detail, Display
+from .events import NodeResult, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from ..docker.progress import StepTime
     from ..project.model import Node
     from ..store.record import Record
     from .outlook import Left, Outlook
 
 _PAST = {"reuse": "reused", "pull": "pulled", "build": "built", "failed": "failed"}
-
-
-class _Done(NamedTuple):
-    """One line of ``last-run.json``; its fields are the names there."""
-
-    node: str
-    decision: str
-    key: str
-    digest: str
-    seconds: float
-    reason: str
 
 
 def _kept(decisions: Sequence[str]) -> Iterator[str]:
@@ -54,11 +42,13 @@ class Report:
         self._display = Display(detail, self._left, stream)
         self._outlook: Outlook | None = None
         self._pulse = Pulse(1, self._tick)
-        self._done: dict[str, _Done] = {}
+        self._done: dict[str, NodeResult] = {}
         self._images: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
         self._undelivered: dict[str, str] = {}
         self._start = time.monotonic()
+        self.timeline = Timeline()
+        self.span = self.timeline.span
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -69,6 +59,7 @@ class Report:
     def start(self, node: Node, usual: float | None) -> None:
         """Work on a node begins. ``usual`` is how many seconds its last build took."""
         with self._lock:
+            self.timeline.begin(str(node))
             self._display.start(node, usual)
 
     def step(self, node: Node, step: str) -> None:
@@ -81,6 +72,7 @@ class Report:
 
     def _step(self, node: Node, step: str, action: str) -> None:
         with self._lock:
+            self.timeline.begin(str(node), again=False)
             self._display.step(node, step, action)
             if self._display.is_shown:
                 self._pulse.start()
@@ -90,11 +82,29 @@ class Report:
         with self._lock:
             self._display.output(node, log.decode(errors="replace"), latest)
 
-    def done(self, node: Node, decision: str, record: Record, reason: str) -> None:
-        """A node is reused, pulled or built."""
+    def steps(self, node: Node, steps: Sequence[StepTime]) -> None:
+        """A call of the builder has ended; these are its steps."""
+        self.timeline.add_steps(node, steps)
+
+    def done(
+        self,
+        node: Node,
+        decision: str,
+        record: Record,
+        reason: str,
+        *,
+        changes: tuple[str, ...] = (),
+        image_bytes: int | None = None,
+    ) -> None:
+        """A node is reused, pulled or built.
+
+        ``changes`` are those since its last build. ``image_bytes`` is the size of its image's layers.
+        """
         with self._lock:
             name, seconds = str(node), self._display.end(str(node))
-            self._done[name] = _Done(name, decision, record.key, record.digest, round(seconds, 1), reason)
+            facts = name, decision, record.key, record.digest, round(seconds, 1), reason
+            times, build_seconds = self.timeline.times(name), round(record.seconds, 1)
+            self._done[name] = NodeResult(*facts, *times, changes, image_bytes, build_seconds)
             if decision != "reuse":
                 past = _PAST[decision], NAMES[decision]
                 self._display.progress(f"   {node}: ", past, f" in {human_time(seconds)}")
@@ -111,7 +121,8 @@ class Report:
             if node in self._done:
                 self._undelivered[node] = first
             else:
-                self._done[node] = _Done(node, "failed", "", "", round(seconds, 1), first)
+                facts = node, "failed", "", "", round(seconds, 1), first
+                self._done[node] = NodeResult(*facts, *self.timeline.times(node))
 
     def image(self, tag: str, record: Record, size: int) -> None:
         """An image has its final tag; ``size`` is that of its layers as stored (bytes)."""
@@ -181,7 +192,7 @@ class Report:
         with self._lock:
             if self._display.detail is Detail.RESULT:
                 return "\n".join(self._result_lines())
-            groups: dict[str, list[_Done]] = {"reuse": [], "pull": [], "build": [], "failed": []}
+            groups: dict[str, list[NodeResult]] = {"reuse": [], "pull": [], "build": [], "failed": []}
             for item in self._done.values():
                 groups[item.decision].append(item)
             reused = groups.pop("reuse")
@@ -207,13 +218,16 @@ class Report:
             ),
         ]
 
-    def write(self, path: Path) -> None:
-        """Write ``last-run.json``: one line of JSON. Raises ``StoreError``."""
+    def results(self, goals: Sequence[str] = (), outcome: str = "done") -> dict[str, Any]:
+        """Return the content of ``last-run.json``. ``outcome`` is ``done``, ``failed`` or ``interrupted``."""
         with self._lock:
-            data = {
+            return {
                 "schema": 1,
+                "started": self.timeline.started,
+                "goals": list(goals),
+                "outcome": outcome,
                 "nodes": [item._asdict() for item in self._done.values()],
-                "images": self._images,
+                "images": dict(self._images),
+                "events": [event._asdict() for event in self.timeline.events],
                 "seconds": round(time.monotonic() - self._start, 1),
             }
-        write_atomically(path, json.dumps(data).encode() + b"\n")

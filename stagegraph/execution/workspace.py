@@ -58,6 +58,8 @@ class Workspace:
         self.project, self.report = project, report or Report()
         self.layout = layout or LayoutStore(project.cache)
         self.results = Results()
+        #: Nodes to build again, whatever the stores have. Set it before the first use of ``nodes``.
+        self.rebuilt: frozenset[Node] = frozenset()
         self._graph = graph
         self._builder_lock = threading.Lock()  # cached_property has no lock since Python 3.12
 
@@ -74,6 +76,10 @@ class Workspace:
         locked, say = self.project.settings.locked, self.report.note
         return Graph(self.project, Lock(self.project.root, _resolve, locked=locked, say=say))
 
+    def _pinned_graph(self) -> Graph:
+        """A graph that pins no image that ``stages.lock`` lacks: the nodes that need one have no key."""
+        return Graph(self.project, Lock(self.project.root, _resolve, locked=True))
+
     # -- stores ----------------------------------------------------------------------------------
 
     @cached_property
@@ -84,7 +90,7 @@ class Workspace:
         from ..store.registry import RegistryStore
 
         repository = f"{settings.registry}/{settings.repo}"
-        return RegistryStore(repository, self.layout, self.report.warn, settings.push)
+        return RegistryStore(repository, self.layout, self.report.warn, settings.push, self.report.span)
 
     @cached_property
     def sharing(self) -> Sharing | None:
@@ -141,6 +147,11 @@ class Workspace:
 
     @cached_property
     def nodes(self) -> NodeRunner:
+        if self.rebuilt:
+            from .rebuild import Rebuilding
+
+            parts = self.lookup, self.sharing, self.builder, self.report
+            return Rebuilding(*parts, self.rebuilt, self._pinned_graph)
         return NodeRunner(self.lookup, self.sharing, self.builder, self.report)
 
     @cached_property

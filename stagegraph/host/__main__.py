@@ -55,6 +55,12 @@ def _ensurepip(python: str) -> int:
     return 0
 
 
+def _browser() -> int:
+    os.umask(0o022)
+    packages.install_browser(_target()[0])
+    return 0
+
+
 def _explain(log: str, status: str, *command: str) -> int:
     say(*explain(Path(log), int(status), command))
     return 0
@@ -80,6 +86,7 @@ def _target() -> tuple[Engine, Advice]:
 COMMANDS: dict[str, Callable[..., int]] = {
     "ensure": _ensure,
     "ensurepip": _ensurepip,
+    "browser": _browser,
     "explain": _explain,
     "down": _down,
     "doctor": _doctor,

@@ -114,6 +114,22 @@ def install_ensurepip(python: str) -> None:
     raise SetupError(Status.NO_PYTHON, f"{what}; on Debian: {fix}")
 
 
+def install_browser(target: Engine) -> None:
+    """Install chromium for tests, as root on Debian, if ``./run`` has set up the engine that runs.
+
+    Ubuntu's package is a snap, which needs more than apt. Tests can do without: a failure is only told.
+    """
+    if not (system.is_root() and system.os_release().get("ID") == "debian" and target.pid()):
+        return
+    log = target.folder / "browser.log"
+    say("installing chromium for the tests of pages (a minute)")
+    try:
+        update(log)
+        _apt_install(log, "chromium")
+    except SetupError as error:
+        say(*error.lines, "going on without chromium: the tests of pages are skipped")
+
+
 def _apt_install(log: Path, *words: str) -> None:
     """Install packages, and remove none."""
     options = ("--no-install-recommends", "--no-remove", "-o", "DPkg::Lock::Timeout=300")

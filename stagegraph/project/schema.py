@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
 #: Settings that only the environment can set; other rooms and ``./run`` read them.
-ENV_ONLY_SETTINGS = ("jobs", "no-engine", "engine-dir", "differential-cases", "differential-seed")
+ENV_ONLY_SETTINGS = ("jobs", "trace", "no-engine", "engine-dir", "differential-cases", "differential-seed")
 
 #: Platforms for Linux, as the OCI image specification writes them.
 DOCKER_PLATFORMS = (
@@ -27,8 +27,9 @@ DOCKER_PLATFORMS = (
 #: The commands of doit and of this program.
 COMMANDS = (
     "ci", "clean", "completion", "diff", "doctor", "dumpdb", "explain", "export", "forget", "graph", "help",
-    "ignore", "import", "info", "init", "keys", "list", "lock", "logs", "outdated", "plan", "prune",
-    "publish", "reset-dep", "run", "shell", "strace", "tabcompletion", "verify", "why",
+    "history", "ignore", "import", "info", "init", "keys", "lint", "list", "lock", "logs", "outdated", "plan",
+    "prune", "publish", "rebuild", "report", "reset-dep", "run", "shell", "strace", "summary",
+    "tabcompletion", "verify", "watch", "why",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.
@@ -107,7 +108,7 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
 BRANCH = re.compile(r"[\w./+-]+", re.ASCII)
 
-#: The name of an executor. Jobs are named after it; GitHub has the strictest rule for names of jobs.
+#: The name of an executor, as CircleCI's configuration has it.
 EXECUTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 #: The last second of the year 9999. Images have their dates as text, with four digits for the year.
@@ -246,6 +247,7 @@ SETTING_MEANINGS = {
     "locked": "`1`, `true` or `yes`: the command fails where it would have to write `stages.lock`.",
     "push": "What a run pushes to the registry: `built`, `nodes`, `all` or `never`. Default: `built`.",
     "jobs": "How many nodes are built at the same time. `doit -n` overrides it. Default: `2`.",
+    "trace": "The file for the trace of a run. `doit --trace` overrides it.",
     "no-engine": "`1`: `./run` sets up the virtual environment only, and no engine.",
     "engine-dir": "A folder in which `./run` runs an engine of its own.",
     "differential-cases": "How many random edits the differential test tries.",

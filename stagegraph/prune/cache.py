@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import StoreError
-from ..keys.key import from_digits, is_key
+from ..keys.key import digits, from_digits, is_key
 from ..oci.digest import Digest, encoded, from_encoded
 from ..store import images
 from ..store.record import Record
@@ -72,6 +72,9 @@ def _select(layout: LayoutStore, keys: set[Key], unkeyed: set[str]) -> CacheSele
     # locks of keys that are gone; other locks have other names
     locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
     to_remove += [(layout.locks.folder, name) for name in locks if from_digits(name) not in kept_keys]
+    if not unkeyed:
+        withdrawn = (digits(key) for key in layout.withdrawn.all() if key not in keys)
+        to_remove += [(layout.withdrawn.folder, name) for name in withdrawn]
     to_remove += [(folder, name) for name in folder.entries() if from_encoded(name) not in blobs]
     to_remove += [(layout.outputs.folder, name) for name in layout.outputs.unneeded(kept_images)]
     to_remove += [(layout.folder, name) for name in _FOLDERS if layout.folder.status(name) is not None]

@@ -151,6 +151,18 @@ class Folder:
         with os_errors_on_write(self.path / name), self.opened(make=True) as handle:
             write_in(handle, name, data)
 
+    def append(self, name: str, data: bytes) -> None:
+        """Add to the end of a file, in one call; a line there that has no end gets one.
+
+        An entry that is no regular file is replaced. Raises ``DiskFullError`` or ``StoreError``.
+        """
+        with os_errors_on_write(self.path / name), self.opened(make=True) as handle:
+            file = _regular_file(handle, name, os.O_RDWR | os.O_APPEND)
+            with os.fdopen(file, "rb+", buffering=0) as out:
+                size = os.fstat(file).st_size
+                torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
+                out.write(b"\n" * torn + data)
+
     def sync(self) -> None:
         """Make renames in the folder survive a crash of the machine."""
         with self.opened() as handle:
@@ -190,7 +202,7 @@ class Folder:
         where ``how`` has ``LOCK_NB`` and somebody else has the lock.
         """
         with self.opened(make=True) as handle:
-            file = _lock_file(handle, name)
+            file = _regular_file(handle, name, os.O_RDWR, or_read=True)
         try:
             with contextlib.suppress(OSError):  # another user's file
                 if os.fstat(file).st_nlink == 1:  # by a hard link it may be somebody's file
@@ -211,13 +223,18 @@ def flock(handle: int, how: int) -> None:
             raise
 
 
-def _lock_file(folder: int, name: str) -> int:
-    """Open a regular file. Another user's can only be opened for reading, which is enough for a lock."""
+def _regular_file(folder: int, name: str, flags: int, *, or_read: bool = False) -> int:
+    """Open a regular file; create it, also in place of another entry.
+
+    ``or_read``: open another user's file for reading, which is enough for a lock.
+    """
     for _ in range(100):
         try:
             try:
-                file = os.open(name, os.O_RDWR | os.O_CREAT | _FILE, 0o666, dir_fd=folder)
+                file = os.open(name, flags | os.O_CREAT | _FILE, 0o666, dir_fd=folder)
             except PermissionError:
+                if not or_read:
+                    raise
                 file = os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)
             if stat.S_ISREG(os.fstat(file).st_mode):
                 return file

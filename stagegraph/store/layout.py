@@ -3,10 +3,12 @@
     cache/oci-layout, index.json, blobs/sha256/...   the layout
     cache/records/<key>                              one record for each key, see ``record``
     cache/latest/<node>                              the key of the node's last build, for explanations
+    cache/withdrawn/<key>                            keys that find nothing for now, see ``withdrawn``
     cache/verified.json                              blobs whose digest was checked, see ``verified``
     cache/prints/                                    outputs of commands in images, see ``outputs``
     cache/damaged/                                   blobs that failed the check
     cache/last-run.json                              what the last run did
+    cache/history                                    one line for each run, see ``history``
     cache/tmp/, cache/locks/, cache/logs/
     cache/credential-helper.json                     for skopeo: which helper knows the registry's login
 
@@ -30,8 +32,10 @@ from . import images
 from . import record as records
 from .blobs import BlobStore
 from .folder import Folder
+from .history import HistoryFile
 from .locks import Locks
 from .outputs import OutputStore
+from .withdrawn import Withdrawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +55,8 @@ class LayoutStore:
         self.root, self.folder = root, Folder(root)
         self.blobs = BlobStore(root, origin)
         self.records, self._latest = Folder(root, "records"), Folder(root, "latest")
-        self.locks, self.outputs = Locks(root), OutputStore(root)
+        self.locks, self.outputs, self.withdrawn = Locks(root), OutputStore(root), Withdrawn(root)
+        self.history = HistoryFile(root, self.locks)
 
     def prepare(self) -> None:
         """Create the folders; harmless when repeated. Raises ``LinkError`` where one of them is a link."""
@@ -60,12 +65,12 @@ class LayoutStore:
     # -- reading ---------------------------------------------------------------------------------
 
     def find(self, key: Key) -> Record | None:
-        """The record of a key whose image is here as a whole; None otherwise."""
-        record = self.read(key)
+        """The record of a key whose image is here as a whole; None otherwise, and for a withdrawn key."""
+        record = None if key in self.withdrawn else self.read(key)
         return record if record is not None and images.is_intact(self.blobs, record) else None
 
     def read(self, key: Key) -> Record | None:
-        """The record of a key, whether or not its image is here; for explanations."""
+        """The record of a key, whether or not its image is here or the key withdrawn; for explanations."""
         try:
             data = self.records.read(digits(key))
         except FileNotFoundError:
@@ -128,7 +133,7 @@ class LayoutStore:
     # -- writing ---------------------------------------------------------------------------------
 
     def commit(self, record: Record) -> None:
-        """Verify and sync the image's blobs, then write the record.
+        """Verify and sync the image's blobs, then write the record; its key is not withdrawn any more.
 
         Raises ``StoreError`` if a blob is missing or corrupt.
         """
@@ -142,6 +147,7 @@ class LayoutStore:
             )
         self.blobs.sync(digest for digest, _ in images.image_blobs(self.blobs, record))
         self.records.write(digits(record.key), self.document(record))
+        self.withdrawn.discard(record.key)
         self.rebuild_index()
 
     def delete(self, key: Key) -> None:

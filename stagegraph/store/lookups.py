@@ -10,6 +10,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..system.timing import Span, untimed
 from ..system.workers import DaemonPool
 from . import record as records
 
@@ -30,8 +31,8 @@ LOOKUPS = 8
 class RecordLookups:
     """The look-ups of one run. Safe for threads."""
 
-    def __init__(self, remote: RemoteRepository, availability: Availability) -> None:
-        self._remote, self._availability = remote, availability
+    def __init__(self, remote: RemoteRepository, availability: Availability, span: Span = untimed) -> None:
+        self._remote, self._availability, self._span = remote, availability, span
         self._workers = DaemonPool(LOOKUPS)
         self._results: dict[str, Future[Record | None]] = {}  # by tag
         self._lock = threading.Lock()  # around _results
@@ -58,7 +59,9 @@ class RecordLookups:
     def _look_up(self, node: Node, docker: OciPlatform, key: Key, then: Key | None) -> Record | None:
         if self._availability.read_error:
             return None
-        answer = self._remote.inspect(self._remote.reference(records.tag(node.stage, docker, key)))
+        reference = self._remote.reference(records.tag(node.stage, docker, key))
+        with self._span("look-up", node, reference):
+            answer = self._remote.inspect(reference)
         if answer.kind not in ("ok", "absent"):
             self._availability.read_failed(self._remote.error(answer))
         record = records.parse(answer.output, key) if answer.kind == "ok" else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StagegraphError, StoreError
 from ..oci import documents
+from ..system.timing import Span, untimed
 from ..system.workers import DaemonPool
 from . import record as records
 
@@ -43,10 +44,11 @@ class PushQueue:
         lookups: RecordLookups,
         availability: Availability,
         policy: str,
+        span: Span = untimed,
     ) -> None:
-        """``policy`` is the setting ``push``: "never", "nodes", "built" or "all"."""
+        """``policy`` is the setting ``push``: "never", "nodes", "built" or "all". ``span`` measures."""
         self._remote, self._layout, self._lookups, self._policy = remote, layout, lookups, policy
-        self._availability = availability
+        self._availability, self._span = availability, span
         self._workers = DaemonPool(PUSHES, WAITING)
         self._queued: dict[Node, Future[None]] = {}  # pushes of nodes that this run has built
         self._undelivered: list[tuple[Node, StagegraphError]] = []
@@ -99,7 +101,8 @@ class PushQueue:
             digest, size = self._layout.blobs.add(self._layout.document(record))
             entry = documents.descriptor(documents.INDEX, digest, size)
             reference = self._remote.reference(records.tag(node.stage, record.docker, record.key))
-            self._remote.send(self._layout, entry, reference)
+            with self._span("push", node, reference):
+                self._remote.send(self._layout, entry, reference)
 
     def _push_missing(self, node: Node, record: Record) -> None:
         if self._lookups.prefetch(node, record.docker, record.key).result() is None:
@@ -112,12 +115,15 @@ class PushQueue:
         self._attempt(partial(self._push_missing, node, record))
         for reference in references:
             if not self._availability.write_error:
-                set_tag = partial(self._remote.set_tag, self._layout, record.descriptor, reference)
-                self._attempt(partial(set_tag, indexed=True))
+                self._attempt(partial(self._set_tag, node, record, reference))
         error = self._availability.write_error
         if error and (self._availability.is_write_error_lasting or self._remote.answered):
             with self._lock:
                 self._undelivered.append((node, error))
+
+    def _set_tag(self, node: Node, record: Record, reference: str) -> None:
+        with self._span("push", node, reference):
+            self._remote.set_tag(self._layout, record.descriptor, reference, indexed=True)
 
     def _attempt(self, push: Callable[[], None]) -> None:
         try:

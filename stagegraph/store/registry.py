@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LoginError, StoreError
 from ..oci.digest import sha256
 from ..oci.reference import split
+from ..system.timing import Span, untimed
 from .availability import Availability
 from .lookups import RecordLookups
 from .pushes import PushQueue
@@ -40,18 +41,24 @@ class RegistryStore:
     """
 
     def __init__(
-        self, repository: str, layout: LayoutStore, warn: Callable[[str], None], policy: str = "built"
+        self,
+        repository: str,
+        layout: LayoutStore,
+        warn: Callable[[str], None],
+        policy: str = "built",
+        span: Span = untimed,
     ) -> None:
-        """``policy`` is the setting ``push``: "never", "nodes", "built" or "all"."""
+        """``policy`` is the setting ``push``: "never", "nodes", "built" or "all". ``span`` measures."""
         self.repository, self.policy = repository, policy
+        self._span = span
         self._layout, self._warn = layout, warn
         self.availability = Availability(warn)
         # nobody waits long for a registry that is not written any more
         self.remote = RemoteRepository(
             repository, layout.root, lambda: self.availability.write_error is not None
         )
-        self.lookups = RecordLookups(self.remote, self.availability)
-        self.pushes = PushQueue(self.remote, layout, self.lookups, self.availability, policy)
+        self.lookups = RecordLookups(self.remote, self.availability, span)
+        self.pushes = PushQueue(self.remote, layout, self.lookups, self.availability, policy, span)
         self._failed_pulls = 0  # in a row
         self._lock = threading.Lock()  # around _failed_pulls
 
@@ -90,7 +97,8 @@ class RegistryStore:
             return self.availability.is_tolerated
         if self.availability.unreadable:
             return False
-        answer = self.remote.inspect(reference)
+        with self._span("look-up", record.node, reference):
+            answer = self.remote.inspect(reference)
         if answer.kind in ("ok", "absent"):
             return answer.kind == "ok" and is_image(answer.output, record.digest)
         error = self.remote.error(answer, reference)

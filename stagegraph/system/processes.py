@@ -147,6 +147,25 @@ def run(
         return subprocess.CompletedProcess(command, 124, b"", f"no answer within {timeout:.0f} s".encode())
 
 
+def run_in_group(command: Sequence[str]) -> int:
+    """Run a program in a process group of its own, with this process's output. Return its status.
+
+    If a signal ends this process meanwhile (``Interrupted``), the whole group gets the same signal, as from a
+    terminal. Then its end is awaited. The program tells the user.
+    """
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        return process.wait()
+    except Interrupted as ending:
+        ending.is_told = True
+        number = signal.SIGTERM if ending.code == 128 + signal.SIGTERM else signal.SIGINT
+        while process.poll() is None:
+            with contextlib.suppress(Interrupted):  # the next signal is passed on as well
+                os.killpg(process.pid, number)
+                process.wait()
+        raise
+
+
 def last_lines(log: Path, lines: int = 15) -> str:
     """Return the last lines of a log, indented; "" if it cannot be read."""
     try:

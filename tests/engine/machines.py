@@ -39,10 +39,14 @@ def engine(folder: Path) -> Iterator[str]:
 
 @dataclass
 class Outcome:
-    """The result of a job: success, the output of its steps, and the nodes that it built."""
+    """The result of a job: success, the output of its steps, the nodes that it built, and its reports.
+
+    ``reports`` is Markdown: the job's summary on GitHub, the artifacts on CircleCI.
+    """
 
     ok: bool = True
     output: str = ""
+    reports: str = ""
 
     @property
     def built(self) -> list[str]:
@@ -95,11 +99,16 @@ class Machine:
         return status == 0
 
 
+def fetch_history(clone: Path) -> None:
+    """Fetch all commits and tags of a clone that has one commit."""
+    subprocess.run(["git", "-C", str(clone), "fetch", "-q", "--unshallow", "--tags"], check=True)
+
+
 @contextmanager
 def machine(origin: Path, folder: Path, env: Mapping[str, str]) -> Iterator[Machine]:
-    """A fresh clone and an empty engine."""
+    """A fresh clone of one commit, and an empty engine."""
     clone = folder / "clone"
-    subprocess.run(["git", "clone", "-q", str(origin), str(clone)], check=True)
+    subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{origin}", str(clone)], check=True)
     # the path of an engine's socket must be short
     with engine(Path("/tmp") / f"ci-{os.getpid()}-{time.monotonic_ns() % 10**9}") as host:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from machines import Kill, Machine, Outcome, copy_in, machine
+from helpers import git
+from machines import Kill, Machine, Outcome, copy_in, fetch_history, machine
 
 
 def side_by_side(
@@ -39,12 +40,21 @@ def side_by_side(
 
 @dataclass
 class Service:
-    """The state that outlives a pipeline: the project's caches, in the order in which they were saved."""
+    """The state that outlives a pipeline: the project's caches, in the order in which they were saved.
+
+    ``before`` is the commit of the pipeline before this one; "" for none. ``now`` is that of this one.
+    """
 
     origin: Path
     folder: Path
     caches: dict[str, Path] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    before: str = ""
+    now: str = ""
+
+    def begin(self) -> None:
+        """Begin a pipeline for the newest commit."""
+        self.before, self.now = self.now, git(self.origin, "rev-parse", "HEAD")
 
     def fresh(self, name: str) -> Path:
         path = self.folder / f"{next(self.numbers)}-{name}"
@@ -85,6 +95,7 @@ class CircleCI(Service):
         """
         config = yaml.safe_load((self.origin / ".circleci/config.yml").read_text())
         if only is None:
+            self.begin()
             self.workspace: dict[str, Path] = {}
             self.results: dict[str, Outcome] = {}
         found = self._workflow(config, kill, only)
@@ -124,7 +135,9 @@ class CircleCI(Service):
 
     def _job(self, name: str, job: dict[str, Any], env: Mapping[str, str], kill: Kill | None) -> Outcome:
         folder = self.fresh(name)
-        own = {"BASH_ENV": str(folder / "bash_env")} | ({"CIRCLE_PR_NUMBER": self.fork} if self.fork else {})
+        own = {"CIRCLECI": "true", "CIRCLE_BRANCH": "main", "BASH_ENV": str(folder / "bash_env")}
+        if self.fork:
+            own |= {"CIRCLE_PR_NUMBER": self.fork, "CIRCLE_BRANCH": f"pull/{self.fork}"}
         (folder / "bash_env").touch()
         with machine(self.origin, folder, {**job.get("environment", {}), **env, **own}) as here:
             for step in job["steps"]:
@@ -146,9 +159,15 @@ class CircleCI(Service):
     ) -> bool:
         match kind:
             case "checkout":
-                pass
+                fetch_history(here.folder)
             case "run":
-                return here.run(["bash", "-eo", "pipefail", "-c"], options["command"], {}, kill)
+                env = {key: self._value(value) for key, value in options.get("environment", {}).items()}
+                command = options["command"].replace("/tmp/", f"{here.folder.parent}/")
+                return here.run(["bash", "-eo", "pipefail", "-c"], command, env, kill)
+            case "store_artifacts":
+                # each machine has a /tmp of its own
+                stored = Path(options["path"].replace("/tmp/", f"{here.folder.parent}/"))
+                here.outcome.reports += stored.read_text()
             case "restore_cache":
                 self.restore([self._key(key, here) for key in options["keys"]], here.folder / "cache")
             case "save_cache":
@@ -170,6 +189,10 @@ class CircleCI(Service):
             case _:
                 raise AssertionError(f"no step of CircleCI: {kind}")
         return True
+
+    def _value(self, text: str) -> str:
+        """Replace a value of the pipeline (https://circleci.com/docs/reference/variables/)."""
+        return text.replace("<< pipeline.git.base_revision >>", self.before)
 
     def _key(self, template: str, here: Machine) -> str:
         def value(match: re.Match[str]) -> str:
@@ -194,6 +217,7 @@ class GitHub(Service):
         """Run the workflow. With ``only``, run these jobs again; they have the names of the matrix."""
         workflow = yaml.safe_load((self.origin / ".github/workflows/images.yml").read_text())
         if only is None:
+            self.begin()
             self.artifacts: dict[str, Path] = {}
             self.results: dict[str, list[Outcome]] = {}
             self.outputs: dict[str, dict[str, str]] = {}
@@ -238,8 +262,9 @@ class GitHub(Service):
         folder = self.fresh(name)
         plain = Context(self, {}, row, None)
         env = {key: plain.text(str(value)) for key, value in job.get("env", {}).items()}
-        own = {"GITHUB_OUTPUT": str(folder / "output_file")}
+        own = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(folder / "output_file")}
         (folder / "output_file").touch()
+        own["GITHUB_STEP_SUMMARY"] = str(folder / "summary")
         outputs: dict[str, dict[str, str]] = {}
         with machine(self.origin, folder, {**env, **own}) as here:
             for step in job["steps"]:
@@ -251,6 +276,8 @@ class GitHub(Service):
                 ok = self._step(here, step, context, this)
                 outputs.setdefault(step.get("id", ""), {})["outcome"] = "success" if ok else "failure"
                 here.outcome.ok = here.outcome.ok and ok
+        if (folder / "summary").exists():
+            here.outcome.reports = (folder / "summary").read_text()
         lines = (folder / "output_file").read_text().splitlines()
         found = dict(line.split("=", 1) for line in lines)
         self.outputs[name] = {k: found.get(k, "") for k in job.get("outputs", {})}
@@ -263,7 +290,8 @@ class GitHub(Service):
         options = {key: context.text(str(value)) for key, value in step.get("with", {}).items()}
         match step["uses"].partition("@")[0]:
             case "actions/checkout":
-                pass
+                if options.get("fetch-depth") == "0":
+                    fetch_history(here.folder)
             case "actions/cache/restore":
                 prefixes = [options["key"], *options["restore-keys"].splitlines()]
                 key = self.restore(prefixes, here.folder / options["path"])
@@ -361,6 +389,8 @@ class Context:
             "github.actor": "somebody",
             "github.event_name": "pull_request" if self.service.fork else "push",
             "github.ref_name": "main",
+            "github.base_ref": "main" if self.service.fork else "",
+            "github.event.before": self.service.before or "0" * 40,
         }
         if name in known:
             return known[name]

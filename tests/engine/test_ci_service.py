@@ -119,16 +119,40 @@ def test_jobs_share_nodes_by_caches_and_a_workspace(
     first = service.run()
     check_success(first)
     assert len(first) == (3 if kind is CircleCI else 4)
+    assert {"one", "two", "app"} <= set(first)
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
+    check_reports_of_a_first_run(first)
     commit(service.origin, {"two/file": "changed\n"})
     second = service.run()
     check_success(second)
     assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
+    assert "1 edit, 3 of 4 nodes changed" in second["one"].reports
+    assert "`two/file: file file changed" in second["one"].reports
+    assert "**0 built, 0 pulled, 1 reused in" in second["one"].reports
+    assert (
+        "| build | `two:here` |" in second["two"].reports
+        and "| built | `two:here` |" in second["two"].reports
+    )
     saved = set(service.caches)
     third = service.run()
     check_success(third)
     assert not built(third)
+    assert "no edits, 0 of 4 nodes changed" in third["one"].reports
     assert set(service.caches) == saved  # an existing cache is not saved again
+
+
+def check_reports_of_a_first_run(run: Mapping[str, Outcome]) -> None:
+    """Each job shows its own plan and results, and the jobs behind it."""
+    for name, behind in (
+        ("one", "1 job behind this one: `app`. At most about "),
+        ("two", "`app`"),
+        ("app", "No job is"),
+    ):
+        reports = run[name].reports
+        assert "\nthere is no report" not in run[name].output
+        assert f"| build | `{name}:here` |" in reports and f"| built | `{name}:here` |" in reports
+        assert behind in reports and "nodes changed" not in reports
+    assert "| image | size | digest |" in run["app"].reports
 
 
 def test_circleci_never_gives_the_project_a_cache_of_a_fork(tmp_path: Path, program: Path, repo: str) -> None:
@@ -184,10 +208,11 @@ def test_circleci_continues_after_a_time_limit_ended_a_job(tmp_path: Path, progr
     def one_is_recorded(folder: Path) -> bool:
         return (folder / "cache/latest/one--here").exists()
 
-    ended = service.run(kill=Kill("one-1", "Build and test", one_is_recorded))
-    assert not ended["one-1"].ok
+    ended = service.run(kill=Kill("app", "Build and test", one_is_recorded))
+    assert not ended["app"].ok
     assert built(ended) == Counter(["one:here"])
-    rerun = service.run(only={"one-1"})
+    assert "| built | `one:here` |" in ended["app"].reports
+    rerun = service.run(only={"app"})
     check_success(rerun)
     assert built(ended, rerun) == Counter(dict.fromkeys(NODES, 1))
 
@@ -199,12 +224,15 @@ def test_circleci_builds_only_nodes_that_the_registry_lacks(
     service = CircleCI(origin, tmp_path / "service")
     first = service.run()
     check_success(first)
-    assert set(first) == {"plan", "one-1", "publish"}
+    assert set(first) == {"plan", "app", "publish"}
     assert built(first) == Counter(dict.fromkeys(NODES, 1))
+    assert "**4 to build, 0 to pull, 0 to reuse" in first["plan"].reports
+    assert "The registry has everything that this pipeline builds." in first["app"].reports
     again = service.run()
     check_success(again)
     assert set(again) == {"plan", "publish"}
     assert not built(again)
+    assert "no edits, 0 of 4 nodes changed" in again["plan"].reports
     assert {"app", "app-here"} <= registry.tags(repo)
 
 
@@ -224,6 +252,7 @@ def test_github_has_jobs_only_for_nodes_that_the_registry_lacks(
     check_success(second)
     assert len(second) < 6
     assert built(second) == Counter(dict.fromkeys(NODES - {"one:here"}, 1))
+    assert "1 edit, 3 of 4 nodes changed" in second["plan"].reports
     third = service.run()
     check_success(third)
     assert set(third) == {"plan", "publish", "all"}
@@ -240,9 +269,9 @@ def test_github_continues_after_a_machine_was_lost(
         # a node has two tags: one for its recipe key, one for its content key
         return sum(tag.startswith("one-") for tag in registry.tags(repo)) == 2
 
-    lost = service.run(kill=Kill("one-1", "Build and test", one_is_pushed, gone=True))
-    assert not lost["one-1"].ok and not lost["all"].ok
-    rerun = service.run(only={"one-1"})
+    lost = service.run(kill=Kill("app", "Build and test", one_is_pushed, gone=True))
+    assert not lost["app"].ok and not lost["all"].ok
+    rerun = service.run(only={"app"})
     check_success(rerun)
     assert built(lost, rerun) == Counter(dict.fromkeys(NODES, 1))
 
@@ -260,7 +289,7 @@ def test_a_job_that_did_not_restore_its_cache_saves_no_cache(
     check_success(service.run())
     (saved,) = service.caches
     commit(origin, {"broken": "", "two/file": "changed\n"})
-    assert not service.run()["one-1"].ok
+    assert not service.run()["app"].ok
     assert set(service.caches) == {saved}
     git(origin, "rm", "-q", "broken")
     commit(origin)
@@ -278,5 +307,8 @@ def test_a_pull_request_of_a_fork_writes_nothing_that_others_read(
     run = github.run()
     check_success(run)
     assert built(run) == Counter(dict.fromkeys(NODES, 1))
+    assert "since origin/main, commit " in run["one"].reports
+    assert "| built | `app:here` |" in run["app"].reports
+    assert "| built | `one:here` |" not in run["app"].reports  # the results of another job
     assert not (registry.data / "docker").exists()
     assert not github.caches

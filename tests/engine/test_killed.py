@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -55,6 +56,9 @@ def test_the_next_run_succeeds_after_a_kill_during_a_build(
     expected = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
     assert process.returncode == expected[kill] and "Traceback" not in output, output
     assert not image_id(f"{repo}:slow-here")
+    last = slow.folder / "cache/last-run.json"
+    outcome = json.loads(last.read_text())["outcome"] if last.exists() else "none"
+    assert outcome == ("none" if kill == signal.SIGKILL else "interrupted")
     run = slow.built("slow:here")
     assert run.built == {"slow:here"} and run.nodes("reuse") == {"first:here"}
     assert not list((slow.folder / "cache/tmp").iterdir())  # the rest of the killed call is gone, too

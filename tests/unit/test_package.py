@@ -55,8 +55,9 @@ def test_the_wheel_has_all_modules_and_the_marker_of_types(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     packed = {name for name in names if ".dist-info/" not in name}
+    page = {f"stagegraph/page/page.{kind}" for kind in ("html", "css", "js")}
     shells = {f"stagegraph/cli/shells/{shell}" for shell in SHELLS}
-    assert packed == modules | shells | {"stagegraph/py.typed"}
+    assert packed == modules | page | shells | {"stagegraph/py.typed"}
 
 
 def test_the_metadata_of_the_wheel(wheel: Path) -> None:
@@ -87,6 +88,8 @@ def test_the_wheel_works_outside_the_repository(wheel: Path, tmp_path: Path) -> 
     listed = call(bin_ / "python", "-m", "doit", "list", folder=project)
     assert re.match(r"hello +a program that prints", listed)
     assert call(bin_ / "stagegraph", "list", folder=project) == listed
+    call(bin_ / "stagegraph", "report", "--plan", "--output=page.html", folder=project)
+    assert "</html>" in (project / "page.html").read_text()
 
 
 def test_the_program_stagegraph_is_doit(tmp_path: Path) -> None:

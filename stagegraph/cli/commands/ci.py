@@ -28,6 +28,9 @@ _OUT_OF_DATE = 1
 #: How many nodes a line of a job lists.
 _LISTED = 6
 
+#: How many of the jobs that it needs; names are long.
+_LISTED_NEEDS = 2
+
 
 @dataclass(frozen=True)
 class Options(JsonOption):
@@ -115,7 +118,7 @@ def _write_needed_jobs(workspace: Workspace, plans: Plans, path: str) -> None:
     service = "circleci" if path else "github"
     if service not in plans.config.services:
         raise ProjectError("doit ci", f"no executor of {service} is declared", f"write [ci.{service}.NAME]")
-    needed = _needed(workspace, plans)
+    needed = needed_nodes(workspace, plans)
     if path:
         _refuse_anothers(Path(path))
         write_atomically(Path(path), plans.continuation(needed).encode())
@@ -199,8 +202,11 @@ def _made_by(path: Path) -> str:
     return text.removeprefix(HEADER).partition("`")[0] if text.startswith(HEADER) else ""
 
 
-def _needed(workspace: Workspace, plans: Plans) -> Callable[[Node], bool]:
-    """Whether a run with nothing in ``cache/`` would have to build a node; jobs begin with nothing."""
+def needed_nodes(workspace: Workspace, plans: Plans) -> Callable[[Node], bool]:
+    """Return the test whether a run with nothing in ``cache/`` must build a node; jobs begin with nothing.
+
+    Raises ``ProjectError`` if no registry is set.
+    """
     from ...store.layout import LayoutStore
 
     if workspace.registry is None:
@@ -239,7 +245,7 @@ def table(pipeline: Pipeline) -> str:
     width = max((len(job.name) for job in pipeline.jobs), default=0)
     lines = [
         f"  {job.name:<{width}}  {human_time(job.minutes * 60):>13}  {job.cost:7.3f}  "
-        f"{'after ' + ', '.join(job.needs) + ': ' if job.needs else ''}{few(job.targets)}"
+        f"{'after ' + listed(job.needs, _LISTED_NEEDS) + ': ' if job.needs else ''}{few(job.targets)}"
         for job in pipeline.jobs
     ]
     count = len(pipeline.jobs)

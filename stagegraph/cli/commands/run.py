@@ -6,7 +6,9 @@ Doit's own command, with this project's defaults and the nearest known word for 
 from __future__ import annotations
 
 import functools
-from typing import Any
+import os
+from pathlib import Path
+from typing import Any, ClassVar
 
 from doit.cmd_run import Run as DoitRun
 from doit.cmd_run import opt_continue, opt_num_process, opt_verbosity
@@ -47,6 +49,16 @@ _QUIET = {
     "help": "print only the result: images with digests, warnings and errors",
 }
 
+_TRACE = {
+    "name": "trace",
+    "short": "",
+    "long": "trace",
+    "type": str,
+    "default": "",
+    "metavar": "PATH",
+    "help": "write the events of the run and their times into this file, for ui.perfetto.dev",
+}
+
 #: doit's own option, without its short form.
 _VERBOSITY = {
     **opt_verbosity,
@@ -77,10 +89,11 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
         _JOBS,
         _VERBOSE,
         _QUIET,
+        _TRACE,
         _VERBOSITY,
         *(option for option in DoitRun.cmd_options if option not in _OURS),
     )
-    examples = (
+    examples: ClassVar[tuple[Example, ...]] = (
         Example("", "all images for this machine's platform", "engine"),
         Example("{goal}", "one image: build, pull or reuse it, test it, load it", "engine"),
         Example("{goal} -n 4", "up to four nodes at the same time", "engine"),
@@ -90,11 +103,12 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     )
 
     def execute(self, params: Any, args: Any) -> Any:
-        apps.current().requested = list(args)
+        app = apps.current()
+        app.requested = list(args)
         _refuse_unfit(params)
+        app.trace, app.detail = _trace(params["trace"]), _detail(params)
         if isinstance(params["outfile"], str):
             params["outfile"] = folder.given(params["outfile"])
-        apps.current().detail = _detail(params)
         try:
             return super().execute(params, args)
         except InvalidCommand as error:
@@ -127,6 +141,20 @@ def _detail(params: Any) -> Detail:
     if params["verbose"] and params["quiet"]:
         raise ProjectError("command line", "-v and -q contradict each other", "leave out one of them")
     return Detail.OUTPUT if params["verbose"] else Detail.RESULT if params["quiet"] else Detail.PROGRESS
+
+
+def _trace(option: str) -> Path | None:
+    """Return the file for the trace, if one is wanted. Raises ``ProjectError`` if it has no folder."""
+    variable = "STAGEGRAPH_TRACE"
+    where, value = ("command line", option) if option else (variable, os.environ.get(variable, ""))
+    if not value:
+        return None
+    path = Path(folder.given(value))
+    if path.is_dir() or not path.parent.is_dir():
+        lacking = f"there is no folder {Path(value).parent}"
+        what = f"the trace {value}: {'it is a folder' if path.is_dir() else lacking}"
+        raise ProjectError(where, what, "--trace trace.json")
+    return path
 
 
 def _refuse_unfit(params: Any) -> None:

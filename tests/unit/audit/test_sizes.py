@@ -98,9 +98,8 @@ def test_nodes_of_a_plan(tmp_path: Path) -> None:
     assert sizes.sizes(session.graph, steps[1:2], session.lookup) == {nodes["high"]: Size(None, 21)}
 
 
-def test_the_summary_has_the_size_and_last_run_json_does_not(tmp_path: Path) -> None:
+def test_the_summary_has_the_size_of_an_image_and_the_results_have_its_digest() -> None:
     report = Report()
     report.image("repo:tag", record("x:amd64", sha("image")), 81_234_567)
     assert f"image: repo:tag {sha('image')} (81.2 MB compressed)" in report.summary().splitlines()
-    report.write(tmp_path / "last-run.json")
-    assert json.loads((tmp_path / "last-run.json").read_text())["images"] == {"repo:tag": sha("image")}
+    assert report.results()["images"] == {"repo:tag": sha("image")}

@@ -17,41 +17,39 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers import AMD64, ARM64, Registry, graph, image, stages, write
+from helpers import Registry, graph, image, stages, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planned import (
+    AMD,
+    ARM,
+    CROSS,
+    GITHUB,
+    MODES,
+    NATIVE,
+    TABLE,
+    declared,
+    problem,
+    project,
+    written,
+)
 
 from stagegraph.ci import config, durations, github, jobs
 from stagegraph.ci import units as work
 from stagegraph.ci.durations import Times
-from stagegraph.ci.model import COST, MINUTE, PRICE, CIConfig, Executor, Job, Pipeline, WorkUnit
+from stagegraph.ci.model import COST, MINUTE, PRICE, Executor, Job, Pipeline, WorkUnit
 from stagegraph.ci.pipelines import HEADER, WRITERS, Plans
 from stagegraph.ci.problem import STEP, Problem
 from stagegraph.errors import ProjectError
 from stagegraph.execution.lookup import nodes_with_same_key
 from stagegraph.graph import goals as asked
 from stagegraph.graph import native
-from stagegraph.graph.graph import Graph
 from stagegraph.oci.platform import OciPlatform, host_platform
 from stagegraph.project.loader import parse
 from stagegraph.project.model import Node
 from stagegraph.store.layout import LayoutStore
 
 pytestmark = pytest.mark.unit
-
-AMD = Executor("amd", AMD64, 6 * PRICE // 1000, 1.0, 0.1, {"runs_on": "a", "resource_class": "a"})
-ARM = Executor("arm", ARM64, 5 * PRICE // 1000, 1.0, 0.0, {"runs_on": "b", "resource_class": "b"})
-TABLE = CIConfig("doit", "", "", (), "main", 100, 5, 60, 0, False, False, "", {"github": (AMD, ARM)})
-
-
-def unit(name: str, minutes: dict[str, float], *needs: int) -> WorkUnit:
-    able = {executor: round(value * MINUTE) for executor, value in minutes.items() if value < math.inf}
-    return WorkUnit((name,), (Node(name, "amd64"),), able, needs)
-
-
-def problem(*times_and_needs: tuple[float, float, tuple[int, ...]]) -> list[WorkUnit]:
-    rows = enumerate(times_and_needs)
-    return [unit(f"u{number}", {"amd": amd, "arm": arm}, *needs) for number, (amd, arm, needs) in rows]
 
 
 @st.composite
@@ -131,7 +129,7 @@ def test_a_unit_that_is_cheaper_on_a_native_machine_is_placed_there() -> None:
     slow = problem((60, math.inf, ()), (70, 7, (0,)))
     made = jobs.plan("github", slow, (AMD, ARM), TABLE)
     assert [job.executor.name for job in made.jobs] == ["amd", "arm"]
-    assert made.jobs[1].needs == ("amd-1",)
+    assert made.jobs[1].needs == ("u0",)
     quick = problem((60, math.inf, ()), (2, 0.2, (0,)))
     assert len(jobs.plan("github", quick, (AMD, ARM), TABLE).jobs) == 1  # another machine's setup costs more
 
@@ -159,25 +157,6 @@ def test_a_job_exports_the_nodes_that_later_jobs_need() -> None:
 
 
 # -- work ----------------------------------------------------------------------------------------
-
-NATIVE = """\
-[images.app]
-stage = "app"
-test = "app-check"
-"""
-CROSS = '[stages.tools.platforms."linux/arm64"]\nnative = "linux/amd64"\n'
-DOCKERFILES = {
-    "tools": "FROM scratch\nRUN one\n",
-    "made": "FROM tools AS build\nRUN two\nFROM scratch\nCOPY --from=build / /\n",
-    "other": "FROM --platform=linux/amd64 tools AS build\nRUN three\nFROM scratch\nCOPY --from=build / /\n",
-    "app": "FROM scratch\nCOPY --from=made / /\nRUN four\n",
-    "over": "FROM app\n",
-}
-
-
-def declared(tmp_path: Path, more: str = NATIVE) -> Graph:
-    write(tmp_path, {"app-check/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nRUN check\n"})
-    return graph(stages(tmp_path, DOCKERFILES, more=more))
 
 
 def test_the_platforms_of_the_programs_that_a_node_runs(tmp_path: Path) -> None:
@@ -310,9 +289,6 @@ def test_invalid_times_are_an_error(tmp_path: Path, text: str) -> None:
 
 # -- the table -----------------------------------------------------------------------------------
 
-GITHUB = '[ci.github.amd]\ndocker = "linux/amd64"\nruns_on = "a"\nprice = 1\nemulated = 0.1\n'
-CIRCLE = '[ci.circleci.amd]\ndocker = "linux/amd64"\nresource_class = "a"\nprice = 1\nemulated = 0.1\n'
-
 
 @pytest.mark.parametrize(
     ("text", "message"),
@@ -357,25 +333,6 @@ def test_a_limit_on_the_command_line() -> None:
 # -- files ---------------------------------------------------------------------------------------
 
 
-def project(tmp_path: Path, ci: str = "[ci]\nlimit = 300\n") -> Path:
-    declared(tmp_path, NATIVE + ci + GITHUB + CIRCLE)
-    (tmp_path / "dodo.py").write_text("from stagegraph.tasks import *\n")
-    (tmp_path / "stages.lock").write_text("")
-    return tmp_path
-
-
-MODES = {
-    "caches": "[ci]\n",
-    "registry": '[ci]\nregistry = "127.0.0.1:5000"\npublish = true\ncheck = "true"\nprepare = "true"\n',
-    "dynamic": '[ci]\nregistry = "127.0.0.1:5000"\npublish = true\ndynamic = true\ncheck = "true"\n',
-    "short": "[ci]\nlimit = 150\n",
-}
-
-
-def written(folder: Path) -> dict[str, str]:
-    return {name: text for name, (text, _) in Plans(graph(folder)).files().items()}
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_written_files_are_valid_for_the_services(tmp_path: Path, mode: str) -> None:
     files = written(project(tmp_path, MODES[mode]))
@@ -406,7 +363,12 @@ def test_a_version_that_git_tells_needs_its_tags(
     assert "{version}" in text
     (root / "stages.toml").write_text(text)
     workflow = written(root)[".github/workflows/images.yml"]
-    assert ("fetch-depth: 0" in workflow) is whole
+    jobs = [job for name, job in yaml.safe_load(workflow)["jobs"].items() if name != "all"]
+    # the first job compares the plan with an earlier commit
+    assert [job["steps"][0].get("with", {}).get("fetch-depth") == 0 for job in jobs] == [
+        True,
+        *[whole] * (len(jobs) - 1),
+    ]
     validate(tmp_path, ".github/workflows/images.yml", workflow)
 
 
@@ -481,8 +443,11 @@ def test_build_secrets_and_contexts_reach_jobs_that_build(tmp_path: Path) -> Non
     ci = MODES["registry"].replace("[ci]", '[secrets.a]\nenv = "TOKEN"\n[secrets.b]\nfile = "x"\n[ci]')
     files = written(project(tmp_path, ci + 'contexts = ["builds"]\n'))
     for name, job in yaml.safe_load(files[".github/workflows/images.yml"])["jobs"].items():
-        given = [step["env"] for step in job["steps"] if "TOKEN" in step.get("env", {})]
-        assert given == ([] if name in ("check", "all") else [{"TOKEN": "${{ secrets.TOKEN }}"}])
+        given = {
+            step["name"]: step["env"]["TOKEN"] for step in job["steps"] if "TOKEN" in step.get("env", {})
+        }
+        builds = ["Fetch the images"] if name == "publish" else ["Show the plan", "Build and test"]
+        assert given == dict.fromkeys([] if name in ("check", "all") else builds, "${{ secrets.TOKEN }}")
     for entry in yaml.safe_load(files[".circleci/config.yml"])["workflows"]["images"]["jobs"]:
         name, options = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
         assert options.get("context") == (None if name == "check" else ["builds"])
@@ -683,9 +648,9 @@ def test_times_belong_to_one_kind_of_machine(tmp_path: Path) -> None:
 def test_files_do_not_depend_on_the_process(tmp_path: Path) -> None:
     """The addresses of objects and the hashes of strings do not change the files."""
     folder = project(tmp_path, MODES["short"])
-    code = "import sys; from pathlib import Path; from helpers import graph; import test_pipelines\n"
-    code += "print(*test_pipelines.written(Path(sys.argv[1])).values())"
-    helpers = os.pathsep.join(map(str, (Path(__file__).parent, REPOSITORY / "tests/support")))
+    code = "import sys; from pathlib import Path; from helpers import graph; import planned\n"
+    code += "print(*planned.written(Path(sys.argv[1])).values())"
+    helpers = str(REPOSITORY / "tests/support")
     printed = set()
     for seed in ("1", "2", "3"):
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": helpers}

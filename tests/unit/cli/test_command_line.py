@@ -81,6 +81,10 @@ def test_help_describes_a_command_before_its_options(project: Path) -> None:
             "-r zero: only the project's own reporter can end a run: it sets the status and awaits pushes\n"
             "  for machines, read cache/last-run.json",
         ),
+        (
+            ["--trace", "no/trace.json"],
+            "the trace no/trace.json: there is no folder no\n  --trace trace.json",
+        ),
         (["shell", "a:amd64", "ls"], "doit shell takes one node\n  doit shell a:amd64"),
     ],
 )

@@ -62,7 +62,7 @@ def found(line: str) -> set[str]:
         ("doit pla", {"plan"}),
         ("doit plan pla", set()),  # a command is the first word only
         ("doit libm=fast pla", {"plan"}),
-        ("doit li", {"list", "libm", "libm:amd64", "libm:aarch64", "libm="}),
+        ("doit li", {"lint", "list", "libm", "libm:amd64", "libm:aarch64", "libm="}),
         ("doit libm=", {"libm=fast", "libm=small"}),
         ("doit plan libm=f", {"libm=fast"}),
         ("doit push=", {"push=never", "push=nodes", "push=built", "push=all"}),

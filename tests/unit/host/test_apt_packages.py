@@ -87,6 +87,36 @@ def test_python3_venv_is_installed_for_debians_python_only(machine: Machine) -> 
     assert machine.calls[-1].endswith(" python3-venv")
 
 
+@pytest.mark.parametrize(
+    ("system", "pid", "status", "said"),
+    [
+        ("debian", 1, 0, "installing chromium for the tests of pages"),
+        ("debian", 1, 100, "going on without chromium"),
+        ("debian", None, 0, ""),
+        ("ubuntu", 1, 0, ""),
+    ],
+)
+def test_a_browser_is_installed_on_debian_beside_an_engine_of_run(
+    machine: Machine,
+    target: Engine,
+    capsys: pytest.CaptureFixture[str],
+    system: str,
+    pid: int | None,
+    status: int,
+    said: str,
+) -> None:
+    machine.is_system(system, "13")
+    (machine.bin / "env").symlink_to("/usr/bin/env")
+    machine.stub("apt-get", f'test "$1" = update || exit {status}')
+    target.folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "pid", lambda _: pid)
+        packages.install_browser(target)
+    text = capsys.readouterr().err
+    assert (said in text) if said else (text == "" and machine.calls == [])
+    assert [call.endswith(" chromium") for call in machine.calls] == ([False, True] if said else [])
+
+
 # -- lists -----------------------------------------------------------------------------------------
 
 

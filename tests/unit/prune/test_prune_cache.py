@@ -114,6 +114,16 @@ def test_file_locks_of_removed_keys_are_removed(store: LayoutStore) -> None:
     assert sha("nobody's")[7:] not in left
 
 
+def test_withdrawn_keys_stay_as_long_as_a_goal_has_them(store: LayoutStore) -> None:
+    kept, gone = put(store, "kept", b"layer"), put(store, "gone", b"layer two")
+    for record in (kept, gone):
+        store.withdrawn.add(record.key)
+    cache.remove(store, cache.select(store, [kept.key], unkeyed=["other:amd64"]))
+    assert set(store.withdrawn.all()) == {kept.key, gone.key}
+    pruned(store, kept)
+    assert store.withdrawn.all() == [kept.key]
+
+
 def test_a_manifest_with_one_bad_layer_keeps_no_blobs(store: LayoutStore) -> None:
     record = put(store, "blas", b"layer")
     manifest = store.blobs.json(record.digest)
