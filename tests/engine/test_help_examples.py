@@ -61,4 +61,4 @@ def test_an_example_runs(built: Project, registry: Registry, example: Example) -
         assert built.doit(words["goal"]).status == 1
     process = built.start(*shlex.split(example.call.format(**words)))
     output, _ = process.communicate(timeout=built.limit)
-    assert process.returncode == 0 and "ERROR" not in output, output
+    assert process.returncode == 0 and "Traceback" not in output, output
