@@ -54,6 +54,12 @@ _WRAPPED = re.compile(
 #: A file that COPY does not find (BuildKit, cache/contenthash). The second form is of a new mount.
 _MISSING = re.compile(r'"(.+)": not found|lstat \S*/buildkit-mount\d+(/\S+): no such file or directory')
 
+#: Another try does not help a step that looks for the network where it has none by intention.
+_NO_NETWORK = (
+    "this step looks for the network, and has none: {}\n"
+    "  let it have the network, or take what it needs from the context or from another stage"
+)
+
 #: These may be the fault of a step, also if the machine or the network is behind it.
 _OF_STEP = (BuildError, DiskFullError, EmulationError, NetworkError, OutOfMemoryError)
 
@@ -80,6 +86,17 @@ class Failure(NamedTuple):
         if failed and not failed.instruction:  # the builder's own: [internal] load metadata
             text = ""
         return FailedStep(line, str(instruction or ""), text or str(instruction or ""))
+
+    @property
+    def network(self) -> tuple[str, str]:
+        """The network of the step that failed, and what sets it: a flag, or a line of ``stages.toml``."""
+        line, text, _ = self.step
+        own = self._at(line) or self._like(text)
+        if flag := own and own.flag("network"):
+            return flag, f"RUN --network={flag}"
+        config = self.spec.config
+        where = config.set_at.get("network", config.declared_at)
+        return config.network, f'network = "{config.network}", {where}'
 
     def is_trigger(self, text: str) -> bool:
         """Return whether a step is a trigger of a start image.
@@ -163,6 +180,9 @@ def _cause(failure: Failure) -> Cause:
     found = cause("\n".join(tracker.output), _PROCESS.sub(r"process failed: \1", messages))
     if found is OF_STEP and not failure.step.text and not tracker.line:
         return OF_BUILDER if tracker.failure else UNKNOWN
+    is_run = failure.step.text.upper().startswith("RUN")
+    if is_run and found.printed and found.error is NetworkError and failure.network[0] == "none":
+        return OF_STEP._replace(advice=_NO_NETWORK.format(failure.network[1]))
     return _of_emulation(failure, found) if found.error is EmulationError else found
 
 

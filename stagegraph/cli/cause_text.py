@@ -37,6 +37,17 @@ class Evidence:
         before, after = (text.decode("utf-8", "backslashreplace").splitlines() for text in (old, new))
         return list(difflib.unified_diff(before, after, n=1, lineterm=""))[2:]
 
+    def untracked(self, cause: Cause) -> list[str]:
+        """Return lines about a file that counts and that git does not have; [] for any other input."""
+        new = cause.change.new
+        if new is None or not self._revisions.is_untracked(new.where):
+            return []
+        context = self._graph.spec(cause.node).config.context
+        return [
+            "git does not have this file, so other machines build this node differently:",
+            f"commit the file, or name it in {context}/.dockerignore if no step needs it",
+        ]
+
     def pinned(self, cause: Cause) -> str:
         """Return the reference of a new image, the day when ``stages.lock`` got it, and what declares it."""
         digest = cause.change.new.value if cause.change.new else ""
@@ -80,6 +91,7 @@ def lines(cause: Cause, evidence: Evidence) -> Iterator[str]:
         yield from (f"    {printable(line)}" for line in difference[:MOST_LINES])
         if len(difference) > MOST_LINES:
             yield f"    and {len(difference) - MOST_LINES} more lines"
+        yield from (f"    {line}" for line in evidence.untracked(cause))
     if not cause.is_known:
         yield "    its earlier inputs are nowhere known"
     if cause.ways:

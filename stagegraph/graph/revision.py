@@ -141,6 +141,10 @@ class Revisions:
                 return found.output
         return None
 
+    def is_untracked(self, path: str) -> bool:
+        """Return whether the project is in a repository which does not have this file."""
+        return bool(self.history) and not quiet(self._root, "ls-files", "--", f":(literal){path}").text
+
     def date_of(self, text: str, path: str) -> str:
         """Return the day (``2026-01-31``) of the commit that brought a text into a file; "" if none did."""
         return quiet(self._root, "log", "--max-count=1", "--format=%cs", f"-S{text}", "HEAD", "--", path).text

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ...audit.node_info import ImageInfo, Link, NodeInfo
+    from ...keys.spec import NodeSpec
     from ...project.model import Node
     from ...store.record import Record
     from ..app import App
@@ -82,7 +83,7 @@ def _rows(info: NodeInfo) -> Iterator[tuple[str, list[str]]]:
     else:
         yield "Dockerfile", [spec.dockerfile + (f", target {config.target}" if config.target else "")]
         yield "context", [f"{config.context}, files that count: {len(spec.entries)}"]
-    yield "arguments", [f"{name}={value}" for name, value in sorted(spec.analysis.args.items())]
+    yield "arguments", list(_arguments(spec))
     yield "needs", [f"{need.kind} {need.name}" for need in dict.fromkeys(spec.analysis.needs)]
     yield "parents", list(_links(info.parents))
     yield "children", list(_links(info.children))
@@ -110,6 +111,14 @@ def _where_built(info: NodeInfo) -> Iterator[str]:
         yield "no step runs a program"
     if builders := info.spec.platform.builders:
         yield f"builders that are asked: {', '.join(builders)}"
+
+
+def _arguments(spec: NodeSpec) -> Iterator[str]:
+    """Yield a line for each argument, with the line of ``stages.toml`` that sets it."""
+    texts = {name: f"{name}={value}" for name, value in sorted(spec.analysis.args.items())}
+    width = max(map(len, texts.values()), default=0)
+    for name, text in texts.items():
+        yield f"{text:<{width}}  {spec.config.set_at.get(f'args.{name}', '')}".rstrip()
 
 
 def _links(links: Iterable[Link]) -> Iterator[str]:

@@ -204,6 +204,27 @@ def test_errors_of_a_named_builder_name_it(message: str, named: bool) -> None:
 NATIVE = Placement(machine=AMD64)
 
 
+@pytest.mark.parametrize(
+    ("flag", "network", "named"),
+    [
+        ("--network=none ", "default", "RUN --network=none"),
+        ("", "none", 'network = "none", stages.toml:7'),
+        ("--network=default ", "none", ""),
+    ],
+)
+def test_a_step_without_a_network_by_intention_names_what_sets_it(
+    flag: str, network: str, named: str
+) -> None:
+    text = f"RUN {flag}curl http://x"
+    config = StageConfig("x", network=network, set_at={"network": "stages.toml:7"})
+    spec = SPEC._replace(config=config, analysis=facts(f"FROM base\n{text}\n"))
+    lines = ran(f"[2/2] {text}", "curl: (6) Could not resolve host: x", error=CODE)
+    error = explained(*lines, f"ERROR: failed to solve: {CODE}", spec=spec)
+    assert type(error) is (BuildError if named else NetworkError)
+    assert named in error.hint
+    assert ("run again" in error.hint) is not bool(named)
+
+
 def test_a_file_that_is_no_program_is_the_fault_of_the_step() -> None:
     """On a machine of the same processor, QEMU has nothing to do with it."""
     lines = ran("[2/2] RUN make", "/bin/sh: 1: /x: Exec format error", error=CODE)

@@ -117,7 +117,7 @@ part:amd64
   built        its steps run programs for linux/amd64: {how} on this machine
   Dockerfile   part/Dockerfile
   context      part, files that count: 1
-  arguments    LEVEL=2
+  arguments    LEVEL=2  stages.toml:15
   needs        secret token
   parents      FROM  base:amd64  line 1
   children     FROM  app:amd64  line 1, 2

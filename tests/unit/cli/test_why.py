@@ -106,6 +106,22 @@ def test_edits_are_told_with_their_lines_and_ways(clone: Path) -> None:
     assert value["nodes"][0]["edits"][1]["through"] == [["tool:here"]]
 
 
+def test_a_file_that_git_does_not_have_is_told(clone: Path) -> None:
+    write(clone, {"tool/.gitignore": "*.gen\n", "tool/conf/time.gen": "now\n"})
+    ending = (
+        "commit the file, or name it in tool/.dockerignore if no step needs it\n      comes by tool:here\n"
+    )
+    assert doit(clone, "why", "app:here").stdout.endswith(
+        "  tool/conf/time.gen: file conf/time.gen is new\n"
+        "      @@ -0,0 +1 @@\n"
+        "      +now\n"
+        "      git does not have this file, so other machines build this node differently:\n"
+        f"      {ending}"
+    )
+    git(clone, "add", "--force", "tool/conf/time.gen")
+    assert "git does not have" not in doit(clone, "why", "app:here").stdout
+
+
 def test_a_new_pin_is_told_with_its_day(clone: Path) -> None:
     lock = (clone / "stages.lock").read_text()
     write(clone, {"stages.lock": lock.replace("2" * 64, "3" * 64)})
