@@ -1,9 +1,7 @@
 """The picture of the Atom images on the front page, drawn from ``stages.toml`` and the Dockerfiles.
 
-    ./run python docs/graph.py           # writes docs/_static/graph.svg; needs Graphviz
-
-The picture holds the digest of the text that Graphviz drew it from. A test compares it with the text of now.
-So the test needs no Graphviz.
+``pictures.py`` draws it. It needs Graphviz. The picture holds the digest of the text that Graphviz drew it
+from. A test compares it with the text of now. So the test needs no Graphviz.
 """
 
 from __future__ import annotations
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "_static" / "graph.svg"
+NAMES: tuple[str, ...] = (PICTURE.name,)
 _DIGEST = re.compile(r"<!-- (sha256:[0-9a-f]{64}) -->")
 
 
@@ -52,13 +51,9 @@ def digest_in(picture: str) -> str:
     return found[1] if found else ""
 
 
-def main() -> None:
+def draw() -> None:
+    """Draw the picture."""
     drawn = text()
     picture = re.sub(r"<!--.*?-->\n?", "", drawn_by_graphviz(drawn), flags=re.DOTALL)  # a version, titles
     head, start, rest = picture.partition("<svg")
     PICTURE.write_text(f"{head}<!-- {sha256(drawn.encode())} -->\n{start}{rest}", encoding="utf-8")
-    print(PICTURE.relative_to(ROOT))
-
-
-if __name__ == "__main__":
-    main()

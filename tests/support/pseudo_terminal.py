@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from terminal import screen
+from terminal import plain, screen
 
 INTERRUPT = b"\x03"
 
@@ -28,7 +28,7 @@ class Terminal:
     @property
     def screen(self) -> list[str]:
         """The lines that the terminal shows, without spaces at their ends."""
-        return [line.rstrip() for line in screen(self._output.decode(errors="replace"))]
+        return [plain(line).rstrip() for line in screen(self._output.decode(errors="replace"))]
 
     def press(self, keys: bytes) -> None:
         os.write(self._master, keys)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import derived
 import graph
+import pictures
 import pytest
+import scenes
 import terminal
 from helpers import write
 
@@ -22,6 +24,7 @@ from stagegraph.project import schema
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
+DOCTYPE = {"http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd"}  # Graphviz writes it; nothing loads it
 PROJECT = {
     "dodo.py": "from stagegraph.tasks import *\n",
     "stages.lock": 'version = 1\narchive = "2026-01-01"\n',
@@ -156,26 +159,86 @@ def test_the_readme_is_short() -> None:
 
 def test_a_terminal_shows_the_last_state_of_a_live_display() -> None:
     output = "\x1b[?25l   a: built\r\na 1 s\r\x1b[2Ka 2 s\nb 1 s\x1b[1A\r\x1b[2K\x1b[?25hdone\r\n\x1b[2K"
-    assert terminal.screen(output) == ["   a: built", "done"]
-    assert terminal.screen("abc\rx") == ["xbc"]
-    assert terminal.screen("\x1b[1;31mred\x1b[0m") == ["red"]
+    assert [terminal.plain(line) for line in terminal.screen(output)] == ["   a: built", "done"]
+    assert terminal.screen("abc\rx") == [terminal.cells("xbc")]
+    assert terminal.screen("\x1b[1;31mred\x1b[0m.") == [terminal.cells("red", "1;31") + terminal.cells(".")]
     with pytest.raises(ValueError, match="control sequence"):
         terminal.screen("\x1b[5Sscrolled")
 
 
-def test_the_picture_of_a_terminal_needs_nothing_else_and_names_no_machine() -> None:
-    svg = terminal.PICTURE.read_text()
-    assert terminal.picture(["$ doit", "done"]).count("<text ") < svg.count("<text ")
-    assert set(re.findall(r"https?://[^\s\"<]+", svg)) == {
-        "http://www.w3.org/2000/svg",
-        "https://www.textualize.io",
-    }
-    assert not re.search(r"/(root|home|tmp|work)/", svg)
+def test_a_call_is_shown_as_it_is_at_a_moment_and_then_interrupted(tmp_path: Path) -> None:
+    shown = terminal.call(
+        "echo one; echo two; sleep 60; echo three", tmp_path, 80, moment=lambda lines: lines[-1] == "two"
+    )
+    assert [terminal.plain(line) for line in shown] == ["one", "two"]
+    with pytest.raises(SystemExit, match="exit status 0"):
+        terminal.call("echo one", tmp_path, 80, moment=lambda lines: lines[-1] == "two")
+    with pytest.raises(SystemExit, match="exit status 3"):
+        terminal.call("exit 3", tmp_path, 80)
+    assert terminal.call("exit 3", tmp_path, 80, status=3) == []
+
+
+def test_dates_in_pictures_are_always_the_same() -> None:
+    assert (
+        terminal.plain(scenes.stable(terminal.cells("built 2031-02-03 04:05."))) == "built 2026-11-20 10:12."
+    )
+
+
+def test_a_picture_of_a_terminal_is_text_with_a_title_and_two_themes() -> None:
+    lines = [terminal.cells("a <  b", "1;31"), [], terminal.cells("12345678 0")]
+    svg = terminal.picture("x & y", lines, 8)
+    assert '<title id="title">x &amp; y</title>' in svg and "prefers-color-scheme:dark" in svg
+    assert re.findall(r"<text( class=\".*?\")? x=\"([\d.]+)\" y=\"(\d+).*?>(.*?)</text>", svg)[1:] == [
+        (' class="bold red"', "16", "48", "a &lt;"),
+        (' class="bold red"', "58", "48", "b"),
+        ("", "16", "86", "12345678"),
+        ("", "24.4", "105", "0"),
+    ]
+    with pytest.raises(KeyError):
+        terminal.picture("", [terminal.cells("a", "38;5;1")], 8)
+
+
+def test_the_colours_of_a_terminal_are_readable_in_both_themes() -> None:
+    for theme in (0, 1):
+        paper = _luminance(terminal.COLOURS["paper"][theme])
+        for name in terminal.COLOURS.keys() - {"paper", "edge"}:
+            dark, light = sorted((paper, _luminance(terminal.COLOURS[name][theme])))
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, name  # WCAG 2, 1.4.3
+
+
+def _luminance(colour: str) -> float:
+    """Return the relative luminance of ``#rrggbb``, as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_pages_show_pictures_that_the_script_makes() -> None:
+    pages = [ROOT / "README.md", *derived.DOCS.rglob("*.md")]
+    shown = {name for page in pages for name in re.findall(r"_static/([\w.-]+)", page.read_text())}
+    assert shown == pictures.NAMES == {path.name for path in terminal.FOLDER.iterdir()}
+
+
+@pytest.mark.parametrize("name", sorted(pictures.NAMES))
+def test_pictures_are_small_need_nothing_else_and_name_no_machine(name: str) -> None:
+    content = (terminal.FOLDER / name).read_bytes()
+    assert len(content) < 150_000
+    if name.endswith(".svg"):
+        svg = content.decode()
+        assert "<title" in svg
+        addresses = set(re.findall(r"https?://[^\s\"<]+", svg))
+        assert addresses <= {f"http://www.w3.org/{path}" for path in ("2000/svg", "1999/xlink")} | DOCTYPE
+        assert not re.search(r"/(root|home|tmp|work)/", svg)
+
+
+def test_a_picture_that_the_script_does_not_know_is_an_error() -> None:
+    with pytest.raises(SystemExit, match=r"no such picture: plans.svg; there are failure.svg, "):
+        pictures.main(["plans.svg"])
 
 
 def test_the_picture_of_the_graph_is_drawn_from_the_stages_of_now() -> None:
     svg = graph.PICTURE.read_text()
-    assert graph.digest_in(svg) == sha256(graph.text().encode()), "./run python docs/graph.py"
+    assert graph.digest_in(svg) == sha256(graph.text().encode()), "./run python docs/pictures.py graph.svg"
     assert ">stock</text>" in svg and "-test<" not in svg
     assert not re.search(r"/(root|home|tmp|work)/", svg)
     assert graph.digest_in("<svg></svg>") == ""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pictures
 import pytest
+import report_page
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from stagegraph.page.model import view
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_bytes(render(view(pictures.facts())))
+    path.write_bytes(render(view(report_page.facts())))
     return path
 
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pictures
 import pytest
+import report_page
 from helpers import stages, write
 
 from stagegraph.errors import StoreError
@@ -53,12 +53,12 @@ class Elements(html.parser.HTMLParser):
 
 
 def page(facts: Facts | None = None) -> str:
-    return render(view(facts or pictures.facts())).decode()
+    return render(view(facts or report_page.facts())).decode()
 
 
 def hostile() -> Facts:
     """Facts in which every text that a build, a file or a user gives is hostile."""
-    facts = pictures.facts()
+    facts = report_page.facts()
     assert facts.run
     name = next(iter(facts.outcomes))
     outcome = facts.outcomes[name]._replace(
@@ -89,7 +89,7 @@ def test_no_text_becomes_html_or_script() -> None:
 
 
 def test_text_that_is_not_unicode_is_escaped() -> None:
-    facts = pictures.facts()
+    facts = report_page.facts()
     name = next(iter(facts.outcomes))
     outcome = facts.outcomes[name]._replace(reason="a file \udcff")
     assert "a file \\udcff" in page(facts._replace(outcomes={**facts.outcomes, name: outcome}))
@@ -118,7 +118,7 @@ def test_the_same_facts_give_the_same_page() -> None:
 def test_every_state_has_a_word_and_a_sign_beside_its_colour() -> None:
     found = Elements(page())
     nodes = [each for each in found.of("g") if (each.get("class") or "").startswith("node ")]
-    assert len(nodes) == len(pictures.STAGES) * 2
+    assert len(nodes) == len(report_page.STAGES) * 2
     words = {(each["class"] or "")[7:]: re.split(r"[ .]", each["aria-label"] or "")[1] for each in nodes}
     assert words == {"build": "built", "pull": "pulled", "reuse": "reused", "idle": "not"}
     signs = {each["id"] for each in found.of("symbol")}
@@ -126,7 +126,7 @@ def test_every_state_has_a_word_and_a_sign_beside_its_colour() -> None:
 
 
 def test_what_a_run_is_said_to_have_done() -> None:
-    shown = view(pictures.facts())
+    shown = view(report_page.facts())
     assert [(state, count) for state, _, count in shown.counts] == [
         ("failed", 0),
         ("build", 10),
@@ -142,7 +142,7 @@ def test_what_a_run_is_said_to_have_done() -> None:
 
 
 def test_a_failed_node_is_shown_first() -> None:
-    facts = pictures.facts()
+    facts = report_page.facts()
     broken = Outcome("failed", "exit code 2", took=1.0, start=2.0)
     shown = view(facts._replace(outcomes={**facts.outcomes, "python:amd64": broken}))
     assert shown.nodes[shown.first].name == "python:amd64"
@@ -150,7 +150,7 @@ def test_a_failed_node_is_shown_first() -> None:
 
 
 def test_a_plan_says_what_would_happen() -> None:
-    facts = pictures.facts()
+    facts = report_page.facts()
     outcomes = {name: outcome._replace(took=None, start=None) for name, outcome in facts.outcomes.items()}
     shown = view(facts._replace(run=None, outcomes=outcomes, history=[]))
     assert {word for _, word, _ in shown.counts} == {"fails", "to build", "to pull", "to reuse", "not needed"}
@@ -199,9 +199,9 @@ def test_a_report_needs_a_run_or_a_plan(project: Path) -> None:
 
 
 def test_a_report_of_a_run(project: Path) -> None:
-    node = pictures.results()["nodes"][0]
+    node = report_page.results()["nodes"][0]
     run = {
-        **pictures.results(),
+        **report_page.results(),
         "goals": ["two:amd64"],
         "nodes": [{**node, "node": "two:amd64"}],
         "events": [],
@@ -222,8 +222,3 @@ def test_a_report_of_a_run(project: Path) -> None:
     assert done.returncode == StoreError.exit_status and "last-run.json: cannot be read" in done.stderr, (
         done.stderr
     )
-
-
-def test_the_pictures_are_small() -> None:
-    for theme in ("light", "dark"):
-        assert (pictures.FOLDER / f"report-{theme}.png").stat().st_size < 150_000
