@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..system.text import human_size, human_time, listed
 from .markdown import code, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from ..ci.outlook import Outlook
+    from ..execution.last_run import LastRun
 
 #: Decisions in the order in which they are shown, with their words for what was done.
 _DONE = {"failed": "failed", "build": "built", "pull": "pulled", "reuse": "reused"}
@@ -19,48 +18,11 @@ _DONE = {"failed": "failed", "build": "built", "pull": "pulled", "reuse": "reuse
 _MOST_JOBS = 8
 
 
-class NodeDone(NamedTuple):
-    """What a run did with a node. ``decision`` is one of ``_DONE``; the digest of a failed node is ""."""
-
-    node: str
-    decision: str
-    seconds: float
-    reason: str
-    digest: str
-
-
-class Results(NamedTuple):
-    """What a run did. ``images`` are digests by final tag."""
-
-    nodes: Sequence[NodeDone]
-    images: Mapping[str, str]
-    seconds: float
-
-
-def parse(data: Any) -> Results:
-    """Read the content of ``last-run.json``. Raises ``ValueError``, ``TypeError`` or ``KeyError``."""
-    if data["schema"] != 1:
-        raise ValueError(f"schema {data['schema']}")
-    nodes = [
-        NodeDone(
-            str(each["node"]),
-            str(each["decision"]),
-            float(each["seconds"]),
-            str(each["reason"]),
-            str(each["digest"]),
-        )
-        for each in data["nodes"]
-    ]
-    images = {str(tag): str(digest) for tag, digest in data["images"].items()}
-    return Results(nodes, images, float(data["seconds"]))
-
-
-def markdown(results: Results | None, sizes: Mapping[str, int]) -> str:
-    """Return what a run did; None if nobody knows. ``sizes`` are bytes by digest."""
-    if results is None:
+def markdown(run: LastRun | None) -> str:
+    """Return what a run did; None if nobody knows."""
+    if run is None:
         return "**The run left no results: it did not begin, or was killed.**"
-    lines = [f"**{_total(results)}**", "", *_nodes(results, sizes), *_images(results, sizes)]
-    return "\n".join(lines).rstrip()
+    return "\n".join([f"**{_total(run)}**", "", *_nodes(run), *_images(run)]).rstrip()
 
 
 def outlook(found: Outlook, *, failed: bool = False) -> str:
@@ -89,45 +51,45 @@ def missing(count: int, seconds: float) -> str:
     return f"The registry still lacks {nodes} of this pipeline. At most about {human_time(seconds)} of jobs."
 
 
-def _total(results: Results) -> str:
-    counts = {
-        word: sum(each.decision == decision for each in results.nodes) for decision, word in _DONE.items()
-    }
+def _total(run: LastRun) -> str:
+    counts = {word: sum(each.decision == decision for each in run.nodes) for decision, word in _DONE.items()}
     failed = counts.pop("failed")
     said = [f"{failed} failed"] * bool(failed) + [f"{count} {word}" for word, count in counts.items()]
-    return f"{', '.join(said)} in {human_time(results.seconds)}"
+    interrupted = "interrupted: " if run.outcome == "interrupted" else ""
+    return f"{interrupted}{', '.join(said)} in {human_time(run.seconds)}"
 
 
-def _nodes(results: Results, sizes: Mapping[str, int]) -> list[str]:
+def _nodes(run: LastRun) -> list[str]:
     """Return tables of nodes; that of reused ones is folded."""
     order = list(_DONE)
-    work = [each for each in results.nodes if each.decision != "reuse"]
+    work = [each for each in run.nodes if each.decision != "reuse"]
     rows = [
         (
             _DONE[each.decision],
-            f"`{each.node}`",
+            code(each.node, in_table=True),
             code(each.reason, in_table=True),
             human_time(each.seconds),
-            _size(each.digest, sizes),
+            _size(each.image_bytes),
         )
         for each in sorted(work, key=lambda each: order.index(each.decision))
     ]
     lines = table(("", "node", "why", "time", "size"), rows)
-    reused = [each for each in results.nodes if each.decision == "reuse"]
+    reused = [each for each in run.nodes if each.decision == "reuse"]
     if reused:
-        rows_of_reused = [(f"`{each.node}`", code(each.reason, in_table=True)) for each in reused]
+        reasons = [(code(each.node, in_table=True), code(each.reason, in_table=True)) for each in reused]
         lines += [f"<details><summary>{len(reused)} reused</summary>", ""]
-        lines += [*table(("node", "why"), rows_of_reused), "</details>", ""]
+        lines += [*table(("node", "why"), reasons), "</details>", ""]
     return lines
 
 
-def _images(results: Results, sizes: Mapping[str, int]) -> list[str]:
+def _images(run: LastRun) -> list[str]:
+    sizes = {each.digest: each.image_bytes for each in run.nodes}
     rows = [
-        (code(tag, in_table=True), _size(digest, sizes), f"`{digest}`")
-        for tag, digest in results.images.items()
+        (code(tag, in_table=True), _size(sizes.get(digest)), code(digest, in_table=True))
+        for tag, digest in run.images.items()
     ]
     return table(("image", "size", "digest"), rows)
 
 
-def _size(digest: str, sizes: Mapping[str, int]) -> str:
-    return human_size(sizes[digest]) if digest in sizes else ""
+def _size(size: int | None) -> str:
+    return "" if size is None else human_size(size)

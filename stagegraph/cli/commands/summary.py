@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...errors import ProjectError, StagegraphError, StoreError
+from ...errors import ProjectError
+from ...execution import last_run
 from .. import summary_text
 from ..help import Example
 from .base import Command, option
 
 if TYPE_CHECKING:
     from ...ci.pipelines import Plans
+    from ...execution.last_run import LastRun
     from ...execution.workspace import Workspace
     from ..app import App
-    from ..summary_text import Results
 
 #: The variables by which the services tell that a job runs there.
 _SERVICES = {"CIRCLECI": "circleci", "GITHUB_ACTIONS": "github"}
@@ -51,40 +50,14 @@ class Summary(Command[Options]):
             hint = "it shows all of the last run"
             raise ProjectError("command line", f"doit summary takes no goal: {words[0]!r}", hint)
         workspace = app.workspace
-        results = _read(workspace)
-        print(summary_text.markdown(results, _sizes(workspace, results) if results else {}))
+        run = last_run.read(workspace.layout)
+        print(summary_text.markdown(run))
         if options.job:
-            print(f"\n{_rest(workspace, options, results)}")
+            print(f"\n{_rest(workspace, options, run)}")
         return 0
 
 
-def _read(workspace: Workspace) -> Results | None:
-    """Return the results of the last run; None if there was none. Raises ``StoreError``."""
-    path = workspace.project.cache / "last-run.json"
-    try:
-        return summary_text.parse(json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        what = f"cannot be read ({type(error).__name__}: {error})"
-        raise StoreError(str(path), what, "remove it; the next run writes a new one") from None
-
-
-def _sizes(workspace: Workspace, results: Results) -> dict[str, int]:
-    """Return the bytes of the layers of images that ``cache/`` has, by the image's digest."""
-    from ...oci.digest import is_digest
-
-    sizes = dict[str, int]()
-    for digest in {*results.images.values(), *(each.digest for each in results.nodes)}:
-        # an image that was found in a registry only need not be here
-        with suppress(StagegraphError, KeyError, TypeError, ValueError):
-            if is_digest(digest):
-                layers = workspace.layout.blobs.json(digest)["layers"]
-                sizes[digest] = sum(int(layer["size"]) for layer in layers or ())
-    return sizes
-
-
-def _rest(workspace: Workspace, options: Options, results: Results | None) -> str:
+def _rest(workspace: Workspace, options: Options, run: LastRun | None) -> str:
     """Return the sentence about the rest of the pipeline."""
     from ...ci.outlook import behind
     from ...ci.pipelines import Plans
@@ -100,8 +73,7 @@ def _rest(workspace: Workspace, options: Options, results: Results | None) -> st
     found = behind(plans.pipeline(service), options.job, plans.config, needed)
     if found is None:  # a pipeline may be older than stages.toml
         return summary_text.unplanned(options.job)
-    failed = results is None or any(each.decision == "failed" for each in results.nodes)
-    return summary_text.outlook(found, failed=failed)
+    return summary_text.outlook(found, failed=run is None or run.outcome != "done")
 
 
 def _service(plans: Plans) -> str:
