@@ -81,11 +81,11 @@ class Project:
 
     def doit(self, *words: str) -> Run:
         last = self.folder / "cache" / "last-run.json"
-        last.unlink(missing_ok=True)
+        before = _stamp(last)
         process = self.start(*words)
         output, _ = process.communicate(timeout=self.limit)
         assert "Traceback" not in output, output
-        return Run(process.returncode, output, json.loads(last.read_text()) if last.exists() else {})
+        return Run(process.returncode, output, json.loads(last.read_text()) if _stamp(last) != before else {})
 
     def built(self, *words: str) -> Run:
         """Run ``doit``, which must succeed."""
@@ -96,6 +96,11 @@ class Project:
     def copy(self, folder: Path) -> Project:
         shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder, dict(self.env))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes if a file is written anew; None without a file."""
+    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.exists() else None
 
 
 def with_libraries(folder: Path, *programs: str) -> None:

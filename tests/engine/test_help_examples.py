@@ -30,7 +30,11 @@ platforms = ["here"]
 def examples() -> Iterator[Example]:
     for kind in derived.command_classes().values():
         if issubclass(kind, ErrorMessages):
-            yield from (each for each in kind.examples if each.needs in ("engine", "registry", "two builds"))
+            yield from (
+                each
+                for each in kind.examples
+                if each.needs in ("engine", "registry", "two builds", "a failure")
+            )
 
 
 @pytest.fixture
@@ -52,5 +56,9 @@ def test_an_example_runs(built: Project, registry: Registry, example: Example) -
     if example.needs == "two builds":
         built.write({"tool/new": "new\n", "tool/Dockerfile": "FROM scratch\nCOPY program new /\n"})
         built.built(words["goal"])
-    run = built.doit(*shlex.split(example.call.format(**words)))
-    assert run.status == 0 and "ERROR" not in run.output, run.output
+    if example.needs == "a failure":
+        built.write({"tool/Dockerfile": 'FROM scratch\nCOPY program /\nRUN ["/program", "fail", "7"]\n'})
+        assert built.doit(words["goal"]).status == 1
+    process = built.start(*shlex.split(example.call.format(**words)))
+    output, _ = process.communicate(timeout=built.limit)
+    assert process.returncode == 0 and "Traceback" not in output, output

@@ -70,8 +70,7 @@ def test_a_run_says_what_happened_and_when(small: Project, registry: Registry) -
     assert failed.last["outcome"] == "failed"
     states = {e.name: e.state for e in parse(failed.last).events if e.kind == "step" and "fail" in e.name}
     assert [*states.values()] == ["failed"]
-    process = small.start("report", "--output=page.html")  # small.doit deletes last-run.json
-    assert process.communicate()[0] == "page.html\n"
+    assert small.built("report", "--output=page.html").output == "page.html\n"
     assert 'RUN [\\"/program\\", \\"fail\\", \\"3\\"]' in (small.folder / "page.html").read_text()
     _look_back(small)
 

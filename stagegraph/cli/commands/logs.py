@@ -53,7 +53,7 @@ class Logs(Command[Options]):
     examples = (
         Example("logs {goal}", "what the builder printed", "engine"),
         Example("logs {goal} -f", "the same of a build that runs, until it ends", "engine"),
-        Example("logs --failed", "the logs of all nodes that failed in the last run", "engine"),
+        Example("logs --failed", "the logs of all nodes that failed in the last run", "a failure"),
         Example("logs --list", "all attempts: time, outcome, size"),
     )
 

@@ -44,7 +44,7 @@ class Shell(Command[Options]):
     )
     examples = (
         Example("shell {goal}", "look into an image", "engine"),
-        Example("shell {goal} --failed", "stand where its step failed, and repeat the step", "a person"),
+        Example("shell {goal} --failed", "stand where its step failed, and repeat the step", "a failure"),
         Example("shell {goal} -- ls -l /", "run one command in an image", "a person"),
     )
 
