@@ -108,16 +108,10 @@ def call(
     command is interrupted. Ends the program if the exit status is not ``status``, or without such a moment.
     """
     master, slave = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
-    environment |= {
-        "TERM": "xterm-256color",
-        "COLUMNS": f"{width}",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
     process = subprocess.Popen(
         ["sh", "-c", command],
         cwd=folder,
-        env=environment,
+        env=_environment(width),
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -135,6 +129,16 @@ def call(
     if (moment and not found) or (not moment and ended != status):
         raise SystemExit(f"{command}: exit status {ended}\n{output}")
     return found or screen(output)
+
+
+def _environment(width: int) -> dict[str, str]:
+    """The environment of a terminal of this width, in which this Python's programs are found first."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
+    return environment | {
+        "TERM": "xterm-256color",
+        "COLUMNS": f"{width}",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
 
 
 def _read(descriptor: int) -> str:

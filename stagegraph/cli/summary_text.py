@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..drawing.colours import DONE
-from ..system.text import counted, human_size, human_time, listed
+from ..system.text import human_size, human_time, listed
 from .markdown import code, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..ci.outlook import Outlook
     from ..execution.last_run import LastRun
+
+#: Decisions in the order in which they are shown, with their words for what was done.
+_DONE = {"failed": "failed", "build": "built", "pull": "pulled", "reuse": "reused"}
 
 #: How many jobs are named.
 _MOST_JOBS = 8
 
 
 def markdown(run: LastRun | None) -> str:
-    """Return the results of a run; None stands for a run that left none."""
+    """Return what a run did; None if nobody knows."""
     if run is None:
         return "**The run left no results: it did not begin, or was killed.**"
-    sizes = {node.digest: node.image_bytes for node in run.nodes if node.image_bytes is not None}
-    lines = [f"**{_total(run)}**", "", *_nodes(run, sizes), *_images(run, sizes)]
-    return "\n".join(lines).rstrip()
+    return "\n".join([f"**{_total(run)}**", "", *_nodes(run), *_images(run)]).rstrip()
 
 
 def outlook(found: Outlook, *, failed: bool = False) -> str:
     """Return the sentence about the jobs that need this one. ``failed``: this one failed."""
     if not found.jobs:
         return "No job is behind this one."
+    count = len(found.jobs)
     names = listed([code(name) for name in found.jobs], _MOST_JOBS)
-    jobs = f"{counted(len(found.jobs), 'job')} behind this one: {names}"
+    jobs = f"{count} job{'' if count == 1 else 's'} behind this one: {names}"
     if failed:
         return f"{jobs}. They do not run, because this one failed."
     time = human_time(found.seconds)
@@ -48,46 +47,49 @@ def missing(count: int, seconds: float) -> str:
     """Return the sentence about the nodes that a registry lacks, for a pipeline that was planned for them."""
     if not count:
         return "The registry has everything that this pipeline builds."
-    nodes = counted(count, "node")
+    nodes = f"{count} node{'' if count == 1 else 's'}"
     return f"The registry still lacks {nodes} of this pipeline. At most about {human_time(seconds)} of jobs."
 
 
 def _total(run: LastRun) -> str:
-    counts = {word: sum(each.decision == decision for each in run.nodes) for decision, word in DONE.items()}
+    counts = {word: sum(each.decision == decision for each in run.nodes) for decision, word in _DONE.items()}
     failed = counts.pop("failed")
     said = [f"{failed} failed"] * bool(failed) + [f"{count} {word}" for word, count in counts.items()]
-    return f"{', '.join(said)} in {human_time(run.seconds)}"
+    interrupted = "interrupted: " if run.outcome == "interrupted" else ""
+    return f"{interrupted}{', '.join(said)} in {human_time(run.seconds)}"
 
 
-def _nodes(run: LastRun, sizes: Mapping[str, int]) -> list[str]:
+def _nodes(run: LastRun) -> list[str]:
     """Return tables of nodes; that of reused ones is folded."""
-    order = list(DONE)
+    order = list(_DONE)
     work = [each for each in run.nodes if each.decision != "reuse"]
     rows = [
         (
-            DONE[each.decision],
-            f"`{each.node}`",
+            _DONE[each.decision],
+            code(each.node, in_table=True),
             code(each.reason, in_table=True),
             human_time(each.seconds),
-            _size(each.digest, sizes),
+            _size(each.image_bytes),
         )
         for each in sorted(work, key=lambda each: order.index(each.decision))
     ]
     lines = table(("", "node", "why", "time", "size"), rows)
     reused = [each for each in run.nodes if each.decision == "reuse"]
     if reused:
-        rows_of_reused = [(f"`{each.node}`", code(each.reason, in_table=True)) for each in reused]
+        reasons = [(code(each.node, in_table=True), code(each.reason, in_table=True)) for each in reused]
         lines += [f"<details><summary>{len(reused)} reused</summary>", ""]
-        lines += [*table(("node", "why"), rows_of_reused), "</details>", ""]
+        lines += [*table(("node", "why"), reasons), "</details>", ""]
     return lines
 
 
-def _images(run: LastRun, sizes: Mapping[str, int]) -> list[str]:
+def _images(run: LastRun) -> list[str]:
+    sizes = {each.digest: each.image_bytes for each in run.nodes}
     rows = [
-        (code(tag, in_table=True), _size(digest, sizes), f"`{digest}`") for tag, digest in run.images.items()
+        (code(tag, in_table=True), _size(sizes.get(digest)), code(digest, in_table=True))
+        for tag, digest in run.images.items()
     ]
     return table(("image", "size", "digest"), rows)
 
 
-def _size(digest: str, sizes: Mapping[str, int]) -> str:
-    return human_size(sizes[digest]) if digest in sizes else ""
+def _size(size: int | None) -> str:
+    return "" if size is None else human_size(size)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
+import time
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ToolError
@@ -55,7 +57,23 @@ def install_signal_handlers() -> None:
             signal.signal(number, _exit)
 
 
+#: Seconds in which a second SIGTERM is the same request as the first.
+_SAME_REQUEST = 1.0
+#: When SIGTERM last raised ``Interrupted``, on the monotonic clock.
+_terminated = -math.inf
+
+
 def _exit(number: int, _: object) -> None:
+    """Raise ``Interrupted``, once for a SIGTERM that comes twice.
+
+    timeout(1) sends it to its child, and then to its group. The second one would end what the first one
+    began: to keep the results of the run.
+    """
+    global _terminated
+    if number == signal.SIGTERM:
+        before, _terminated = _terminated, time.monotonic()
+        if _terminated - before < _SAME_REQUEST:
+            return
     raise Interrupted(128 + number)
 
 

@@ -73,8 +73,7 @@ def _rest(workspace: Workspace, options: Options, run: LastRun | None) -> str:
     found = behind(plans.pipeline(service), options.job, plans.config, needed)
     if found is None:  # a pipeline may be older than stages.toml
         return summary_text.unplanned(options.job)
-    failed = run is None or any(node.decision == "failed" for node in run.nodes)
-    return summary_text.outlook(found, failed=failed)
+    return summary_text.outlook(found, failed=run is None or run.outcome != "done")
 
 
 def _service(plans: Plans) -> str:

@@ -15,21 +15,20 @@ pytestmark = pytest.mark.unit
 APP, PART = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 
 
-def node(
-    name: str, decision: str, reason: str, digest: str = "", seconds: float = 0.0, size: int | None = None
-) -> NodeResult:
+def node(name: str, decision: str, reason: str, digest: str = "", *, seconds: float = 0.0) -> NodeResult:
+    size = 81_200_000 if digest == APP else None
     return NodeResult(name, decision, "", digest, seconds, reason, 0.0, seconds, image_bytes=size)
 
 
-def run(*nodes: NodeResult, **images: str) -> LastRun:
-    return LastRun("2026-01-01T00:00:00+00:00", (), "done", 75.0, nodes, images, ())
+def run(*nodes: NodeResult, outcome: str = "done", **images: str) -> LastRun:
+    return LastRun("", (), outcome, 75.0, nodes, images, ())
 
 
 def test_a_summary_has_failures_builds_and_pulls_first_then_what_was_reused_then_images() -> None:
     done = run(
         node("base:amd64", "reuse", "found in cache/", PART),
-        node("app:amd64", "build", "app/Dockerfile:2: RUN a | b `c`", APP, 62.0, 81_200_000),
-        node("tool:amd64", "pull", "found in registry.example.com", PART, 3.0),
+        node("app:amd64", "build", "app/Dockerfile:2: RUN a | b `c`", APP, seconds=62.0),
+        node("tool:amd64", "pull", "found in registry.example.com", PART, seconds=3.0),
         node("bad:amd64", "failed", "RUN false: status 1", seconds=9.0),
         app=APP,
     )
@@ -58,6 +57,11 @@ def test_a_summary_has_failures_builds_and_pulls_first_then_what_was_reused_then
 
 def test_a_run_with_nothing_to_do_is_one_line_and_what_was_reused() -> None:
     assert markdown(run()) == "**0 built, 0 pulled, 0 reused in 1 min 15 s**"
+
+
+def test_a_run_that_was_interrupted_says_so() -> None:
+    done = run(node("app:amd64", "build", "new"), outcome="interrupted")
+    assert markdown(done).startswith("**interrupted: 1 built, 0 pulled, 0 reused in 1 min 15 s**\n")
 
 
 def test_a_run_without_results_says_so() -> None:
