@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..system.checked import number, text
 from ..system.text import human_size, human_time, listed
 from .markdown import code, table
 
@@ -43,16 +44,18 @@ def parse(data: Any) -> Results:
         raise ValueError(f"schema {data['schema']}")
     nodes = [
         NodeDone(
-            str(each["node"]),
-            str(each["decision"]),
-            float(each["seconds"]),
-            str(each["reason"]),
-            str(each["digest"]),
+            text(each["node"]),
+            text(each["decision"]),
+            number(each["seconds"]),
+            text(each["reason"]),
+            text(each["digest"]),
         )
         for each in data["nodes"]
     ]
-    images = {str(tag): str(digest) for tag, digest in data["images"].items()}
-    return Results(nodes, images, float(data["seconds"]))
+    if unknown := {each.decision for each in nodes} - _DONE.keys():
+        raise ValueError(f"decision {min(unknown)!r}")
+    images = {text(tag): text(digest) for tag, digest in data["images"].items()}
+    return Results(nodes, images, number(data["seconds"]))
 
 
 def markdown(results: Results | None, sizes: Mapping[str, int]) -> str:

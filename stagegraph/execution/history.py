@@ -5,10 +5,10 @@ A line has what ``doit history`` shows, and nothing of the events of the run.
 
 from __future__ import annotations
 
-import datetime
 import json
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..system.checked import moment, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,39 +100,17 @@ def parse(line: bytes) -> PastRun | None:
         if facts["schema"] != _SCHEMA:
             return None
         return PastRun(
-            _time(facts["time"]),
-            tuple(map(_text, facts["goals"])),
-            _text(facts["outcome"]),
-            _seconds(facts["seconds"]),
-            {_text(node): _seconds(took) for node, took in facts["built"].items()},
-            {
-                _text(node): (_seconds(took), _seconds(usual))
-                for node, (took, usual) in facts["pulled"].items()
-            },
-            {_text(node): _seconds(usual) for node, usual in facts["reused"].items()},
-            {_text(node): _seconds(took) for node, took in facts["failed"].items()},
+            moment(facts["time"]),
+            tuple(map(text, facts["goals"])),
+            text(facts["outcome"]),
+            number(facts["seconds"]),
+            {text(node): number(took) for node, took in facts["built"].items()},
+            {text(node): (number(took), number(usual)) for node, (took, usual) in facts["pulled"].items()},
+            {text(node): number(usual) for node, usual in facts["reused"].items()},
+            {text(node): number(took) for node, took in facts["failed"].items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-
-
-def _time(value: object) -> str:
-    """A time with its zone. Raises ``ValueError`` for another text."""
-    if datetime.datetime.fromisoformat(_text(value)).tzinfo is None:
-        raise ValueError(value)
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(value)
-    return float(value)
 
 
 def of_nodes(runs: Iterable[PastRun]) -> list[NodeHistory]:

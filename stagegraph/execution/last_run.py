@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
+from ..system.checked import moment, number, text
 from .events import Event, NodeResult, lanes
 from .history import LAST_RUN
 
@@ -55,12 +55,12 @@ def parse(data: dict[str, Any]) -> LastRun:
     nodes = tuple(map(_node, data["nodes"]))
     events = tuple(map(_event, data["events"]))
     return LastRun(
-        _text(data["started"]),
-        tuple(map(_text, data["goals"])),
-        _text(data["outcome"]),
-        _number(data["seconds"]),
+        moment(data["started"]),
+        tuple(map(text, data["goals"])),
+        text(data["outcome"]),
+        number(data["seconds"]),
         nodes,
-        {_text(tag): _text(digest) for tag, digest in data["images"].items()},
+        {text(tag): text(digest) for tag, digest in data["images"].items()},
         events,
     )
 
@@ -68,41 +68,29 @@ def parse(data: dict[str, Any]) -> LastRun:
 def _node(facts: dict[str, Any]) -> NodeResult:
     size, usual = facts["image_bytes"], facts["build_seconds"]
     return NodeResult(
-        node=_text(facts["node"]),
+        node=text(facts["node"]),
         decision=_decision(facts["decision"]),
-        key=_text(facts["key"]),
-        digest=_text(facts["digest"]),
-        seconds=_number(facts["seconds"]),
-        reason=_text(facts["reason"]),
-        start=_number(facts["start"]),
-        end=_number(facts["end"]),
-        changes=tuple(map(_text, facts["changes"])),
-        image_bytes=None if size is None else int(_number(size)),
-        build_seconds=None if usual is None else _number(usual),
+        key=text(facts["key"]),
+        digest=text(facts["digest"]),
+        seconds=number(facts["seconds"]),
+        reason=text(facts["reason"]),
+        start=number(facts["start"]),
+        end=number(facts["end"]),
+        changes=tuple(map(text, facts["changes"])),
+        image_bytes=None if size is None else int(number(size)),
+        build_seconds=None if usual is None else number(usual),
     )
 
 
 def _event(facts: dict[str, Any]) -> Event:
-    kind, node, name = _text(facts["kind"]), _text(facts["node"]), _text(facts["name"])
-    return Event(kind, node, name, _number(facts["start"]), _number(facts["end"]), _text(facts["state"]))
+    kind, node, name = text(facts["kind"]), text(facts["node"]), text(facts["name"])
+    return Event(kind, node, name, number(facts["start"]), number(facts["end"]), text(facts["state"]))
 
 
 def _decision(value: object) -> str:
     if value not in ("reuse", "pull", "build", "failed"):
         raise ValueError(f"decision {value!r}")
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
+    return text(value)
 
 
 # -- lanes ---------------------------------------------------------------------------------------

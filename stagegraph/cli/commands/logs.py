@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ProjectError, StoreError
 from ...keys.spec import history_name
+from ...system.checked import number, text
 from ...system.files import open_regular, relative_path
 from ...system.text import human_size, printable
 from ..goals import one_node
@@ -119,7 +120,8 @@ def _failed_in_last_run(app: App) -> int:
             print(f"==> {name}, {_when(last)} <==")
             _print(last, follow=False)
         else:
-            print(f"==> {name} <==\nfailed before its build began: {reason}")
+            why = "\n".join(map(printable, reason.splitlines()))
+            print(f"==> {printable(name)} <==\nfailed before its build began: {why}")
         print()
     return 0
 
@@ -130,12 +132,14 @@ def _last_run(app: App) -> tuple[dict[str, str], datetime.datetime]:
     try:
         with open_regular(path) as file:
             run: dict[str, Any] = json.load(file)
-        failed = {each["node"]: each["reason"] for each in run["nodes"] if each["decision"] == "failed"}
-        began = path.stat().st_mtime - run["seconds"] - 1  # the figure is rounded
+        failed = {
+            text(each["node"]): text(each["reason"]) for each in run["nodes"] if each["decision"] == "failed"
+        }
+        began = path.stat().st_mtime - number(run["seconds"]) - 1  # the figure is rounded
         return failed, datetime.datetime.fromtimestamp(began, datetime.UTC)
     except FileNotFoundError:
         raise StoreError(relative_path(path), "there is no such file: no run ended here", "doit") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise StoreError(relative_path(path), f"cannot be read: {error}", "call it again") from None
 
 

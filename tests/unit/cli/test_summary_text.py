@@ -72,7 +72,17 @@ def test_a_run_without_results_says_so() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['"x"', "[]", "{}", '{"schema": 2}', '{"schema": 1, "nodes": 1, "images": {}, "seconds": 1}'],
+    [
+        '"x"',
+        "[]",
+        "{}",
+        '{"schema": 2}',
+        '{"schema": 1, "nodes": 1, "images": {}, "seconds": 1}',
+        '{"schema": 1, "nodes": [], "images": {}, "seconds": NaN}',
+        '{"schema": 1, "nodes": [], "images": {}, "seconds": 1' + "0" * 400 + "}",
+        json.dumps(run(node("a:b", "forgotten", ""))),
+        json.dumps(run(node("a:b", "build", "\ud800"))),
+    ],
 )
 def test_other_content_is_not_read(text: str) -> None:
     with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
