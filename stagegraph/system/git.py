@@ -43,7 +43,8 @@ def git(
 ) -> GitResult:
     """Call git in ``folder`` and wait for its end, at most ``timeout`` seconds.
 
-    ``index`` takes the place of the repository's own index, and git reads ``stdin``. Raises ``ToolError`` where git is not installed.
+    ``index`` takes the place of the repository's own index, and git reads ``stdin``. Raises ``ToolError``
+    where git is not installed.
     """
     variables = {"GIT_INDEX_FILE": str(index)} if index else {}
     done = run(
