@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Self
 
 from ..errors import StagegraphError, StoreError
 from ..store.folder import flock
+from ..system.checked import moment, number, text
 
 if TYPE_CHECKING:
     import io
@@ -134,8 +135,9 @@ def attempts(logs: Folder, node: str) -> list[Attempt]:
 def last_failed_step(logs: Folder, node: str) -> FailedStep | None:
     """The step at which the node failed last; None if that is unknown. ``node`` is its history name."""
     try:
-        return FailedStep(**json.loads(logs.below(file_name(node)).read(_STEP)))
-    except (OSError, ValueError, TypeError):
+        step = FailedStep(**json.loads(logs.below(file_name(node)).read(_STEP)))
+        return FailedStep(int(number(step.line)), text(step.instruction), text(step.text))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -143,7 +145,11 @@ def _attempt(folder: Folder, name: str) -> Attempt | None:
     match = _NAME.fullmatch(name)
     if match is None or not folder.has_file(name):
         return None
-    started = datetime.datetime.strptime(match[1], _TIME).replace(tzinfo=datetime.UTC)
+    try:
+        started = datetime.datetime.strptime(match[1], _TIME).replace(tzinfo=datetime.UTC)
+        moment(started.isoformat())
+    except ValueError:  # month 13, or year 1: no log of this program
+        return None
     outcome: Outcome
     match match[2]:
         case "built" | "failed" | "interrupted" as outcome:

@@ -37,8 +37,8 @@ def earlier_of(workspace: Workspace, node: Node, against: str) -> Earlier | None
     if found := builds.at(node, commit):
         return found
     what = f"{node} has no key at {against} ({commit[:12]})"
-    hint = "it was not there, or stages.toml or a Dockerfile was broken, or an image was not pinned"
-    raise ProjectError("command line", what, hint)
+    hint = "it was not there, or its Dockerfile was broken, or an image was not pinned"
+    raise ProjectError("command line", what, workspace.revisions.fault(commit) or hint)
 
 
 def by_key(workspace: Workspace, word: str) -> Record | None:

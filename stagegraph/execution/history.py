@@ -5,10 +5,10 @@ A line has what ``doit history`` shows, and nothing of the events of the run.
 
 from __future__ import annotations
 
-import datetime
 import json
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..system.checked import moment, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,41 +100,17 @@ def parse(line: bytes) -> PastRun | None:
         if facts["schema"] != _SCHEMA:
             return None
         return PastRun(
-            _time(facts["time"]),
-            tuple(map(checked_text, facts["goals"])),
-            checked_text(facts["outcome"]),
-            checked_number(facts["seconds"]),
-            {checked_text(node): checked_number(took) for node, took in facts["built"].items()},
-            {
-                checked_text(node): (checked_number(took), checked_number(usual))
-                for node, (took, usual) in facts["pulled"].items()
-            },
-            {checked_text(node): checked_number(usual) for node, usual in facts["reused"].items()},
-            {checked_text(node): checked_number(took) for node, took in facts["failed"].items()},
+            moment(facts["time"]),
+            tuple(map(text, facts["goals"])),
+            text(facts["outcome"]),
+            number(facts["seconds"]),
+            {text(node): number(took) for node, took in facts["built"].items()},
+            {text(node): (number(took), number(usual)) for node, (took, usual) in facts["pulled"].items()},
+            {text(node): number(usual) for node, usual in facts["reused"].items()},
+            {text(node): number(took) for node, took in facts["failed"].items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-
-
-def _time(value: object) -> str:
-    """A time with its zone. Raises ``ValueError`` for another text."""
-    if datetime.datetime.fromisoformat(checked_text(value)).tzinfo is None:
-        raise ValueError(value)
-    return checked_text(value)
-
-
-def checked_text(value: object) -> str:
-    """Return a value of a file if it is a text. Raises ``TypeError``."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def checked_number(value: object) -> float:
-    """Return a value of a file if it is a finite number. Raises ``TypeError``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
 
 
 def of_nodes(runs: Iterable[PastRun]) -> list[NodeHistory]:

@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
+from ..system.checked import moment, number, text
 from ..system.files import relative_path
 from .events import Event, NodeResult, lanes
-from .history import LAST_RUN, checked_number, checked_text
+from .history import LAST_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,12 +56,12 @@ def parse(data: dict[str, Any]) -> LastRun:
     nodes = tuple(map(_node, data["nodes"]))
     events = tuple(map(_event, data["events"]))
     return LastRun(
-        checked_text(data["started"]),
-        tuple(map(checked_text, data["goals"])),
-        checked_text(data["outcome"]),
-        checked_number(data["seconds"]),
+        moment(data["started"]),
+        tuple(map(text, data["goals"])),
+        text(data["outcome"]),
+        number(data["seconds"]),
         nodes,
-        {checked_text(tag): checked_text(digest) for tag, digest in data["images"].items()},
+        {text(tag): text(digest) for tag, digest in data["images"].items()},
         events,
     )
 
@@ -68,36 +69,29 @@ def parse(data: dict[str, Any]) -> LastRun:
 def _node(facts: dict[str, Any]) -> NodeResult:
     size, usual = facts["image_bytes"], facts["build_seconds"]
     return NodeResult(
-        node=checked_text(facts["node"]),
+        node=text(facts["node"]),
         decision=_decision(facts["decision"]),
-        key=checked_text(facts["key"]),
-        digest=checked_text(facts["digest"]),
-        seconds=checked_number(facts["seconds"]),
-        reason=checked_text(facts["reason"]),
-        start=checked_number(facts["start"]),
-        end=checked_number(facts["end"]),
-        changes=tuple(map(checked_text, facts["changes"])),
-        image_bytes=None if size is None else int(checked_number(size)),
-        build_seconds=None if usual is None else checked_number(usual),
+        key=text(facts["key"]),
+        digest=text(facts["digest"]),
+        seconds=number(facts["seconds"]),
+        reason=text(facts["reason"]),
+        start=number(facts["start"]),
+        end=number(facts["end"]),
+        changes=tuple(map(text, facts["changes"])),
+        image_bytes=None if size is None else int(number(size)),
+        build_seconds=None if usual is None else number(usual),
     )
 
 
 def _event(facts: dict[str, Any]) -> Event:
-    kind, node, name = checked_text(facts["kind"]), checked_text(facts["node"]), checked_text(facts["name"])
-    return Event(
-        kind,
-        node,
-        name,
-        checked_number(facts["start"]),
-        checked_number(facts["end"]),
-        checked_text(facts["state"]),
-    )
+    kind, node, name = text(facts["kind"]), text(facts["node"]), text(facts["name"])
+    return Event(kind, node, name, number(facts["start"]), number(facts["end"]), text(facts["state"]))
 
 
 def _decision(value: object) -> str:
     if value not in ("reuse", "pull", "build", "failed"):
         raise ValueError(f"decision {value!r}")
-    return checked_text(value)
+    return text(value)
 
 
 # -- lanes ---------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from ..store import images
 from ..store.record import Record
 from ..system.text import listed
 from .decide import Build, Have, NeedsParents, by_content, by_recipe, content_key
+from .settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -183,7 +184,7 @@ class NodeRunner:
         key = self.graph.key(node)
         record = found.with_key(key, self.graph.inputs(node), str(node), _now())
         if found.key != key:
-            self.layout.commit(record)
+            self._commit(node, record, parents)
             if self.registry:
                 self.registry.pushes.push_built(node, record)
         self._remember(node, record)
@@ -234,12 +235,14 @@ class NodeRunner:
             builder=result.builder,
             materials=tuple(sorted(materials)),
         )
-        self._before_record(record)
-        self.layout.commit(record)
+        self._commit(node, record, parents)
         return record
 
-    def _before_record(self, record: Record) -> None:
-        """A new image is there, and its record is not written yet."""
+    def _commit(self, node: Node, record: Record, parents: Mapping[Node, Record]) -> None:
+        settle(self.graph, self.layout, node, parents, lambda: self._write(record))
+
+    def _write(self, record: Record) -> None:
+        self.layout.commit(record)
 
 
 def _test_error(project: Project, node: Node, error: BuildError) -> TestError | None:

@@ -88,14 +88,17 @@ class Rebuilding(NodeRunner):
 
     # -- descendants -----------------------------------------------------------------------------
 
-    def _before_record(self, record: Record) -> None:
-        """Withdraw the keys of all descendants if they could see a difference."""
-        if record.key not in self._old:
-            return
-        old = self._old[record.key]
-        if old is None or (old.files, old.image) != (record.files, record.image):
-            for key in dependents(record.key, self._known()):
-                self.layout.withdrawn.add(key)
+    def _write(self, record: Record) -> None:
+        """Withdraw the keys of all descendants if they could see a difference, then write the record.
+
+        Under the lock, so that a run that uses the old image either has its record found here, or finds the
+        new one.
+        """
+        with self.layout.withdrawn_lock():
+            if record.key in self._old and _differ(self._old[record.key], record):
+                for key in dependents(record.key, self._known()):
+                    self.layout.withdrawn.add(key)
+            super()._write(record)
 
     def _known(self) -> Iterator[tuple[Key, Iterable[Input]]]:
         """The keys that a store may have, with their inputs: those of ``cache/``, and of this project.
@@ -114,6 +117,11 @@ class Rebuilding(NodeRunner):
         """Return the nodes in ``cache/`` whose keys are withdrawn: the next run decides them by content."""
         records = map(self.layout.read, self.layout.withdrawn.all())
         return sorted({record.node for record in records if record})
+
+
+def _differ(old: Record | None, new: Record) -> bool:
+    """Return whether children could see a difference."""
+    return old is None or (old.files, old.image) != (new.files, new.image)
 
 
 def outcome(layout: LayoutStore, old: Record | None, new: Record) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import os
 import shutil
 import tempfile
 import weakref
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..errors import ProjectError, ResolveError, StagegraphError
 from ..project import loader
@@ -38,7 +38,7 @@ def folder_in_repository(root: Path) -> tuple[Path, Path]:
 
     Raises ``ProjectError`` if there is no repository, ``ToolError`` if git is not installed.
     """
-    top = Path(ask(root, "rev-parse", "--show-toplevel").decode().removesuffix("\n"))
+    top = Path(os.fsdecode(ask(root, "rev-parse", "--show-toplevel")).removesuffix("\n"))
     return top, root.resolve().relative_to(top.resolve())
 
 
@@ -46,7 +46,8 @@ class Tree(NamedTuple):
     """The files that a folder of a repository has at a commit. ``size`` is their sum in bytes."""
 
     top: Path
-    name: str
+    commit: str
+    folder: Path
     size: int
 
 
@@ -57,23 +58,31 @@ def tree_of(top: Path, commit: str, folder: Path) -> Tree:
     if any(mode == b"160000" for mode, *_ in entries):
         what = "it has submodules, whose files may be part of keys and are not in its tree"
         raise ProjectError(commit[:12], what, "name revisions without them")
-    return Tree(top, name, sum(int(size) for _, _, _, size, _ in entries))
+    return Tree(top, commit, folder, sum(int(size) for _, _, _, size, _ in entries))
 
 
-def check_out(tree: Tree, into: Path) -> None:
-    """Write the files of a tree into a new folder, through an index of its own.
+def check_out(tree: Tree, into: Path) -> Path:
+    """Write the files of a tree below a new folder; return the folder in it that they are in.
 
-    ``git archive`` would leave out files that ``.gitattributes`` excludes. Raises ``ProjectError``.
+    The new folder is a work tree, and its index has all files of the commit. So every ``.gitattributes`` of
+    the commit applies, also one around the folder, and none of now. ``git archive`` would leave out files
+    that attributes exclude. Raises ``ProjectError``.
     """
     into.mkdir()
     index = into.with_name(f"{into.name}.index")
-    ask(tree.top, "read-tree", tree.name, index=index)
-    ask(tree.top, "checkout-index", "--all", f"--prefix={into}/", index=index)
+    ask(tree.top, "read-tree", tree.commit, index=index)
+    names = ask(tree.top, "--literal-pathspecs", "ls-files", "-z", "--", str(tree.folder), index=index)
+    with tempfile.TemporaryFile() as file:
+        file.write(names)
+        file.seek(0)
+        ask(tree.top, f"--work-tree={into}", "checkout-index", "-z", "--stdin", index=index, stdin=file)
+    index.unlink()
+    return into / tree.folder
 
 
-def ask(folder: Path, *words: str, index: Path | None = None) -> bytes:
+def ask(folder: Path, *words: str, index: Path | None = None, stdin: IO[bytes] | None = None) -> bytes:
     """Return the output of git. Raises ``ProjectError`` with git's message if the call fails."""
-    result = git(folder, *words, index=index)
+    result = git(folder, *words, index=index, stdin=stdin)
     if result.error:
         raise ProjectError("git", result.error, "revisions are read from the project's git repository")
     return result.output
@@ -92,6 +101,7 @@ class Revisions:
     def __init__(self, root: Path, settings: Mapping[str, str]) -> None:
         self._root, self._settings = root, settings
         self._graphs: dict[str, Graph | None] = {}
+        self._faults: dict[str, str] = {}  # why commits have no graph
         self._sizes: dict[str, int] = {}  # bytes of the commits that are checked out, the oldest first
 
     @cached_property
@@ -106,9 +116,16 @@ class Revisions:
         Nothing is pinned: a node whose external images are not in the commit's ``stages.lock`` has no key.
         """
         if commit not in self._graphs:
-            with contextlib.suppress(StagegraphError):
+            try:
                 self._graphs[commit] = self._read(commit)
-        return self._graphs.setdefault(commit, None)
+            except StagegraphError as error:
+                self._graphs[commit], self._faults[commit] = None, f"{error.where}: {error.what}"
+        return self._graphs[commit]
+
+    def fault(self, commit: str) -> str:
+        """Say why a commit has no graph; "" if it has one."""
+        self.graph(commit)
+        return self._faults.get(commit, "")
 
     def commit(self, name: str, *, merge_base: bool = False) -> str:
         """Return the commit of a name; with ``merge_base``, the one where HEAD left it.
@@ -158,10 +175,10 @@ class Revisions:
 
     def _read(self, commit: str) -> Graph:
         top, folder = folder_in_repository(self._root)
-        tree, checkout = tree_of(top, commit, folder), self._folder / commit
+        tree = tree_of(top, commit, folder)
         self._make_room(tree.size, commit)
         self._sizes[commit] = tree.size
-        check_out(tree, checkout)
+        checkout = check_out(tree, self._folder / commit)
         project = with_epoch(loader.load(checkout, {**self._settings, "locked": "1"}), top, commit)
         return Graph(project, Lock(checkout, _unresolved, locked=True))
 

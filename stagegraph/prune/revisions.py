@@ -72,8 +72,7 @@ def _keys_in(
 ) -> set[Key]:
     """The keys of the project in one folder of a commit."""
     with tempfile.TemporaryDirectory() as temporary:
-        checkout = Path(temporary, "project")
-        check_out(tree_of(top, commit, folder), checkout)
+        checkout = check_out(tree_of(top, commit, folder), Path(temporary, "files"))
         try:
             project = with_epoch(loader.load(checkout, {**settings, **_LOCKED}), top, commit)
             declared = with_epoch(loader.load(checkout, _LOCKED, {}), top, commit)

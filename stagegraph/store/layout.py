@@ -130,10 +130,14 @@ class LayoutStore:
         except StagegraphError:
             pass  # only explanations need it
 
+    def withdrawn_lock(self) -> contextlib.AbstractContextManager[None]:
+        """The lock for a change of ``withdrawn`` that depends on records."""
+        return self.locks.for_name("withdrawn")
+
     # -- writing ---------------------------------------------------------------------------------
 
     def commit(self, record: Record) -> None:
-        """Verify and sync the image's blobs, then write the record; its key is not withdrawn any more.
+        """Verify and sync the image's blobs, then write the record. A withdrawn key stays withdrawn.
 
         Raises ``StoreError`` if a blob is missing or corrupt.
         """
@@ -147,7 +151,6 @@ class LayoutStore:
             )
         self.blobs.sync(digest for digest, _ in images.image_blobs(self.blobs, record))
         self.records.write(digits(record.key), self.document(record))
-        self.withdrawn.discard(record.key)
         self.rebuild_index()
 
     def delete(self, key: Key) -> None:

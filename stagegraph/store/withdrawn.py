@@ -2,7 +2,7 @@
 
 ``doit rebuild`` gives a node another image under the same key. Recipe keys of its descendants do not change,
 so a store would still find the images that were made from the old one. A withdrawn key finds nothing, here or
-in a registry, until a run has decided its node by content and committed a record of the key.
+in a registry, until a run has decided its node by content.
 
 The records stay: they explain the next build, and find the same images by their content keys.
 """

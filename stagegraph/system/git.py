@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..errors import ToolError
 from .processes import run
@@ -34,13 +34,22 @@ class GitResult(NamedTuple):
         return self.output.decode(errors="replace").strip()
 
 
-def git(folder: Path, *arguments: str, index: Path | None = None, timeout: float | None = None) -> GitResult:
+def git(
+    folder: Path,
+    *arguments: str,
+    index: Path | None = None,
+    stdin: IO[bytes] | None = None,
+    timeout: float | None = None,
+) -> GitResult:
     """Call git in ``folder`` and wait for its end, at most ``timeout`` seconds.
 
-    ``index`` takes the place of the repository's own index. Raises ``ToolError`` where git is not installed.
+    ``index`` takes the place of the repository's own index, and git reads ``stdin``. Raises ``ToolError``
+    where git is not installed.
     """
     variables = {"GIT_INDEX_FILE": str(index)} if index else {}
-    done = run(["git", "-C", str(folder), *_CONFIG, *arguments], timeout=timeout, variables=variables)
+    done = run(
+        ["git", "-C", str(folder), *_CONFIG, *arguments], stdin=stdin, timeout=timeout, variables=variables
+    )
     if done.returncode == 0:
         return GitResult(done.stdout)
     message = done.stderr.decode(errors="replace").strip()

@@ -120,6 +120,22 @@ def test_a_stopped_rebuild_keeps_the_old_image(built: Project) -> None:
     assert record(built, "noisy:here") == old
 
 
+def test_a_run_that_used_the_old_image_meanwhile_leaves_nothing_stale(built: Project) -> None:
+    """The run builds the child of the old image, and ends after the rebuild."""
+    slow = 'FROM noisy\nRUN ["/program", "sleep", "9"]\nCOPY file /top\n'
+    built.write({"top/Dockerfile": slow, "copier/Dockerfile": "FROM scratch\nCOPY --from=top /random /\n"})
+    log = built.folder / "cache/logs/top--here.log"
+    log.unlink()
+    run = built.start("copier:here")
+    until(log.exists, run)
+    built.built("rebuild", "noisy:here")
+    assert run.poll() is None
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 0 and "built: copier:here" in output, output
+    assert built.built("copier:here").built == {"top:here", "copier:here"}
+    assert not built.built("copier:here").built
+
+
 def test_the_registry_gets_the_new_image_and_the_old_children_are_not_pulled(
     built: Project, registry: Registry
 ) -> None:

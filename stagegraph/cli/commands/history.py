@@ -11,7 +11,7 @@ from ...errors import ProjectError
 from ...execution import history
 from ...graph import goals
 from ...system.files import relative_path
-from ...system.text import human_time, listed
+from ...system.text import human_time, listed, printable
 from ..goals import unknown_goal
 from ..help import Example
 from .base import Command, JsonOption, number, print_json
@@ -100,7 +100,13 @@ def _row(run: PastRun) -> tuple[str, ...]:
     outcome = "" if run.outcome == "done" else f" ({run.outcome})"
     saved = human_time(run.saved) if run.saved > 0 else ""
     counts = (f"{len(nodes) or ''}" for nodes in (run.built, run.pulled, run.reused))
-    return (local_time(run.time), human_time(run.seconds), *counts, saved, listed(run.goals, 3) + outcome)
+    return (
+        local_time(run.time),
+        human_time(run.seconds),
+        *counts,
+        saved,
+        printable(listed(run.goals, 3) + outcome),
+    )
 
 
 def nodes_text(nodes: Sequence[NodeHistory]) -> str:
@@ -110,7 +116,7 @@ def nodes_text(nodes: Sequence[NodeHistory]) -> str:
     rows = [("node", "hits", "builds", "failures", "average build")]
     for node in nodes:
         average = "" if node.average_seconds is None else human_time(node.average_seconds)
-        rows.append((node.node, f"{node.hits}", f"{node.builds}", f"{node.failures}", average))
+        rows.append((printable(node.node), f"{node.hits}", f"{node.builds}", f"{node.failures}", average))
     return _table(rows, "lrrrr")
 
 

@@ -125,7 +125,8 @@ def _failed_in_last_run(app: App) -> int:
             print(f"==> {node.node}, {_when(last)} <==")
             _print(last, follow=False)
         else:
-            print(f"==> {node.node} <==\nfailed before its build began: {node.reason}")
+            why = "\n".join(map(printable, node.reason.splitlines()))
+            print(f"==> {printable(node.node)} <==\nfailed before its build began: {why}")
         print()
     return 0
 

@@ -114,6 +114,8 @@ def _since(workspace: Workspace, nodes: list[Node], name: str) -> Since:
     from ...execution.edits import since
 
     commit = workspace.revisions.commit(name, merge_base=True)
+    if fault := workspace.revisions.fault(commit):
+        print(f"warning: every node counts as new, as {name} cannot be read: {fault}", file=sys.stderr)
     return since(workspace.graph, nodes, workspace.earlier_builds, name, commit)
 
 

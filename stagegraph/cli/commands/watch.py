@@ -7,6 +7,7 @@ a run are kept, and looked at when the run has ended. So none is missed.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -96,19 +97,18 @@ class Watcher:
     def run_forever(self) -> NoReturn:
         """Run, and run again after each change. Only a signal ends it. Raises ``ContextError``."""
         before: State | None = None
-        changed, missed = set[Path](), False
+        changed, missed, ended = set[Path](), False, -math.inf
         while True:
             now = self._read(before)
-            runs = missed or not now.builds_as(before)
-            if runs:
+            if missed or not now.builds_as(before):
                 if before:
                     self._announce(changed, before, now)
                 self._run()
-            before, ended = now, time.monotonic()
+                ended = time.monotonic()
+            before = now
             changed = self.watching.pending() or self.watching.wait()
-            # the run may have read what such a file was in between, even if it is now what it was before
-            during_run = runs and time.monotonic() - ended < _LATE
-            missed = during_run and any(map(now.needed.concerns, changed))
+            # the last run may have read what such a file was in between, even if it is now what it was before
+            missed = time.monotonic() - ended < _LATE and any(map(now.needed.concerns, changed))
 
     def _read(self, before: State | None) -> State:
         """Watch the folders that the goals need, then read the files in them."""

@@ -100,5 +100,7 @@ def test_the_last_failed_step_is_kept(logs: Folder) -> None:
     with Log(logs, NODE) as log:
         log.step_failed(step)
     assert last_failed_step(logs, NODE) == step
-    logs.below("x--amd64").write("failed-step.json", b"[]")
-    assert last_failed_step(logs, NODE) is None
+    strange = b'{"line": "4", "instruction": "RUN make", "text": ""}'
+    for damaged in (b"[]", b"[" * 100_000, strange):
+        logs.below("x--amd64").write("failed-step.json", damaged)
+        assert last_failed_step(logs, NODE) is None

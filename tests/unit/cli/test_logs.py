@@ -85,6 +85,25 @@ def test_what_it_cannot_print(project: Path, words: list[str], status: int, said
     assert done.returncode == status and said in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"nodes": [], "seconds": 1e300}', "[1]", "null"])
+def test_a_last_run_that_cannot_be_read(project: Path, content: str) -> None:
+    write(project, {"cache/last-run.json": content})
+    run = doit(project, "--failed")
+    assert run.returncode == 27 and "cache/last-run.json: cannot be read" in run.stderr, run.stderr
+
+
+def test_reasons_of_a_strange_last_run_do_not_reach_the_terminal_as_commands(project: Path) -> None:
+    last_run(project, c="\x1b[31mred\nnext line")
+    out = doit(project, "--failed").stdout
+    assert "failed before its build began: \\x1b[31mred\nnext line" in out
+
+
+@pytest.mark.parametrize("name", ["20261328T000000.000000Z-built.log", "00010101T000000.000000Z.log"])
+def test_a_file_that_only_looks_like_a_log_is_none(project: Path, name: str) -> None:
+    write(project, {f"cache/logs/b--amd64/{name}": "x"})
+    assert doit(project, "b:amd64").stdout == "b built\n"
+
+
 def test_the_logs_of_all_nodes_that_failed_in_the_last_run(project: Path) -> None:
     last_run(project, a="RUN false", c="it has no Dockerfile")
     printed = doit(project, "--failed").stdout

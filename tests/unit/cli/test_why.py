@@ -236,3 +236,21 @@ SIZES = {
     "left_out[].error",
 }
 SIZES |= {"left_out[].status"}
+
+
+def test_a_commit_that_cannot_be_read_says_why_all_nodes_are_new(clone: Path) -> None:
+    first = head(clone)
+    git(clone, "update-index", "--add", "--cacheinfo", f"160000,{first},module")
+    git(clone, "commit", "-q", "-m", "a submodule")
+    run = doit(clone, "plan", "--since", "HEAD")
+    assert (
+        f"every node counts as new, as HEAD cannot be read: {head(clone)[:12]}: it has submodules"
+        in run.stderr
+    )
+    assert "has submodules" in doit(clone, "why", "app:here", "--against", "HEAD").stderr
+    write(clone, {"stages.toml": "[broken"})
+    git(clone, "rm", "-q", "--cached", "module")
+    commit(clone, "broken")
+    write(clone, FILES)
+    said = doit(clone, "plan", "--since", "HEAD").stderr
+    assert "HEAD cannot be read: stages.toml" in said and "stagegraph-" not in said

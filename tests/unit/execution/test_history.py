@@ -74,6 +74,10 @@ def test_the_time_that_a_run_saved() -> None:
         to_line({**RESULTS, "seconds": float("nan")}),
         to_line({**RESULTS, "nodes": [node("x:y", "build", "x")]}),  # type: ignore[arg-type]
         to_line({**RESULTS, "nodes": [node("x:y", "pull")]}),
+        to_line({**RESULTS, "seconds": 10**400}),
+        to_line({**RESULTS, "nodes": [node("x:y", "build", 1e308)]}),
+        to_line({**RESULTS, "goals": ["\ud800"]}),
+        to_line({**RESULTS, "started": "0001-01-01T00:00:00+14:00"}),
     ],
 )
 def test_a_damaged_line_is_no_run(damaged: bytes) -> None:

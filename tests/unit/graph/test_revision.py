@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,8 @@ def test_a_commit_with_a_broken_project_has_no_graph(root: Path) -> None:
     git(root, "commit", "-q", "-a", "-m", "broken")
     revisions = Revisions(root, {})
     assert revisions.graph(revisions.commit("HEAD")) is None
+    assert "stages.toml" in revisions.fault(revisions.commit("HEAD"))
+    assert revisions.fault(revisions.commit("HEAD~1")) == ""
 
 
 def test_older_files_make_room(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +73,31 @@ def test_older_files_make_room(root: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert file_at(revisions, newest) == "three\n"
     monkeypatch.setattr(revision, "MOST_BYTES", 10)
     assert Revisions(root, {}).graph(newest) is None
+
+
+@pytest.mark.parametrize("place", ["../.gitattributes", ".gitattributes", "../.git/info/attributes"])
+def test_attributes_around_the_project_apply_as_in_a_clone(root: Path, place: str) -> None:
+    pattern = "app/file" if place == ".gitattributes" else "project/app/file"
+    write(root, {place: f"{pattern} text eol=crlf\n"})
+    git(root.parent, "add", "-A")
+    git(root, "commit", "-q", "--allow-empty", "-m", "another end of lines")
+    if place.endswith(".gitattributes"):
+        write(root, {place: ""})  # that of the commit counts, not that of now
+    revisions = Revisions(root, {})
+    assert file_at(revisions, revisions.commit("HEAD")) == "three\r\n"
+
+
+@pytest.mark.parametrize("name", [b"two words", b"a*", b":x", b"caf\xe9"])
+def test_the_folder_of_a_project_may_have_any_name(tmp_path: Path, name: bytes) -> None:
+    top = tmp_path / os.fsdecode(name)
+    project = stages(top / os.fsdecode(name), {"app": "FROM scratch\nCOPY file /\n"})
+    write(project, {"app/file": "one\n"})
+    git(top, "init", "-q")
+    git(top, "add", "-A")
+    git(top, "commit", "-q", "-m", "one")
+    revisions = Revisions(project, {})
+    (commit,) = revisions.history
+    assert file_at(revisions, commit) == "one\n"
 
 
 def test_temporary_files_go_with_the_object(root: Path) -> None:

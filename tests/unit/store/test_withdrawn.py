@@ -1,4 +1,4 @@
-"""A withdrawn key finds no image until a record of it is committed."""
+"""A withdrawn key finds no image until a run settles it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stagegraph.store.withdrawn import dependents
 pytestmark = pytest.mark.unit
 
 
-def test_a_withdrawn_key_is_found_again_after_a_commit(tmp_path: Path) -> None:
+def test_a_withdrawn_key_finds_nothing_until_it_is_settled(tmp_path: Path) -> None:
     store = LayoutStore(tmp_path)
     record = image(store)
     store.commit(record)
@@ -22,7 +22,9 @@ def test_a_withdrawn_key_is_found_again_after_a_commit(tmp_path: Path) -> None:
     store.withdrawn.add(record.key)
     assert store.find(record.key) is None and store.withdrawn.all() == [record.key]
     assert store.read(record.key) == record  # it still explains the next build
-    store.commit(record)
+    store.commit(record)  # as a pull does, which may have begun before the rebuild
+    assert store.find(record.key) is None
+    store.withdrawn.discard(record.key)
     assert store.find(record.key) == record and store.withdrawn.all() == []
 
 
