@@ -45,9 +45,8 @@ def plan(graph: Graph, goals: Iterable[Node], lookup: Lookup) -> list[Step]:
     goals = list(goals)
     graph.order(goals)  # report a cycle before the first look-up
     steps: dict[Node, Step] = {}
-    fetched: dict[
-        Key, Step
-    ] = {}  # steps that bring an image into cache/, where nodes with the same key find it
+    # steps that bring an image into cache/, where nodes with the same key find it
+    fetched: dict[Key, Step] = {}
 
     def visit(node: Node) -> None:
         if node in steps:
