@@ -54,11 +54,32 @@ class Tree(NamedTuple):
 def tree_of(top: Path, commit: str, folder: Path) -> Tree:
     """Find a folder at a commit; ``top`` is the repository. Raises ``ProjectError``, also for submodules."""
     name = f"{commit}:{folder.as_posix() if folder.parts else ''}"
+    _fetch_missing(top, name)
     entries = [line.split(None, 4) for line in ask(top, "ls-tree", "-r", "-l", name).splitlines()]
     if any(mode == b"160000" for mode, *_ in entries):
         what = "it has submodules, whose files may be part of keys and are not in its tree"
         raise ProjectError(commit[:12], what, "name revisions without them")
     return Tree(top, commit, folder, sum(int(size) for _, _, _, size, _ in entries))
+
+
+def _fetch_missing(top: Path, tree: str) -> None:
+    """Fetch what a partial clone (``git clone --filter=blob:none``) lacks of a tree, by one call.
+
+    Git would fetch each file alone, when it is read. Raises ``ProjectError``.
+    """
+    remote = quiet(top, "config", "--get", "extensions.partialclone").text
+    if not remote:
+        return
+    objects = ask(top, "rev-list", "--objects", "--missing=print", "--no-object-names", tree).splitlines()
+    if not (missing := [line[1:] for line in objects if line.startswith(b"?")]):
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(b"\n".join((*missing, b"")))
+        file.seek(0)
+        plain = ("--no-tags", "--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none")
+        ask(
+            top, "-c", "fetch.negotiationAlgorithm=noop", "fetch", "-q", *plain, "--stdin", remote, stdin=file
+        )
 
 
 def check_out(tree: Tree, into: Path) -> Path:

@@ -72,7 +72,14 @@ def results(folder: Path, decision: str = "build", outcome: str = "done") -> Non
         "reason": "new",
     }
     node |= {**times, "changes": [], "image_bytes": 5}
-    value = {"schema": 1, "started": "2026-01-02T03:04:05+00:00", "goals": [], "outcome": outcome, "seconds": 3.0, "events": []}
+    value = {
+        "schema": 1,
+        "started": "2026-01-02T03:04:05+00:00",
+        "goals": [],
+        "outcome": outcome,
+        "seconds": 3.0,
+        "events": [],
+    }
     value |= {"nodes": [node], "images": {"example/app:app-here": digest}}
     write(folder, {"cache/last-run.json": json.dumps(value)})
 

@@ -130,3 +130,16 @@ def test_a_merge_base_is_where_a_branch_left_another(root: Path) -> None:
     git(root, "commit", "-q", "-m", "alone")
     with pytest.raises(ProjectError, match="no commit in common"):
         revisions.commit("theirs", merge_base=True)
+
+
+def test_a_partial_clone_fetches_the_files_of_a_commit_at_once(root: Path, tmp_path: Path) -> None:
+    origin, clone = root.parent, tmp_path / "clone"
+    git(origin, "config", "uploadpack.allowFilter", "true")
+    git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")
+    git(origin, "clone", "-q", "--filter=blob:none", f"file://{origin}", str(clone))
+    packs = clone / ".git/objects/pack"
+    before = len([*packs.glob("*.pack")])
+    revisions = Revisions(clone / "project", {})
+    oldest = revisions.history[-1]
+    assert file_at(revisions, oldest) == "one\n"
+    assert len([*packs.glob("*.pack")]) == before + 1
