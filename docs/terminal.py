@@ -108,21 +108,7 @@ def call(
     command is interrupted. Ends the program if the exit status is not ``status``, or without such a moment.
     """
     master, slave = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
-    environment |= {
-        "TERM": "xterm-256color",
-        "COLUMNS": f"{width}",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    process = subprocess.Popen(
-        ["sh", "-c", command],
-        cwd=folder,
-        env=environment,
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-    )
+    process = _started(command, folder, width, slave)
     os.close(slave)
     output, found = "", list[Line]()
     while chunk := _read(master):
@@ -135,6 +121,25 @@ def call(
     if (moment and not found) or (not moment and ended != status):
         raise SystemExit(f"{command}: exit status {ended}\n{output}")
     return found or screen(output)
+
+
+def _started(command: str, folder: Path, width: int, slave: int) -> subprocess.Popen[bytes]:
+    """The process of a shell command whose terminal is ``slave``."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
+    environment |= {
+        "TERM": "xterm-256color",
+        "COLUMNS": f"{width}",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    return subprocess.Popen(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
 
 
 def _read(descriptor: int) -> str:
