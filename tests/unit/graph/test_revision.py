@@ -136,10 +136,13 @@ def test_a_partial_clone_fetches_the_files_of_a_commit_at_once(root: Path, tmp_p
     origin, clone = root.parent, tmp_path / "clone"
     git(origin, "config", "uploadpack.allowFilter", "true")
     git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")
+    for text in ("old\n", "new\n"):
+        write(root, {f"app/{name}": f"{name} {text}" for name in ("a", "b", "c")})
+        git(origin, "add", "-A")
+        git(origin, "commit", "-q", "-m", text)
     git(origin, "clone", "-q", "--filter=blob:none", f"file://{origin}", str(clone))
     packs = clone / ".git/objects/pack"
     before = len([*packs.glob("*.pack")])
     revisions = Revisions(clone / "project", {})
-    oldest = revisions.history[-1]
-    assert file_at(revisions, oldest) == "one\n"
+    assert file_at(revisions, revisions.history[1]) == "three\n"
     assert len([*packs.glob("*.pack")]) == before + 1
