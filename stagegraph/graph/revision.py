@@ -67,9 +67,10 @@ def _fetch_missing(top: Path, tree: str) -> None:
 
     Git would fetch each file alone, when it is read. Raises ``ProjectError``.
     """
-    remote = quiet(top, "config", "--get", "extensions.partialclone").text
-    if not remote:
+    promisors = quiet(top, "config", "--get-regexp", r"^remote\..*\.promisor$", "true").text
+    if not promisors:
         return
+    remote = promisors.split()[0].removeprefix("remote.").removesuffix(".promisor")
     objects = ask(top, "rev-list", "--objects", "--missing=print", "--no-object-names", tree).splitlines()
     if not (missing := [line[1:] for line in objects if line.startswith(b"?")]):
         return
