@@ -62,7 +62,7 @@ def with_keys(graph: Graph, nodes: list[Node], *, by_name: bool, keep_going: boo
 
 def one_node(graph: Graph, words: list[str], command: str) -> Node:
     """Return the node that a command is about. Its Dockerfile may be broken. Raises ``ProjectError``."""
-    nodes = named_nodes(graph, words)
+    nodes = named_nodes(graph, words[:1])
     if len(words) != 1 or len(nodes) != 1:
         example = next(iter(nodes), "STAGE:PLATFORM")
         raise ProjectError("command line", f"doit {command} takes one node", f"doit {command} {example}")
