@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..system.text import human_size, human_time, listed
+from ..system.text import counted, human_size, human_time, listed, shortened
 from .markdown import code, table
 
 if TYPE_CHECKING:
@@ -22,16 +22,15 @@ def markdown(run: LastRun | None) -> str:
     """Return what a run did; None if nobody knows."""
     if run is None:
         return "**The run left no results: it did not begin, or was killed.**"
-    return "\n".join([f"**{_total(run)}**", "", *_nodes(run), *_images(run)]).rstrip()
+    return "\n".join([f"**{_total(run)}**", "", *_nodes(run), *_slowest(run), *_images(run)]).rstrip()
 
 
 def outlook(found: Outlook, *, failed: bool = False) -> str:
     """Return the sentence about the jobs that need this one. ``failed``: this one failed."""
     if not found.jobs:
         return "No job is behind this one."
-    count = len(found.jobs)
     names = listed([code(name) for name in found.jobs], _MOST_JOBS)
-    jobs = f"{count} job{'' if count == 1 else 's'} behind this one: {names}"
+    jobs = f"{counted(len(found.jobs), 'job')} behind this one: {names}"
     if failed:
         return f"{jobs}. They do not run, because this one failed."
     time = human_time(found.seconds)
@@ -47,7 +46,7 @@ def missing(count: int, seconds: float) -> str:
     """Return the sentence about the nodes that a registry lacks, for a pipeline that was planned for them."""
     if not count:
         return "The registry has everything that this pipeline builds."
-    nodes = f"{count} node{'' if count == 1 else 's'}"
+    nodes = counted(count, "node")
     return f"The registry still lacks {nodes} of this pipeline. At most about {human_time(seconds)} of jobs."
 
 
@@ -80,6 +79,16 @@ def _nodes(run: LastRun) -> list[str]:
         lines += [f"<details><summary>{len(reused)} reused</summary>", ""]
         lines += [*table(("node", "why"), reasons), "</details>", ""]
     return lines
+
+
+def _slowest(run: LastRun) -> list[str]:
+    """Return a line about the step that took longest; [] if none took a second."""
+    steps = [event for event in run.events if event.kind == "step"]
+    slowest = max(steps, key=lambda event: event.end - event.start, default=None)
+    if slowest is None or slowest.end - slowest.start < 1:
+        return []
+    took = human_time(slowest.end - slowest.start)
+    return [f"Slowest step: {code(slowest.node)} {code(shortened(slowest.name))}, {took}", ""]
 
 
 def _images(run: LastRun) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from stagegraph.ci.outlook import Outlook
 from stagegraph.cli import markdown as md
 from stagegraph.cli.summary_text import markdown, missing, outlook, unplanned
-from stagegraph.execution.events import NodeResult
+from stagegraph.execution.events import Event, NodeResult
 from stagegraph.execution.last_run import LastRun
 
 pytestmark = pytest.mark.unit
@@ -57,6 +57,17 @@ def test_a_summary_has_failures_builds_and_pulls_first_then_what_was_reused_then
 
 def test_a_run_with_nothing_to_do_is_one_line_and_what_was_reused() -> None:
     assert markdown(run()) == "**0 built, 0 pulled, 0 reused in 1 min 15 s**"
+
+
+def test_the_slowest_step_is_named() -> None:
+    made = run(node("app:amd64", "build", "new", seconds=20.0))
+    steps = (
+        Event("step", "app:amd64", "[2/3] RUN short", 1.0, 3.0, "done"),
+        Event("step", "app:amd64", "[3/3] RUN `long`", 3.0, 15.6, "done"),
+        Event("build", "app:amd64", "", 0.0, 20.0, "done"),
+    )
+    assert "\nSlowest step: `app:amd64` `` [3/3] RUN `long` ``, 13 s" in markdown(made._replace(events=steps))
+    assert "Slowest" not in markdown(made._replace(events=(steps[0]._replace(end=1.5),)))
 
 
 def test_a_run_that_was_interrupted_says_so() -> None:
