@@ -16,7 +16,7 @@ from ..errors import DockerfileError
 from ..project import stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from ..dockerfile.dependencies import DockerfileAnalysis
     from ..dockerfile.instructions import Instruction
@@ -36,8 +36,9 @@ class Dockerfiles:
     def __init__(self, project: Project, build_platform: OciPlatform) -> None:
         self._project, self._build_platform = project, build_platform
         self._texts: dict[str, str] = {}
+        self._analyses: dict[Node, DockerfileAnalysis] = {}
         # platforms whose arguments do not differ share an analysis
-        self._analyse, self._triggers = cache(analyse), cache(triggers)
+        self._analyse, self._triggers, self._declared = cache(analyse), cache(triggers), cache(_declared)
 
     def text(self, config: StageConfig) -> str:
         """Return the text of a Dockerfile. Raises ``DockerfileError``."""
@@ -54,16 +55,18 @@ class Dockerfiles:
 
     def analysis(self, node: Node, config: StageConfig) -> DockerfileAnalysis:
         """Return the analysis of a node's Dockerfile. Raises ``DockerfileError``."""
-        text, name = self.text(config), config.dockerfile_path
-        options = BuildOptions(
-            docker=self._project.platforms[node.platform].docker,
-            build_platform=self._build_platform,
-            args=tuple(_nameable(config.args, text, name).items()),
-            target=config.target,
-            allow_unpinned=config.unpinned,
-            hints=((stacks.ARGUMENT, _STACK_HINT),),
-        )
-        return self._analyse(text, name, options)
+        if node not in self._analyses:
+            text, name = self.text(config), config.dockerfile_path
+            options = BuildOptions(
+                docker=self._project.platforms[node.platform].docker,
+                build_platform=self._build_platform,
+                args=tuple(_nameable(config.args, self._declared(text, name)).items()),
+                target=config.target,
+                allow_unpinned=config.unpinned,
+                hints=((stacks.ARGUMENT, _STACK_HINT),),
+            )
+            self._analyses[node] = self._analyse(text, name, options)
+        return self._analyses[node]
 
     def triggers(self, config: StageConfig) -> tuple[Instruction, ...]:
         """Return the triggers (ONBUILD) of a stage. Raises ``DockerfileError``.
@@ -73,9 +76,11 @@ class Dockerfiles:
         return self._triggers(self.text(config), config.dockerfile_path, config.target)
 
 
-def _nameable(args: Mapping[str, str], text: str, name: str) -> Mapping[str, str]:
+def _declared(text: str, name: str) -> Set[str] | None:
+    """Return the arguments that a Dockerfile can name; None if that cannot be told."""
+    return declared_args(parse(text, name)[0])
+
+
+def _nameable(args: Mapping[str, str], declared: Set[str] | None) -> Mapping[str, str]:
     """Return the arguments that a Dockerfile can name. Platforms that differ in others share its analysis."""
-    declared = declared_args(parse(text, name)[0])
-    if declared is None:
-        return args
-    return {arg: value for arg, value in args.items() if arg in declared}
+    return args if declared is None else {arg: value for arg, value in args.items() if arg in declared}
