@@ -15,9 +15,16 @@ from jsonschema import Draft4Validator
 from kit import Registry, serving
 from machines import engine
 
+from stagegraph.cli import program
 from stagegraph.project import loader
 from stagegraph.project.editor_schema import document
 from stagegraph.project.model import Project
+
+
+@pytest.fixture(autouse=True)
+def same_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that calls ``main`` sets the program's name; the next test must not see it."""
+    monkeypatch.setattr(program, "_program", program._program)
 
 
 @pytest.fixture
