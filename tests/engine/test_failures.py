@@ -209,7 +209,7 @@ FROM low AS main
 ARG FLAVOUR=vanilla
 ARG TARGETARCH
 ENV LEVEL=3
-WORKDIR /work/here
+WORKDIR /place/here
 COPY file .
 RUN echo {repo} >before
 USER 1234
@@ -222,7 +222,7 @@ RUN echo never
 
 #: Shows the place, with nothing but what a shell has.
 SHOW = """
-for file in /part /ctx /work/here/file /work/here/before /run/secrets/token; do
+for file in /part /ctx /place/here/file /place/here/before /run/secrets/token; do
   read -r line <$file; echo $file is $line
 done
 echo caches: /caches/*; pwd; set | while read -r line; do case $line in FLAVOUR*) echo $line; esac; done
@@ -262,11 +262,11 @@ def test_the_shell_stands_where_the_step_stood(place: Project, repo: str) -> Non
     for line in (
         "/part is from-part",
         "/ctx is context",
-        "/work/here/file is context",
-        f"/work/here/before is {repo}",
+        "/place/here/file is context",
+        f"/place/here/before is {repo}",
         "/run/secrets/token is hidden",
         "caches: /caches/*",
-        "/work/here",
+        "/place/here",
         "FLAVOUR='a=b c'",
         "192.0.2.7 some.host",
         "Uid: 1234 1234 1234 1234",
