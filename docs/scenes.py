@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from libraries import with_libraries
 from terminal import FOLDER, HERE, ROOT, Cell, Line, call, picture, plain, prompt
 
 #: All that is replaced in the output: a pattern and what stands in its place, of the same length.
@@ -141,7 +142,7 @@ def _make(folder: Path) -> None:
         assert before in text, name
         (folder / name).write_text(text.replace(before, after, 1))
     programs = folder / "base" / "programs"
-    _add_programs(programs, "sh", "sleep")
+    with_libraries(programs, "sh", "sleep")
     for name, text in (("compile", _COMPILE), ("check", _CHECK)):
         (programs / "bin" / name).write_text(text)
         (programs / "bin" / name).chmod(0o755)
@@ -162,15 +163,3 @@ def _set_seconds(folder: Path) -> None:
         kind = "dev" if stage.endswith("-dev") else stage.partition("-")[0]
         notes["stagegraph.seconds"] = str(SECONDS[kind])
         path.write_text(json.dumps(record))
-
-
-def _add_programs(folder: Path, *names: str) -> None:
-    """Copy programs of this machine as ``bin/NAME``, with the libraries that they load."""
-    for name in names:
-        found = shutil.which(name)
-        assert found, name
-        loaded = subprocess.run(["ldd", found], capture_output=True, text=True, check=False).stdout
-        files = {path[1:]: path for path in re.findall(r"(/\S+) \(0x", loaded)}
-        for inside, path in {f"bin/{name}": found, **files}.items():
-            (folder / inside).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, folder / inside)  # follows links

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..drawing.colours import DONE
 from ..system.text import counted, human_size, human_time, listed, shortened
 from .markdown import code, table
 
 if TYPE_CHECKING:
     from ..ci.outlook import Outlook
     from ..execution.last_run import LastRun
-
-#: Decisions in the order in which they are shown, with their words for what was done.
-_DONE = {"failed": "failed", "build": "built", "pull": "pulled", "reuse": "reused"}
 
 #: How many jobs are named.
 _MOST_JOBS = 8
@@ -51,7 +49,7 @@ def missing(count: int, seconds: float) -> str:
 
 
 def _total(run: LastRun) -> str:
-    counts = {word: sum(each.decision == decision for each in run.nodes) for decision, word in _DONE.items()}
+    counts = {word: sum(each.decision == decision for each in run.nodes) for decision, word in DONE.items()}
     failed = counts.pop("failed")
     said = [f"{failed} failed"] * bool(failed) + [f"{count} {word}" for word, count in counts.items()]
     interrupted = "interrupted: " if run.outcome == "interrupted" else ""
@@ -60,11 +58,11 @@ def _total(run: LastRun) -> str:
 
 def _nodes(run: LastRun) -> list[str]:
     """Return tables of nodes; that of reused ones is folded."""
-    order = list(_DONE)
+    order = list(DONE)
     work = [each for each in run.nodes if each.decision != "reuse"]
     rows = [
         (
-            _DONE[each.decision],
+            DONE[each.decision],
             code(each.node, in_table=True),
             code(each.reason, in_table=True),
             human_time(each.seconds),

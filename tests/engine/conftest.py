@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import DODO, SUMMARY, Project, Registry, header, remove_images, serving_with_login, with_libraries
+from kit import DODO, SUMMARY, Project, Registry, header, remove_images, serving_with_login
+from libraries import with_libraries
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -101,18 +100,6 @@ class Project:
 def _stamp(path: Path) -> tuple[int, int] | None:
     """Return what changes if a file is written anew; None without a file."""
     return (path.stat().st_ino, path.stat().st_mtime_ns) if path.exists() else None
-
-
-def with_libraries(folder: Path, *programs: str) -> None:
-    """Copy programs of this machine into a folder as ``bin/NAME``, with the libraries that they load."""
-    for name in programs:
-        found = shutil.which(name)
-        assert found, name
-        loaded = subprocess.run(["ldd", found], capture_output=True, text=True, check=False).stdout
-        files = {path[1:]: path for path in re.findall(r"(/\S+) \(0x", loaded)}
-        for inside, path in {f"bin/{name}": found, **files}.items():
-            (folder / inside).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, folder / inside)  # follows links
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import FOREIGN, NATIVE, Project, header, with_libraries
+from kit import FOREIGN, NATIVE, Project, header
+from libraries import with_libraries
 
 pytestmark = pytest.mark.engine
 

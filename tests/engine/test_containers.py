@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from derived import differences
-from kit import Project, header, until, with_libraries
+from kit import Project, header, until
+from libraries import with_libraries
 
 pytestmark = pytest.mark.engine
 

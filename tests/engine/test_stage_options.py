@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit import Project, header, with_libraries
+from kit import Project, header
+from libraries import with_libraries
 
 pytestmark = pytest.mark.engine
 
