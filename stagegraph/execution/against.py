@@ -35,7 +35,7 @@ def earlier_of(workspace: Workspace, node: Node, against: str) -> Earlier | None
         return Earlier(record.key, record.inputs, "cache", "", record)
     commit = workspace.revisions.commit(against)
     if found := builds.at(node, commit):
-        return found
+        return builds.recorded(found)
     what = f"{node} has no key at {against} ({commit[:12]})"
     hint = "it was not there, or its Dockerfile was broken, or an image was not pinned"
     raise ProjectError("command line", what, workspace.revisions.fault(commit) or hint)

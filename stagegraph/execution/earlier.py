@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import StagegraphError
@@ -90,7 +89,10 @@ class EarlierBuilds:
             return self._found[node]
 
     def at(self, node: Node, commit: str) -> Earlier | None:
-        """Return the node at a commit; None if the commit does not have it, or its key is not known."""
+        """Return the node at a commit; None if the commit does not have it, or its key is not known.
+
+        It is not asked whether anybody built it: see ``recorded``.
+        """
         with self._guard:
             if (node, commit) not in self._past:
                 self._past[node, commit] = None
@@ -103,22 +105,25 @@ class EarlierBuilds:
     def _keep(self, graph: Graph, node: Node, commit: str) -> None:
         """Keep what is known of a node and its ancestors: the files of the commit may not stay."""
         for each in graph.order([node]):
-            key = graph.key(each)
-            past = Earlier(key, graph.inputs(each), "git", commit, self._layout.read(key))
-            self._past[each, commit] = past
+            if self._past.get((each, commit)) is None:
+                self._past[each, commit] = Earlier(graph.key(each), graph.inputs(each), "git", commit)
+
+    def recorded(self, past: Earlier) -> Earlier:
+        """Return the node at a commit with its build, if ``cache/`` has a record of it."""
+        return past._replace(record=self._layout.read(past.key))
 
     def inputs(self, node: Node, key: Key) -> Sequence[Input] | None:
-        """Return the inputs that a node had under a key: by ``cache/``, git, or the registry."""
+        """Return the inputs that a node had under a key: by ``cache/``, the registry, or git."""
         with self._guard:
             if record := self._layout.read(key):
                 return record.inputs
-            known = (past for (each, _), past in self._past.items() if each == node)
-            found = (self.at(node, commit) for commit in self._searched(self._revisions.history))
-            past = next((each for each in chain(known, found) if each and each.key == key), None)
-            if past is not None:
-                return past.inputs
-            record = self._by_registry(node, key)
-            return record.inputs if record else None
+            known = [past for (each, _), past in self._past.items() if each == node]
+            past: Earlier | Record | None = next((each for each in known if each and each.key == key), None)
+            past = past or self._by_registry(node, key)
+            if past is None:  # commits come last: each takes more time than a request
+                found = (self.at(node, commit) for commit in self._searched(self._revisions.history))
+                past = next((each for each in found if each and each.key == key), None)
+            return past.inputs if past else None
 
     def _in_cache(self, node: Node) -> Earlier | None:
         # each alternative has its own: the last build of another one explains nothing
@@ -142,7 +147,8 @@ class EarlierBuilds:
 
     def _in_git(self, node: Node) -> Earlier | None:
         """Return the node at the newest commit, if it has changed since."""
-        return next(self._changed(node, self._revisions.history[:1]), None)
+        past = next(self._changed(node, self._revisions.history[:1]), None)
+        return self.recorded(past) if past else None
 
     def _changed(self, node: Node, commits: Iterable[str]) -> Iterator[Earlier]:
         """Yield the node at the newest commit of each key that is not the key of now."""

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 class Edit(NamedTuple):
-    """One edit. ``places`` are the nodes where it was made, ``nodes`` those whose keys it changes."""
+    """One edit, and the nodes whose keys it changes."""
 
     change: Change
-    places: tuple[Node, ...]
     nodes: tuple[Node, ...]
 
 
@@ -63,7 +62,7 @@ def _edits(graph: Graph, changed: dict[Node, list[Change]]) -> list[Edit]:
             places.setdefault(change, []).append(node)
     above = {node: set(graph.order([node])) for node in changed}
     edits = [
-        Edit(change, tuple(at), tuple(node for node in changed if above[node].intersection(at)))
+        Edit(change, tuple(node for node in changed if above[node].intersection(at)))
         for change, at in places.items()
     ]
     return sorted(edits, key=lambda edit: -len(edit.nodes))
