@@ -44,9 +44,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """doit calls this before the first task."""
         try:
             self.app.workspace.acquire_store()
-            metas = [tasks[name].meta or {} for name in _with_subtasks(tasks, selected_tasks)]
+            goals = _with_subtasks(tasks, selected_tasks)
+            metas = [tasks[name].meta or {} for name in goals]
             check_tags(self.app.workspace.tags, metas)
-            self._tasks = task_graph(tasks, _with_subtasks(tasks, selected_tasks))
+            self._tasks = task_graph(tasks, goals)
         except StagegraphError as error:
             exit_with(error)
         self.app.workspace.expect(_goals(self.app.workspace.project, metas), self.app.jobs)

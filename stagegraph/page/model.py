@@ -162,7 +162,8 @@ def view(facts: Facts) -> PageView:
     """Return what the page shows."""
     names = sorted(facts.parents)
     places = {name: place for place, name in enumerate(names)}
-    nodes = tuple(_node(facts, name, places) for name in names)
+    children, steps = _children(facts, names), _steps_by_node(facts.run)
+    nodes = tuple(_node(facts, name, places, children[name], _steps(steps.get(name, ()))) for name in names)
     drawing = layout.draw(facts.parents, {node.name: _width(node) for node in nodes})
     run = facts.run
     counts = {state: sum(node.state == state for node in nodes) for state in WORDS}
@@ -179,7 +180,7 @@ def view(facts: Facts) -> PageView:
         copies=facts.copies,
         boxes=tuple((node, drawing.boxes[node.name]) for node in nodes),
         nodes=nodes,
-        reasons=tuple(sorted((n for n in nodes if n.name in facts.outcomes), key=lambda n: _turn(facts, n))),
+        reasons=tuple(nodes[places[name]] for name in _in_turn(facts, places)),
         rows=tuple(_rows(run, places)) if run else (),
         ticks=_ticks(run.seconds) if run else (),
         costs=tuple(_costs(facts, names, places)),
@@ -207,10 +208,16 @@ def _saved(facts: Facts) -> str:
     return human_time(saved) if saved > 0 else ""
 
 
-def _turn(facts: Facts, node: NodeView) -> tuple[float, int]:
-    """The place of a node in the order of the run; a plan has its nodes in the order of work."""
-    start = facts.outcomes[node.name].start
-    return (start, node.place) if start is not None else (0.0, [*facts.outcomes].index(node.name))
+def _in_turn(facts: Facts, places: Mapping[str, int]) -> list[str]:
+    """Return the nodes with an outcome in the order of the run; a plan has them in the order of work."""
+
+    def turn(item: tuple[int, str]) -> tuple[float, int]:
+        order, name = item
+        start = facts.outcomes[name].start
+        return (0.0, order) if start is None else (start, places[name])
+
+    shown = [(order, name) for order, name in enumerate(facts.outcomes) if name in places]
+    return [name for _, name in sorted(shown, key=turn)]
 
 
 def _first(facts: Facts, names: Sequence[str]) -> int:
@@ -227,7 +234,9 @@ def _first(facts: Facts, names: Sequence[str]) -> int:
 # -- nodes ---------------------------------------------------------------------------------------
 
 
-def _node(facts: Facts, name: str, places: Mapping[str, int]) -> NodeView:
+def _node(
+    facts: Facts, name: str, places: Mapping[str, int], children: Iterable[str], steps: tuple[Step, ...]
+) -> NodeView:
     stage, _, platform = name.partition(":")
     outcome, usual = _outcome(facts, name), facts.build_seconds.get(name)
     own, image = facts.sizes.get(name, (None, None))
@@ -251,9 +260,27 @@ def _node(facts: Facts, name: str, places: Mapping[str, int]) -> NodeView:
         size=_size(own, image),
         changes=outcome.changes,
         parents=tuple(places[parent] for parent in facts.parents[name]),
-        children=tuple(places[child] for child in sorted(facts.parents) if name in facts.parents[child]),
-        steps=_steps(facts.run, name),
+        children=tuple(places[child] for child in children),
+        steps=steps,
     )
+
+
+def _children(facts: Facts, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the children of each node, by name."""
+    children: dict[str, list[str]] = {name: [] for name in names}
+    for child in names:
+        for parent in dict.fromkeys(facts.parents[child]):
+            children[parent].append(child)
+    return children
+
+
+def _steps_by_node(run: LastRun | None) -> dict[str, list[Event]]:
+    """Return the steps of each node in the order of the events."""
+    steps: dict[str, list[Event]] = {}
+    for event in run.events if run else ():
+        if event.kind == "step":
+            steps.setdefault(event.node, []).append(event)
+    return steps
 
 
 def _took(outcome: Outcome, usual: float | None) -> str:
@@ -271,9 +298,8 @@ def _size(own: int | None, image: int | None) -> str:
     return f"{human_size(image)}, own layers {human_size(own)}"
 
 
-def _steps(run: LastRun | None, name: str) -> tuple[Step, ...]:
+def _steps(events: Iterable[Event]) -> tuple[Step, ...]:
     """The steps of a node; of very many, the longest ones."""
-    events = [event for event in run.events if event.node == name and event.kind == "step"] if run else []
     longest = sorted(events, key=lambda event: event.start - event.end)[:STEPS]
     return tuple(
         Step(event.name, human_time(event.start), human_time(event.end - event.start), event.state)
