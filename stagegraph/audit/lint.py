@@ -48,8 +48,8 @@ class Finding(NamedTuple):
 def lint(text: str, analysis: DockerfileAnalysis, *, archive: bool) -> Iterator[Finding]:
     """Yield the findings of one build of a Dockerfile with this text.
 
-    ``archive``: the stage depends on the package date because it says so. Raises ``DockerfileError`` for a
-    comment that ignores a rule that does not exist.
+    ``archive``: ``stages.toml`` says that the stage depends on the package date. Raises ``DockerfileError``
+    for a comment that names no rule.
     """
     copied, lines = list[str](), text.split("\n")
     for written in analysis.instructions:
