@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..graph.graph import Graph
     from ..keys.key import Key
+    from ..oci.digest import Digest
     from ..oci.platform import OciPlatform
     from ..project.model import StageConfig
     from ..store.layout import LayoutStore
@@ -57,6 +58,7 @@ class StoreLookup:
         self.graph, self.layout, self.registry, self.results = graph, layout, registry, results
         self.builds = builds
         self._found: dict[Key, Record] = {}  # by this run, in cache/
+        self._manifests: dict[Digest, dict[str, Any] | None] = {}  # of the registry
         self._requested: set[Node] = set()  # what was requested from the registry ahead
 
     def find(self, node: Node, key: Key) -> Found | None:
@@ -109,7 +111,11 @@ class StoreLookup:
         """Return an image's manifest from ``cache/`` or the registry, or None if neither has it."""
         with suppress(StoreError):
             return self.layout.blobs.json(record.digest)
-        return self.registry.manifest(record) if self.registry else None
+        if self.registry is None:
+            return None
+        if record.digest not in self._manifests:
+            self._manifests[record.digest] = self.registry.manifest(record)
+        return self._manifests[record.digest]
 
     def _docker(self, node: Node) -> OciPlatform:
         return self.graph.project.platforms[node.platform].docker
