@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,14 +26,39 @@ _HINTS = {
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }
 
+#: Seconds that a child has to end after SIGTERM. Then it gets SIGKILL.
+_GRACE = 10
+
 _running: set[subprocess.Popen[bytes]] = set()
+#: Whoever starts a child holds it, so that a thread starts none while this process ends its children.
+_starting = threading.Lock()
+_is_over = False
 
 
 @atexit.register
-def _terminate_children() -> None:
-    for process in list(_running):
-        with contextlib.suppress(OSError):
-            process.terminate()
+def _end_children() -> None:
+    """End the children of threads that nobody waits for."""
+    global _is_over
+    with _starting:
+        _is_over, children = True, list(_running)
+    try:
+        _end(children)
+    except SystemExit:  # a second Ctrl-C
+        for process in children:
+            process.kill()
+
+
+def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Terminate processes, and wait for their end. After ``_GRACE`` seconds, kill them."""
+    for process in children:
+        process.terminate()
+    limit = time.monotonic() + _GRACE
+    for process in children:
+        try:
+            process.wait(max(0, limit - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class Interrupted(SystemExit):
@@ -100,24 +126,22 @@ def managed_process(command: Sequence[str], **options: Any) -> Iterator[subproce
 
     ``options`` are those of ``subprocess.Popen``. Raises ``ToolError``.
     """
-    try:
-        process = subprocess.Popen(command, **options)
-    except FileNotFoundError:
-        raise ToolError(command[0], "is not installed", _HINTS.get(command[0], "")) from None
-    _running.add(process)
+    with _starting:
+        if _is_over:  # only a daemon thread comes here; it ends with the process
+            raise SystemExit(1)
+        try:
+            process = subprocess.Popen(command, **options)
+        except FileNotFoundError:
+            raise ToolError(command[0], "is not installed", _HINTS.get(command[0], "")) from None
+        _running.add(process)
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        _end([process])
         _running.discard(process)
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def read_lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterator[bytes]:
@@ -150,19 +174,16 @@ def run(
     After ``timeout`` seconds the program is killed; the status is then 124, as that of ``timeout(1)``.
     ``variables`` are added to the environment. Raises ``ToolError``.
     """
-    try:
-        return subprocess.run(
-            command,
-            stdin=stdin or subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            env={**environment(), **(variables or {})},
-            timeout=timeout,
-        )
-    except FileNotFoundError:
-        raise ToolError(command[0], "is not installed", _HINTS.get(command[0], "")) from None
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 124, b"", f"no answer within {timeout:.0f} s".encode())
+    pipes = {"stdin": stdin or subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with managed_process(command, **pipes, env={**environment(), **(variables or {})}) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return subprocess.CompletedProcess(
+                command, 124, b"", f"no answer within {timeout:.0f} s".encode()
+            )
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def run_in_group(command: Sequence[str]) -> int:
