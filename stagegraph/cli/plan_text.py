@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..drawing.diagram import DECISIONS
 from ..execution.decide import Why
 from ..system.text import counted, human_size, human_time, listed
 from .markdown import code, table
@@ -14,10 +13,14 @@ if TYPE_CHECKING:
 
     from ..audit.sizes import Size
     from ..errors import StagegraphError
+    from ..execution.decide import Action
     from ..execution.edits import Edit, Since
     from ..execution.estimate import Estimate
     from ..execution.plan import Step
     from ..project.model import Node
+
+#: In the order in which a plan counts them.
+_ACTIONS: tuple[Action, ...] = ("build", "pull", "reuse")
 
 #: How many nodes of an edit are named; JSON has all.
 _MOST_NODES = 8
@@ -58,7 +61,8 @@ def text(facts: Facts) -> str:
 
 def total(facts: Facts) -> str:
     """Return how many nodes there are to build, pull and reuse, what the pulls bring, and the time."""
-    counts = {decision: sum(step.decision == decision for step in facts.steps) for decision in DECISIONS}
+    actions = [step.decision for step in facts.steps]
+    counts = {decision: actions.count(decision) for decision in _ACTIONS}
     said = ", ".join(f"{count} to {decision}" for decision, count in counts.items())
     if facts.fetch:
         said = said.replace(" to pull", f" to pull ({human_size(facts.fetch)})")

@@ -9,6 +9,7 @@ the answer is the safe one: the whole context. Where a name does, it is an error
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..oci.platform import NO_PLATFORM
@@ -58,6 +59,11 @@ def analyse(text: str, name: str, options: BuildOptions) -> DockerfileAnalysis:
 
     ``name`` is the Dockerfile's path, for messages. Raises ``DockerfileError``.
     """
+    return _analysed(text, name, options)
+
+
+@cache  # for platforms whose arguments do not differ, and for a project and an earlier commit of it
+def _analysed(text: str, name: str, options: BuildOptions) -> DockerfileAnalysis:
     instructions, directives = parse(text, name)
     return _Analysis(options, directives).run(instructions, name)
 

@@ -76,7 +76,7 @@ class Places:
         fields = mount_fields(value) if step.cmd == "RUN" and name == "--mount" else {}
         if not fields.get("from"):
             return flag
-        return sorted({**fields, "from": self._copied_from(fields["from"], step, stage)}.items())
+        return tuple(sorted({**fields, "from": self._copied_from(fields["from"], step, stage)}.items()))
 
     def _copied_from(self, name: str, step: Instruction, stage: BuildStage) -> str:
         return self._place(name, self._stages.copied_from(name, step, stage), NO_PLATFORM, is_from=False)

@@ -155,4 +155,8 @@ class BuildStages:
 
 def _named(stages: Sequence[BuildStage], name: str) -> BuildStage | None:
     """Return the last stage of this name, case ignored, as BuildKit does."""
-    return next((stage for stage in reversed(stages) if stage.alias and stage.alias == name.lower()), None)
+    alias = name.lower()
+    for stage in reversed(stages):
+        if stage.alias == alias != "":
+            return stage
+    return None

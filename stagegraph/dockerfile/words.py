@@ -89,9 +89,17 @@ class _Lexer:
         self.at += 1
         return char
 
+    def _ordinary(self, special: str) -> Piece:
+        """Read the characters before the next of the ``special`` ones."""
+        start = self.at
+        while self.at < len(self.word) and self.word[self.at] not in special:
+            self.at += 1
+        return Piece(self.word[start : self.at])
+
     def _until(self, stop: str, *, raw: bool) -> Piece:
         """Read up to ``stop`` and past it; "" for the end. ``raw``: keep escapes, for a pattern."""
-        out = Piece()
+        special = f"{stop}${self.escape}" + ("'\"" if self.quotes else "")
+        out = self._ordinary(special)
         while char := self._peek():
             if char == stop:
                 self.at += 1
@@ -108,6 +116,7 @@ class _Lexer:
                     out += Piece(char if raw else "")
                     char = self._next()
                 out += Piece(char)
+            out += self._ordinary(special)
         if stop:
             raise ValueError(f"unexpected end of statement while looking for matching {stop}")
         return out
@@ -123,10 +132,11 @@ class _Lexer:
     def _double(self, raw: bool) -> Piece:
         self.at += 1
         quote = Piece('"' if self.for_run else "")
-        out = quote
+        special = f'"${self.escape}'
+        out = quote + self._ordinary(special)
         while char := self._peek():
             if char == "$":
-                out += self._dollar()
+                out += self._dollar() + self._ordinary(special)
                 continue
             self.at += 1
             if char == '"':
@@ -137,7 +147,7 @@ class _Lexer:
                     continue
                 if self._peek() in ('"', "$", self.escape):
                     char = self._next()
-            out += Piece(char)
+            out += Piece(char) + self._ordinary(special)
         raise ValueError("unexpected end of statement while looking for matching double-quote")
 
     def _dollar(self) -> Piece:

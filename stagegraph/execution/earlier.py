@@ -78,6 +78,7 @@ class EarlierBuilds:
         self._say = say
         self._found: dict[Node, Earlier | None] = {}
         self._past: dict[tuple[Node, str], Earlier | None] = {}  # by node and commit
+        self._kept: dict[str, dict[Node, Earlier]] = {}  # by commit: nodes whose ancestors are known, too
         self._spent = 0.0  # seconds, on commits of the history
         self._guard = threading.RLock()
 
@@ -104,9 +105,11 @@ class EarlierBuilds:
 
     def _keep(self, graph: Graph, node: Node, commit: str) -> None:
         """Keep what is known of a node and its ancestors: the files of the commit may not stay."""
-        for each in graph.order([node]):
-            if self._past.get((each, commit)) is None:
-                self._past[each, commit] = Earlier(graph.key(each), graph.inputs(each), "git", commit)
+        kept = self._kept.setdefault(commit, {})
+        for each in graph.order([node], known=kept):
+            if each not in kept:
+                past = Earlier(graph.key(each), graph.inputs(each), "git", commit)
+                kept[each] = self._past[each, commit] = past
 
     def recorded(self, past: Earlier) -> Earlier:
         """Return the node at a commit with its build, if ``cache/`` has a record of it."""

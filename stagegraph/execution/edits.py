@@ -56,13 +56,9 @@ def since(graph: Graph, nodes: Iterable[Node], builds: EarlierBuilds, name: str,
 
 def _edits(graph: Graph, changed: dict[Node, list[Change]]) -> list[Edit]:
     """Return each edit once, that which changes most nodes first."""
-    places: dict[Change, list[Node]] = {}
-    for node, changes in changed.items():
-        for change in changes:
-            places.setdefault(change, []).append(node)
-    above = {node: set(graph.order([node])) for node in changed}
-    edits = [
-        Edit(change, tuple(node for node in changed if above[node].intersection(at)))
-        for change, at in places.items()
-    ]
+    places = dict.fromkeys(change for changes in changed.values() for change in changes)
+    found: dict[Node, set[Change]] = {}  # by node: the edits of it and of its ancestors
+    for node in graph.order(list(changed)):
+        found[node] = set(changed.get(node, ())).union(*(found[parent] for parent in graph.parents(node)))
+    edits = [Edit(change, tuple(node for node in changed if change in found[node])) for change in places]
     return sorted(edits, key=lambda edit: -len(edit.nodes))

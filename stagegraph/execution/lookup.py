@@ -5,7 +5,8 @@ A registry look-up takes a round trip, so the ancestors of a node that no store 
 
 from __future__ import annotations
 
-from contextlib import suppress
+import copy
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BuildError, StagegraphError, StoreError
@@ -60,6 +61,14 @@ class StoreLookup:
         self._found: dict[Key, Record] = {}  # by this run, in cache/
         self._manifests: dict[Digest, dict[str, Any] | None] = {}  # of the registry
         self._requested: set[Node] = set()  # what was requested from the registry ahead
+
+    @contextmanager
+    def kept(self) -> Iterator[StoreLookup]:
+        """The same look-ups, for one thread and a short time, with the folders of ``cache/`` left open."""
+        with self.layout.kept() as layout:
+            lookup = copy.copy(self)
+            lookup.layout = layout
+            yield lookup
 
     def find(self, node: Node, key: Key) -> Found | None:
         if record := self.layout.find(key):

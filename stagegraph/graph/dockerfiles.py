@@ -37,8 +37,6 @@ class Dockerfiles:
         self._project, self._build_platform = project, build_platform
         self._texts: dict[str, str] = {}
         self._analyses: dict[Node, DockerfileAnalysis] = {}
-        # platforms whose arguments do not differ share an analysis
-        self._analyse, self._triggers, self._declared = cache(analyse), cache(triggers), cache(_declared)
 
     def text(self, config: StageConfig) -> str:
         """Return the text of a Dockerfile. Raises ``DockerfileError``."""
@@ -60,12 +58,12 @@ class Dockerfiles:
             options = BuildOptions(
                 docker=self._project.platforms[node.platform].docker,
                 build_platform=self._build_platform,
-                args=tuple(_nameable(config.args, self._declared(text, name)).items()),
+                args=tuple(_nameable(config.args, _declared(text, name)).items()),
                 target=config.target,
                 allow_unpinned=config.unpinned,
                 hints=((stacks.ARGUMENT, _STACK_HINT),),
             )
-            self._analyses[node] = self._analyse(text, name, options)
+            self._analyses[node] = analyse(text, name, options)
         return self._analyses[node]
 
     def triggers(self, config: StageConfig) -> tuple[Instruction, ...]:
@@ -73,9 +71,13 @@ class Dockerfiles:
 
         Reads the text alone: in a cycle, the analysis of a parent leads back to its child.
         """
-        return self._triggers(self.text(config), config.dockerfile_path, config.target)
+        return _triggers(self.text(config), config.dockerfile_path, config.target)
 
 
+_triggers = cache(triggers)
+
+
+@cache
 def _declared(text: str, name: str) -> Set[str] | None:
     """Return the arguments that a Dockerfile can name; None if that cannot be told."""
     return declared_args(parse(text, name)[0])

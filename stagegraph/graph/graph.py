@@ -10,13 +10,13 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ..errors import ProjectError
+from ..errors import ProjectError, StagegraphError
 from ..keys import inputs as key
 from ..project.model import TIME_OF_COMMIT
 from .reader import NodeReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
     from ..dockerfile.dependencies import Edge
     from ..keys.inputs import Input
@@ -37,7 +37,9 @@ class Graph:
         self._reader = NodeReader(project, lock)
         self._inputs: dict[Node, list[Input]] = {}
         self._parents: dict[Node, tuple[Node, ...]] = {}
-        self._keys: dict[Node, Key] = {}
+        # or why a node has none: so a broken node is read once, not once for each of its descendants
+        self._keys: dict[Node, Key | StagegraphError] = {}
+        self._unordered: dict[Node, StagegraphError] = {}  # why nodes have no order
         self._guard = threading.RLock()
 
     @cached_property
@@ -56,10 +58,13 @@ class Graph:
 
         Reads only the Dockerfile: no context, no lock. Raises ``DockerfileError``.
         """
+        return list(self._parents_of(node))
+
+    def _parents_of(self, node: Node) -> tuple[Node, ...]:
         if node not in self._parents:
             edges = self._reader.parents(node)
             self._parents[node] = tuple(dict.fromkeys(parent.node for parent in edges))
-        return list(self._parents[node])
+        return self._parents[node]
 
     def parents_by_input(self, node: Node) -> dict[str, Node]:
         """Return the parents by the names that they have among the inputs of the node's key."""
@@ -77,17 +82,39 @@ class Graph:
     # -- keys ------------------------------------------------------------------------------------
 
     def key(self, node: Node) -> Key:
-        """Return the recipe key, ``sha256:...``."""
+        """Return the recipe key, ``sha256:...``.
+
+        Raises the errors of ``order``, or else that of ``spec`` for the first ancestor that has one.
+        """
         with self._guard:
             if node not in self._keys:
-                for ancestor in self.order([node], known=self._keys):
-                    if ancestor not in self._keys:
-                        self._keys[ancestor] = key.digest(self.inputs(ancestor))
-            return self._keys[node]
+                self._compute_keys(self.order([node], known=self._keys))
+            found = self._keys[node]
+        if isinstance(found, StagegraphError):
+            raise found.with_traceback(None)
+        return found
+
+    def _compute_keys(self, order: Sequence[Node]) -> None:
+        """Compute the keys of nodes, parents first, until one has an error: nodes behind it are not read.
+
+        Those that have this error too, as it is that of their first parent without a key, get it.
+        """
+        stopped = False
+        for node in (each for each in order if each not in self._keys):
+            parents = (self._keys.get(parent) for parent in self._parents_of(node))
+            first = next((found for found in parents if not isinstance(found, str)), "")
+            if isinstance(first, StagegraphError):
+                self._keys[node] = first
+            elif first is not None and not stopped:
+                try:
+                    self._keys[node] = key.digest(self.inputs(node))
+                except StagegraphError as error:
+                    self._keys[node], stopped = error, True
 
     def computed_key(self, node: Node) -> Key | None:
         """Return the recipe key if somebody has asked for it before; None otherwise. Never waits."""
-        return self._keys.get(node)
+        found = self._keys.get(node)
+        return None if isinstance(found, StagegraphError) else found
 
     def inputs(self, node: Node) -> list[Input]:
         """Return the inputs of the recipe key."""
@@ -111,25 +138,38 @@ class Graph:
     def order(self, goals: Sequence[Node], *, known: Container[Node] = ()) -> list[Node]:
         """Return goals and their ancestors, parents first.
 
-        The ancestors of ``known`` nodes are left out. Raises ``ProjectError`` with the path of a cycle.
+        The ancestors of ``known`` nodes are left out. Raises ``ProjectError`` with the path of a cycle, and
+        the errors of ``parents``.
         """
         done: dict[Node, None] = {}
         for goal in goals:
-            path: dict[Node, list[Node]] = {}  # nodes being visited, with the parents still to visit
-            node: Node | None = goal
-            while node is not None:
-                if node not in done and node not in path:
-                    path[node] = [] if node in known else self.parents(node)[::-1]
-                waiting = path.get(node, [])
-                if waiting:
-                    node = waiting.pop()
-                    if node in path:
-                        raise self._cycle([*list(path)[list(path).index(node) :], node])
-                    continue
-                path.pop(node, None)
-                done[node] = None
-                node = next(reversed(path), None)
+            path: dict[Node, None] = {}  # nodes being visited
+            try:
+                self._visit(goal, path, done, known)
+            except StagegraphError as error:
+                self._unordered |= dict.fromkeys(path, error)  # each of them leads to it
+                raise
         return list(done)
+
+    def _visit(
+        self, goal: Node, path: dict[Node, None], done: dict[Node, None], known: Container[Node]
+    ) -> None:
+        """Add a goal and its ancestors to ``done``, parents first. ``path`` leads to the current node."""
+        # the goal, then for each node on the path the parents still to visit
+        waiting: list[Iterator[Node]] = [iter((goal,))]
+        while waiting:
+            node = next(waiting[-1], None)
+            if node is None:
+                waiting.pop()
+                if path:
+                    done[path.popitem()[0]] = None
+            elif node in path:
+                raise self._cycle([*list(path)[list(path).index(node) :], node])
+            elif node not in done:
+                path[node] = None
+                if node in self._unordered:
+                    raise self._unordered[node].with_traceback(None)
+                waiting.append(iter(() if node in known else self._parents_of(node)))
 
     def _cycle(self, path: list[Node]) -> ProjectError:
         """Return the error for ``blas -> toolchain -> blas``, with the line of each step.

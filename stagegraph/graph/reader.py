@@ -5,10 +5,9 @@ Each is read once. Knows nothing of keys or of the order of nodes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..context.selection import ContextSelection, ignore_file
 from ..dockerfile.arguments import declared_args
@@ -23,7 +22,7 @@ from .dockerfiles import Dockerfiles
 from .onbuild import Triggers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..context.entry import Entry
     from ..dockerfile.dependencies import DockerfileAnalysis, Edge
@@ -31,14 +30,7 @@ if TYPE_CHECKING:
     from .lock import Lock
 
 
-@contextlib.contextmanager
-def _concerning(node: Node) -> Iterator[None]:
-    """Name the node in errors of the block, unless they name one that is nearer to the cause."""
-    try:
-        yield
-    except StagegraphError as error:
-        error.node = error.node or str(node)
-        raise
+_T = TypeVar("_T")
 
 
 class NodeReader:
@@ -49,7 +41,8 @@ class NodeReader:
         self._build_platform = host_platform()
         self._names, self._dockerfiles = NameResolver(project), Dockerfiles(project, self._build_platform)
         self._specs: dict[Node, NodeSpec] = {}
-        self._edges: dict[Node, list[tuple[Edge, Node | ExternalReference]]] = {}
+        self._edges: dict[Node, tuple[tuple[Edge, Node | ExternalReference], ...]] = {}
+        self._contexts: dict[tuple[object, ...], tuple[ContextSelection, tuple[Entry, ...]]] = {}
         # two threads that read the same files at different times would disagree about a key
         self._guard = threading.RLock()
 
@@ -58,9 +51,9 @@ class NodeReader:
 
         Raises ``DockerfileError``, ``ContextError``, ``LockError``, ``ResolveError``.
         """
-        with self._guard, _concerning(node):
+        with self._guard:
             if node not in self._specs:
-                self._specs[node] = self._read(node)
+                self._specs[node] = self._concerning(node, self._read)
             return self._specs[node]
 
     def parents(self, node: Node) -> tuple[Parent, ...]:
@@ -75,13 +68,20 @@ class NodeReader:
 
         Reads only the Dockerfile. Raises ``DockerfileError``.
         """
-        config = self._project.config(node)
-        if config is None:
-            return ()
-        with self._guard, _concerning(node):
-            return tuple(self._resolved_edges(node, config))
+        with self._guard:
+            if node not in self._edges:
+                self._edges[node] = self._concerning(node, self._resolved_edges)
+            return self._edges[node]
 
     # -- one node --------------------------------------------------------------------------------
+
+    def _concerning(self, node: Node, read: Callable[[Node], _T]) -> _T:
+        """Call ``read``. Name the node in its errors, unless they name one that is nearer to the cause."""
+        try:
+            return read(node)
+        except StagegraphError as error:
+            error.node = error.node or str(node)
+            raise
 
     def _read(self, node: Node) -> NodeSpec:
         config = self._project.config(node)
@@ -127,7 +127,18 @@ class NodeReader:
     def _context(
         self, config: StageConfig, analysis: DockerfileAnalysis
     ) -> tuple[ContextSelection, tuple[Entry, ...]]:
-        """Return the files that a build reads. Raises ``ContextError``."""
+        """Return the files that a build reads. Platforms that read the same share them.
+
+        Raises ``ContextError``.
+        """
+        what = (config.context, config.dockerfile, analysis.sources, analysis.chmod_sources)
+        if what not in self._contexts:
+            self._contexts[what] = self._selected(config, analysis)
+        return self._contexts[what]
+
+    def _selected(
+        self, config: StageConfig, analysis: DockerfileAnalysis
+    ) -> tuple[ContextSelection, tuple[Entry, ...]]:
         folder, name = self._project.root / config.context, config.dockerfile_path
         selection = ContextSelection(folder, name, ignore_file(folder, config.dockerfile))
         entries = selection.select(analysis.sources, analysis.chmod_sources)
@@ -138,16 +149,16 @@ class NodeReader:
 
     # -- edges -----------------------------------------------------------------------------------
 
-    def _resolved_edges(self, node: Node, config: StageConfig) -> list[tuple[Edge, Node | ExternalReference]]:
-        """Return each edge of a node's Dockerfile with its target. Raises ``DockerfileError``."""
-        if node not in self._edges:
-            own, analysis = self._project.platforms[node.platform], self._dockerfiles.analysis(node, config)
-            self._check_stacked(node, config, analysis)
-            edges = [(edge, self._names.resolve(edge, node.stage, config, own)) for edge in analysis.edges]
-            if image := self._project.tested_by(node.stage):
-                _check_test(image, node, config, analysis, [target for _, target in edges])
-            self._edges[node] = edges
-        return self._edges[node]
+    def _resolved_edges(self, node: Node) -> tuple[tuple[Edge, Node | ExternalReference], ...]:
+        config = self._project.config(node)
+        if config is None:
+            return ()
+        own, analysis = self._project.platforms[node.platform], self._dockerfiles.analysis(node, config)
+        self._check_stacked(node, config, analysis)
+        edges = [(edge, self._names.resolve(edge, node.stage, config, own)) for edge in analysis.edges]
+        if image := self._project.tested_by(node.stage):
+            _check_test(image, node, config, analysis, [target for _, target in edges])
+        return tuple(edges)
 
     def _check_stacked(self, node: Node, config: StageConfig, analysis: DockerfileAnalysis) -> None:
         """Raise ``DockerfileError`` for a stage of a stack that does not start from the one below."""
@@ -161,7 +172,7 @@ class NodeReader:
         """Return the edges to external images, pinned. Raises ``LockError``, ``ResolveError``."""
         own = self._project.platforms[node.platform]
         images: list[ExternalImage] = []
-        for edge, target in self._resolved_edges(node, config):
+        for edge, target in self.links(node):
             if not isinstance(target, ExternalReference):
                 continue
             pin = self._lock.image(target.reference, edge.platform or own.docker, target.where)
@@ -238,6 +249,8 @@ def _check_args(
     node: Node, config: StageConfig, analysis: DockerfileAnalysis, triggers: Triggers | None
 ) -> None:
     """Raise ``ProjectError`` for an argument of the stage that no Dockerfile or trigger declares."""
+    if not config.own_args:
+        return
     declared = declared_args(analysis.instructions)
     for arg in sorted(config.own_args - declared) if declared is not None else ():
         if triggers is None or not triggers.may_declare(arg):

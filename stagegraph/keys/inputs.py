@@ -11,6 +11,7 @@ space does not count, and files from ``dockerfile.sources``, which says how a fi
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..oci.digest import sha256
@@ -70,10 +71,10 @@ class Ancestor(NamedTuple):
 def digest(inputs: Iterable[Input]) -> Key:
     """Return the key: a hash over role, name and value of each input.
 
-    They are written as canonical JSON, so that two different lists never give the same bytes.
+    They are written as canonical JSON, so that two different lists never give the same bytes. ``role``,
+    ``name`` and ``value`` are the first three fields.
     """
-    canonical = [[i.role, i.name, i.value] for i in inputs]
-    return Key(sha256(_json(canonical).encode()))
+    return Key(sha256(_json([item[:3] for item in inputs]).encode()))
 
 
 def inputs(spec: NodeSpec, ancestors: Iterable[Ancestor], *, content: bool = False) -> list[Input]:
@@ -118,14 +119,14 @@ def _stage(spec: NodeSpec) -> Iterator[Input]:
     if spec.frontend:
         pinned = f"{spec.frontend.digest} {spec.frontend.options}".rstrip()
         yield Input("option", "syntax", pinned, f"{spec.dockerfile}:1")
-    head = True
+    head, dockerfile = True, spec.dockerfile
     for step in analysis.instructions:
         head = head and step.cmd == "ARG"
         if head and {word.partition("=")[0] for word in step.value} <= analysis.from_only_args:
             continue
-        value, written = _json(step.placed or step.canonical), _json(step.canonical)
-        shown = written if step.placed else ""
-        yield Input("instruction", "", value, f"{spec.dockerfile}:{step.line}", shown)
+        value = _encoded(step.placed or step.canonical)
+        shown = _encoded(step.canonical) if step.placed else ""
+        yield Input("instruction", "", value, f"{dockerfile}:{step.line}", shown)
     for name, value in sorted(analysis.args.items()):
         if name not in analysis.from_only_args:
             yield Input("argument", name, value, _line(config, f"args.{name}"))
@@ -154,3 +155,7 @@ def _line(config: StageConfig, key: str) -> str:
 
 #: Canonical JSON. One encoder for all: ``json.dumps`` would make one for each of some thousand values.
 _json = json.JSONEncoder(separators=(",", ":")).encode
+
+#: An instruction as a key holds it, encoded once for all platforms and both keys. Equal ones give the same
+#: text: a place in the tuple always has the same type, so no 1 meets a True.
+_encoded = cache(_json)

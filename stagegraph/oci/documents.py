@@ -73,4 +73,8 @@ def named(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def canonical(document: object) -> bytes:
     """JSON without spaces, keys sorted: the same document gives the same bytes, and so the same digest."""
-    return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
+    return _canonical(document).encode()
+
+
+#: ``json.dumps`` would make an encoder for each document.
+_canonical = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode

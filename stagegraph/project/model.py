@@ -7,13 +7,14 @@ images.
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..oci.platform import NO_PLATFORM, tag_part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ..oci.platform import OciPlatform
@@ -233,14 +234,8 @@ class Settings(NamedTuple):
     push: str = "built"
 
 
-class Project(NamedTuple):
-    """Everything that ``stages.toml`` and the settings of a call declare. ``bases`` is by platform name.
-
-    ``repositories`` are the names of the repositories of final images, in their short form, with and without
-    the registry, as ``stages.toml`` declares them and as the call sets them. Each has the ``repo`` of its
-    images. ``version`` is that of ``[project]``: "git" for what git says, "" for none. ``epoch_is_from_git``:
-    ``epoch`` is the time of a commit.
-    """
+class _Declared(NamedTuple):
+    """The fields of ``Project``."""
 
     root: Path
     settings: Settings
@@ -254,6 +249,16 @@ class Project(NamedTuple):
     groups: Mapping[str, Group] = _NONE
     version: str = ""
     epoch_is_from_git: bool = False
+
+
+class Project(_Declared):
+    """Everything that ``stages.toml`` and the settings of a call declare. ``bases`` is by platform name.
+
+    ``repositories`` are the names of the repositories of final images, in their short form, with and without
+    the registry, as ``stages.toml`` declares them and as the call sets them. Each has the ``repo`` of its
+    images. ``version`` is that of ``[project]``: "git" for what git says, "" for none. ``epoch_is_from_git``:
+    ``epoch`` is the time of a commit.
+    """
 
     @property
     def cache(self) -> Path:
@@ -292,12 +297,22 @@ class Project(NamedTuple):
 
     def tested_by(self, stage: str) -> Image | None:
         """Return the image that a stage tests; None if the stage is not a test."""
-        return next((image for image in self.images.values() if image.test == stage), None)
+        return self._by_test.get(stage)
+
+    @cached_property
+    def _by_test(self) -> Mapping[str, Image]:
+        return {image.test: image for image in reversed([*self.images.values()]) if image.test}
 
     def images_of(self, node: Node) -> list[Image]:
         """Return the images that a node is."""
-        images = self.images.values()
-        return [image for image in images if image.stage == node.stage and node.platform in image.platforms]
+        return [image for image in self._by_stage.get(node.stage, ()) if node.platform in image.platforms]
+
+    @cached_property
+    def _by_stage(self) -> Mapping[str, Sequence[Image]]:
+        found: dict[str, list[Image]] = {}
+        for image in self.images.values():
+            found.setdefault(image.stage, []).append(image)
+        return found
 
     def goals(self, word: str) -> list[str]:
         """Return ``IMAGE:PLATFORM`` for each image of ``GROUP`` or ``GROUP:PLATFORM``; [] for other words."""

@@ -8,6 +8,7 @@ Source of the form: OCI image specification, image-layout.md.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from .verified import FileStamp, VerifiedBlobs, is_settled, stamp
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -48,6 +49,13 @@ class BlobStore:
             file.write("*\n")
         if not self._layout.has_file(documents.LAYOUT_FILE):
             self._layout.write(documents.LAYOUT_FILE, documents.LAYOUT)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[BlobStore]:
+        """The same store, for one thread, whose folder stays open for the block (``Folder.kept``)."""
+        store = copy.copy(self)
+        with self.folder.kept() as store.folder:
+            yield store
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -118,8 +126,8 @@ class BlobStore:
         try:
             with self.folder.opened() as folder:
                 # all of them, also after the first that is not: so one run finds all corrupt blobs
-                known = ((self._known_size(folder, digest), digest, size) for digest, size in blobs)
-                intact = [(seen or self._verified_size(digest, new)) == size for seen, digest, size in known]
+                sizes = ((_known_size(self._verified, folder, each[0]), *each) for each in blobs)
+                intact = [(seen or self._verified_size(digest, new)) == size for seen, digest, size in sizes]
             return all(intact)
         except FileNotFoundError:
             # the folder of blobs is missing; an origin may have them
@@ -138,14 +146,6 @@ class BlobStore:
             if is_digest(digest := from_encoded(name)):  # other names are files that somebody is writing
                 self._verified_size(digest, new)
         self._verified.add(new)
-
-    def _known_size(self, folder: int, digest: Digest) -> int | None:
-        """Bytes of a verified blob, by its status alone; None for others. ``folder`` is a descriptor."""
-        with contextlib.suppress(OSError):
-            info = os.stat(encoded(digest), dir_fd=folder, follow_symlinks=False)
-            if stat.S_ISREG(info.st_mode) and self._verified.has(digest, stamp(info)):
-                return info.st_size
-        return None
 
     def _verified_size(self, digest: Digest, new: dict[Digest, FileStamp]) -> int | None:
         """Bytes of a blob whose content matches its digest; None for others.
@@ -226,3 +226,13 @@ class BlobStore:
                 os.fsync(file.fileno())
         with os_errors_on_write(self.folder.path):
             self.folder.sync()
+
+
+def _known_size(verified: VerifiedBlobs, folder: int, digest: Digest) -> int | None:
+    """Bytes of a verified blob, by its status alone; None for others. ``folder`` is a descriptor."""
+    try:
+        info = os.stat(encoded(digest), dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+    is_known = stat.S_ISREG(info.st_mode) and verified.has(digest, stamp(info))
+    return info.st_size if is_known else None

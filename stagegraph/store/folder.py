@@ -4,6 +4,9 @@ CI services restore ``cache/``, and colleagues copy and share it, so do not trus
 the way is opened by its own descriptor and must be a folder; a file must be a regular file. Every call works
 on these descriptors (``openat(2)`` and the like, with ``O_NOFOLLOW``). So nobody can replace a file between a
 check and its use. ``cache/`` itself may be a link: people keep it on another disk.
+
+A folder is opened anew for each call, component by component, or once for many calls (``Folder.kept``). Both
+are equally safe: a descriptor stays that of the folder that was checked, whatever takes its name later.
 """
 
 from __future__ import annotations
@@ -55,6 +58,14 @@ class Folder:
     @contextlib.contextmanager
     def opened(self, *, make: bool = False) -> Iterator[int]:
         """Open the folder for the time of the block; yield its descriptor. ``make``: create it if needed."""
+        handle = self._enter(make=make)
+        try:
+            yield handle
+        finally:
+            self._leave(handle)
+
+    def _enter(self, *, make: bool = False) -> int:
+        """As ``opened``, which costs as much as a read of a small file; ``_leave`` ends it."""
         if make:
             self.root.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.root, _FOLDER)
@@ -63,26 +74,27 @@ class Folder:
                 if make:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(name, dir_fd=handle)
-                handle = self._step(handle, place, name)
-            yield handle
-        finally:
+                handle = _step(self, handle, place, name)
+        except BaseException:
             os.close(handle)
+            raise
+        return handle
 
-    def _step(self, handle: int, place: int, name: str) -> int:
-        """Open the next folder in the one of ``handle``; then close ``handle``."""
-        try:
-            inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
-        except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                raise
-            path = self.root.joinpath(*self.names[: place + 1])
-            with contextlib.suppress(OSError):
-                if not stat.S_ISLNK(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
-                    raise LinkError(str(path), "is not a folder", f"rm {path}, and run again") from None
-            hint = f"rm {path}, and run again; cache/ itself may be a link to another place"
-            raise LinkError(str(path), "is a link; links below cache/ are not followed", hint) from None
+    def _leave(self, handle: int) -> None:
         os.close(handle)
-        return inner
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[KeptFolder]:
+        """The same folder, for many calls by one thread: the first call of the block opens it for all.
+
+        So a block is to be short. It works in the folder that it found first, even if another one takes its
+        name meanwhile. A folder that is missing is looked for again by each call.
+        """
+        folder = KeptFolder(self)
+        try:
+            yield folder
+        finally:
+            folder.close()
 
     def make(self) -> None:
         """Create the folder and the folders around it; harmless when repeated."""
@@ -101,9 +113,16 @@ class Folder:
 
     def status(self, name: str) -> os.stat_result | None:
         """The status of an entry, of a link itself; None where there is none."""
-        with contextlib.suppress(FileNotFoundError), self.opened() as handle:
+        try:
+            handle = self._enter()
+        except FileNotFoundError:
+            return None
+        try:
             return os.stat(name, dir_fd=handle, follow_symlinks=False)
-        return None
+        except FileNotFoundError:
+            return None
+        finally:
+            self._leave(handle)
 
     def has_file(self, name: str) -> bool:
         """Return whether there is a regular file of this name."""
@@ -112,8 +131,11 @@ class Folder:
 
     def open(self, name: str) -> io.BufferedReader:
         """Open a regular file for reading."""
-        with self.opened() as handle:
+        handle = self._enter()
+        try:
             return open_regular(name, handle)
+        finally:
+            self._leave(handle)
 
     def read(self, name: str) -> bytes:
         """Read a regular file."""
@@ -212,6 +234,53 @@ class Folder:
             os.close(file)
             raise
         return os.fdopen(file, "rb")
+
+
+class KeptFolder(Folder):
+    """A folder that stays open for a block (``Folder.kept``). With ``make`` it is opened by its path."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__(folder.root, *folder.names)
+        self._kept: int | None = None
+
+    def _enter(self, *, make: bool = False) -> int:
+        if make:
+            return super()._enter(make=True)
+        if self._kept is None:
+            self._kept = super()._enter()
+        return self._kept
+
+    def _leave(self, handle: int) -> None:
+        if handle != self._kept:
+            super()._leave(handle)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[KeptFolder]:
+        """It is open already, for the outer block."""
+        yield self
+
+    def close(self) -> None:
+        """End the block."""
+        if self._kept is not None:
+            os.close(self._kept)
+        self._kept = None
+
+
+def _step(folder: Folder, handle: int, place: int, name: str) -> int:
+    """Open the next folder in the one of ``handle``; then close ``handle``."""
+    try:
+        inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        path = folder.root.joinpath(*folder.names[: place + 1])
+        with contextlib.suppress(OSError):
+            if not stat.S_ISLNK(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                raise LinkError(str(path), "is not a folder", f"rm {path}, and run again") from None
+        hint = f"rm {path}, and run again; cache/ itself may be a link to another place"
+        raise LinkError(str(path), "is a link; links below cache/ are not followed", hint) from None
+    os.close(handle)
+    return inner
 
 
 def flock(handle: int, how: int) -> None:

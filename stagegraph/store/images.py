@@ -46,12 +46,20 @@ def image_blobs(blobs: BlobStore, record: Record) -> Iterator[Blob]:
 def is_intact(blobs: BlobStore, record: Record) -> bool:
     """Return whether the record's image is here as a whole and is what the record says.
 
-    Corrupt blobs go to quarantine.
+    Corrupt blobs go to quarantine. The manifest and the configuration are read once.
     """
-    try:
-        return blobs.are_intact(image_blobs(blobs, record)) and _matches(blobs, record)
-    except StoreError:
-        return False
+    named: list[Digest] = []  # manifest, configuration, layers
+
+    def listed(store: BlobStore) -> Iterator[Blob]:
+        for blob in image_blobs(store, record):
+            named.append(blob.digest)
+            yield blob
+
+    with blobs.kept() as store:
+        try:
+            return store.are_intact(listed(store)) and _is_of(store.json(named[1]), record)
+        except StoreError:
+            return False
 
 
 def verify(blobs: BlobStore, record: Record, known: dict[Digest, str]) -> tuple[str, ...]:
@@ -77,7 +85,11 @@ def verify(blobs: BlobStore, record: Record, known: dict[Digest, str]) -> tuple[
 
 def _matches(blobs: BlobStore, record: Record) -> bool:
     """Return whether the image has the files and the configuration that the record says."""
-    return content_digests(config(blobs, record)) == (record.files, record.image)
+    return _is_of(config(blobs, record), record)
+
+
+def _is_of(config: dict[str, Any], record: Record) -> bool:
+    return content_digests(config) == (record.files, record.image)
 
 
 def config(blobs: BlobStore, record: Record) -> dict[str, Any]:

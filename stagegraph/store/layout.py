@@ -21,6 +21,7 @@ could mistake for a blob has been verified or moved to quarantine before.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,17 @@ class LayoutStore:
     def prepare(self) -> None:
         """Create the folders; harmless when repeated. Raises ``LinkError`` where one of them is a link."""
         self.blobs.prepare()
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[LayoutStore]:
+        """The same store, for many look-ups by one thread in a short time: folders are opened once.
+
+        ``Folder.kept`` says what that means. All that is read is as fresh as without it.
+        """
+        with self.records.kept() as records, self.withdrawn.kept() as withdrawn, self.blobs.kept() as blobs:
+            store = copy.copy(self)
+            store.records, store.withdrawn, store.blobs = records, withdrawn, blobs
+            yield store
 
     # -- reading ---------------------------------------------------------------------------------
 

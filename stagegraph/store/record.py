@@ -17,6 +17,7 @@ import json
 import math
 import re
 from contextlib import suppress
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
@@ -182,9 +183,9 @@ def parse(data: bytes, key: Key) -> Record | None:
             image=notes["image"],
             seconds=float(notes["seconds"]),
             created=notes["created"],
-            inputs=tuple(Input(*item) for item in json.loads(notes["inputs"])),
-            packages=tuple(json.loads(notes.get("versions", "[]"))),
-            materials=tuple(json.loads(notes.get("below", "[]"))),
+            inputs=tuple(starmap(Input, json.loads(notes["inputs"]))),
+            packages=tuple(json.loads(notes["versions"])) if "versions" in notes else (),
+            materials=tuple(json.loads(notes["below"])) if "below" in notes else (),
             cached="cached" in notes,
             machine=notes.get("machine", ""),
             recorded=notes.get("recorded", ""),
@@ -205,7 +206,7 @@ def _plausible(record: Record) -> bool:
         and all(isinstance(word, str) for word in (record.machine, record.recorded, record.builder))
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
-        and all(isinstance(part, str) for item in record.inputs for part in item)
+        and set(map(type, chain.from_iterable(record.inputs))) <= {str}
         and all(isinstance(word, str) and "=" in word for word in (*record.packages, *record.materials))
         and keys.digest(record.inputs) == record.key
     )

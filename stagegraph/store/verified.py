@@ -46,15 +46,18 @@ class VerifiedBlobs:
     def __init__(self, folder: Folder, exists: Callable[[Digest], bool]) -> None:
         """``folder`` holds the file; stamps of blobs that do not exist any more are dropped."""
         self._folder, self._exists = folder, exists
+        #: Never changed, only replaced by another dictionary: so reading needs no lock.
         self._stamps: dict[Digest, FileStamp] | None = None
-        self._lock = threading.Lock()  # around _stamps
+        self._lock = threading.Lock()  # around writing _stamps
 
     def has(self, digest: Digest, stamp: FileStamp) -> bool:
         """Return whether the blob was verified when its file had this stamp."""
-        with self._lock:
-            if self._stamps is None:
-                self._stamps = self._load()
-            return self._stamps.get(digest) == stamp
+        if (stamps := self._stamps) is None:
+            with self._lock:
+                if self._stamps is None:
+                    self._stamps = self._load()
+                stamps = self._stamps
+        return stamps.get(digest) == stamp
 
     def add(self, new: Mapping[Digest, FileStamp]) -> None:
         """Note that these blobs are verified. Does nothing where the store cannot be written."""

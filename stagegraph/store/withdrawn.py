@@ -9,14 +9,16 @@ The records stay: they explain the next build, and find the same images by their
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from typing import TYPE_CHECKING
 
 from ..keys.key import Key, digits, from_digits, is_key
-from ..system.files import os_errors_on_read, os_errors_on_write
+from ..system.files import os_errors_on_read, os_errors_on_write, unreadable
 from .folder import Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ..keys.inputs import Input
@@ -28,9 +30,19 @@ class Withdrawn:
     def __init__(self, root: Path) -> None:
         self.folder = Folder(root, "withdrawn")
 
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[Withdrawn]:
+        """The same keys, for one thread, with a folder that stays open for the block (``Folder.kept``)."""
+        with self.folder.kept() as folder:
+            keys = copy.copy(self)
+            keys.folder = folder
+            yield keys
+
     def __contains__(self, key: Key) -> bool:
-        with os_errors_on_read(self.folder.path):
+        try:
             return self.folder.has_file(digits(key))
+        except OSError as error:
+            raise unreadable(self.folder.path, error) from error
 
     def add(self, key: Key) -> None:
         """Withdraw a key; harmless when repeated. Raises ``StoreError`` or ``DiskFullError``."""

@@ -48,8 +48,17 @@ def os_errors_on_read(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f"cannot be read: {error.strerror or error}"
-        raise StoreError(str(path), what, "check its owner and its permissions") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> StoreError:
+    """Return the error for a path that cannot be read."""
+    what = f"cannot be read: {error.strerror or error}"
+    return StoreError(str(path), what, "check its owner and its permissions")
+
+
+#: Opening does not wait for the other end of a FIFO.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedReader:
@@ -57,11 +66,8 @@ def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedRead
 
     Raises ``FileNotFoundError`` for a link, a FIFO or another special file, too.
     """
-    flags = (
-        os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    )  # does not wait for the other end of a FIFO
     try:
-        handle = os.open(path, flags, dir_fd=folder)
+        handle = os.open(path, _READ, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
             raise FileNotFoundError(errno.ENOENT, "no regular file", str(path)) from None
@@ -69,7 +75,7 @@ def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedRead
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
-    return os.fdopen(handle, "rb")
+    return io.BufferedReader(io.FileIO(handle))
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -85,3 +85,17 @@ def test_a_run_imports_no_command_that_it_does_not_use() -> None:
     unwanted |= {"rich", "stagegraph.execution.live", "stagegraph.execution.outlook"}  # nothing is drawn yet
     loaded = set(done.stdout.split())
     assert "stagegraph.build.builder" in loaded and not loaded & unwanted
+
+
+def test_a_plan_imports_nothing_that_it_does_not_use() -> None:
+    code = (
+        "import sys, doit.doit_cmd; old = set(sys.modules)\n"
+        "import stagegraph.cli.commands.plan\n"
+        "print(*set(sys.modules) - old)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    unwanted = {f"stagegraph.{name}" for name in ("drawing.diagram", "audit.sizes", "graph.revision")}
+    unwanted |= {f"stagegraph.execution.{name}" for name in ("edits", "earlier", "estimate", "live")}
+    unwanted |= {"stagegraph.keys.explain", "stagegraph.store.registry", "rich"}
+    loaded = set(done.stdout.split())
+    assert "stagegraph.execution.plan" in loaded and not loaded & unwanted

@@ -99,7 +99,8 @@ def _facts(workspace: Workspace, goals: Goals, options: Options) -> plan_text.Fa
     compared = _since(workspace, nodes, options.since) if options.since else None
     if compared:
         nodes = [*compared.changed, *compared.new]
-    steps = plan(graph, nodes, lookup)
+    with lookup.kept() as kept:
+        steps = plan(graph, nodes, kept)
     sizes = fetch = None
     if options.sizes or any(step.decision == "pull" for step in steps):
         from ...audit import sizes as measured
