@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
+from ..oci import readable
 from ..oci.digest import Digest, is_digest
 from .record import content_digests
 
@@ -44,12 +45,12 @@ def image_blobs(blobs: BlobStore, record: Record) -> Iterator[Blob]:
 
 
 def is_intact(blobs: BlobStore, record: Record) -> bool:
-    """Return whether the record's image is here as a whole and is what the record says.
+    """Return whether the record's image is here as a whole, as the record says, and readable for an engine.
 
     Corrupt blobs go to quarantine.
     """
     try:
-        return blobs.are_intact(image_blobs(blobs, record)) and _matches(blobs, record)
+        return blobs.are_intact(image_blobs(blobs, record)) and not any(_faults(blobs, record))
     except StoreError:
         return False
 
@@ -68,16 +69,21 @@ def verify(blobs: BlobStore, record: Record, known: dict[Digest, str]) -> tuple[
                 faults += (f"blob {digest} {fault}",)
                 if digest == record.digest:  # it alone says which blobs there should be
                     return faults
-        if not faults and not _matches(blobs, record):
-            faults += ("the record does not match the image's files or configuration",)
+        if not faults:
+            faults += tuple(_faults(blobs, record))
     except StoreError as error:
         faults += (f"{error.where} {error.what}",)
     return faults
 
 
-def _matches(blobs: BlobStore, record: Record) -> bool:
-    """Return whether the image has the files and the configuration that the record says."""
-    return content_digests(config(blobs, record)) == (record.files, record.image)
+def _faults(blobs: BlobStore, record: Record) -> Iterator[str]:
+    """What is wrong with an image whose blobs are all good."""
+    found = config(blobs, record)
+    if content_digests(found) != (record.files, record.image):
+        yield "the record does not match the image's files or configuration"
+    yield from (
+        f"{each}: no engine can read that" for each in readable.faults(found, blobs.json(record.digest))
+    )
 
 
 def config(blobs: BlobStore, record: Record) -> dict[str, Any]:
