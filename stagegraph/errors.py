@@ -87,7 +87,11 @@ class AccessError(EngineError):
 
 
 class LostCacheError(EngineError):
-    """The builder's own cache names a layer that it no longer has."""
+    """The builder's own cache names a layer that it no longer has, or may do so: it failed by itself."""
+
+
+class UnreadableImageError(EngineError):
+    """The engine has an image under this tag that it cannot read. Until it is removed, it lists no images."""
 
 
 class BuilderError(EngineError):

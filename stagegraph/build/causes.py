@@ -6,11 +6,8 @@ matches counts.
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
-
+from ..docker.client_faults import BEFORE, CLIENT, DAMAGED, FOLDERS, Cause, says
 from ..errors import (
-    AccessError,
     BuilderError,
     BuildError,
     DiskFullError,
@@ -23,8 +20,6 @@ from ..errors import (
     ProjectError,
     RegistryError,
     ResolveError,
-    StagegraphError,
-    ToolError,
 )
 from ..system.messages import DENIED, UNAUTHORIZED
 
@@ -39,24 +34,18 @@ GRANT_ADVICE = (
     "then builder=BUILDER"
 )
 
+#: Empties the builder's own cache.
+EMPTY = "docker buildx prune --all --force"
+
+#: How an engine or a builder is restarted.
+RESTART = (
+    "sudo systemctl restart docker, or stop and start the engine as you do\n"
+    "  a builder that is no engine: docker buildx stop NAME; the next build starts it"
+)
+
 _FIX = "fix the step and run again: finished nodes are kept"
 
 _NETWORK_OF_PULL = "the builder could not reach the registry: run again; if it stays, check DNS and proxies"
-
-
-class Cause(NamedTuple):
-    """A kind of error, and what to do about it.
-
-    ``pattern`` recognizes it. ``printed``: the pattern is also looked for in the output of the failing step,
-    not only in the builder's messages. A step may print anything: an "unexpected EOF" of its shell does not
-    mean a lost engine. ``what`` says it in words of this program, where the message does not.
-    """
-
-    error: type[StagegraphError]
-    advice: str
-    pattern: str = ""
-    printed: bool = False
-    what: str = ""
 
 
 #: The disk and the memory of the builder's machine, and its processor. A step may be the first to notice.
@@ -88,40 +77,6 @@ _MACHINE = (
     ),
 )
 
-#: The docker client and its plugin: the build did not start.
-_CLIENT = (
-    # moby, client/request.go; "Docker daemon socket" before 28, "docker API" from then on
-    Cause(
-        AccessError,
-        "you may not use the engine's socket: sudo usermod -aG docker $USER, then log in again",
-        r"permission denied while trying to connect to the docker",
-    ),
-    # docker/cli, opts/hosts.go and context/store; moby, client/client.go. A word without "://" is taken for a
-    # host, so a slip in DOCKER_HOST is a name that no DNS knows.
-    Cause(
-        AccessError,
-        "correct DOCKER_HOST or DOCKER_CONTEXT, or unset it (to list the contexts: docker context ls)",
-        r"invalid bind address format|unable to parse docker host|unable to resolve docker endpoint"
-        r"|context not found|error during connect:.* no such host|error during connect:.*command \[ssh",
-    ),
-    # moby, client/errors.go and client/request.go
-    Cause(
-        EngineError,
-        "start Docker; doit doctor says how",
-        r"cannot connect to the docker daemon|error during connect|connection refused.*docker\.sock",
-    ),
-    # docker/cli, cmd/docker/docker.go: without the plugin, docker reads the options of buildx as its own
-    Cause(
-        ToolError,
-        "install docker buildx 0.13 or later; doit doctor has the command",
-        r"unknown command: docker buildx|'buildx' is not a docker command|^unknown (shorthand )?flag: "
-        r"|invalid progress mode",
-        what="docker has no buildx, or an old one",
-    ),
-    # buildx, store/storeutil/storeutil.go
-    Cause(EngineError, "list the builders: docker buildx ls", r"no builder .* found"),
-)
-
 #: What a builder refuses.
 _REFUSED = (
     # BuildKit, util/entitlements
@@ -143,22 +98,77 @@ _REFUSED = (
         'nobody can type the passphrase here: ssh-add the key, and write ssh = ["default"] for the stage',
         r"private key is passphrase protected",
     ),
-    # containerd, core/snapshots and core/metadata: BuildKit can reuse a step of a build that was just
-    # cancelled, although its files are gone.
-    Cause(
-        LostCacheError,
-        "the builder lost a layer of its own cache; empty the cache (docker builder prune) and run again",
-        r"snapshot \S+ does not exist: not found|content digest sha256:[0-9a-f]+: not found",
-    ),
 )
 
-#: A fault of the builder's own store of layers (containerd, plugins/snapshots/overlay), such as after a kill.
-#: Another try takes other names.
+#: What says that the builder lost something of its own: the disk was full, it was killed, or a build was
+#: cancelled whose steps it then uses again.
+_GONE = (
+    # containerd, core/snapshots/storage/bolt.go and core/metadata/snapshot.go; before 2.0 snapshots/storage
+    # and metadata, with the same words
+    r"snapshot (\S+ )?does not exist|parent (snapshot \S+ )?does not exist: not found"
+    r"|snapshot \S+: not found|snapshot \S+ is not active|snapshot \S+ not active or view"
+    r"|failed to get active snapshot|missing parent.*: not found"
+    r"|target snapshot \S+ in backend: not found|parent \S+ is not committed"
+    r"|(snapshots )?bucket does not exist: not found",
+    # containerd, core/metadata/content.go, plugins/content/local/store.go and readerat.go; "expected at"
+    # before 1.5. BuildKit, util/contentutil/multiprovider.go
+    r"content (digest )?sha256:[0-9a-f]+: not found|blob not found: not found"
+    r"|blob sha256:[0-9a-f]+ expected at .*: not found|blob sha256:[0-9a-f]+( not found|: not found)"
+    r"|ingest ref \S+: not found",
+    # containerd, core/metadata/leases.go
+    r"lease \S+: not found|lease does not exist",
+    # BuildKit, solver/edge.go (loadCache), solver/combinedcache.go and solver/memorycachestorage.go;
+    # worker/base/worker.go (LoadRef)
+    r"failed to load cache: |failed to load deleted cache|failed to load ref: |no such key \S+: not found",
+    # BuildKit, cache/manager.go, cache/refs.go, cache/opts.go and cache/blobs.go
+    r"failed to get (dead|deleted) record|failed to get record \S+ by (blob)?chainid"
+    r"|failed to restore missing snapshot|failed to remove mutable rec with missing snapshot"
+    r"|missing descriptor handlers for lazy blobs|no blob set for cache record"
+    r"|no (blob metadata|media type) is stored for|no blobs for snapshot|missing uncompressed annotation for",
+    # BuildKit, snapshot/snapshotter.go and snapshot/diffapply_linux.go
+    r"failed to stat (active key during commit|(lower |upper )?snapshot \S+): .*not found",
+    # moby without containerd's store: daemon/internal/builder-next/adapters/snapshot and
+    # daemon/internal/layer; builder/builder-next and layer before 29. No colon until 20.10.
+    r"snapshot \S+ not found|key (sha256:)?[0-9a-z]+: not found|layer does not exist|layer not retained"
+    r"|failed to get parent (layer|graphid) |couldn't access cacheID for|could not verify layer data for"
+    r"|mount does not exist",
+    # Linux's words for ENOENT, where the whole folder of a layer is gone: overlay2 of moby, and containerd's
+    # snapshotters. A file inside of a layer may be a slip in COPY.
+    r"/(snapshots/(new-)?\d+|overlay2/[0-9a-z]{25,}(-init)?)(/(fs|work|diff|merged|link|lower|committed))?"
+    r'"?: no such file or directory'
+    r"|failed to mount .*/(snapshots|overlay2)/.*no such file or directory"
+    r"|/content/blobs/sha256/[0-9a-f]+: no such file or directory",
+)
+
+#: The builder's own store of layers.
 _STORE = (
+    Cause(
+        LostCacheError,
+        f"the builder lost a layer of its own cache; empty the cache and run again: {EMPTY}",
+        "|".join(_GONE),
+    ),
+    # containerd, plugins/snapshots/overlay, such as after a kill. Another try takes other names.
     Cause(
         EngineError,
         "the builder's store of layers has a fault: run again; if it stays, restart the engine",
-        r"failed to (prepare|rename|create snapshot)\b.*: file exists|failed to mount .*snapshots/",
+        r"failed to (prepare|rename|create snapshot)\b.*: file exists"
+        r"|failed to mount .*/(snapshots|overlay2)/",
+    ),
+    # Linux's words for EIO, EROFS, EUCLEAN and ESTALE below the folders of docker, containerd and buildkit;
+    # bbolt's for a damaged database
+    Cause(
+        EngineError,
+        "the disk where the builder keeps its data has a fault: dmesg says more; mend it, and restart the "
+        "engine",
+        r"/(docker|containerd|buildkit)/\S*: (input/output error|read-only file system"
+        r"|structure needs cleaning|stale (NFS )?file handle)"
+        r"|database not open|invalid database|unexpected page type|freelist .* (invalid|corrupt)",
+    ),
+    # BuildKit, solver/scheduler.go
+    Cause(
+        EngineError,
+        "the builder lost track of its steps: run again; if it stays, restart the builder",
+        r"inconsistent graph state|buildkit scheduler error|return leaving (incoming|outgoing) open",
     ),
 )
 
@@ -222,6 +232,47 @@ _REGISTRY = (
         "check that the registry is up and the name is right",
         r"failed to resolve source metadata|failed to do request|unexpected status from"
         r"|unexpected status code https?:",
+    ),
+)
+
+#: Why a process did not run, if that is the fault of the Dockerfile: its exit status, and a user, a folder, a
+#: program or a mount that it names. BuildKit, executor/oci and executor/runcexecutor; moby/sys, user; runc.
+_OF_PROCESS = (
+    r"exit code: \d|unable to find (user|group)|unable to convert|uids and gids|no (users|groups) found"
+    r"|.*no matching entries|working dir \S+ points to|failed to create working dir|mkdir |lstat |secret "
+    r"|.*executable file not found|.*exec: |.*argument list too long|mount \S+ has no source|no SSH key"
+    r"|.*is not a regular file|.*unable to safely resolve subpath|.*not a directory|.*: not found$"
+    r"|signal: |context cancell?ed|(open|stat) \S*/(buildkit|containerd)(-mount)?\d+/"
+)
+
+#: The builder could not start the process of a step: its network, its cgroups, its runtime.
+_EXECUTOR = (
+    # moby, daemon/libnetwork/drivers/bridge and libnetwork/controller.go; BuildKit, util/network/cniprovider
+    Cause(
+        EngineError,
+        f"the network of the engine is gone or broken; a restart makes it anew: {RESTART}",
+        r"failed to create endpoint .* on network|adding interface \S+ to bridge \S+ failed"
+        r"|could not find bridge|failed to set up container networking|CNI setup error"
+        r"|network \S+ (does not exist|not found)|failed to (add the host|create new network sandbox)"
+        r"|could not find an available.*IP|no available IPv4 addresses"
+        r"|failed to (attach|add) .* to bridge|unable to (configure|enable).* (NAT|DNAT|SKIP DNAT) rule",
+    ),
+    # runc: libcontainer (process_linux.go, rootfs_linux.go, cgroups), which prints in the place of the step;
+    # "container_linux.go:380: starting container process caused" before 1.1
+    Cause(
+        EngineError,
+        "the engine cannot start a process; docker run IMAGE shows the same. A restart may mend it: "
+        + RESTART,
+        r"^(runc run failed|.*container_linux\.go:\d+): .*(cgroup|systemd|dbus|seccomp|apparmor|selinux|bpf"
+        r'|keyring|sysctl|hook|unshare|setns|nsexec|pivot_root|mounting "(proc|sysfs|devpts|mqueue|shm)"'
+        r"|fork/exec /proc/self/exe|resource temporarily unavailable)",
+        printed=True,
+    ),
+    # BuildKit, solver/llbsolver/ops/exec.go: all other reasons come from the executor
+    Cause(
+        EngineError,
+        f"the builder could not run this step: run again; if it stays, restart it: {RESTART}",
+        rf"^(.*: )?process failed: (?!{_OF_PROCESS})\S",
     ),
 )
 
@@ -300,24 +351,46 @@ _NETWORK_OF_STEP = (
     ),
 )
 
-CAUSES = (*_MACHINE, *_CLIENT, *_REFUSED, *_STORE, *_REGISTRY, *_DOWNLOAD, *_LOST, *_NETWORK_OF_STEP)
+CAUSES = (
+    *(*_MACHINE, *CLIENT, *_REFUSED, *_STORE, *_REGISTRY, *_DOWNLOAD, *_LOST, *_NETWORK_OF_STEP),
+    *_EXECUTOR,
+)
+
+#: The causes of a build that ended before it began: nothing of the Dockerfile was looked at.
+CLIENT_CAUSES = (
+    *(*BEFORE, *_REFUSED, *_LOST, *FOLDERS, *DAMAGED),
+    *(one for one in CAUSES if one.error not in (BuildError, EmulationError)),
+)
 
 #: The cause of a step that simply fails.
 OF_STEP = Cause(BuildError, _FIX)
 
-#: The cause of an unknown fault where no step failed.
+#: The cause of an unknown fault where no step failed. Another try leaves out the builder's own cache: newer
+#: builders may have new words for what they lost.
 OF_BUILDER = Cause(
-    EngineError, "no step failed, but the builder itself: run again; if it stays, restart the builder"
+    LostCacheError,
+    f"no step failed, but the builder itself: run again; if it stays, empty its cache: {EMPTY}\n"
+    f"  or restart it: {RESTART}",
 )
 
-#: The cause of a build that ended without a reason.
+#: The cause of an unknown fault before the build began.
+OF_CLIENT = Cause(
+    EngineError,
+    "docker or buildx ended before the build began: run again; if it stays, docker buildx inspect and "
+    "doit doctor say more",
+)
+
+#: The cause of a build that ended without a reason, or whose Dockerfile the builder's front end refuses.
 UNKNOWN = Cause(BuildError, "look at what the builder says; finished nodes are kept")
 
 
 def cause(printed: str, messages: str = "") -> Cause:
     """The cause for a step's output and the builder's messages."""
-    for one in CAUSES:
-        text = f"{messages}\n{printed}" if one.printed else messages
-        if re.search(one.pattern, text, re.IGNORECASE | re.MULTILINE):
-            return one
-    return OF_STEP
+    return next(
+        (one for one in CAUSES if says(one, f"{messages}\n{printed}" if one.printed else messages)), OF_STEP
+    )
+
+
+def client_cause(messages: str) -> Cause:
+    """The cause for the messages of docker and buildx that ended before a build began."""
+    return next((one for one in CLIENT_CAUSES if says(one, messages)), OF_CLIENT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..docker.client_faults import Cause
 from ..docker.progress import without_place
 from ..errors import (
     BuildError,
@@ -23,7 +24,7 @@ from ..errors import (
 from ..host.advice import Advice
 from ..oci.platform import NO_PLATFORM, family
 from ..system.text import LIMIT, shortened
-from .causes import OF_BUILDER, OF_STEP, UNKNOWN, Cause, cause
+from .causes import EMPTY, OF_BUILDER, OF_STEP, UNKNOWN, cause, client_cause
 from .log import FailedStep
 from .place import Placement
 
@@ -139,6 +140,7 @@ def explain(failure: Failure, status: int) -> StagegraphError:
     hint = found.advice
     if builder and issubclass(found.error, EngineError | EmulationError):
         what = f"on builder {builder}, for {spec.platform.docker}: {what}"
+        hint = hint.replace(EMPTY, f"{EMPTY} --builder={builder}")
         hint += f"\n  see its state and what it runs: docker buildx inspect {builder}"
     return found.error(_where(failure, line), what, f"{hint}\n  {pointer(failure, at_step=of_step)}")
 
@@ -177,13 +179,22 @@ def _where(failure: Failure, line: int) -> str:
 def _cause(failure: Failure) -> Cause:
     tracker = failure.tracker
     messages = "\n".join([tracker.message, *(() if tracker.failed else tracker.messages)])
+    is_read = _is_read(tracker)
+    if not (is_read or tracker.times or tracker.failed):
+        return client_cause(messages)
     found = cause("\n".join(tracker.output), _PROCESS.sub(r"process failed: \1", messages))
-    if found is OF_STEP and not failure.step.text and not tracker.line:
-        return OF_BUILDER if tracker.failure else UNKNOWN
+    if found is OF_STEP and not (tracker.failure and failure.step.text) and not tracker.line:
+        return UNKNOWN if is_read and not tracker.failure else OF_BUILDER
     is_run = failure.step.text.upper().startswith("RUN")
     if is_run and found.printed and found.error is NetworkError and failure.network[0] == "none":
         return OF_STEP._replace(advice=_NO_NETWORK.format(failure.network[1]))
     return _of_emulation(failure, found) if found.error is EmulationError else found
+
+
+def _is_read(tracker: Tracker) -> bool:
+    """Return whether the last error is that of the builder, which read the Dockerfile, and not of buildx."""
+    solved = any(line.startswith("ERROR: ") and "failed to solve: " in line for line in tracker.messages)
+    return solved or _OF_FRONTEND.match(tracker.message) is not None
 
 
 def _of_emulation(failure: Failure, found: Cause) -> Cause:

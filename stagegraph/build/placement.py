@@ -12,8 +12,8 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..docker import buildx, config
-from ..errors import BuilderError, EmulationError, StagegraphError
+from ..docker import buildx, client_faults, config
+from ..errors import AccessError, BuilderError, DiskFullError, EmulationError, StagegraphError, ToolError
 from ..host import emulation
 from ..oci.platform import NO_PLATFORM, family, host_platform
 from .place import Placement
@@ -198,6 +198,9 @@ def _unusable(spec: NodeSpec, builders: list[BuilderInfo]) -> StagegraphError:
     docker = spec.platform.docker
     what = "\n  ".join(f"builder {one.name}, named for {docker}: {one.error}" for one in builders)
     name = builders[0].name
+    fault = client_faults.error(str(spec.node), builders[0].error)
+    if isinstance(fault, ToolError | AccessError | DiskFullError):  # not of this builder, but of all
+        return fault
     if re.search(r"no builder .* found", builders[0].error):
         create = f"docker buildx create --name={name} --platform={docker} ..."
         hint = f"list the builders: docker buildx ls; create it: {create}"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..errors import AccessError, DiskFullError, EngineError
+from ..errors import AccessError, DiskFullError, EngineError, UnreadableImageError
 from .config import host
 
 if TYPE_CHECKING:
@@ -21,9 +22,20 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 10.0
 
+#: What an engine says about an image whose documents it cannot decode (Go, encoding/json and time).
+_UNDECODABLE = re.compile(
+    r"could not deserialize|failed to read config|json: |invalid character |unexpected end of JSON"
+    r"|parsing time "
+)
+
+_NO_ACCESS = "you may not use the engine's socket: sudo usermod -aG docker $USER, then log in again"
+
 
 def image_id(reference: str) -> str | None:
-    """The engine's id of a tagged image, None if it has no such image. Raises ``EngineError``."""
+    """The engine's id of a tagged image, None if it has no such image.
+
+    Raises ``UnreadableImageError``, or another ``EngineError``.
+    """
     address = host()
     if not address.startswith("unix://"):
         return _sdk_image_id(reference)
@@ -34,8 +46,11 @@ def image_id(reference: str) -> str | None:
         image: dict[str, Any] = json.loads(body)
         return str(image["Id"])
     except (ValueError, KeyError):
-        raise EngineError(
-            "docker", f"the engine answered {status}: {body[:200].decode(errors='replace')}"
+        said = _message(body)
+        raise _unreadable(reference, said) or EngineError(
+            "docker",
+            f"the engine answered {status}: {said[:200]}",
+            "see the log of the engine, or restart it",
         ) from None
 
 
@@ -49,6 +64,8 @@ def _get(path: str, url: str) -> tuple[int, bytes]:
             data = b"".join(iter(lambda: connection.recv(65536), b""))
         head, _, body = data.partition(b"\r\n\r\n")
         return int(head.split(maxsplit=2)[1]), body
+    except PermissionError:
+        raise AccessError(f"unix://{path}", "permission denied", _NO_ACCESS) from None
     except (OSError, ValueError, IndexError) as error:
         raise EngineError(
             f"unix://{path}",
@@ -65,6 +82,28 @@ def _sdk_image_id(reference: str) -> str | None:
             return str(client.images.get(reference).id)
         except docker.errors.ImageNotFound:
             return None
+        except docker.errors.DockerException as error:
+            raise _unreadable(reference, str(error)) or EngineError(
+                "docker",
+                f"{reference} cannot be inspected: {error}",
+                "see the log of the engine, or restart it",
+            ) from None
+
+
+def _message(body: bytes) -> str:
+    """The message of an engine's answer, or the answer as it is."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:400].decode(errors="replace")
+
+
+def _unreadable(reference: str, said: str) -> UnreadableImageError | None:
+    """The error for an image that the engine cannot read, if the engine says so."""
+    if not _UNDECODABLE.search(said):
+        return None
+    what = f"the engine has an image under {reference} that it cannot read: {said}"
+    return UnreadableImageError("docker", what, f"remove it: docker rmi -f {reference}")
 
 
 def configuration(reference: str) -> tuple[str, frozenset[str]]:
@@ -95,6 +134,8 @@ def connect() -> Any:
         if isinstance(error, ValueError) or "bind address" in str(error):
             what, hint = f"is no address of an engine: {error}", "correct DOCKER_HOST, or unset it"
             raise AccessError(host(), what, hint) from None
+        if "PermissionError" in str(error):
+            raise AccessError(host(), "permission denied", _NO_ACCESS) from None
         raise EngineError(
             host(), f"no Docker engine answers: {error}", "start Docker: doit doctor has the command"
         ) from None
@@ -105,9 +146,32 @@ def has(reference: str, ids: Collection[str]) -> bool:
     """Return whether ``reference`` in the engine is the image with one of these ids.
 
     An id is the digest of the manifest with the containerd image store, and the digest of the configuration
-    with the older image store. Raises ``EngineError``.
+    with the older image store. One that the engine cannot read is none of them. Raises ``EngineError``.
     """
-    return image_id(reference) in ids
+    try:
+        return image_id(reference) in ids
+    except UnreadableImageError:
+        return False
+
+
+def remove_unreadable(reference: str) -> bool:
+    """Remove an image that the engine cannot read, with its tag. Return whether there was one.
+
+    Raises ``EngineError``.
+    """
+    import docker.errors
+
+    try:
+        image_id(reference)
+    except UnreadableImageError as unreadable:
+        with connect() as client:
+            try:
+                client.images.remove(reference, force=True)
+            except docker.errors.DockerException as error:
+                what = f"{unreadable.what}; it could not be removed: {error}"
+                raise EngineError("docker", what, unreadable.hint) from None
+        return True
+    return False
 
 
 class _Chunks:

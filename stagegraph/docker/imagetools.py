@@ -12,6 +12,7 @@ from ..oci.digest import Digest, sha256
 from ..oci.reference import ResolvedReference, host, split
 from ..system.messages import UNAUTHORIZED
 from ..system.processes import run
+from . import client_faults
 from .image_document import ImageDocument
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedRefer
     may hold an index without the images of all platforms. So an image that cannot be read is no error for
     the others (``ResolvedReference.unread``).
 
-    Raises ``LoginError`` if the registry wants a login, ``RegistryError`` if its answer is malformed, or else
-    ``ResolveError``.
+    Raises ``LoginError`` if the registry wants a login, ``RegistryError`` if its answer is malformed, the
+    errors of ``client_faults`` if docker or buildx cannot even ask, or else ``ResolveError``.
     """
     done = run(["docker", "buildx", "imagetools", "inspect", "--raw", reference], timeout=_TIMEOUT)
     if done.returncode == 0:
@@ -47,6 +48,8 @@ def resolve(reference: str, platforms: Collection[OciPlatform]) -> ResolvedRefer
 
 
 def _error(reference: str, message: str) -> StagegraphError:
+    if fault := client_faults.error(reference, message):
+        return fault
     if re.search(UNAUTHORIZED, message, re.IGNORECASE) and "not found" not in message:
         what = "the registry requires a login, or has no such image"
         return LoginError(reference, what, f"docker login {host(reference)}\n  it said: {message}")

@@ -164,6 +164,8 @@ class Delivery:
         for reference in references:
             if reference in there:
                 continue
+            if engine.remove_unreadable(reference):
+                self.report.warn(f"{reference}: the engine could not read its own image; it is removed")
             if loaded:
                 engine.tag(loaded, reference, ids)
             else:

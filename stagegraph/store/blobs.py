@@ -93,7 +93,7 @@ class BlobStore:
         """Read a manifest or a configuration. Raises ``StoreError`` where it is missing or no JSON object."""
         try:
             with self.open(digest) as file:
-                value = json.loads(data := file.read())
+                value = _parsed(data := file.read())
         except OSError as error:
             raise self.unreadable(digest, error.strerror or str(error)) from None
         except (ValueError, RecursionError) as error:
@@ -236,3 +236,22 @@ def _known_size(verified: VerifiedBlobs, folder: int, digest: Digest) -> int | N
         return None
     is_known = stat.S_ISREG(info.st_mode) and verified.has(digest, stamp(info))
     return info.st_size if is_known else None
+
+
+def _parsed(data: bytes) -> Any:
+    """Parse JSON as RFC 8259 has it: UTF-8, no NaN, each name once. Raises ``ValueError``.
+
+    What Go does not take, or takes differently, is no JSON: engines are written in Go.
+    """
+    return json.loads(data.decode(), parse_constant=_no_number, object_pairs_hook=_unique)
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StoreError
+from ..oci import readable
 from ..oci.digest import Digest, is_digest
 from .record import content_digests
 
@@ -32,7 +33,11 @@ def image_blobs(blobs: BlobStore, record: Record) -> Iterator[Blob]:
     Raises ``StoreError`` for something that is not an image's manifest.
     """
     yield Blob(record.digest, record.size)
-    manifest = blobs.json(record.digest)
+    yield from _named(blobs, record, blobs.json(record.digest))
+
+
+def _named(blobs: BlobStore, record: Record, manifest: dict[str, Any]) -> Iterator[Blob]:
+    """The configuration and the layers that the record's manifest names. Raises ``StoreError``."""
     try:
         items = [(item["digest"], item["size"]) for item in (manifest["config"], *(manifest["layers"] or ()))]
     except (KeyError, TypeError):
@@ -44,20 +49,23 @@ def image_blobs(blobs: BlobStore, record: Record) -> Iterator[Blob]:
 
 
 def is_intact(blobs: BlobStore, record: Record) -> bool:
-    """Return whether the record's image is here as a whole and is what the record says.
+    """Return whether the record's image is here as a whole, as the record says, and readable for an engine.
 
     Corrupt blobs go to quarantine. The manifest and the configuration are read once.
     """
-    named: list[Digest] = []  # manifest, configuration, layers
+    read: list[dict[str, Any]] = []
 
     def listed(store: BlobStore) -> Iterator[Blob]:
-        for blob in image_blobs(store, record):
-            named.append(blob.digest)
-            yield blob
+        yield Blob(record.digest, record.size)
+        read.append(store.json(record.digest))
+        yield from _named(store, record, read[0])
 
     with blobs.kept() as store:
         try:
-            return store.are_intact(listed(store)) and _is_of(store.json(named[1]), record)
+            if not store.are_intact(listed(store)):
+                return False
+            manifest = read[0]
+            return not any(_faults(store.json(manifest["config"]["digest"]), manifest, record))
         except StoreError:
             return False
 
@@ -76,20 +84,18 @@ def verify(blobs: BlobStore, record: Record, known: dict[Digest, str]) -> tuple[
                 faults += (f"blob {digest} {fault}",)
                 if digest == record.digest:  # it alone says which blobs there should be
                     return faults
-        if not faults and not _matches(blobs, record):
-            faults += ("the record does not match the image's files or configuration",)
+        if not faults:
+            faults += tuple(_faults(config(blobs, record), blobs.json(record.digest), record))
     except StoreError as error:
         faults += (f"{error.where} {error.what}",)
     return faults
 
 
-def _matches(blobs: BlobStore, record: Record) -> bool:
-    """Return whether the image has the files and the configuration that the record says."""
-    return _is_of(config(blobs, record), record)
-
-
-def _is_of(config: dict[str, Any], record: Record) -> bool:
-    return content_digests(config) == (record.files, record.image)
+def _faults(config: dict[str, Any], manifest: dict[str, Any], record: Record) -> Iterator[str]:
+    """What is wrong with an image whose blobs are all good."""
+    if content_digests(config) != (record.files, record.image):
+        yield "the record does not match the image's files or configuration"
+    yield from (f"{each}: no engine can read that" for each in readable.faults(config, manifest))
 
 
 def config(blobs: BlobStore, record: Record) -> dict[str, Any]:

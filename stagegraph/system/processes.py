@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import math
 import os
 import select
@@ -14,7 +15,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from ..errors import ToolError
+from ..errors import ProjectError, ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,15 +125,16 @@ def environment() -> Mapping[str, str]:
 def managed_process(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process that does not outlive the block: it is terminated, after 10 s killed.
 
-    ``options`` are those of ``subprocess.Popen``. Raises ``ToolError``.
+    ``options`` are those of ``subprocess.Popen``. Raises ``ToolError`` for a program that does not start,
+    ``ProjectError`` for a command line that is too long.
     """
     with _starting:
         if _is_over:  # only a daemon thread comes here; it ends with the process
             raise SystemExit(1)
         try:
             process = subprocess.Popen(command, **options)
-        except FileNotFoundError:
-            raise ToolError(command[0], "is not installed", _HINTS.get(command[0], "")) from None
+        except OSError as error:
+            raise _not_started(command, error) from None
         _running.add(process)
     try:
         yield process
@@ -142,6 +144,22 @@ def managed_process(command: Sequence[str], **options: Any) -> Iterator[subproce
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _not_started(command: Sequence[str], error: OSError) -> Exception:
+    """The error for a program that does not start: what the caller's own files have nothing to do with."""
+    name = command[0]
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ToolError(name, "is not installed", _HINTS.get(name, ""))
+    if isinstance(error, PermissionError) or error.errno == errno.ENOEXEC:
+        what = f"is on the PATH, but cannot be started: {error.strerror}"
+        return ToolError(name, what, "see which file it is (command -v), and install it again")
+    if error.errno == errno.E2BIG:
+        longest = max(command, key=len)
+        words = "=".join(longest.split("=", 2)[:2])
+        what = f"its command line is longer than this system allows; {words[:60]} has {len(longest)} bytes"
+        return ProjectError(name, what, "shorten it: let a step read long text from a file of its context")
+    return error
 
 
 def read_lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import os
 import re
 import shutil
 import subprocess
@@ -133,6 +134,8 @@ def test_a_registry_that_is_down(app: Project, registry: Registry) -> None:
     [
         ("foo", "correct DOCKER_HOST"),
         ("foo://bar", "correct DOCKER_HOST"),
+        ("npipe://foo", "correct DOCKER_HOST"),
+        ("tcp://127.0.0.1:99999", "correct DOCKER_HOST"),
         ("unix:///nonexistent/docker.sock", "Cannot connect to the Docker daemon"),
     ],
 )
@@ -143,6 +146,44 @@ def test_an_engine_that_is_not_there(app: Project, address: str, said: str) -> N
     assert run.status == 20 and said in run.output, run.output
     assert "fix the step" not in run.output
     assert ("trying once more" in run.output) == address.startswith("unix:")
+
+
+@pytest.mark.parametrize(
+    ("env", "status", "said"),
+    [
+        ({"DOCKER_CONFIG": "/proc/none"}, 20, "export DOCKER_CONFIG=FOLDER"),
+        ({"BUILDX_CONFIG": "/proc/none"}, 20, "export DOCKER_CONFIG=FOLDER, and BUILDX_CONFIG"),
+        ({"HOME": "/proc/1", "DOCKER_CONFIG": ""}, 20, "export DOCKER_CONFIG=FOLDER"),
+        ({"DOCKER_CONFIG": "/etc/passwd"}, 20, "docker cannot read its configuration"),
+        ({"DOCKER_API_VERSION": "9.9"}, 20, "unset DOCKER_API_VERSION"),
+        ({"DOCKER_TLS_VERIFY": "1"}, 20, "DOCKER_TLS_VERIFY"),
+        ({"DOCKER_BUILDKIT": "maybe"}, 20, "correct this variable"),
+        ({"BUILDX_BUILDER": "none-of-this-name"}, 20, "unset BUILDX_BUILDER"),
+    ],
+)
+def test_a_client_that_cannot_begin_is_not_the_fault_of_a_step(
+    app: Project, env: dict[str, str], status: int, said: str
+) -> None:
+    app.env |= env
+    app.write({"app/Dockerfile": "FROM low\n"})
+    run = app.doit("low:here")
+    assert run.status == status and said in run.output, run.output
+    assert "fix the step" not in run.output and "trying once more" not in run.output
+
+
+def test_a_docker_without_buildx(app: Project, tmp_path: Path) -> None:
+    """The real client looks in its own folders for plugins, too, so one without them takes its place."""
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin/docker"
+    fake.write_text("#!/bin/sh\necho \"docker: 'buildx' is not a docker command.\" >&2\nexit 1\n")
+    fake.chmod(0o755)
+    app.env["PATH"] = f"{fake.parent}:{os.environ['PATH']}"
+    app.write({"app/Dockerfile": "FROM low\n"})
+    run = app.doit("low:here")
+    assert run.status == 28 and "install docker buildx" in run.output, run.output
+    app.write({"low/Dockerfile": "FROM 127.0.0.1:1/none:2\n"})  # an image that is not pinned yet
+    run = app.doit("low:here")
+    assert run.status == 28 and "install docker buildx" in run.output, run.output
 
 
 def test_with_continue_each_failure_is_told_once(app: Project, repo: str) -> None:

@@ -180,9 +180,14 @@ def blob(store: LayoutStore, data: bytes) -> dict[str, Any]:
     return {"digest": sha(data), "size": len(data)}
 
 
-def image(store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LAYERS) -> Record:
-    """Add an image to the layout. Return its record, which is not in the store yet."""
-    what = {"name": name, "rootfs": {"diff_ids": [sha(layer) for layer in layers]}}
+def image(
+    store: LayoutStore, name: str = "blas", layers: tuple[bytes, ...] = LAYERS, **more: object
+) -> Record:
+    """Add an image to the layout. Return its record, which is not in the store yet.
+
+    ``more`` are fields of its configuration.
+    """
+    what: dict[str, Any] = {"name": name, "rootfs": {"diff_ids": [sha(layer) for layer in layers]}, **more}
     config = blob(store, json.dumps(what).encode())
     files, whole = content_digests(what)
     manifest = json.dumps(

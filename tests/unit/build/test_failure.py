@@ -88,14 +88,36 @@ def test_the_line_that_buildx_names_comes_first() -> None:
 
 def test_failure_without_a_step() -> None:
     error = explained("something new")
-    assert (type(error), error.where) == (BuildError, "x:amd64")
+    assert (type(error), error.where) == (EngineError, "x:amd64")
     assert error.what == "buildx ended with status 1\n    something new"
 
 
 def test_an_unknown_fault_outside_of_any_step_is_not_that_of_a_step() -> None:
-    error = explained(*ran("[internal] load remote build context", error="something new"))
-    assert type(error) is EngineError and "fix the step" not in error.hint
+    for begun in (
+        ran("[internal] load remote build context", error="something new"),
+        [*ran("[2/3] COPY a b"), b"ERROR: something new\n"],  # buildx ended, and no step failed
+    ):
+        error = explained(*begun)
+        assert type(error) is LostCacheError and "fix the step" not in error.hint
+        assert "docker buildx prune --all --force" in error.hint
     assert "fix the step" not in explained("something new").hint
+
+
+def test_a_dockerfile_that_the_front_end_refuses_is_no_fault_of_the_engine() -> None:
+    said = "ERROR: failed to solve: dockerfile parse error on line 2: unknown flag: --new"
+    assert type(explained(said)) is BuildError
+
+
+def test_a_lost_cache_names_the_builder_whose_cache_to_empty() -> None:
+    lost = ran("[2/3] COPY a b", error="failed to load cache: not found")
+    assert "docker buildx prune --all --force\n" in explained(*lost).hint
+    named = explained(*lost, placement=Placement("farm", "docker-container"))
+    assert "docker buildx prune --all --force --builder=farm\n" in named.hint
+
+
+def test_a_step_that_could_not_be_started_is_not_the_fault_of_the_step() -> None:
+    error = step(error=CODE.replace("exit code: 2", "failed to create endpoint x on network bridge: no"))
+    assert type(error) is EngineError and "fix the step" not in error.hint
 
 
 def test_an_error_of_several_lines() -> None:

@@ -13,8 +13,8 @@ from stagegraph.build import placement
 from stagegraph.build.place import Placement
 from stagegraph.build.placement import BuilderSelector
 from stagegraph.docker import buildx as buildx_module
-from stagegraph.docker.buildx import parse
-from stagegraph.errors import BuilderError, EmulationError
+from stagegraph.docker.buildx import BuilderInfo, parse
+from stagegraph.errors import AccessError, BuilderError, EmulationError, StagegraphError, ToolError
 from stagegraph.graph.graph import Graph
 from stagegraph.graph.native import runs
 from stagegraph.host import emulation
@@ -220,6 +220,23 @@ def test_a_builder_that_cannot_be_used_is_an_error(buildx: Buildx, name: str, wh
         chosen(spec(name))
     assert caught.value.exit_status == 20 and caught.value.where == "x:there"
     assert f"builder {name}, named for linux/arm64: {what}" in str(caught.value) and fix in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("docker: 'buildx' is not a docker command.", ToolError),
+        ("mkdir /home/x/.docker: permission denied", AccessError),
+        ("permission denied while trying to connect to the docker API at unix:///x", AccessError),
+    ],
+)
+def test_what_no_other_builder_would_mend_is_not_the_builders_fault(
+    monkeypatch: pytest.MonkeyPatch, said: str, kind: type[StagegraphError]
+) -> None:
+    monkeypatch.setattr("stagegraph.docker.buildx.inspect", lambda name: BuilderInfo(name, error=said))
+    with pytest.raises(kind) as caught:
+        chosen(spec("amd"))
+    assert type(caught.value) is kind and said in caught.value.what
 
 
 def test_the_next_builder_is_used_and_a_warning_names_the_first(buildx: Buildx) -> None:

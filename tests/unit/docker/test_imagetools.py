@@ -12,7 +12,14 @@ from helpers import sha
 
 from stagegraph.docker import imagetools as module
 from stagegraph.docker.imagetools import resolve
-from stagegraph.errors import RegistryError
+from stagegraph.errors import (
+    AccessError,
+    BuilderError,
+    RegistryError,
+    ResolveError,
+    StagegraphError,
+    ToolError,
+)
 from stagegraph.oci.platform import OciPlatform
 from stagegraph.oci.reference import ResolvedReference
 
@@ -20,6 +27,30 @@ pytestmark = pytest.mark.unit
 
 LINUX, ARM, ARM32, RISCV = map(OciPlatform, ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"))
 NAME = "r.example/x:1"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("docker: 'buildx' is not a docker command.", ToolError),
+        ("ERROR: mkdir /proc/1/.docker: no such file or directory", AccessError),
+        ('ERROR: no builder "nope" found', BuilderError),
+        # words of a registry
+        ("ERROR: invalid character '<' looking for beginning of value", ResolveError),
+        ("ERROR: failed to do request: Head: dial tcp: lookup r.example: no such host", ResolveError),
+        ("ERROR: r.example/x:1: not found", ResolveError),
+    ],
+)
+def test_a_client_that_cannot_ask_is_not_the_fault_of_the_registry(
+    monkeypatch: pytest.MonkeyPatch, said: str, kind: type[StagegraphError]
+) -> None:
+    def fails(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess(command, 1, b"", said.encode())
+
+    monkeypatch.setattr(module, "run", fails)
+    with pytest.raises(kind) as caught:
+        resolve(NAME, [LINUX])
+    assert type(caught.value) is kind
 
 
 class Buildx:

@@ -321,7 +321,10 @@ def test_an_invalid_manifest_is_an_error(store: LayoutStore, manifest: object) -
     assert not (store.root / "damaged").exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"3", b"\xff", b"[" * 100_000])
+NOT_OF_GO = [b'{"a": NaN}', b'{"a": 1, "b": 2, "a": 3}', '{"a": 1}'.encode("utf-16"), b"\xef\xbb\xbf{}"]
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"3", b"\xff", b"[" * 100_000, *NOT_OF_GO])
 def test_json_that_is_not_an_object_is_an_error(store: LayoutStore, data: bytes) -> None:
     digest = blob(store, data)["digest"]
     with pytest.raises(StoreError, match="run again: the image is then pulled or built again"):
@@ -333,6 +336,16 @@ def test_a_record_whose_contents_do_not_match_its_image_is_not_intact(store: Lay
     assert images.is_intact(store.blobs, record)
     assert not images.is_intact(store.blobs, record._replace(files=sha("other")))
     assert not images.is_intact(store.blobs, record._replace(image=sha("other")))
+
+
+def test_an_image_that_no_engine_can_read_is_not_intact(store: LayoutStore) -> None:
+    """Docker 26.1 loads it, sets the tag, and then lists no images at all."""
+    good, odd = image(store, "a", history=[{"created_by": "RUN x"}]), image(store, "b", history=[1, 2])
+    assert images.is_intact(store.blobs, good) and not images.is_intact(store.blobs, odd)
+    (fault,) = images.verify(store.blobs, odd, {})
+    assert "history[0] is 1, not an object" in fault
+    with pytest.raises(StoreError, match="incomplete or damaged"):
+        store.commit(odd)
 
 
 def test_put_refuses_an_incomplete_image(store: LayoutStore) -> None:
