@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import ContextError
+from ..system import bounded
 from .glob import matcher
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Ignore:
         from e2b_dockerfile_utils.dockerignore import PatternMatcher
 
         try:
-            text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+            text = bounded.read_path(path).decode("utf-8", "surrogateescape").removeprefix("\ufeff")
             # lines as in Go: str.splitlines also divides at other characters
             return cls(PatternMatcher([line.removesuffix("\r") for line in text.split("\n")]))
         except OSError as error:

@@ -19,7 +19,7 @@ from stagegraph.context.selection import ContextSelection
 
 pytestmark = pytest.mark.unit
 
-SAMPLES = 6000
+SAMPLES = 2000
 PIECES = ("a", "b", "*", "*", "?", "/", "[ab]", "[^a]", "[^/]", r"\*", ".", "**", "**/", "é")
 CHARACTERS = "aab/*.é"
 
