@@ -89,7 +89,7 @@ _QUIET = re.compile(rb"^time=\S+ level=(?:debug|info|trace) ")
 
 # The reason of a failed upload. skopeo then tries other formats, which the digest rules out, and its last
 # message is only about those.
-_REASON = re.compile(rb'Upload of manifest[^\n]* failed: ([^\n]*?)"?$', re.MULTILINE)
+_REASON = re.compile(rb"^(?>[^\n]*?Upload of manifest)[^\n]* failed: ([^\n]*)$", re.MULTILINE)
 
 _AFTER = re.compile(rb"Retry-After' header \\?\"(\d+)")
 
@@ -173,7 +173,7 @@ def _attempt(
         if status == 0:
             return SkopeoResult("ok", out.read())
     if reasons := _REASON.findall(text):
-        text = reasons[0]
+        text = reasons[0].removesuffix(b'"')
     message = text.decode(errors="replace").strip()
     reference = next((word for word in command if word.startswith("docker://")), "")
     return SkopeoResult(
