@@ -49,6 +49,9 @@ class TooLargeError(OSError):
     def __init__(self, name: str, limit: int) -> None:
         super().__init__(errno.EFBIG, f"larger than {shown(limit)}, the limit here", name)
 
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}" if self.filename else str(self.strerror)
+
 
 def shown(limit: int) -> str:
     """Return a bound for a message: ``4 MiB``."""
