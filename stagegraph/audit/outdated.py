@@ -27,7 +27,7 @@ apt list --upgradable
 """
 
 # libc6/trixie-security,trixie-updates 2.41-12+deb13u1 amd64 [upgradable from: 2.41-12]
-_LINE = re.compile(r"(\S+?)/(\S+) (\S+) (\S+) \[upgradable from: (\S+)\]")
+_LINE = re.compile(r"([^\s/]+)/(\S+) (\S+) (\S+) \[upgradable from: (\S+)\]")
 
 # Before version 2.1, apt exits with 0 even if it could not get its lists.
 _FAILED = re.compile(r"^(?:E: |W: (?:Failed to fetch|Some index files failed)).*", re.MULTILINE)

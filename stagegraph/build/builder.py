@@ -19,6 +19,7 @@ from ..oci.digest import Digest
 from ..oci.platform import NO_PLATFORM, OciPlatform
 from ..store import record as records
 from ..store.views import shared_view
+from ..system import bounded
 from ..system.files import os_errors_on_write, relative_path
 from ..system.processes import environment, managed_process, read_lines
 from . import requirements
@@ -219,7 +220,7 @@ class NodeBuilder:
 
 def _image_digest(metadata: Path) -> Digest:
     try:
-        data: dict[str, Any] = json.loads(metadata.read_bytes())
+        data: dict[str, Any] = json.loads(bounded.read_path(metadata))
         return Digest(data["containerimage.digest"])
     except (OSError, ValueError, KeyError) as error:
         what = f"did not report the digest of the image that it built ({error})"

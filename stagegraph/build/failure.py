@@ -45,11 +45,11 @@ _OF_FRONTEND = re.compile(
 )
 
 #: The message of a failed RUN quotes its command, whose words are no cause. Group 1 is what happened.
-_PROCESS = re.compile(r'process ".*?" did not complete successfully(?:: (.*))?', re.DOTALL)
+_PROCESS = re.compile(r'process "(?>.*?" did not complete successfully)(?:: (.*))?', re.DOTALL)
 
 #: What BuildKit puts before the reason of a failed COPY or ADD; its ids mean nothing to people.
 _WRAPPED = re.compile(
-    r"failed to (solve|compute cache key|load cache key|calculate checksum of ref \S+::\S+|copy files): "
+    r"failed to (solve|compute cache key|load cache key|calculate checksum of ref [^\s:]+::\S+|copy files): "
 )
 
 #: A file that COPY does not find (BuildKit, cache/contenthash). The second form is of a new mount.
@@ -182,7 +182,7 @@ def _cause(failure: Failure) -> Cause:
     is_read = _is_read(tracker)
     if not (is_read or tracker.times or tracker.failed):
         return client_cause(messages)
-    found = cause("\n".join(tracker.output), _PROCESS.sub(r"process failed: \1", messages))
+    found = cause("\n".join(tracker.output), _without_command(messages))
     if found is OF_STEP and not (tracker.failure and failure.step.text) and not tracker.line:
         return UNKNOWN if is_read and not tracker.failure else OF_BUILDER
     is_run = failure.step.text.upper().startswith("RUN")
@@ -249,9 +249,20 @@ def _of_step(failure: Failure, step: FailedStep) -> str:
     return f"{brief(step.text)}\n{_quoted([*before, *shown])}\n  {ended}"
 
 
+def _process(message: str) -> re.Match[str] | None:
+    """Find the message of a failed RUN. Only its first start is tried: the others are in the command."""
+    return _PROCESS.match(message, start) if (start := message.find('process "')) >= 0 else None
+
+
+def _without_command(messages: str) -> str:
+    """Return messages without the command of a failed RUN."""
+    found = _process(messages)
+    return f"{messages[: found.start()]}process failed: {found[1] or ''}" if found else messages
+
+
 def _ended(failure: Failure, step: FailedStep) -> str:
     message, silent = failure.tracker.message, "" if failure.tracker.output else "printed nothing and "
-    if process := _PROCESS.search(message):
+    if process := _process(message):
         reason = (process[1] or "").partition("\n")[0]
         if code := re.fullmatch(r"exit code: (\d+)", reason):
             return f"it {silent}ended with status {code[1]}"

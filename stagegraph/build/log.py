@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Self
 
 from ..errors import StagegraphError, StoreError
 from ..store.folder import flock
+from ..system import bounded
 from ..system.checked import moment, number, text
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def attempts(logs: Folder, node: str) -> list[Attempt]:
 def last_failed_step(logs: Folder, node: str) -> FailedStep | None:
     """The step at which the node failed last; None if that is unknown. ``node`` is its history name."""
     try:
-        step = FailedStep(**json.loads(logs.below(file_name(node)).read(_STEP)))
+        step = FailedStep(**json.loads(logs.below(file_name(node)).read(_STEP, bounded.MAX_TEXT)))
         return FailedStep(int(number(step.line)), text(step.instruction), text(step.text))
     except (OSError, ValueError, TypeError, RecursionError):
         return None

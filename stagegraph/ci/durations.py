@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError
+from ..system import bounded
 from ..system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def read(root: Path, machine: str) -> Times:
     import tomllib
 
     try:
-        text = (root / FILE).read_text(encoding="utf-8")
+        text = bounded.read_text(root / FILE)
     except FileNotFoundError:
         return Times(machine, {})
     except (OSError, UnicodeDecodeError) as error:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import ContextError
 from .entry import READ_FLAGS, RUN_AGAIN, Entry, decode, encode
-from .patterns import Ignore, crosses, has_wildcard, path_match
+from .go_match import PathPattern
+from .patterns import Ignore, has_wildcard
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
@@ -169,17 +169,17 @@ class ContextSelection:
                 yield base
                 continue
             deep = len(parts) - first
-            pattern = "/".join(parts[first:])
-            for path in self._matches(base, "", path_match(pattern), 0 if crosses(pattern) else deep):
+            pattern = PathPattern("/".join(parts[first:]))
+            for path in self._matches(base, "", pattern, 0 if pattern.crosses() else deep):
                 folder = tuple(filter(None, base.split("/")))
                 yield from self._resolve(folder, path.split("/"), where)
 
-    def _matches(self, base: str, below: str, pattern: re.Pattern[str], depth: int) -> Iterator[str]:
+    def _matches(self, base: str, below: str, pattern: PathPattern, depth: int) -> Iterator[str]:
         """The paths relative to ``base`` that match, at most ``depth`` folders down; 0 for any depth."""
         for name in self._names("/".join(filter(None, (base, below)))):
             path = f"{below}/{name}" if below else name
             full = f"{base}/{path}" if base else path
-            if pattern.fullmatch(path):
+            if pattern.matches(path):
                 yield path
             elif depth != 1 and self._is_folder(full) and self._may_show(full):
                 yield from self._matches(base, path, pattern, depth and depth - 1)

@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..system import bounded
 from ..system.text import human_size
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class _Documents:
 
     def __init__(self) -> None:
         self._open: list[bytes] = []
+        self._size = 0  # bytes
 
     def feed(self, line: bytes) -> Iterator[dict[str, Any] | bytes]:
         """The documents and lines that are complete with this line.
@@ -46,11 +48,14 @@ class _Documents:
         """
         if self._open and line[:1] in b" }":
             self._open.append(line)
-            if line[:1] == b"}":
+            self._size += len(line)
+            if self._size > bounded.MAX_LINE:
+                yield from self.rest()
+            elif line[:1] == b"}":
                 yield from self._close()
         elif line.strip() == b"{":
             yield from self.rest()
-            self._open = [line]
+            self._open, self._size = [line], len(line)
         elif line[:1] == b"{" and (document := _document(line)) is not None:
             yield from self.rest()
             yield document

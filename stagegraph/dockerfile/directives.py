@@ -14,7 +14,7 @@ from ..errors import DockerfileError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_DIRECTIVE = re.compile(r"#[ \t\f\r]*([a-zA-Z][a-zA-Z0-9]*)[ \t\f\r]*=[ \t\f\r]*(.+?)[ \t\f\r]*$")
+_DIRECTIVE = re.compile(r"#[ \t\f\r]*([a-zA-Z][a-zA-Z0-9]*)[ \t\f\r]*=[ \t\f\r]*(.+)$")
 
 
 def read(text: str, name: str) -> dict[str, str]:
@@ -42,7 +42,7 @@ def _leading(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         match = _DIRECTIVE.match(line.rstrip("\r"))
         if not match or match[1].lower() not in ("syntax", "escape", "check"):
             return
-        yield match[1].lower(), match[2]
+        yield match[1].lower(), match[2].rstrip(" \t\f\r") or match[2]
 
 
 def without_syntax(text: str) -> str:

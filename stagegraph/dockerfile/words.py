@@ -252,15 +252,20 @@ def _is_digit(char: str) -> bool:
 
 
 def _regex(pattern: str, *, greedy: bool) -> re.Pattern[str]:
-    """Return a shell pattern (``*``, ``?``, no brackets) as a regular expression. Raises ``ValueError``."""
-    out, index = "", 0
+    """Return a shell pattern (``*``, ``?``, no brackets) as a regular expression. Raises ``ValueError``.
+
+    What stands between two stars takes its first place, and no other one is tried (an atomic group): only the
+    last star decides where the match ends. So the time does not grow exponentially with the stars.
+    """
+    pieces, index = [""], 0
     while index < len(pattern):
         char = pattern[index]
         index += 1
         if char == "*":
-            out += ".*" if greedy else ".*?"
+            if pieces[-1] or len(pieces) == 1:
+                pieces.append("")
         elif char == "?":
-            out += "."
+            pieces[-1] += "."
         elif char == "\\":
             char = pattern[index : index + 1]
             if char and char in "}/":
@@ -268,10 +273,12 @@ def _regex(pattern: str, *, greedy: bool) -> re.Pattern[str]:
             if not char or char not in "*?\\":
                 raise ValueError(f"invalid pattern ({pattern}) in substitution: invalid escape '\\{char}'")
             index += 1
-            out += re.escape(char)
+            pieces[-1] += re.escape(char)
         else:
-            out += re.escape(char)
-    return re.compile(out)
+            pieces[-1] += re.escape(char)
+    first, *starred = pieces
+    last = f".*{starred.pop()}" if greedy and starred else ""
+    return re.compile("".join([first, *(f"(?>.*?{piece})" for piece in starred), last]))
 
 
 def _trim(pattern: str, value: str, greedy: bool) -> str:

@@ -14,6 +14,7 @@ from ..dockerfile.instructions import parse
 from ..dockerfile.triggers import triggers
 from ..errors import DockerfileError
 from ..project import stacks
+from ..system import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
@@ -44,7 +45,7 @@ class Dockerfiles:
         if name not in self._texts:
             # as it is: with its own line ends
             try:
-                self._texts[name] = (self._project.root / name).read_bytes().decode("utf-8")
+                self._texts[name] = bounded.read_path(self._project.root / name).decode("utf-8")
             except UnicodeDecodeError as error:
                 raise DockerfileError(name, f"is not UTF-8: {error}") from None
             except OSError as error:

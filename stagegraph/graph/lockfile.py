@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LockError
 from ..oci.digest import is_digest
 from ..oci.platform import OciPlatform
+from ..system import bounded
 from ..system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def read(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = bounded.read_text(path)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -11,8 +11,12 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 from .system import call, has
+
+#: Bytes of a file of docker's settings that are read; the rest makes it no JSON.
+_MAX_SETTINGS = 16 << 20
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 #: Seconds for an answer: of a socket on this machine, of the docker client, of buildx.
@@ -39,7 +43,7 @@ def context() -> str:
     name = os.environ.get("DOCKER_CONTEXT")
     if not name:
         try:
-            name = json.loads((config_folder() / "config.json").read_bytes()).get("currentContext")
+            name = _json(config_folder() / "config.json").get("currentContext")
         except (OSError, ValueError, AttributeError):
             return ""
     return "" if not name or name == "default" else str(name)
@@ -53,7 +57,7 @@ def address() -> str:
         return f"unix://{DEFAULT_SOCKET}"
     folder = config_folder() / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
     try:
-        return str(json.loads((folder / "meta.json").read_bytes())["Endpoints"]["docker"]["Host"])
+        return str(_json(folder / "meta.json")["Endpoints"]["docker"]["Host"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -109,3 +113,9 @@ def platforms(builder: dict[str, list[str]]) -> list[str]:
     """The OCI platforms of a builder that ``inspect`` read. A star marks those that its user declared."""
     words = (word.strip() for line in builder.get("Platforms", ()) for word in line.split(","))
     return [word.removesuffix("*") for word in words if word]
+
+
+def _json(path: Path) -> Any:
+    """Read a JSON file. Raises ``OSError`` or ``ValueError``."""
+    with path.open("rb") as file:
+        return json.loads(file.read(_MAX_SETTINGS))

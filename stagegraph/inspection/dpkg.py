@@ -27,7 +27,7 @@ def installed(layout: LayoutStore, manifest: Mapping[str, Any]) -> tuple[str, ..
             for item in archive:
                 if layer.path_in(item) == STATUS:
                     file = archive.extractfile(item) if item.isreg() else None
-                    return parse_status(file.read().decode(errors="replace")) if file else ()
+                    return parse_status(layer.text(file, STATUS)) if file else ()
     return ()
 
 

@@ -11,6 +11,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..system import bounded
 from . import dpkg, layer
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _files(layout: LayoutStore, manifest: Mapping[str, Any]) -> dict[str, str]:
     """The texts of the needed files by path, from the topmost layer that has or deletes each."""
     files: dict[str, str] = {}
     hidden: set[str] = set()
+    total = 0
     for blob in reversed(manifest["layers"] or ()):
         deleted: set[str] = set()
         with layer.opened(layout.blobs.path(blob["digest"])) as archive:
@@ -107,7 +109,9 @@ def _files(layout: LayoutStore, manifest: Mapping[str, Any]) -> dict[str, str]:
                     deleted.add(posixpath.join(folder, name.removeprefix(_GONE)))
                 elif item.isreg() and _is_needed(path) and path not in files and not _is_below(path, hidden):
                     file = archive.extractfile(item)
-                    files[path] = file.read().decode(errors="replace") if file else ""
+                    files[path] = layer.text(file, path) if file else ""
+                    if (total := total + len(files[path])) > bounded.MAX_PACKED_SUM:
+                        raise bounded.TooLargeError("lists of packages", bounded.MAX_PACKED_SUM)
         hidden |= deleted
     return files
 

@@ -8,11 +8,22 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, cast
 
 from ..errors import StoreError
+from ..system import bounded
 from ..system.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Self
+
+#: Headers about the entry that follows, or about all of them: those of pax(1), and long names of GNU tar.
+_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 _ZSTD, _GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 
@@ -21,10 +32,26 @@ _ZSTD, _GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
     """The layer, to be read once from start to end. Raises ``StoreError`` if the file is not a layer."""
     try:
-        with _plain(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        with _plain(path) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_Item) as archive:
             yield archive
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (OSError, EOFError, tarfile.TarError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from None
+
+
+class _Item(tarfile.TarInfo):
+    """An entry of a tar. An extended header, which tarfile reads into memory, has a bounded size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        item = super().frombuf(buf, encoding, errors)
+        if item.type in _HEADERS and item.size > bounded.MAX_TAR_HEADER:
+            raise bounded.TooLargeError("a header", bounded.MAX_TAR_HEADER)
+        return item
+
+
+def text(file: IO[bytes], path: str) -> str:
+    """Read a text of a layer. Raises ``TooLargeError``, which ``opened`` turns into ``StoreError``."""
+    return bounded.read(file, bounded.MAX_PACKED, path).decode(errors="replace")
 
 
 def path_in(item: tarfile.TarInfo) -> str:

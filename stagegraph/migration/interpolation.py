@@ -93,11 +93,9 @@ class Interpolation:
         return self._variables[name]
 
 
-_LINE = re.compile(
-    r"""\s*(?:export\s+)?(?P<name>[_a-zA-Z][_a-zA-Z0-9.]*)\s*[=:]\s*
-    (?:'(?P<raw>[^']*)'|"(?P<quoted>(?:\\.|[^"\\])*)"|(?P<plain>.*?))\s*(?:\s\#.*)?""",
-    re.X,
-)
+_LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[_a-zA-Z][_a-zA-Z0-9.]*)\s*[=:]\s*(?P<rest>.*)")
+
+_QUOTED = re.compile(r"""(?:'(?P<raw>[^']*)'|"(?P<quoted>(?:\\.|[^"\\])*)")(?>\s*)(?:(?<=\s)\#.*)?""")
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -109,11 +107,12 @@ def env_file(text: str, variables: Mapping[str, str], where: str) -> dict[str, s
         match = _LINE.fullmatch(line)
         if not match or line.lstrip().startswith("#"):
             continue
-        if match["raw"] is not None:
-            found[match["name"]] = match["raw"]
+        quoted = _QUOTED.fullmatch(match["rest"])
+        if quoted and quoted["raw"] is not None:
+            found[match["name"]] = quoted["raw"]
             continue
-        value = match["plain"] or ""
-        if match["quoted"] is not None:
-            value = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), match["quoted"])
+        value = re.split(r"\s#", match["rest"], maxsplit=1)[0].rstrip()
+        if quoted:
+            value = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), quoted["quoted"])
         found[match["name"]] = Interpolation({**found, **variables}, where).text(value)
     return {**found, **variables}

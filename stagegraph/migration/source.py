@@ -12,6 +12,7 @@ from ..dockerfile.arguments import declared_args
 from ..dockerfile.instructions import parse
 from ..errors import DockerfileError
 from ..oci.platform import host_platform
+from ..system import bounded
 
 if TYPE_CHECKING:
     from ..dockerfile.dependencies import DockerfileAnalysis
@@ -67,7 +68,7 @@ def read(root: Path, source: Source) -> Reading:
     """Read the Dockerfile of a source, for the first of its platforms."""
     name = (Path(source.path) / source.dockerfile).as_posix()
     try:
-        text = (root / name).read_bytes().decode("utf-8")
+        text = bounded.read_path(root / name).decode("utf-8")
     except UnicodeDecodeError as error:
         return Reading(None, error=DockerfileError(name, f"is not UTF-8: {error}"))
     except OSError as error:

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
+from ..system import bounded
 from . import claims, families, platforms, schema, stacks, tags
 from .bases import BaseReader
 from .configs import ConfigReader
@@ -40,7 +41,7 @@ _LONG_NUMBER = re.compile(r"[0-9][0-9_]{18}|0[xob][0-9A-Fa-f_]{16}")
 def read(root: Path) -> str:
     """Return the text of ``stages.toml``. Raises ``ProjectError``."""
     try:
-        return (root / FILE).read_text(encoding="utf-8-sig")
+        return bounded.read_text(root / FILE, encoding="utf-8-sig")
     except FileNotFoundError:
         hint = "a project is a folder with a stages.toml"
         raise ProjectError(str(root / FILE), "no such file", hint) from None

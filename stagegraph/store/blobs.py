@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LinkError, StoreError
 from ..oci import documents
 from ..oci.digest import Digest, encoded, from_encoded, is_digest, sha256
+from ..system import bounded
 from ..system.files import os_errors_on_read, os_errors_on_write
 from .folder import Folder
 from .verified import FileStamp, VerifiedBlobs, is_settled, stamp
@@ -93,7 +94,7 @@ class BlobStore:
         """Read a manifest or a configuration. Raises ``StoreError`` where it is missing or no JSON object."""
         try:
             with self.open(digest) as file:
-                value = _parsed(data := file.read())
+                value = _parsed(data := bounded.read_file(file, bounded.MAX_DOCUMENT))
         except OSError as error:
             raise self.unreadable(digest, error.strerror or str(error)) from None
         except (ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 from ..docker.config import config_folder
+from ..system import bounded
 from .folder import Folder
 
 _FILE = "credential-helper.json"
@@ -41,7 +42,7 @@ def environment(host: str, folder: Path) -> dict[str, str]:
 def _helper(host: str) -> str:
     """The helper of ``credsStore`` if it has the login; "" if skopeo finds the login, or there is none."""
     try:
-        config: dict[str, Any] = json.loads((config_folder() / "config.json").read_bytes())
+        config: dict[str, Any] = json.loads(bounded.read_path(config_folder() / "config.json"))
         # docker login leaves an empty entry of the registry's name for a login that the helper has
         has_login = host in config.get("auths", {}) and not config["auths"][host].get("auth")
         known_to_skopeo = host in config.get("credHelpers", {})

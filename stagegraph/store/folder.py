@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError
+from ..system import bounded
 from ..system.files import open_regular, os_errors_on_write, sync, write_in
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ class Folder:
         finally:
             self._leave(handle)
 
-    def read(self, name: str) -> bytes:
-        """Read a regular file."""
+    def read(self, name: str, limit: int = bounded.MAX_STATE) -> bytes:
+        """Read a regular file of at most ``limit`` bytes. Raises ``TooLargeError`` for a larger one."""
         with self.open(name) as file:
-            return file.read()
+            return bounded.read_file(file, limit, name)
 
     def size(self, name: str) -> int:
         """Bytes of an entry, or of all files below it; 0 where it is missing. Links are not followed."""

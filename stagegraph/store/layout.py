@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from ..errors import LinkError, StagegraphError, StoreError
 from ..keys.key import Key, digits, from_digits, is_key
 from ..oci import documents
+from ..system import bounded
 from ..system.files import os_errors_on_read, os_errors_on_write
 from . import images
 from . import record as records
@@ -84,8 +85,8 @@ class LayoutStore:
     def read(self, key: Key) -> Record | None:
         """The record of a key, whether or not its image is here or the key withdrawn; for explanations."""
         try:
-            data = self.records.read(digits(key))
-        except FileNotFoundError:
+            data = self.records.read(digits(key), bounded.MAX_DOCUMENT)
+        except (FileNotFoundError, bounded.TooLargeError):
             return None
         except OSError as error:
             path = self.records.path / digits(key)

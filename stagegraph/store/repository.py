@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LoginError, RefusedError, RegistryError, StagegraphError
@@ -17,11 +17,11 @@ from ..oci.digest import Digest, sha256
 from ..oci.reference import split
 from ..system.files import relative_path
 from ..system.processes import run
-from . import credentials, skopeo
+from . import blob_sizes, credentials, skopeo
 from .views import shared_view, staging_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from .layout import LayoutStore
@@ -64,18 +64,50 @@ class RemoteRepository:
         return answer
 
     def fetch(self, reference: str, layout: LayoutStore) -> skopeo.SkopeoResult:
-        """Copy an image into a layout, or an index with everything that it lists."""
+        """Copy an image into a layout, or an index with everything that it lists.
+
+        No blob may be larger than its manifest says, so the manifest is read first. ``reference`` has a
+        digest.
+        """
+        largest = 0
+        for answer, size in self._documents(reference):
+            if answer.kind != "ok":
+                return answer
+            largest = max(largest, size)
         with staging_layout(layout) as staging:
-            return self._copy(
-                f"docker://{reference}", f"oci:{relative_path(staging)}:it", _tls("src-", reference)
-            )
+            target = f"oci:{relative_path(staging)}:it"
+            excess = partial(blob_sizes.excess, staging, largest)
+            return self._copy(f"docker://{reference}", target, _tls("src-", reference), excess=excess)
+
+    def _documents(self, reference: str) -> Iterator[tuple[skopeo.SkopeoResult, int]]:
+        """Read a manifest, or an index and its manifests; with each the size of its largest blob."""
+        repository, open_ = split(reference).repository, [Digest(split(reference).digest)]
+        for _ in range(blob_sizes.MAX_DOCUMENTS):
+            digest = open_.pop()
+            answer = self.inspect(f"{repository}@{digest}")
+            size = 0
+            if answer.kind == "ok":
+                answer, size, listed = blob_sizes.checked(answer, digest)
+                open_ += listed
+            yield answer, size
+            if not open_:
+                return
+        yield skopeo.SkopeoResult("refused", message="the index lists too many manifests"), 0
 
     def _copy(
-        self, source: str, target: str, options: list[str], *, preserve: bool = True
+        self,
+        source: str,
+        target: str,
+        options: list[str],
+        *,
+        preserve: bool = True,
+        excess: Callable[[], str] = lambda: "",
     ) -> skopeo.SkopeoResult:
         same = ["--preserve-digests"] if preserve else []
         command = ["copy", "--quiet", "--all", *same, *options, source, target]
-        return skopeo.run(command, env=self._environment, alive=self._alive, patient=lambda: self.answered)
+        return skopeo.run(
+            command, env=self._environment, alive=self._alive, patient=lambda: self.answered, excess=excess
+        )
 
     def _alive(self) -> bool:
         """Return whether the registry answers any request."""

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..errors import StoreError
 from ..oci.digest import from_encoded
 from ..oci.documents import MANIFEST, canonical
+from ..system import bounded
 from ..system.files import os_errors_on_write
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def unpack(file: IO[bytes], layout: LayoutStore) -> Digest:
     layout.prepare()
     try:
         with tarfile.open(fileobj=file) as archive:
-            (image,) = json.load(_member(archive, "manifest.json"))
+            (image,) = json.loads(bounded.read(_member(archive, "manifest.json"), bounded.MAX_DOCUMENT))
             config = _add(archive, image["Config"], layout)
             layers = [_add(archive, name, layout) for name in image["Layers"] or ()]
     except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, TypeError) as error:

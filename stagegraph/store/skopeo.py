@@ -11,7 +11,8 @@ Who does what (containers/image, docker/docker_client.go and body_reader.go; con
   a 5xx, after a connection that was cut, and after an answer with another digest. It does not use
   ``--retry-times``: Debian 12's version does not retry most 5xx and half answers, and its waits would
   multiply ours.
-- this module: limits. skopeo has no time-out for a silent registry, and none for the sum of its waits.
+- this module: limits. skopeo has no time-out for a silent registry, and none for the sum of its waits. It
+  writes a blob to the disk as long as the registry sends, and compares the size afterwards.
 
 skopeo's log (``--debug``) tells when it waits. If a version says so in other words, the wait counts as
 silence.
@@ -19,16 +20,19 @@ silence.
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
 from ..oci.reference import split
+from ..system.bounded import MAX_ANSWER, MAX_MESSAGES, shown
 from ..system.messages import UNAUTHORIZED
 from ..system.processes import environment, managed_process
 
@@ -85,7 +89,7 @@ _QUIET = re.compile(rb"^time=\S+ level=(?:debug|info|trace) ")
 
 # The reason of a failed upload. skopeo then tries other formats, which the digest rules out, and its last
 # message is only about those.
-_REASON = re.compile(rb'Upload of manifest[^\n]* failed: ([^\n]*?)"?$', re.MULTILINE)
+_REASON = re.compile(rb"^(?>[^\n]*?Upload of manifest)[^\n]* failed: ([^\n]*)$", re.MULTILINE)
 
 _AFTER = re.compile(rb"Retry-After' header \\?\"(\d+)")
 
@@ -127,16 +131,17 @@ def run(
     env: Mapping[str, str] | None = None,
     alive: Callable[[], bool] | None = None,
     patient: Callable[[], bool] = lambda: False,
+    excess: Callable[[], str] = lambda: "",
 ) -> SkopeoResult:
     """Call skopeo until it succeeds, cannot succeed, or has used its attempts. Raises ``ToolError``.
 
     ``alive`` tells whether the registry answers other requests while this one is silent. Without it, silence
     ends the call. ``patient`` tells whether to retry if the registry is unreachable, and once if it is
-    silent.
+    silent. ``excess`` tells what has become larger than it may be, "" for nothing; that ends the call, too.
     """
     waits = WaitBudget()
     for attempt in range(MAX_ATTEMPTS):
-        answer = _attempt(command, env or {}, waits, alive)
+        answer = _attempt(command, env or {}, waits, alive, excess)
         silent = answer.kind == "silent" and alive is None and attempt == 0  # alive() has been called already
         temporary = answer.kind == "again" or ((answer.kind == "down" or silent) and patient())
         if not temporary or attempt == MAX_ATTEMPTS - 1 or not waits.take(2**attempt):
@@ -146,22 +151,29 @@ def run(
 
 
 def _attempt(
-    command: Sequence[str], env: Mapping[str, str], waits: WaitBudget, alive: Callable[[], bool] | None
+    command: Sequence[str],
+    env: Mapping[str, str],
+    waits: WaitBudget,
+    alive: Callable[[], bool] | None,
+    excess: Callable[[], str],
 ) -> SkopeoResult:
     options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": {**environment(), **env}}
     with tempfile.TemporaryFile() as out:
         with managed_process(["skopeo", "--debug", *command], stdout=out, **options) as process:
             assert process.stderr is not None
             with process.stderr:
-                text, failure = _watch(process, process.stderr, waits, alive)
+                size = partial(_excess_of_answer, out, excess)
+                text, failure = _watch(process, process.stderr, waits, alive, size)
             if failure is not None:
                 return failure
             status = process.wait()
+        if status == 0 and (much := _excess_of_answer(out, excess)):
+            return SkopeoResult("refused", message=much)
         out.seek(0)
         if status == 0:
             return SkopeoResult("ok", out.read())
     if reasons := _REASON.findall(text):
-        text = reasons[0]
+        text = reasons[0].removesuffix(b'"')
     message = text.decode(errors="replace").strip()
     reference = next((word for word in command if word.startswith("docker://")), "")
     return SkopeoResult(
@@ -171,20 +183,29 @@ def _attempt(
 
 
 def _watch(
-    process: subprocess.Popen[bytes], pipe: IO[bytes], waits: WaitBudget, alive: Callable[[], bool] | None
+    process: subprocess.Popen[bytes],
+    pipe: IO[bytes],
+    waits: WaitBudget,
+    alive: Callable[[], bool] | None,
+    excess: Callable[[], str],
 ) -> tuple[bytes, SkopeoResult | None]:
     """Read skopeo's messages to its end; return them without its log. Or return why it must not go on."""
     rest, text, moved, count = b"", b"", 0, 0
-    since = checked = time.monotonic()
+    since = checked = measured = time.monotonic()
     while True:
         readable, _, _ = select.select([pipe], [], [], 0.5)
         now = time.monotonic()
+        if now >= measured + 0.2 and (much := excess()):
+            process.kill()  # it ends at once, and writes nothing more
+            return text, SkopeoResult("refused", message=much)
+        measured = now if now >= measured + 0.2 else measured
         if readable:
             chunk = pipe.read1(65536)  # type: ignore[attr-defined]
             if not chunk:
                 return text + rest, None
             *lines, rest = (rest + chunk).split(b"\n")
             text += b"".join(line + b"\n" for line in lines if _is_message(line))
+            text, rest = text[-MAX_MESSAGES:], rest[-MAX_MESSAGES:]
             if (failure := _track_backoff(lines, waits)) is not None:
                 return text, failure
             since = checked = now
@@ -196,6 +217,13 @@ def _watch(
             if now - since >= STALL_TIMEOUT:
                 return text, SkopeoResult("again", message=f"nothing moved for {STALL_TIMEOUT:.0f} s")
             checked = time.monotonic()
+
+
+def _excess_of_answer(out: IO[bytes], excess: Callable[[], str]) -> str:
+    """Return what has become too large: the answer itself, or what ``excess`` tells."""
+    if os.fstat(out.fileno()).st_size > MAX_ANSWER:
+        return f"the registry's answer is larger than {shown(MAX_ANSWER)}, the limit here"
+    return excess()
 
 
 def _is_message(line: bytes) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..oci import documents
 from ..oci.digest import encoded, from_encoded, is_digest, sha256
+from ..system import bounded
 from ..system.files import os_errors_on_write
 from . import images
 from .folder import Folder
@@ -68,8 +69,9 @@ def _move_in(staged: Folder, name: str, blobs: Folder) -> None:
     """Move a blob in that is not here. The tool has verified layers, but a manifest may be incomplete."""
     if not is_digest(digest := from_encoded(name)) or not staged.has_file(name) or blobs.has_file(name):
         return
-    if not _is_json(staged, name) or sha256(staged.read(name)) == digest:
-        staged.move(name, blobs)
+    with contextlib.suppress(bounded.TooLargeError):
+        if not _is_json(staged, name) or sha256(staged.read(name, bounded.MAX_DOCUMENT)) == digest:
+            staged.move(name, blobs)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ProjectError, ToolError
+from . import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -176,6 +177,9 @@ def read_lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> It
             break
         *whole, rest = (rest + chunk).split(b"\n")
         yield from (line + b"\n" for line in whole)
+        if len(rest) > bounded.MAX_LINE:  # no line: pass it on as it is
+            yield rest
+            rest = b""
     if rest:
         yield rest
 

@@ -66,6 +66,13 @@ class Request:
         with suppress(OSError):
             self._handler.connection.shutdown(socket.SHUT_RDWR)
 
+    def send_on(self) -> None:
+        """Answer with a body that does not end: 16 GiB, unless the client goes away."""
+        self._head(200, {"Content-Type": "application/octet-stream"})
+        for _ in range(16384):
+            self._handler.wfile.write(bytes(1 << 20))
+            self.proxy.sent += 1 << 20
+
     def hang(self) -> None:
         """Do not answer until the proxy ends."""
         self.proxy.ended.wait(300)
@@ -102,6 +109,7 @@ class Proxy:
     seen: list[tuple[float, str, str]] = field(default_factory=list)
     times: Counter[tuple[str, str]] = field(default_factory=Counter)
     lock: Any = field(default_factory=threading.Lock)
+    sent: int = 0  # bytes, by ``Request.send_on``
     ended: threading.Event = field(default_factory=threading.Event)
 
     def asked(self, method: str, what: str) -> list[str]:

@@ -203,6 +203,20 @@ def test_a_node_is_built_if_the_registry_cannot_deliver_it(
     check_result(project, run, warm.digest)
 
 
+def test_a_blob_without_end_does_not_fill_the_disk(
+    warm: Warm, start_proxy: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    """The pull ends when more comes than the manifest says, and is not tried again. doit builds the node."""
+    front = start_proxy(blobs(Request.send_on), warm.registry.host)
+    project = warm.project(tmp_path, front.host)
+    project.env["STAGEGRAPH_PUSH"] = "never"
+    run = project.built("light:here")
+    assert run.built == {"heavy:here", "light:here"}
+    assert "could not be pulled: the registry sends more than" in run.output
+    assert front.sent < 8 << 30 and not list((project.folder / "cache/tmp").glob("*/oci-put-blob*"))
+    check_result(project, run, warm.digest)
+
+
 REFUSING = {
     # every attempt of skopeo meets a failure, because every second request fails
     "429": every(2, 429, **TOO_MANY),

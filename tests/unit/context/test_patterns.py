@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stagegraph.context.patterns import Ignore, has_wildcard, path_match
+from stagegraph.context.go_match import PathPattern
+from stagegraph.context.patterns import Ignore, has_wildcard
 from stagegraph.errors import ContextError
 
 pytestmark = pytest.mark.unit
@@ -58,10 +59,23 @@ pytestmark = pytest.mark.unit
         ("?", "\n", True),
         ("a.c", "abc", False),
         ("(a|b)+", "(a|b)+", True),
+        ("[^a]", "/", True),
+        ("a[^x]b", "a/b", True),
+        # Go takes the first place for what stands behind a star, and never another one
+        ("*[^a]*b", "x/yb", False),
+        # bytes: the star takes the first byte of a character, the class the second
+        ("*[^é]", "é", True),
+        ("[^a]", "\udcff", True),
+        ("\udcff", "\udcff", True),
+        ("[\udcff]", "\udcff", False),
+        ("a**b", "axb", True),
+        ("**", "a/b", False),
+        ("", "", True),
+        ("", "a", False),
     ],
 )
 def test_path_match(pattern: str, name: str, matches: bool) -> None:
-    assert (path_match(pattern).fullmatch(name) is not None) is matches
+    assert PathPattern(pattern).matches(name) is matches
 
 
 @pytest.mark.parametrize(
