@@ -89,4 +89,5 @@ def remove(layout: LayoutStore, selection: CacheSelection) -> None:
     for folder, name in selection.to_remove:
         with os_errors_on_write(folder.path / name):
             folder.remove(name)
-    layout.rebuild_index()
+    layout.sweep()
+    layout.index.rebuild()

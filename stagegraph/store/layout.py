@@ -21,18 +21,18 @@ could mistake for a blob has been verified or moved to quarantine before.
 from __future__ import annotations
 
 import contextlib
-import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import LinkError, StagegraphError, StoreError
 from ..keys.key import Key, digits, from_digits, is_key
-from ..oci import documents
 from ..system.files import os_errors_on_read, os_errors_on_write
 from . import images
 from . import record as records
 from .blobs import BlobStore
 from .folder import Folder
 from .history import HistoryFile
+from .layout_index import LayoutIndex
 from .locks import Locks
 from .outputs import OutputStore
 from .withdrawn import Withdrawn
@@ -57,10 +57,45 @@ class LayoutStore:
         self.records, self._latest = Folder(root, "records"), Folder(root, "latest")
         self.locks, self.outputs, self.withdrawn = Locks(root), OutputStore(root), Withdrawn(root)
         self.history = HistoryFile(root, self.locks)
+        self.index = LayoutIndex(root, self.blobs, self.locks, partial(_read, self.records))
 
     def prepare(self) -> None:
         """Create the folders; harmless when repeated. Raises ``LinkError`` where one of them is a link."""
         self.blobs.prepare()
+
+    def mend(self) -> None:
+        """Mend what a killed process has left: the index, and files that it was writing.
+
+        Without anything to mend it reads the times of the index and of the records, and lists two folders.
+        Does nothing where the store cannot be written. Raises ``LinkError``.
+        """
+        try:
+            if self.index.is_current:
+                self.sweep(self.folder, self._latest)
+            else:
+                self.sweep()
+                self.index.rebuild()
+        except LinkError:
+            raise
+        except StagegraphError:
+            pass  # a run needs none of it
+
+    def sweep(self, *folders: Folder) -> list[Path]:
+        """Delete what killed processes were writing in these folders, or in all. Return the paths.
+
+        Raises ``LinkError``.
+        """
+        swept: list[Path] = []
+        for folder in folders or (self.folder, *self.folders):
+            with os_errors_on_write(folder.path):
+                swept += [folder.path / name for name in folder.sweep()]
+        return swept
+
+    @property
+    def folders(self) -> tuple[Folder, ...]:
+        """The folders that hold one file for each key, node, output or blob."""
+        named = self.records, self._latest, self.withdrawn.folder, self.outputs.folder
+        return *named, self.blobs.folder
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -71,14 +106,7 @@ class LayoutStore:
 
     def read(self, key: Key) -> Record | None:
         """The record of a key, whether or not its image is here or the key withdrawn; for explanations."""
-        try:
-            data = self.records.read(digits(key))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            path = self.records.path / digits(key)
-            raise StoreError(str(path), f"cannot be read: {error.strerror}") from None
-        return records.parse(data, key)
+        return _read(self.records, key)
 
     def has_record(self, key: Key) -> bool:
         """Return whether there is a record of this key, valid or not."""
@@ -150,23 +178,24 @@ class LayoutStore:
                 str(self.root), f"the image of {record.node} is incomplete or damaged", "run again"
             )
         self.blobs.sync(digest for digest, _ in images.image_blobs(self.blobs, record))
-        self.records.write(digits(record.key), self.document(record))
-        self.rebuild_index()
+        with self.index.changing(record.key):
+            self.records.write(digits(record.key), self.document(record))
 
     def delete(self, key: Key) -> None:
-        """Delete a record. The caller calls ``rebuild_index`` once, after the last."""
+        """Delete a record. The caller calls ``index.rebuild`` once, after the last."""
         with os_errors_on_write(self.records.path / digits(key)):
             self.records.remove(digits(key))
 
-    def rebuild_index(self) -> None:
-        """Write ``index.json`` from the records whose manifests are here, under a lock."""
-        with self.locks.for_name("index"):
-            entries = [
-                documents.named(record.descriptor, record.tag)
-                for record in self.list()
-                if self.blobs.has(record.digest)
-            ]
-            self.folder.write("index.json", json.dumps(documents.index(entries), indent=1).encode())
+
+def _read(folder: Folder, key: Key) -> Record | None:
+    """The record of a key in the folder of records; None if it is missing or not valid."""
+    try:
+        data = folder.read(digits(key))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(str(folder.path / digits(key)), f"cannot be read: {error.strerror}") from None
+    return records.parse(data, key)
 
 
 def _latest_name(node: str) -> str:
