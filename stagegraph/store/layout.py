@@ -113,6 +113,19 @@ class LayoutStore:
         with os_errors_on_read(self.records.path):
             return self.records.has_file(digits(key))
 
+    def has_newer(self, key: Key) -> bool:
+        """Return whether the record of this key was written by a newer version of this program."""
+        with contextlib.suppress(FileNotFoundError), os_errors_on_read(self.records.path):
+            return self.has_record(key) and records.is_newer(self.records.read(digits(key)))
+        return False
+
+    def check_replaceable(self, key: Key) -> None:
+        """Raise ``StoreError`` if a newer version of this program wrote the record of this key."""
+        if self.has_newer(key):
+            what = "was written by a newer version of stagegraph, and is not replaced"
+            hint = "update stagegraph; or delete the file, and the node is built again"
+            raise StoreError(str(self.records.path / digits(key)), what, hint)
+
     def list(self) -> Iterator[Record]:
         """All valid records."""
         for name in _entries(self.records):
@@ -167,7 +180,8 @@ class LayoutStore:
     def commit(self, record: Record) -> None:
         """Verify and sync the image's blobs, then write the record. A withdrawn key stays withdrawn.
 
-        Raises ``StoreError`` if a blob is missing or corrupt.
+        Raises ``StoreError`` if a blob is missing or corrupt, or if a newer version of this program wrote the
+        record of this key.
         """
         self.prepare()
         with contextlib.suppress(StoreError):
@@ -179,6 +193,7 @@ class LayoutStore:
             )
         self.blobs.sync(digest for digest, _ in images.image_blobs(self.blobs, record))
         with self.index.changing(record.key):
+            self.check_replaceable(record.key)
             self.records.write(digits(record.key), self.document(record))
 
     def delete(self, key: Key) -> None:

@@ -195,6 +195,15 @@ def parse(data: bytes, key: Key) -> Record | None:
         return None
 
 
+def is_newer(data: bytes) -> bool:
+    """Return whether this is a record that a newer version of this program wrote, in a schema of its own."""
+    try:
+        schema = json.loads(data)["annotations"][f"{_PREFIX}schema"]
+        return schema.isascii() and schema.isdecimal() and len(schema) < 10 and int(schema) > int(SCHEMA)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+
+
 def _plausible(record: Record) -> bool:
     return (
         all(map(is_digest, (record.digest, record.files, record.image)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from helpers import image
 
-from stagegraph.keys.key import digits
+from stagegraph.keys.inputs import Input, digest
+from stagegraph.keys.key import Key, digits
 from stagegraph.store import record as records
 from stagegraph.store.folder import Folder
 from stagegraph.store.layout import LayoutStore
@@ -36,7 +38,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     keys: list[str] = []
     parse = records.parse
 
-    def counted(data: bytes, key: records.Key) -> Record | None:
+    def counted(data: bytes, key: Key) -> Record | None:
         keys.append(key)
         return parse(data, key)
 
@@ -135,9 +137,8 @@ def test_a_record_that_is_written_costs_the_reading_of_no_other(store: LayoutSto
 def test_the_index_gets_images_that_come_back(store: LayoutStore) -> None:
     """A record whose image was pruned has no entry. It gets one when another record brings the image."""
     (one,) = put(store, "one")
-    again = one.with_key(records.Key("sha256:" + "0" * 64), [])
-    inputs = [records.Input("a", "", "")]
-    again = one.with_key(records.keys.digest(inputs), inputs)
+    inputs = [Input("a", "", "")]
+    again = one.with_key(digest(inputs), inputs)
     store.commit(again)
     manifest = store.blobs.path(one.digest).read_bytes()
     store.blobs.path(one.digest).unlink()
@@ -244,14 +245,14 @@ def test_a_sweep_between_the_creation_of_a_file_and_its_lock_does_no_harm(
 ) -> None:
     store.prepare()
     swept: list[Path] = []
-    flock = files.fcntl.flock
+    flock = fcntl.flock
 
-    def late(handle: object, how: int) -> None:
-        if how == files.fcntl.LOCK_EX and not swept:
+    def late(handle: int, how: int) -> None:
+        if how == fcntl.LOCK_EX and not swept:
             swept.extend(LayoutStore(store.root).sweep())
-        flock(handle, how)  # type: ignore[arg-type]
+        flock(handle, how)
 
-    monkeypatch.setattr(files.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     store.folder.write("last-run.json", b"whole")
     assert (store.root / "last-run.json").read_bytes() == b"whole" and len(swept) == 1
 

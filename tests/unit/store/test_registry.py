@@ -368,3 +368,29 @@ def test_a_local_error_of_a_push_is_reported(
     assert undelivered == node
     assert "full" in str(said) or "no space left" in str(said)
     assert len(warnings) == 1
+
+
+def test_a_record_of_a_newer_version_stays_in_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, warnings, sent = LayoutStore(tmp_path), list[str](), list[str]()
+    node, record = Node("app", "amd64"), image(layout, "app")
+    other = record.with_key(key_of("content"), [])
+    store = RegistryStore("h/a", layout, warnings.append)
+    newer = layout.document(record).replace(b'"stagegraph.schema":"1"', b'"stagegraph.schema":"2"')
+
+    def inspect(reference: str) -> skopeo.SkopeoResult:
+        found = reference == f"h/a:{record.tag}"
+        return skopeo.SkopeoResult("ok", newer) if found else skopeo.SkopeoResult("absent")
+
+    def send(*words: object) -> None:
+        sent.append(str(words[2]))
+
+    monkeypatch.setattr(store.remote, "inspect", inspect)
+    monkeypatch.setattr(store.remote, "send", send)
+    for each in (record, other):
+        assert store.find(node, AMD64, each.key) is None
+    store.pushes.push_built(node, other, record)
+    assert store.pushes.flush(lambda _: None) == []
+    assert sent == [f"h/a:{other.tag}"]
+    assert warnings == [f"h/a:{record.tag} was written by a newer version of stagegraph, and is not replaced"]
