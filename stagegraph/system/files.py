@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DiskFullError, StoreError
+from ..errors import DiskFullError, ProjectError, StagegraphError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,16 @@ def expanded(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def of_path(error: OSError) -> StagegraphError:
+    """Return the error of a user for one of the operating system that names a path."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    if error.errno in _FULL:
+        return DiskFullError(path, "no space left on its disk", "free some space and run again")
+    return ProjectError(
+        path, f"cannot be used: {error.strerror or error}", "check the path and its permissions"
+    )
 
 
 @contextlib.contextmanager
