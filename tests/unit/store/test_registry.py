@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers import AMD64, graph, image, key_of, sha, stages
 
-from stagegraph.errors import LoginError, RegistryError, StoreError
+from stagegraph.errors import LoginError, RefusedError, RegistryError, StoreError
 from stagegraph.execution.lookup import prefetch_candidates
 from stagegraph.project.model import Node
 from stagegraph.store import credentials, skopeo
@@ -199,6 +199,18 @@ def test_an_image_counts_as_missing_after_a_certificate_error(
     assert [store.has_image(record, "h/a:tag") for _ in range(2)] == [there, there]
     store.pushes.push_final(Node("a", "p"), record, "h/a:tag")
     assert len(store.pushes.flush(lambda _: None)) == (not there)
+
+
+def test_an_unknown_authority_is_named_with_the_place_for_its_certificate(
+    skopeo_message: Path, tmp_path: Path
+) -> None:
+    said = 'Get "https://h:5000/v2/": x509: certificate signed by unknown authority'
+    skopeo_message.write_text(said)
+    store = RegistryStore("h:5000/a", LayoutStore(tmp_path), lambda _: None)
+    with pytest.raises(RefusedError) as error:
+        store.remote.read_manifest("h:5000/a:tag")
+    assert "does not know the authority" in error.value.what
+    assert "/etc/docker/certs.d/h:5000/ca.crt" in error.value.hint and said in error.value.hint
 
 
 def test_a_repository_of_an_image_that_wants_a_login_leaves_that_of_nodes_alone(
