@@ -57,6 +57,7 @@ class LayoutStore:
         self.records, self._latest = Folder(root, "records"), Folder(root, "latest")
         self.locks, self.outputs, self.withdrawn = Locks(root), OutputStore(root), Withdrawn(root)
         self.history = HistoryFile(root, self.locks)
+        self._is_swept = False
         self.index = LayoutIndex(root, self.blobs, self.locks, partial(_read, self.records))
 
     def prepare(self) -> None:
@@ -192,6 +193,9 @@ class LayoutStore:
                 str(self.root), f"the image of {record.node} is incomplete or damaged", "run again"
             )
         self.blobs.sync(digest for digest, _ in images.image_blobs(self.blobs, record))
+        if not self._is_swept:  # once, in a run that writes: it lists all folders
+            self._is_swept = True
+            self.sweep()
         with self.index.changing(record.key):
             self.check_replaceable(record.key)
             self.records.write(digits(record.key), self.document(record))

@@ -153,7 +153,7 @@ def sweep(folder: int, of: str = "") -> list[str]:
     """
     swept = list[str]()
     for name in os.listdir(folder):
-        if is_temporary(name, of):
+        if name.startswith(".") and is_temporary(name, of):
             with contextlib.suppress(OSError), open_regular(name, folder) as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(name, dir_fd=folder)

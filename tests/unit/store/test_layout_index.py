@@ -214,6 +214,16 @@ def test_a_sweep_deletes_what_killed_processes_were_writing(
     assert store.index.is_current and not store.index.faults()
 
 
+def test_the_first_record_of_a_run_sweeps_all_folders(
+    store: LayoutStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "one")
+    left = kill_while_writing(store, monkeypatch)
+    put(LayoutStore(store.root), "two")
+    assert [path for path in left if path.exists()] == []
+    assert not store.index.faults()
+
+
 def test_a_run_that_has_nothing_to_do_deletes_what_a_run_was_writing_at_its_end(
     store: LayoutStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
