@@ -62,7 +62,7 @@ class Verify(Command[Options]):
         workspace = app.workspace
         _refuse_unfit(workspace, options)
         goals = resolve_goals(workspace.graph, words)
-        results = _Results(options)
+        results = Results(options)
         try:
             for found in _found(workspace, goals.nodes, options, whole=not words):
                 workspace.report.close()  # the live display takes standard output too
@@ -115,7 +115,7 @@ def _found(
         yield from check_registry(graph, layout, workspace.registry.remote, nodes)
 
 
-class _Results:
+class Results:
     """What the checks have found, printed as it comes unless all is printed as JSON."""
 
     def __init__(self, options: Options) -> None:
@@ -171,9 +171,7 @@ class _Results:
         document: dict[str, Any] = {
             "schema": 1,
             "nodes": [to_json(finding) for finding in self.findings if not finding.where],
-            "registry": [
-                {**to_json(finding), "reference": finding.where} for finding in self.findings if finding.where
-            ],
+            "registry": [registry_to_json(finding) for finding in self.findings if finding.where],
             "layout": [{"place": place, "notes": list(notes)} for place, notes in self.mismatches],
             "repaired": None,
         }
@@ -221,4 +219,16 @@ def to_json(finding: Finding) -> dict[str, object]:
         "recorded": finding.recorded or None,
         "rebuilt": finding.rebuilt or None,
         "differences": [difference._asdict() for difference in finding.differences],
+    }
+
+
+def registry_to_json(finding: Finding) -> dict[str, object]:
+    return {
+        "node": str(finding.node),
+        "key": finding.key,
+        "reference": finding.where,
+        "result": finding.result,
+        "notes": list(finding.notes),
+        "recorded": finding.recorded or None,
+        "digest": finding.rebuilt or None,
     }

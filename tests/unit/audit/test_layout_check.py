@@ -10,12 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from derived import differences
 from helpers import image, sha, stages, write
 
-from stagegraph.audit.layout_check import Checked, check_layout, check_rest, repair
+from stagegraph.audit.layout_check import Checked, Mismatch, Repaired, check_layout, check_rest, repair
 from stagegraph.audit.registry_check import check_registry
+from stagegraph.audit.verify import Finding
 from stagegraph.cli import app
-from stagegraph.cli.commands.verify import render_text
+from stagegraph.cli.commands.verify import Options, Results, render_text
 from stagegraph.cli.main import main
 from stagegraph.errors import RegistryError, StoreError
 from stagegraph.execution.workspace import Workspace
@@ -304,6 +306,22 @@ def results(project: Workspace, remote: Remote) -> list[tuple[str, str]]:
     assert all("in the registry, h/a:" in render_text(finding) for finding in findings)
     assert not list((project.layout.root / "tmp").iterdir())
     return [(finding.result, " ".join(finding.notes)) for finding in findings]
+
+
+def test_json_is_as_documented(project: Workspace, remote: Remote) -> None:
+    """The fields of a rebuild are those of an engine test."""
+    low = next(record for record in project.layout.list() if record.node == str(LOW))
+    found: list[Finding | Mismatch] = [
+        Finding(LOW, low.key, "bad", ("note",)),
+        Mismatch("cache/x", ("note",)),
+    ]
+    remote.documents[f"h/a:{low.tag}"] = b"damaged"
+    listed = Results(Options(json=True))
+    for each in [*found, *check_registry(project.graph, project.layout, remote, [LOW])]:
+        listed.add(each)
+    listed.repaired = Repaired(("cache/index.json",), ("cache/records/x",), (low,))
+    of_rebuild = {name for name in differences("doit verify --json", {}) if "differences[]" in name}
+    assert differences("doit verify --json", listed.to_json(), optional=of_rebuild) == set()
 
 
 def test_a_registry_that_has_all_is_good(project: Workspace, remote: Remote) -> None:
