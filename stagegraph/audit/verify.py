@@ -1,6 +1,6 @@
 """Checks of ``cache/``: are blobs and records intact, and does a rebuild give the same images?
 
-Neither check changes a record or the index. A rebuild uses a temporary store, which has the recorded images
+Neither check changes a record. A rebuild uses a temporary store, which has the recorded images
 by links and is removed after the comparison.
 """
 
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import BuildError, ProjectError
+from ..errors import BuildError, ProjectError, StoreError
 from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
 from ..oci.digest import NO_DIGEST, Digest
-from ..store import images
 from ..store.views import overlay
 from ..system.text import printable
+from .layout_check import Checked, faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +39,8 @@ class Finding:
     """The outcome for one node.
 
     A check gives ``good`` or ``bad``; a rebuild gives ``same``, ``differs`` or ``failed``. ``unchecked``:
-    there was nothing to check. ``notes`` say why, what is bad, or what failed.
+    there was nothing to check. ``notes`` say why, what is bad, or what failed. ``where`` is the reference of
+    what was checked in a registry; ``rebuilt`` is then the image that it has.
     """
 
     node: Node
@@ -49,42 +50,50 @@ class Finding:
     recorded: Digest = NO_DIGEST
     rebuilt: Digest = NO_DIGEST
     differences: tuple[Difference, ...] = field(default=(), repr=False)
+    where: str = ""
 
 
-def check(graph: Graph, layout: LayoutStore, goals: list[Node]) -> Iterator[Finding]:
+def check(
+    graph: Graph, layout: LayoutStore, goals: list[Node], checked: Checked | None = None
+) -> Iterator[Finding]:
     """Check every blob and record of the goals and their ancestors, parents first.
 
-    Bad blobs are moved to quarantine.
+    Bad blobs are moved to quarantine. What was looked at is added to ``checked``.
     """
+    checked = Checked() if checked is None else checked
     records: dict[Node, Record] = {}
-    faults: dict[Digest, str] = {}
     for node in graph.order(goals):
         key = graph.key(node)
-        if not layout.has_record(key):
-            yield Finding(node, key, "unchecked", ("no record of it in cache/",))
-            continue
-        record = layout.read(key)
-        # pruning keeps records without images
-        if record is not None and layout.blobs.is_missing(record.digest):
-            yield Finding(node, key, "unchecked", ("only its record is in cache/, no image",), record.digest)
-            continue
-        notes = _record_faults(layout, key, record, faults)
-        if record is not None:
-            records[node] = record
-        if content := _content_key(graph, node, records):
-            notes += _record_faults(layout, content, layout.read(content), faults)
-        recorded = records[node].digest if node in records else NO_DIGEST
-        yield Finding(node, key, "bad" if notes else "good", tuple(dict.fromkeys(notes)), recorded)
+        try:
+            yield _check_node(graph, layout, node, records, checked)
+        except StoreError as error:
+            yield Finding(node, key, "bad", (f"{error.where} {error.what}",))
 
 
-def _record_faults(
-    layout: LayoutStore, key: Key, record: Record | None, faults: dict[Digest, str]
-) -> list[str]:
-    """The faults of the record of a key, and of its image. ``faults`` are those of blobs read before."""
-    if record is not None:
-        return list(images.verify(layout.blobs, record, faults))
-    damaged = f"record {key} is damaged: its inputs do not hash to its key"
-    return [damaged] if layout.has_record(key) else []
+def _check_node(
+    graph: Graph, layout: LayoutStore, node: Node, records: dict[Node, Record], checked: Checked
+) -> Finding:
+    """Check the records of one node under both of its keys. Adds the first to ``records``."""
+    key = graph.key(node)
+    if not layout.has_record(key):
+        return Finding(node, key, "unchecked", ("no record of it in cache/",))
+    if layout.has_newer(key):
+        return Finding(node, key, "unchecked", ("a newer version of stagegraph wrote its record",))
+    record = layout.read(key)
+    # pruning keeps records without images
+    if record is not None and layout.blobs.is_missing(record.digest):
+        return Finding(node, key, "unchecked", ("only its record is in cache/, no image",), record.digest)
+    notes = [*faults_of(layout, key, checked)]
+    if record is None:
+        notes = [f"record {key} {note}" for note in notes]
+    else:
+        records[node] = record
+    if content := _content_key(graph, node, records):
+        readable = layout.read(content) is not None
+        faults = faults_of(layout, content, checked)
+        notes += faults if readable else [f"record {content} {note}" for note in faults]
+    recorded = records[node].digest if node in records else NO_DIGEST
+    return Finding(node, key, "bad" if notes else "good", tuple(dict.fromkeys(notes)), recorded)
 
 
 def _content_key(graph: Graph, node: Node, records: dict[Node, Record]) -> Key | None:

@@ -19,7 +19,6 @@ from ..execution.display import Detail
 from ..execution.report import Report
 from ..execution.workspace import Workspace
 from ..graph import goals
-from ..system.processes import install_signal_handlers
 from .goals import default_goals
 from .program import as_called
 from .program import words as program_words
@@ -49,7 +48,6 @@ class App:
     @cached_property
     def workspace(self) -> Workspace:
         """The project, loaded on first use. Raises ``ProjectError``."""
-        install_signal_handlers()
         return Workspace.open(Path.cwd(), command_line_settings(), Report(self.detail))
 
     @cached_property

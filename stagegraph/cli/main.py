@@ -36,5 +36,12 @@ def main(words: list[str] | None = None) -> int:
     return int(doit.run(words) or 0)
 
 
+def as_doit() -> None:
+    """Run doit. ``./run doit`` comes here, so that Ctrl-C is quiet while doit is imported, too."""
+    from doit.__main__ import main as doit_main
+
+    sys.exit(doit_main())
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,7 @@ from ..dockerfile.triggers import takes_from_elsewhere
 from ..errors import LoginError, RegistryError, ResolveError, StagegraphError
 from ..oci.digest import Digest, sha256
 from ..oci.reference import ResolvedReference, host, split
-from ..system.messages import UNAUTHORIZED
+from ..system.messages import NO_AUTHORITY, UNAUTHORIZED, UNKNOWN_AUTHORITY
 from ..system.processes import run
 from . import client_faults
 from .image_document import ImageDocument
@@ -53,6 +53,9 @@ def _error(reference: str, message: str) -> StagegraphError:
     if re.search(UNAUTHORIZED, message, re.IGNORECASE) and "not found" not in message:
         what = "the registry requires a login, or has no such image"
         return LoginError(reference, what, f"docker login {host(reference)}\n  it said: {message}")
+    if re.search(UNKNOWN_AUTHORITY, message):
+        hint = f"add it to this machine's bundle, or name it in SSL_CERT_FILE\n  buildx said: {message}"
+        return ResolveError(reference, NO_AUTHORITY, hint)
     if not re.search(r"not found|manifest unknown", message):
         hint = f"is the registry reachable? it said: {message}"
         return ResolveError(reference, "cannot be resolved to a digest", hint)

@@ -264,10 +264,13 @@ def _check_array(parsed: DockerfileInstruction) -> None:
 
 
 def mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
-    """The fields of each ``--mount`` of a RUN."""
+    """The fields of each ``--mount`` of a RUN. Raises ``DockerfileError``."""
     for flag in instruction.flags if instruction.cmd == "RUN" else ():
         if flag.startswith("--mount="):
-            yield mount_fields(flag.removeprefix("--mount="))
+            try:
+                yield mount_fields(flag.removeprefix("--mount="))
+            except csv.Error as error:
+                raise instruction.error(f"a --mount cannot be read: {error}", _REFERENCE) from None
 
 
 def mount_fields(text: str) -> dict[str, str]:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..build.builder import NodeBuilder
+    from ..graph.graph import Graph
     from ..project.model import Project
+    from ..store.layout import LayoutStore
     from .lookup import StoreLookup
     from .report import Report
     from .sharing import Sharing
@@ -67,12 +69,13 @@ class NodeRunner:
         """Return whether the node's image is in ``cache/``; fetch it if the registry has it.
 
         Raises ``ProjectError`` for a node that will probably be built, and cannot be as it is declared.
+        Raises ``StoreError`` for one whose record a newer version of this program wrote.
         """
         if node in self.results.records:
             return True
         decision = NeedsParents() if self.is_open(node) else by_recipe(self.graph, node, self.lookup)
         if isinstance(decision, NeedsParents):
-            self._check_declared(node)
+            _check_buildable(self.graph, self.layout, node)
             return False
         if not self._fetch(node, decision):
             return False
@@ -95,7 +98,7 @@ class NodeRunner:
         """Return whether a test has passed, here or elsewhere, on the images that it would use now."""
         decision = NeedsParents() if self.is_open(test) else by_recipe(self.graph, test, self.lookup)
         if isinstance(decision, NeedsParents):
-            self._check_declared(test)
+            _check_buildable(self.graph, self.layout, test)
             return False
         self.results.passed_tests.add(test)
         if test not in self.results.records:
@@ -108,13 +111,6 @@ class NodeRunner:
         """With push=all, offer the registry an image that was here before this run."""
         if self.sharing:
             self.sharing.offer(node, record)
-
-    def _check_declared(self, node: Node) -> None:
-        """Raise ``ProjectError`` before the parents are built for nothing."""
-        from ..build.requirements import undeclared
-
-        for error in undeclared(self.graph.spec(node), self.graph.project.secrets):
-            raise error
 
     def _fetch(self, node: Node, decision: Have) -> bool:
         """Return whether the image is in ``cache/`` now; pull it if the decision says so."""
@@ -164,10 +160,10 @@ class NodeRunner:
     ) -> Record:
         """Build, record the image under both keys, and push it."""
         record = self._build_with_retry(node, parents, no_cache=no_cache)
-        by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
-        self.layout.commit(by_content_key)  # before the push, which may take long
         if self.registry:
-            self.registry.pushes.push_built(node, record, by_content_key)
+            self.registry.pushes.push_built(
+                node, _with_content_key(self.graph, node, record, parents), record
+            )
         return record
 
     def _reuse_by_content(self, node: Node, parents: Mapping[Node, Record]) -> Have | Build:
@@ -193,6 +189,7 @@ class NodeRunner:
 
     def _build_with_retry(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
+        self.layout.check_replaceable(content_key(self.graph, node, parents.__getitem__)[0])
         try:
             return self._build(node, parents, no_cache=no_cache)
         except (AccessError, BuilderError, LinkError):
@@ -209,7 +206,11 @@ class NodeRunner:
         return self._build(node, parents, no_cache=no_cache)
 
     def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
-        """Build, and record the image under the recipe key."""
+        """Build, and record the image under both keys.
+
+        The content key comes first: a pass of a test counts by this key, so a kill between the two loses it
+        no more than it loses an image.
+        """
         start = time.monotonic()
         kind = "build" if self.graph.project.tested_by(node.stage) is None else "test"
         try:
@@ -235,6 +236,7 @@ class NodeRunner:
             builder=result.builder,
             materials=tuple(sorted(materials)),
         )
+        self.layout.commit(_with_content_key(self.graph, node, record, parents))
         self._commit(node, record, parents)
         return record
 
@@ -243,6 +245,19 @@ class NodeRunner:
 
     def _write(self, record: Record) -> None:
         self.layout.commit(record)
+
+
+def _check_buildable(graph: Graph, layout: LayoutStore, node: Node) -> None:
+    """Raise ``ProjectError`` or ``StoreError`` before the parents are built for nothing."""
+    from ..build.requirements import undeclared
+
+    layout.check_replaceable(graph.key(node))
+    for error in undeclared(graph.spec(node), graph.project.secrets):
+        raise error
+
+
+def _with_content_key(graph: Graph, node: Node, record: Record, parents: Mapping[Node, Record]) -> Record:
+    return record.with_key(*content_key(graph, node, parents.__getitem__))
 
 
 def _test_error(project: Project, node: Node, error: BuildError) -> TestError | None:

@@ -171,11 +171,13 @@ class Workspace:
     def acquire_store(self) -> None:
         """Keep ``doit prune`` away from ``cache/`` until this process ends. Raises ``LinkError``.
 
+        Mends what a killed process has left: the layout's index, and files that it was writing.
         Makes all parts that threads share, before there are any threads.
         """
         try:
             self.layout.prepare()
             self.layout.locks.shared()
+            self.layout.mend()
         except LinkError:
             raise
         except StoreError:

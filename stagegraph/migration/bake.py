@@ -71,6 +71,11 @@ def sources(data: Mapping[str, Any], where: str, root: Path, *, kind: str = "tar
 
     ``kind`` is the word for a target in notes. Raises ``ProjectError`` for a value of a wrong type.
     """
+    try:
+        json.dumps(data, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:  # JSON and YAML can name half of a surrogate pair (RFC 8259, 8.2)
+        what = "has a \\u escape that is half of a character"
+        raise ProjectError(where, what, "write both halves, or the character itself") from None
     return _Importer(data, where, root, kind).imported()
 
 
@@ -210,7 +215,7 @@ class _Importer:
 
     def _secret(self, origin: str, secrets: Any) -> None:
         for written in self._typed(secrets, list, f"{origin}: secret"):
-            fields = _fields(written) if isinstance(written, str) else self._typed(written, dict, origin)
+            fields = self._fields(written, origin)
             name, file, env = (
                 fields.get("id", ""),
                 fields.get("src") or fields.get("source"),
@@ -246,6 +251,17 @@ class _Importer:
         contexts = (table.get("contexts") or {} for table in self._targets.values())
         return {str(value).removeprefix("target:") for each in contexts for value in each.values()}
 
+    def _fields(self, written: Any, origin: str) -> Mapping[str, Any]:
+        """Return the fields of an option, an object or in the form ``id=token,src=file``."""
+        if not isinstance(written, str):
+            fields: Mapping[str, Any] = self._typed(written, dict, origin)
+            return fields
+        try:
+            row = next(csv.reader([written]), [])
+        except csv.Error as error:
+            raise ProjectError(self._where, f"{origin}: {written!r} cannot be read: {error}") from None
+        return {key: value for key, _, value in (word.partition("=") for word in row)}
+
     # -- types -----------------------------------------------------------------------------------
 
     def _typed(self, value: Any, kind: type, what: str) -> Any:
@@ -256,9 +272,3 @@ class _Importer:
 
     def _strings(self, value: Any, what: str) -> list[str]:
         return [self._typed(each, str, what) for each in self._typed(value, list, what)]
-
-
-def _fields(written: str) -> dict[str, str]:
-    """Return the fields of an option in the form ``id=token,src=file``."""
-    row = next(csv.reader([written]), [])
-    return {key: value for key, _, value in (word.partition("=") for word in row)}

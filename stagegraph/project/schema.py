@@ -55,9 +55,10 @@ REPO = re.compile(
     rf"(?=.{{1,255}}$)(?:{_LABEL_OF_HOST}(?:\.{_LABEL_OF_HOST})*(?::[0-9]+)?/)?{_WORD}(?:/{_WORD})*"
 )
 
-_HOST, _PORT = r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
+_ANY_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST, _PORT = rf"(?:{_ANY_LABEL}(?:\.{_ANY_LABEL})*|\[[0-9a-f:]+\])", r"(?::(?P<port>[0-9]{1,5}))?"
 
-REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/[a-z0-9._-]+)*/?")
+REGISTRY = re.compile(rf"{_HOST}{_PORT}(?:/{_WORD})*/?")
 
 #: A version, as it may be in a tag.
 VERSION = re.compile(r"[\w.-]{1,128}", re.ASCII)

@@ -2,7 +2,7 @@
 
 Needed are the records of current keys, the records that find the same images by content (early cutoff), and
 the blobs of these images. Of older builds only the record is kept, and only if it is its node's newest: it
-explains the next build.
+explains the next build. A record that a newer version of this program wrote is kept, too.
 """
 
 from __future__ import annotations
@@ -66,9 +66,8 @@ def _select(layout: LayoutStore, keys: set[Key], unkeyed: set[str]) -> CacheSele
     newest, kept_images = layout.newest(), {record.digest for record in kept}
     explaining = [record for record in records if record.key in newest and record.digest not in kept_images]
     kept_keys = {record.key for record in (*kept, *explaining)}
-    to_remove = [
-        (layout.records, name) for name in layout.records.entries() if from_digits(name) not in kept_keys
-    ]
+    others = (name for name in layout.records.entries() if from_digits(name) not in kept_keys)
+    to_remove = [(layout.records, name) for name in others if not layout.has_newer(from_digits(name))]
     # locks of keys that are gone; other locks have other names
     locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
     to_remove += [(layout.locks.folder, name) for name in locks if from_digits(name) not in kept_keys]
@@ -89,4 +88,5 @@ def remove(layout: LayoutStore, selection: CacheSelection) -> None:
     for folder, name in selection.to_remove:
         with os_errors_on_write(folder.path / name):
             folder.remove(name)
-    layout.rebuild_index()
+    layout.sweep()
+    layout.index.rebuild()

@@ -25,7 +25,7 @@ class Availability:
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
-        self._warn = warn
+        self.warn = warn
         self._lock = threading.Lock()
         self.unreachable: StagegraphError | None = None
         self.unreadable: StagegraphError | None = None
@@ -64,13 +64,13 @@ class Availability:
             else:
                 self.unreachable = self.unreachable or error
             if first:
-                self._warn(f"continuing without {'reading ' if login else ''}the registry: {error}")
+                self.warn(f"continuing without {'reading ' if login else ''}the registry: {error}")
 
     def write_failed(self, error: StagegraphError) -> None:
         """Stop writing."""
         with self._lock:
             if self._is_first():
-                self._warn(f"continuing without writing to the registry: {error}")
+                self.warn(f"continuing without writing to the registry: {error}")
             self.unwritable = self.unwritable or error
 
     def _is_first(self) -> bool:

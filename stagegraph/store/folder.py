@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError
 from ..system import bounded
-from ..system.files import open_regular, os_errors_on_write, sync, write_in
+from ..system.files import open_regular, os_errors_on_write, sweep, sync, write_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,6 +201,11 @@ class Folder:
         with self.opened() as handle:
             os.rename(name, new, src_dir_fd=handle, dst_dir_fd=handle)
 
+    def set_time(self, name: str, nanoseconds: int) -> None:
+        """Set when an entry was last changed, that of a link itself. Raises ``FileNotFoundError``."""
+        with self.opened() as handle:
+            os.utime(name, ns=(nanoseconds, nanoseconds), dir_fd=handle, follow_symlinks=False)
+
     def link(self, name: str, to: Folder, new: str) -> None:
         """Give a file a second name (a hard link) in another folder, in place of an entry of that name."""
         with self.opened() as source, to.opened(make=True) as target:
@@ -215,6 +220,12 @@ class Folder:
                 shutil.rmtree(name, dir_fd=handle)
             else:
                 os.unlink(name, dir_fd=handle)
+
+    def sweep(self) -> list[str]:
+        """Delete the files that killed processes were writing here. Return their names."""
+        with contextlib.suppress(FileNotFoundError), self.opened() as handle:
+            return sweep(handle)
+        return []
 
     # -- locks -----------------------------------------------------------------------------------
 

@@ -22,12 +22,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import LinkError, StagegraphError, StoreError
 from ..keys.key import Key, digits, from_digits, is_key
-from ..oci import documents
 from ..system import bounded
 from ..system.files import os_errors_on_read, os_errors_on_write
 from . import images
@@ -35,6 +34,7 @@ from . import record as records
 from .blobs import BlobStore
 from .folder import Folder
 from .history import HistoryFile
+from .layout_index import LayoutIndex
 from .locks import Locks
 from .outputs import OutputStore
 from .withdrawn import Withdrawn
@@ -59,6 +59,8 @@ class LayoutStore:
         self.records, self._latest = Folder(root, "records"), Folder(root, "latest")
         self.locks, self.outputs, self.withdrawn = Locks(root), OutputStore(root), Withdrawn(root)
         self.history = HistoryFile(root, self.locks)
+        self._is_swept = False
+        self.index = LayoutIndex(root, self.blobs, self.locks, partial(_read, self.records))
 
     def prepare(self) -> None:
         """Create the folders; harmless when repeated. Raises ``LinkError`` where one of them is a link."""
@@ -75,6 +77,40 @@ class LayoutStore:
             store.records, store.withdrawn, store.blobs = records, withdrawn, blobs
             yield store
 
+    def mend(self) -> None:
+        """Mend what a killed process has left: the index, and files that it was writing.
+
+        Without anything to mend it reads the times of the index and of the records, and lists two folders.
+        Does nothing where the store cannot be written. Raises ``LinkError``.
+        """
+        try:
+            if self.index.is_current:
+                self.sweep(self.folder, self._latest)
+            else:
+                self.sweep()
+                self.index.rebuild()
+        except LinkError:
+            raise
+        except StagegraphError:
+            pass  # a run needs none of it
+
+    def sweep(self, *folders: Folder) -> list[Path]:
+        """Delete what killed processes were writing in these folders, or in all. Return the paths.
+
+        Raises ``LinkError``.
+        """
+        swept: list[Path] = []
+        for folder in folders or (self.folder, *self.folders):
+            with os_errors_on_write(folder.path):
+                swept += [folder.path / name for name in folder.sweep()]
+        return swept
+
+    @property
+    def folders(self) -> tuple[Folder, ...]:
+        """The folders that hold one file for each key, node, output or blob."""
+        named = self.records, self._latest, self.withdrawn.folder, self.outputs.folder
+        return *named, self.blobs.folder
+
     # -- reading ---------------------------------------------------------------------------------
 
     def find(self, key: Key) -> Record | None:
@@ -84,19 +120,25 @@ class LayoutStore:
 
     def read(self, key: Key) -> Record | None:
         """The record of a key, whether or not its image is here or the key withdrawn; for explanations."""
-        try:
-            data = self.records.read(digits(key), bounded.MAX_DOCUMENT)
-        except (FileNotFoundError, bounded.TooLargeError):
-            return None
-        except OSError as error:
-            path = self.records.path / digits(key)
-            raise StoreError(str(path), f"cannot be read: {error.strerror}") from None
-        return records.parse(data, key)
+        return _read(self.records, key)
 
     def has_record(self, key: Key) -> bool:
         """Return whether there is a record of this key, valid or not."""
         with os_errors_on_read(self.records.path):
             return self.records.has_file(digits(key))
+
+    def has_newer(self, key: Key) -> bool:
+        """Return whether the record of this key was written by a newer version of this program."""
+        with contextlib.suppress(FileNotFoundError), os_errors_on_read(self.records.path):
+            return self.has_record(key) and records.is_newer(self.records.read(digits(key)))
+        return False
+
+    def check_replaceable(self, key: Key) -> None:
+        """Raise ``StoreError`` if a newer version of this program wrote the record of this key."""
+        if self.has_newer(key):
+            what = "was written by a newer version of stagegraph, and is not replaced"
+            hint = "update stagegraph; or delete the file, and the node is built again"
+            raise StoreError(str(self.records.path / digits(key)), what, hint)
 
     def list(self) -> Iterator[Record]:
         """All valid records."""
@@ -152,7 +194,8 @@ class LayoutStore:
     def commit(self, record: Record) -> None:
         """Verify and sync the image's blobs, then write the record. A withdrawn key stays withdrawn.
 
-        Raises ``StoreError`` if a blob is missing or corrupt.
+        Raises ``StoreError`` if a blob is missing or corrupt, or if a newer version of this program wrote the
+        record of this key.
         """
         self.prepare()
         with contextlib.suppress(StoreError):
@@ -163,23 +206,28 @@ class LayoutStore:
                 str(self.root), f"the image of {record.node} is incomplete or damaged", "run again"
             )
         self.blobs.sync(digest for digest, _ in images.image_blobs(self.blobs, record))
-        self.records.write(digits(record.key), self.document(record))
-        self.rebuild_index()
+        if not self._is_swept:  # once, in a run that writes: it lists all folders
+            self._is_swept = True
+            self.sweep()
+        with self.index.changing(record.key):
+            self.check_replaceable(record.key)
+            self.records.write(digits(record.key), self.document(record))
 
     def delete(self, key: Key) -> None:
-        """Delete a record. The caller calls ``rebuild_index`` once, after the last."""
+        """Delete a record. The caller calls ``index.rebuild`` once, after the last."""
         with os_errors_on_write(self.records.path / digits(key)):
             self.records.remove(digits(key))
 
-    def rebuild_index(self) -> None:
-        """Write ``index.json`` from the records whose manifests are here, under a lock."""
-        with self.locks.for_name("index"):
-            entries = [
-                documents.named(record.descriptor, record.tag)
-                for record in self.list()
-                if self.blobs.has(record.digest)
-            ]
-            self.folder.write("index.json", json.dumps(documents.index(entries), indent=1).encode())
+
+def _read(folder: Folder, key: Key) -> Record | None:
+    """The record of a key in the folder of records; None if it is missing or not valid."""
+    try:
+        data = folder.read(digits(key), bounded.MAX_DOCUMENT)
+    except (FileNotFoundError, bounded.TooLargeError):
+        return None
+    except OSError as error:
+        raise StoreError(str(folder.path / digits(key)), f"cannot be read: {error.strerror}") from None
+    return records.parse(data, key)
 
 
 def _latest_name(node: str) -> str:

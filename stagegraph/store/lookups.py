@@ -35,7 +35,8 @@ class RecordLookups:
         self._remote, self._availability, self._span = remote, availability, span
         self._workers = DaemonPool(LOOKUPS)
         self._results: dict[str, Future[Record | None]] = {}  # by tag
-        self._lock = threading.Lock()  # around _results
+        self._newer = set[str]()  # tags of records that a newer version of this program wrote
+        self._lock = threading.Lock()  # around _results and _newer
 
     def prefetch(
         self, node: Node, docker: OciPlatform, key: Key, then: Key | None = None
@@ -65,9 +66,17 @@ class RecordLookups:
         if answer.kind not in ("ok", "absent"):
             self._availability.read_failed(self._remote.error(answer))
         record = records.parse(answer.output, key) if answer.kind == "ok" else None
+        if answer.kind == "ok" and record is None and records.is_newer(answer.output):
+            with self._lock:
+                self._newer.add(records.tag(node.stage, docker, key))
         if record is None and then:
             self.prefetch(node, docker, then)
         return record
+
+    def has_newer(self, node: Node, of: Record) -> bool:
+        """Return whether a look-up of this run has found a record of a newer version of this program."""
+        with self._lock:
+            return records.tag(node.stage, of.docker, of.key) in self._newer
 
     def override(self, node: Node, of: Record, result: Record | None) -> None:
         """Set the result for the tag of a record: this run knows better than the look-up."""

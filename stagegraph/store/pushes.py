@@ -98,9 +98,13 @@ class PushQueue:
         for record in built:
             if self._availability.write_error:
                 return
+            reference = self._remote.reference(records.tag(node.stage, record.docker, record.key))
+            if self._lookups.has_newer(node, record):
+                what = "was written by a newer version of stagegraph, and is not replaced"
+                self._availability.warn(f"{reference} {what}")
+                continue
             digest, size = self._layout.blobs.add(self._layout.document(record))
             entry = documents.descriptor(documents.INDEX, digest, size)
-            reference = self._remote.reference(records.tag(node.stage, record.docker, record.key))
             with self._span("push", node, reference):
                 self._remote.send(self._layout, entry, reference)
 

@@ -27,6 +27,7 @@ from ..keys.key import Key, digits
 from ..oci import documents
 from ..oci.digest import Digest, is_digest, sha256
 from ..oci.platform import NO_PLATFORM, index_entry, joined, tag_part
+from ..system import checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -196,18 +197,44 @@ def parse(data: bytes, key: Key) -> Record | None:
         return None
 
 
+def is_newer(data: bytes) -> bool:
+    """Return whether this is a record that a newer version of this program wrote, in a schema of its own."""
+    try:
+        schema = json.loads(data)["annotations"][f"{_PREFIX}schema"]
+        return schema.isascii() and schema.isdecimal() and len(schema) < 10 and int(schema) > int(SCHEMA)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _is_name(value: str) -> bool:
+    """Return whether a value is a text, or a name of a file with bytes that are not UTF-8 (PEP 383)."""
+    with suppress(UnicodeEncodeError):
+        value.encode("utf-8", "surrogateescape")
+        return True
+    return False
+
+
+def _is_text(value: object) -> bool:
+    """Return whether a value is a text that every output can hold (``checked.text``)."""
+    try:
+        checked.text(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _plausible(record: Record) -> bool:
     return (
         all(map(is_digest, (record.digest, record.files, record.image)))
         and type(record.size) is int
         and record.size > 0
         and math.isfinite(record.seconds)
-        and isinstance(record.created, str)
-        and all(isinstance(word, str) for word in (record.machine, record.recorded, record.builder))
+        and all(map(_is_text, (record.created, record.machine, record.recorded, record.builder)))
         and _NODE.fullmatch(record.node) is not None
         and _DOCKER.fullmatch(record.docker) is not None
-        and set(map(type, chain.from_iterable(record.inputs))) <= {str}
-        and all(isinstance(word, str) and "=" in word for word in (*record.packages, *record.materials))
+        and set(map(type, parts := tuple(chain.from_iterable(record.inputs)))) <= {str}
+        and _is_name("".join(parts))
+        and all(_is_text(word) and "=" in word for word in (*record.packages, *record.materials))
         and keys.digest(record.inputs) == record.key
     )
 

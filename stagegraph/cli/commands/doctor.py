@@ -14,7 +14,6 @@ from ...host.advice import Advice
 from ...host.doctor import Needs
 from ...oci.platform import OciPlatform, family
 from ...project.model import Bootstrap
-from ...system.processes import install_signal_handlers
 from ..app import command_line_settings
 from ..help import Example
 from .base import Detached, JsonOption, print_json
@@ -50,7 +49,6 @@ class Doctor(Detached[JsonOption]):
     examples = (Example("doctor", "look at this machine"), Example("doctor --json", "the same for a program"))
 
     def answer(self, words: list[str], options: JsonOption) -> int:
-        install_signal_handlers()
         if words:
             raise ProjectError(
                 "command line", f"doit doctor takes no goal: {words[0]!r}", "doit doctor --help"

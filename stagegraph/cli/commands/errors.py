@@ -17,11 +17,14 @@ from doit.cmd_base import Command as DoitCommand
 from doit.cmdparse import CmdOption, CmdParseError
 
 from ...errors import ProjectError, StagegraphError, nearest
-from ...system.processes import Interrupted
+from ...system.files import of_path
+from ...system.processes import Interrupted, install_signal_handlers
 from .. import folder, program
 from ..parser import Parser
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..help import Example
 
 #: The status that a shell gives a program that SIGPIPE ended.
@@ -69,6 +72,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         return self._parser
 
     def parse_execute(self, in_args: list[str]) -> Any:
+        install_signal_handlers()
         try:
             result = self._parse_execute(in_args)
             sys.stdout.flush()
@@ -83,6 +87,10 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             # Python writes what is still buffered at the end of the process
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
+        except OSError as error:  # a path that the user gave, or a disk
+            if error.filename is None:
+                raise
+            return print_error(of_path(error))
         return result
 
     def _parse_execute(self, in_args: list[str]) -> Any:
@@ -92,10 +100,13 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             return 0
         options, words = self.cmdparser.parse(in_args)
         self.pdb = options.get("pdb", False)
-        own_file = bool(_CHOOSE_FILE & (options._non_default_keys | self.opt_vals.keys()))
+        chosen = _CHOOSE_FILE & (options._non_default_keys | self.opt_vals.keys())
+        own_file = bool(chosen)
         options.update(self.opt_vals)
         if self.place is not Place.HERE:
             file, where = folder.of_options(options) if own_file else (None, self._project())
+            if file and "dodoFile" in chosen:
+                _check_tasks(file)
             if where is None and self.place is Place.PROJECT:
                 raise folder.missing()
             if where and not own_file and where != folder.working():
@@ -167,6 +178,14 @@ def _collect_rarely() -> None:
     """
     gc.freeze()
     gc.set_threshold(20_000)
+
+
+def _check_tasks(file: Path) -> None:
+    """Raise ``ProjectError`` for a file of tasks that Python cannot import: doit would show a traceback."""
+    if not os.path.isfile(file):  # noqa: PTH113 - False for a name that is too long
+        raise ProjectError("command line", f"-f {file}: no such file", "-f names a dodo.py")
+    if file.suffix != ".py" or "." in file.stem:
+        raise ProjectError("command line", f"-f {file}: it is no Python module", "-f names a dodo.py")
 
 
 def _written(option: Any) -> str:

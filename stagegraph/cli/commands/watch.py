@@ -19,7 +19,7 @@ from ...errors import StagegraphError
 from ...execution.workspace import Workspace
 from ...graph import goals
 from ...graph.needed import Needed, control, folders, needed
-from ...system.processes import install_signal_handlers, run_in_group
+from ...system.processes import run_in_group
 from ...system.text import listed
 from ...system.watching import Watching
 from .. import program
@@ -60,7 +60,6 @@ class Watch(Command[Options]):
     examples = (Example("watch {goal}", "an image for each edit", "a person"),)
 
     def answer(self, app: App, words: list[str], options: Options) -> int:  # noqa: ARG002 - it has none
-        install_signal_handlers()
         named_nodes(app.workspace.graph, words)  # an unknown word: no edit of a file is likely to mend it
         watcher = Watcher(Path.cwd(), words, command_line_settings())
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -496,6 +497,39 @@ def test_secrets_that_differ(two: Path, capsys: pytest.CaptureFixture[str]) -> N
     data = target(secret=["id=a,env=A"])
     data["target"]["low"]["secret"] = ["id=a,env=B"]
     assert "target app: secret a differs from that of another target" in imported(two, data, capsys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"args": {"A": "\ud800"}}, "bake.json: has a \\u escape that is half of a character"),
+        ({"labels": {"\udcff": "x"}}, "bake.json: has a \\u escape that is half of a character"),
+        ({"secret": ["id=a\rb"]}, "'id=a\\rb' cannot be read: "),
+        ({"secret": [f"id={'b' * 140_000}"]}, " cannot be read: "),
+    ],
+)
+def test_a_value_that_no_file_can_hold_is_an_error(
+    two: Path, keys: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (two / "bake.json").write_text(json.dumps(target(**keys)))
+    assert main(["import", "bake.json"]) == ProjectError.exit_status
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_read_has_no_dockerfile(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, {"app/Dockerfile": "FROM scratch\n", "locked/inner/file": "x"})
+    real = os.stat
+
+    def denied(path: Any, *words: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith("locked/inner/stages.toml"):  # root may read every folder
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *words, **options)
+
+    monkeypatch.setattr(os, "stat", denied)
+    assert main(["init"]) == 0
+    assert edges(folder) == {"app": []}
 
 
 def test_a_file_in_hcl_is_for_bake_to_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

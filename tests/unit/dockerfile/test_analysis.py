@@ -787,6 +787,10 @@ def test_every_other_change_counts(one: str, other: str) -> None:
         ("FROM a\nRUN \0x", "x/Dockerfile:2: has a zero byte"),
         ("# escape=x\nFROM a", "x/Dockerfile:1: does not parse: invalid escape token"),
         ("ARG A='x\nFROM a", "x/Dockerfile:1: "),
+        ("\\", "x/Dockerfile:1: a continued line is followed by nothing"),
+        ("FROM a\n\\", "x/Dockerfile:2: a continued line is followed by nothing"),
+        ('FROM a\nRUN --mount="a\rb" x', "x/Dockerfile:2: a --mount cannot be read: "),
+        (f"FROM a\nRUN --mount=id={'b' * 140_000} x", "x/Dockerfile:2: a --mount cannot be read: "),
     ],
 )
 def test_a_wrong_dockerfile_is_an_error(text: str, said: str) -> None:

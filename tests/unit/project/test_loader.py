@@ -737,6 +737,13 @@ HEADS = {
         ('atom"', 'atom"\nregistry = "host:65536"'),
         "stages.toml:3: 'host:65536' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
     ),
+    **{
+        f"registry {value}": (
+            ('atom"', f'atom"\nregistry = "{value}"'),
+            f"stages.toml:3: '{value}' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",
+        )
+        for value in ("h/..", "h/../x", "h/-x", "h/x/./y", "h/.", "a..b", "h-", "h.-x:5000", "../x")
+    },
     "registry that looks like an option": (
         ('atom"', 'atom"\nregistry = "-x"'),
         "stages.toml:3: '-x' is not a registry\n  HOST, HOST:PORT or HOST/PATH, without https://",

@@ -99,6 +99,18 @@ def test_damaged_blobs_and_logs_are_removed(store: LayoutStore) -> None:
     assert not (store.root / "logs").exists()
 
 
+def test_files_that_killed_processes_were_writing_are_removed(store: LayoutStore) -> None:
+    record = put(store, "blas", b"files")
+    store.withdrawn.add(record.key)
+    folders = (store.root, store.root / "latest", store.root / "withdrawn", store.records.path)
+    left = [folder / ".x.0123abcd" for folder in folders]
+    for path in left:
+        path.write_text("half")
+    pruned(store, record)
+    assert not any(path.exists() for path in left)
+    assert store.index.is_current and store.find(record.key) is None
+
+
 def test_file_locks_of_removed_keys_are_removed(store: LayoutStore) -> None:
     old, new = put(store, "old", b"old"), put(store, "new", b"new")
     with (

@@ -77,7 +77,7 @@ def everything(root: Path, record: Record) -> Iterator[Callable[[], object]]:
     yield store.blobs.quarantine_corrupt
     yield lambda: store.commit(record)
     yield lambda: store.commit(image(store, "other", (b"one", b"two")))
-    yield store.rebuild_index
+    yield store.index.rebuild
     yield lambda: _prune(LayoutStore(root), record)
     yield lambda: _prune(LayoutStore(root), None)
 

@@ -23,6 +23,7 @@ from stagegraph.keys import inputs as keys
 from stagegraph.keys.inputs import Input
 from stagegraph.oci.digest import Digest
 from stagegraph.oci.documents import INDEX, MANIFEST
+from stagegraph.prune import cache
 from stagegraph.store import images, verified
 from stagegraph.store.folder import Folder
 from stagegraph.store.layout import LayoutStore
@@ -188,7 +189,24 @@ def test_a_record_of_a_newer_version_is_ignored_and_kept(store: LayoutStore) -> 
     path.write_bytes(newer)
     assert store.find(record.key) is None
     store.commit(other)
+    with pytest.raises(StoreError, match="was written by a newer version of stagegraph"):
+        store.commit(record)
     assert path.read_bytes() == newer
+    cache.remove(store, cache.select(store, [record.key]))
+    assert path.read_bytes() == newer
+
+
+@pytest.mark.parametrize("schema", ["0", "1", "x", "-2", "\u00b2", "", "9" * 5000, None, 2, ["2"]])
+def test_a_record_of_no_newer_version_is_replaced(store: LayoutStore, schema: object) -> None:
+    record = image(store)
+    store.commit(record)
+    path = store.root / "records" / record.key[7:]
+    document = json.loads(path.read_bytes())
+    document["annotations"]["stagegraph.schema"] = schema
+    document["annotations"]["stagegraph.key"] = "damaged"
+    path.write_text(json.dumps(document))
+    store.commit(record)
+    assert store.find(record.key) == record
 
 
 def test_record_under_another_key_is_ignored(store: LayoutStore) -> None:

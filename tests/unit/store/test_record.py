@@ -171,6 +171,10 @@ def test_record_of_another_key() -> None:
         {"node": "a/b:c"},
         {"docker": "windows/amd64"},
         {"docker": "linux/../x"},
+        # half of a character, which no output can hold
+        *({name: "\ud800"} for name in ("created", "machine", "recorded", "builder")),
+        *({name: ("a=\udcff",)} for name in ("packages", "materials")),
+        {"inputs": (*INPUTS[:-1], INPUTS[-1]._replace(where="\ud800"))},
     ],
 )
 def test_a_record_that_contradicts_itself_is_ignored(changes: dict[str, Any]) -> None:

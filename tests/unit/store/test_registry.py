@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers import AMD64, graph, image, key_of, sha, stages
 
-from stagegraph.errors import LoginError, RegistryError, StoreError
+from stagegraph.errors import LoginError, RefusedError, RegistryError, StoreError
 from stagegraph.execution.lookup import prefetch_candidates
 from stagegraph.project.model import Node
 from stagegraph.store import credentials, skopeo
@@ -201,6 +201,18 @@ def test_an_image_counts_as_missing_after_a_certificate_error(
     assert len(store.pushes.flush(lambda _: None)) == (not there)
 
 
+def test_an_unknown_authority_is_named_with_the_place_for_its_certificate(
+    skopeo_message: Path, tmp_path: Path
+) -> None:
+    said = 'Get "https://h:5000/v2/": x509: certificate signed by unknown authority'
+    skopeo_message.write_text(said)
+    store = RegistryStore("h:5000/a", LayoutStore(tmp_path), lambda _: None)
+    with pytest.raises(RefusedError) as error:
+        store.remote.read_manifest("h:5000/a:tag")
+    assert "does not know the authority" in error.value.what
+    assert "/etc/docker/certs.d/h:5000/ca.crt" in error.value.hint and said in error.value.hint
+
+
 def test_a_repository_of_an_image_that_wants_a_login_leaves_that_of_nodes_alone(
     skopeo_message: Path, tmp_path: Path
 ) -> None:
@@ -368,3 +380,29 @@ def test_a_local_error_of_a_push_is_reported(
     assert undelivered == node
     assert "full" in str(said) or "no space left" in str(said)
     assert len(warnings) == 1
+
+
+def test_a_record_of_a_newer_version_stays_in_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, warnings, sent = LayoutStore(tmp_path), list[str](), list[str]()
+    node, record = Node("app", "amd64"), image(layout, "app")
+    other = record.with_key(key_of("content"), [])
+    store = RegistryStore("h/a", layout, warnings.append)
+    newer = layout.document(record).replace(b'"stagegraph.schema":"1"', b'"stagegraph.schema":"2"')
+
+    def inspect(reference: str) -> skopeo.SkopeoResult:
+        found = reference == f"h/a:{record.tag}"
+        return skopeo.SkopeoResult("ok", newer) if found else skopeo.SkopeoResult("absent")
+
+    def send(*words: object) -> None:
+        sent.append(str(words[2]))
+
+    monkeypatch.setattr(store.remote, "inspect", inspect)
+    monkeypatch.setattr(store.remote, "send", send)
+    for each in (record, other):
+        assert store.find(node, AMD64, each.key) is None
+    store.pushes.push_built(node, other, record)
+    assert store.pushes.flush(lambda _: None) == []
+    assert sent == [f"h/a:{other.tag}"]
+    assert warnings == [f"h/a:{record.tag} was written by a newer version of stagegraph, and is not replaced"]
