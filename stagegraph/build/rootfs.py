@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from ..errors import ToolError
 from ..project import bootstrap
 from ..system.files import relative_path
-from ..system.processes import last_lines, managed_process, read_lines
+from ..system.processes import end_of, last_lines, managed_process, read_lines
 from .causes import cause
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _write_rootfs(spec: NodeSpec, out: Path, log: Log, hear: Callable[[bytes], N
         for line in read_lines(process, lambda: False):
             log.file.write(line)
             hear(line)
-        status = process.wait()
+        status = end_of(process)
     if status != 0:
         what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{last_lines(log.path)}"
         found = cause(log.path.read_text(errors="replace"))

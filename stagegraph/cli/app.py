@@ -20,6 +20,7 @@ from ..execution.report import Report
 from ..execution.workspace import Workspace
 from ..graph import goals
 from ..system.processes import install_signal_handlers
+from ..waits.waiting import WAITS
 from .goals import default_goals
 from .program import as_called
 from .program import words as program_words
@@ -50,7 +51,9 @@ class App:
     def workspace(self) -> Workspace:
         """The project, loaded on first use. Raises ``ProjectError``."""
         install_signal_handlers()
-        return Workspace.open(Path.cwd(), command_line_settings(), Report(self.detail))
+        report = Report(self.detail)
+        WAITS.tell = lambda line: report.wait(as_called(line))
+        return Workspace.open(Path.cwd(), command_line_settings(), report)
 
     @cached_property
     def default_goals(self) -> list[str]:

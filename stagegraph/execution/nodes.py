@@ -19,6 +19,7 @@ from ..errors import (
     EngineError,
     LinkError,
     LostCacheError,
+    SilentError,
     StoreError,
     TestError,
 )
@@ -151,7 +152,7 @@ class NodeRunner:
         earlier = self.lookup.earlier(node)
         latest = earlier.record if earlier else None
         self.report.start(node, latest.seconds if latest else None)
-        with self.layout.locks.for_name(digits(self.graph.key(node))):
+        with self.layout.locks.for_name(digits(self.graph.key(node)), f"another run builds {node}"):
             decision = self._reuse_by_content(node, parents)
             if isinstance(decision, Have):
                 return
@@ -195,7 +196,7 @@ class NodeRunner:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         try:
             return self._build(node, parents, no_cache=no_cache)
-        except (AccessError, BuilderError, LinkError):
+        except (AccessError, BuilderError, SilentError, LinkError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
             no_cache = no_cache or isinstance(error, LostCacheError)

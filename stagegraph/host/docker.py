@@ -10,13 +10,18 @@ import hashlib
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
+from ..waits.waiting import patience, waiting_for
 from .system import call, has
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 #: Seconds for an answer: of a socket on this machine, of the docker client, of buildx.
 PING, ASK, INSPECT = 5, 15, 30
+
+#: Bytes of an answer that the engine may give over its socket.
+_LONGEST = 16 << 20
 
 #: The system's folders of plugins, besides the user's own.
 _PLUGINS = (
@@ -74,14 +79,37 @@ def answers() -> bool:
 def _answers_ping(path: Path) -> bool:
     """Ask the socket itself: that takes half the time of the docker client, or less."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(PING)
-            connection.connect(str(path))
-            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-            answer = b"".join(iter(lambda: connection.recv(4096), b""))
-        return int(answer.split(maxsplit=2)[1]) < 400
-    except (OSError, ValueError, IndexError):
+        return get(path, "/_ping", PING)[0] < 400
+    except (OSError, ValueError):
         return False
+
+
+def get(path: Path, url: str, seconds: float) -> tuple[int, bytes]:
+    """The status and body of a GET over a Unix socket (HTTP/1.0: the body ends with the connection).
+
+    All of it takes at most ``seconds``, times the user's patience. Raises ``TimeoutError``, ``OSError``, and
+    ``ValueError`` for an answer that is not one.
+    """
+    limit, chunks, size = seconds * patience(), list[bytes](), 0
+    end = time.monotonic() + limit
+    with socket.socket(socket.AF_UNIX) as connection, waiting_for(f"the engine at unix://{path}"):
+        connection.settimeout(limit)
+        connection.connect(str(path))
+        connection.sendall(f"GET {url} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        while True:
+            if (left := end - time.monotonic()) <= 0:  # a time limit of the socket is for each call
+                raise TimeoutError(f"no answer within {limit:.0f} s")
+            connection.settimeout(left)
+            if not (chunk := connection.recv(65536)):
+                break
+            chunks.append(chunk)
+            if (size := size + len(chunk)) > _LONGEST:
+                raise ValueError(f"an answer of more than {_LONGEST} bytes")
+    head, _, body = b"".join(chunks).partition(b"\r\n\r\n")
+    words = head.split(maxsplit=2)
+    if len(words) < 2:
+        raise ValueError("no answer" if not head else f"not HTTP: {head[:80]!r}")
+    return int(words[1]), body
 
 
 def has_buildx() -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError
 from ..system.files import open_regular, os_errors_on_write, sync, write_in
+from ..waits.flocks import flock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,6 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 # opening never waits for the other end of a FIFO
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-#: The errors of file systems without locks.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 class Folder:
@@ -195,11 +192,11 @@ class Folder:
 
     # -- locks -----------------------------------------------------------------------------------
 
-    def lock(self, name: str, how: int, mode: int) -> BinaryIO:
+    def lock(self, name: str, how: int, mode: int, what: str = "") -> BinaryIO:
         """Open the file ``name`` and lock it by ``flock(2)``; closing it releases the lock.
 
-        A new file gets ``mode``. An entry that is no regular file is replaced. Raises ``BlockingIOError``
-        where ``how`` has ``LOCK_NB`` and somebody else has the lock.
+        A new file gets ``mode``. An entry that is no regular file is replaced. ``what`` tells those who wait
+        what the lock is for. Raises the errors of ``waits.flocks.flock``.
         """
         with self.opened(make=True) as handle:
             file = _regular_file(handle, name, os.O_RDWR, or_read=True)
@@ -207,20 +204,11 @@ class Folder:
             with contextlib.suppress(OSError):  # another user's file
                 if os.fstat(file).st_nlink == 1:  # by a hard link it may be somebody's file
                     os.fchmod(file, mode)
-            flock(file, how)
+            flock(file, how, self.path / name, what)
         except BaseException:
             os.close(file)
             raise
         return os.fdopen(file, "rb")
-
-
-def flock(handle: int, how: int) -> None:
-    """Call ``fcntl.flock``; do nothing where the file system has no locks."""
-    try:
-        fcntl.flock(handle, how)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
 
 
 def _regular_file(folder: int, name: str, flags: int, *, or_read: bool = False) -> int:

@@ -15,6 +15,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ToolError
+from ..waits.waiting import patience, waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,8 +27,17 @@ _HINTS = {
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }
 
-#: Seconds that a child has to end after SIGTERM. Then it gets SIGKILL.
+#: What to do about a program that does not answer.
+_ADVICE = {
+    "docker": "is the engine stopped? doit doctor asks it",
+    "git": "does another git use the repository?",
+}
+
+#: Seconds that a child has to end after SIGTERM. Then it gets SIGKILL, and as long again.
 _GRACE = 10
+
+#: Seconds that a call may take which names no other limit.
+LONGEST = 3600.0
 
 _running: set[subprocess.Popen[bytes]] = set()
 #: Whoever starts a child holds it, so that a thread starts none while this process ends its children.
@@ -58,7 +68,8 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
             process.wait(max(0, limit - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel waits for a disk that is gone
+                process.wait(_GRACE)
 
 
 class Interrupted(SystemExit):
@@ -133,6 +144,8 @@ def managed_process(command: Sequence[str], **options: Any) -> Iterator[subproce
             process = subprocess.Popen(command, **options)
         except FileNotFoundError:
             raise ToolError(command[0], "is not installed", _HINTS.get(command[0], "")) from None
+        except OSError as error:  # not executable; no process or memory is left
+            raise ToolError(command[0], f"cannot be started: {error.strerror}") from None
         _running.add(process)
     try:
         yield process
@@ -166,24 +179,51 @@ def run(
     command: Sequence[str],
     *,
     stdin: IO[bytes] | None = None,
-    timeout: float | None = None,
+    timeout: float = LONGEST,
     variables: Mapping[str, str] | None = None,
+    name: str = "",
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end and capture its output. The caller checks the status.
 
-    After ``timeout`` seconds the program is killed; the status is then 124, as that of ``timeout(1)``.
-    ``variables`` are added to the environment. Raises ``ToolError``.
+    After ``timeout`` seconds, times the user's patience, the program is killed; the status is then 124, as
+    that of ``timeout(1)``. ``variables`` are added to the environment. ``name`` is for those who wait; the
+    default is the words of the command before its first option. Raises ``ToolError``.
     """
+    limit = timeout * patience()
     pipes = {"stdin": stdin or subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with managed_process(command, **pipes, env={**environment(), **(variables or {})}) as process:
+    waits_for = _waits_for(name or _words(command), command[0], limit)
+    with (
+        managed_process(command, **pipes, env={**environment(), **(variables or {})}) as process,
+        waiting_for(waits_for),
+    ):
         try:
-            out, err = process.communicate(timeout=timeout)
+            out, err = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             process.kill()
-            return subprocess.CompletedProcess(
-                command, 124, b"", f"no answer within {timeout:.0f} s".encode()
-            )
+            return subprocess.CompletedProcess(command, 124, b"", f"no answer within {limit:.0f} s".encode())
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _words(command: Sequence[str]) -> str:
+    first = next((place for place, word in enumerate(command) if word.startswith("-")), len(command))
+    return " ".join(command[:first])
+
+
+def _waits_for(name: str, program: str, limit: float) -> str:
+    advice = _ADVICE.get(program, "")
+    return f"{name}, at most {limit:.0f} s{': ' if advice else ''}{advice}"
+
+
+def end_of(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process that has closed its output; return its status. Raises ``ToolError``."""
+    limit = LONGEST * patience()
+    program = str(process.args[0])  # type: ignore[index]
+    with waiting_for(f"the end of {program}, process {process.pid}, which has closed its output"):
+        try:
+            return process.wait(limit)
+        except subprocess.TimeoutExpired:
+            what = f"closed its output, but did not end within {limit:.0f} s"
+            raise ToolError(program, what) from None
 
 
 def run_in_group(command: Sequence[str]) -> int:

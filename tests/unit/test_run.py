@@ -108,7 +108,7 @@ def make_project(base: Path, name: str = "project") -> Project:
         path.mkdir()
     shutil.copy(RUN, folder / "run")
     package = RUN.parent / "stagegraph"
-    for room in ("host", "oci"):
+    for room in ("host", "oci", "waits"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(package / room, folder / "stagegraph" / room, ignore=ignored)
     for module in ("__init__.py", "errors.py"):

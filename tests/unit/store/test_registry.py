@@ -8,6 +8,7 @@ import time
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import AMD64, graph, image, key_of, sha, stages
@@ -106,7 +107,7 @@ def test_the_number_of_attempts_is_limited(
     skopeo_message: Path, monkeypatch: pytest.MonkeyPatch, message: str, patient: bool, count: int
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr(skopeo, "time", SimpleNamespace(sleep=waits.append, monotonic=time.monotonic))
     skopeo_message.write_text(f'time="1" level=debug msg="chatter"\ntime="1" level=fatal msg="{message}"\n')
     answer = skopeo.run(["inspect"], patient=lambda: patient)
     assert answer.message == f'time="1" level=fatal msg="{message}"'
@@ -139,7 +140,7 @@ def test_a_registry_that_answered_before_may_be_silent_once(
 ) -> None:
     """A registry that answered before may be slow once, while others push to it."""
     monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(skopeo, "time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     program, first = skopeo_message.parent / "skopeo", skopeo_message.parent / "first"
     program.write_text(f"#!/bin/sh\n[ -e {first} ] || {{ touch {first}; exec sleep 5; }}\necho record\n")
     assert skopeo.run(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
@@ -175,7 +176,7 @@ def test_a_call_without_progress_is_ended(skopeo_message: Path, monkeypatch: pyt
 def test_a_registry_that_fails_every_transfer_is_not_used_any_more(
     skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(skopeo, "time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     skopeo_message.write_text("unexpected EOF")
     warnings: list[str] = []
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
@@ -246,7 +247,7 @@ def test_a_registry_that_was_down_from_the_start_is_not_an_error(
 def test_a_registry_that_goes_down_during_a_run_is_an_error(
     skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(skopeo, "time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     warnings: list[str] = []
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
     skopeo_message.write_text("manifest unknown")
