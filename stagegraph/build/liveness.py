@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from ..waits.waiting import Wait
 
-#: Seconds of silence until the builder is asked, and between two questions.
-EVERY = 10.0
+#: Seconds of silence until the builder is asked, and between two questions. An engine has five seconds for an
+#: answer, so a silent one is known after ten.
+FIRST, EVERY = 5.0, 10.0
 
 #: Seconds without an answer after which a build is given up.
 LIMIT = 120.0
@@ -31,7 +32,7 @@ class Liveness:
 
     def __init__(self, ask: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
         self._ask, self._clock = ask, clock
-        self._contact = self._asked = clock()
+        self._contact, self._asked = clock(), float("-inf")
         self._is_silent = False
 
     def heard(self) -> None:
@@ -43,7 +44,8 @@ class Liveness:
 
         ``wait`` is the one that ``what`` belongs to.
         """
-        if self._clock() - max(self._contact, self._asked) >= EVERY * min(1.0, patience()):
+        now, factor = self._clock(), min(1.0, patience())
+        if now - self._contact >= FIRST * factor and now - self._asked >= EVERY * factor:
             answers = self._ask()
             self._asked = self._clock()
             if answers:

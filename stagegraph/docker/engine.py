@@ -93,20 +93,23 @@ def _silent(error: TimeoutError) -> SilentError:
     return SilentError(host(), f"the Docker engine is there, but silent: {error}", hint)
 
 
-def call(ask: Callable[[Any, Wait], _T], what: str, seconds: float = _CALL) -> _T:
+def call(ask: Callable[[Any, Wait], _T], what: str, seconds: float = 0.0) -> _T:
     """Call ``ask`` with a client of the SDK, and with the wait, whose ``heard`` tells of progress.
 
     The SDK's own time limit is for each read from the socket, so an engine that drips would never end it.
     ``what`` names the question for those who wait. Raises ``EngineError``, ``SilentError`` after ``seconds``
-    without progress, and the errors of the SDK.
+    without progress (by default ``_CALL``), and the errors of the SDK.
     """
+    import docker.errors  # noqa: F401 - here, as a thread that is left to itself may be in the middle of it
+
+    limit = seconds or _CALL
 
     def asked(wait: Wait) -> _T:
-        with _connect(seconds) as client:
+        with _connect(limit) as client:
             return ask(client, wait)
 
     try:
-        return bounded(asked, seconds, f"the engine at {host()}: {what}")
+        return bounded(asked, limit, f"the engine at {host()}: {what}")
     except TimeoutError as error:
         raise _silent(error) from None
 

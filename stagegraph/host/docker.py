@@ -90,26 +90,34 @@ def get(path: Path, url: str, seconds: float) -> tuple[int, bytes]:
     All of it takes at most ``seconds``, times the user's patience. Raises ``TimeoutError``, ``OSError``, and
     ``ValueError`` for an answer that is not one.
     """
-    limit, chunks, size = seconds * patience(), list[bytes](), 0
-    end = time.monotonic() + limit
-    with socket.socket(socket.AF_UNIX) as connection, waiting_for(f"the engine at unix://{path}"):
-        connection.settimeout(limit)
-        connection.connect(str(path))
-        connection.sendall(f"GET {url} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
-        while True:
-            if (left := end - time.monotonic()) <= 0:  # a time limit of the socket is for each call
-                raise TimeoutError(f"no answer within {limit:.0f} s")
-            connection.settimeout(left)
-            if not (chunk := connection.recv(65536)):
-                break
-            chunks.append(chunk)
-            if (size := size + len(chunk)) > _LONGEST:
-                raise ValueError(f"an answer of more than {_LONGEST} bytes")
-    head, _, body = b"".join(chunks).partition(b"\r\n\r\n")
+    limit = seconds * patience()
+    try:
+        with waiting_for(f"the engine at unix://{path}"):
+            answer = _exchange(path, f"GET {url} HTTP/1.0\r\nHost: docker\r\n\r\n".encode(), limit)
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {limit:g} s") from None
+    head, _, body = answer.partition(b"\r\n\r\n")
     words = head.split(maxsplit=2)
     if len(words) < 2:
         raise ValueError("no answer" if not head else f"not HTTP: {head[:80]!r}")
     return int(words[1]), body
+
+
+def _exchange(path: Path, question: bytes, seconds: float) -> bytes:
+    """Send a question to a Unix socket, and read to the end of the connection."""
+    end, chunks, size = time.monotonic() + seconds, list[bytes](), 0
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(seconds)
+        connection.connect(str(path))
+        connection.sendall(question)
+        while (left := end - time.monotonic()) > 0:
+            connection.settimeout(left)  # it is for each call, so a server that drips would never meet it
+            if not (chunk := connection.recv(65536)):
+                return b"".join(chunks)
+            chunks.append(chunk)
+            if (size := size + len(chunk)) > _LONGEST:
+                raise ValueError(f"an answer of more than {_LONGEST} bytes")
+    raise TimeoutError
 
 
 def has_buildx() -> bool:
