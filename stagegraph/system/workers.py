@@ -32,7 +32,7 @@ class DaemonPool:
     def __init__(self, limit: int, max_waiting: int = 0, jobs: str = "jobs") -> None:
         self._limit, self._max_waiting, self._jobs = limit, max_waiting, jobs
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._busy = 0
+        self._busy = self._running = 0  # threads, and the jobs that they do
         self._changed = threading.Condition()
 
     def submit(self, job: Callable[[], _T], *, block: bool = True) -> Future[_T]:
@@ -69,7 +69,7 @@ class DaemonPool:
     def pending(self) -> int:
         """How many jobs are not done."""
         with self._changed:
-            return len(self._waiting) + self._busy
+            return len(self._waiting) + self._running
 
     def wait(self, seconds: float) -> bool:
         """Wait until all jobs are done, at most ``seconds``; return whether they are."""
@@ -84,8 +84,11 @@ class DaemonPool:
                     self._changed.notify_all()
                     return
                 future, job = self._waiting.popleft()
+                self._running += 1
                 self._changed.notify_all()
             try:
                 future.set_result(job())
             except BaseException as error:  # raised again where somebody asks for the result
                 future.set_exception(error)
+            with self._changed:
+                self._running -= 1

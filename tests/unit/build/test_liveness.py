@@ -11,7 +11,7 @@ pytestmark = pytest.mark.unit
 
 
 class Silence:
-    """A build that prints nothing. The builder answers until ``stopped``, later only after ``slow`` seconds."""
+    """A build that prints nothing. The builder answers until ``stopped``; then a question takes a while."""
 
     def __init__(self, stopped: float, slow: float = 5.0) -> None:
         self.now, self.asked, self._stopped, self._slow = 0.0, list[float](), stopped, slow

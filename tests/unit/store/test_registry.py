@@ -16,11 +16,12 @@ from helpers import AMD64, graph, image, key_of, sha, stages
 from stagegraph.errors import LoginError, RegistryError, StoreError
 from stagegraph.execution.lookup import prefetch_candidates
 from stagegraph.project.model import Node
-from stagegraph.store import credentials, skopeo
+from stagegraph.store import credentials, pushes, skopeo
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.registry import MAX_FAILED_PULLS, RegistryStore
 from stagegraph.store.repository import is_image
 from stagegraph.system.workers import DaemonPool
+from stagegraph.waits import waiting
 
 pytestmark = pytest.mark.unit
 
@@ -369,3 +370,53 @@ def test_a_local_error_of_a_push_is_reported(
     assert undelivered == node
     assert "full" in str(said) or "no space left" in str(said)
     assert len(warnings) == 1
+
+
+# -- waits are told ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines about waits, which are told after 0.05 s."""
+    monkeypatch.setattr(waiting, "EVERY", 0.05)
+    waits, lines = waiting.Waits(), list[str]()
+    waits.tell = lines.append
+    monkeypatch.setattr(skopeo, "waiting_for", waits.on)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("", "for registry h:5000, which sends nothing"),
+        (
+            'level=debug msg="Too many requests to http://h: sleeping for 9.000000 seconds before"',
+            "for registry h:5000, which asks for 9 s more (too many requests)",
+        ),
+    ],
+    ids=["silent", "Retry-After"],
+)
+def test_a_wait_for_a_registry_names_it_and_why(
+    skopeo_message: Path, monkeypatch: pytest.MonkeyPatch, told: list[str], said: str, line: str
+) -> None:
+    monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 1.0)
+    skopeo_message.write_text(f"{said}\n" if said else "")
+    program = skopeo_message.parent / "skopeo"
+    program.write_text(f"#!/bin/sh\ncat {skopeo_message} >&2\nexec sleep 0.25\n")
+    assert skopeo.run(["inspect", "docker://h:5000/a/b:c"]).kind == "ok"
+    assert line in told[0]
+
+
+def test_the_end_of_a_run_tells_what_is_still_pushed(
+    skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "EVERY", 0.05)
+    waits, lines, said = waiting.Waits(), list[str](), list[str]()
+    waits.tell = lines.append
+    monkeypatch.setattr(pushes, "waiting_for", waits.on)
+    store = RegistryStore("h/a", LayoutStore(tmp_path), print)
+    go = threading.Event()
+    store.pushes._workers.submit(lambda: go.wait(0.2))
+    assert store.pushes.pending == 1
+    assert store.pushes.flush(said.append) == []
+    assert said == ["   waiting for 1 push to h/a"] and "for 1 push to h/a" in lines[0]
