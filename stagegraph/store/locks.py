@@ -76,7 +76,7 @@ class Locks:
 
     def _use(self, how: int) -> BinaryIO:
         """Lock the store. Closing the file releases the lock."""
-        return self.folder.lock("use", how, _ANYBODY, f"doit prune uses {self.root} alone")
+        return self.folder.lock("use", how, _ANYBODY, "doit prune uses the store alone")
 
     # -- parts of it -----------------------------------------------------------------------------
 

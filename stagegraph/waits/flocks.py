@@ -57,10 +57,16 @@ def flock(handle: int, how: int, path: Path, what: str = "") -> None:
     except BlockingIOError:
         if how & fcntl.LOCK_NB:
             raise
-        _wait(handle, how, f"{what + ': ' if what else ''}the lock {path}")
+        _wait(handle, how, f"{what + ': ' if what else ''}the lock {_shown(path)}")
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+
+
+def _shown(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def _wait(handle: int, how: int, lock: str) -> None:
