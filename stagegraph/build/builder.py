@@ -208,6 +208,7 @@ class NodeBuilder:
                 self.listener.output(spec.node, text, tracker.latest)
             log.file.write(tracker.end())
             if lively.is_lost(wait):
+                process.kill()  # no engine would hear that the build is cancelled
                 raise _lost(spec, builder, lively)
             status = end_of(process)
         self.listener.steps(spec.node, tracker.times)

@@ -12,6 +12,7 @@ from ..errors import ToolError
 from ..project import bootstrap
 from ..system.files import relative_path
 from ..system.processes import end_of, last_lines, managed_process, read_lines
+from ..waits.waiting import waiting_for
 from .causes import cause
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def _write_rootfs(spec: NodeSpec, out: Path, log: Log, hear: Callable[[bytes], N
     command = ["mmdebstrap", *bootstrap.arguments(spec.bootstrap, spec.platform.docker), str(out)]
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(spec.epoch), "DEBIAN_FRONTEND": "noninteractive"}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with managed_process(command, **pipes, env=env) as process:
+    what = f"mmdebstrap {spec.bootstrap.suite}, which prints nothing; it fetches or installs packages"
+    with managed_process(command, **pipes, env=env) as process, waiting_for(what) as wait:
         for line in read_lines(process, lambda: False):
+            wait.heard()
             log.file.write(line)
             hear(line)
         status = end_of(process)

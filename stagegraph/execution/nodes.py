@@ -196,9 +196,11 @@ class NodeRunner:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         try:
             return self._build(node, parents, no_cache=no_cache)
-        except (AccessError, BuilderError, SilentError, LinkError):
+        except (AccessError, BuilderError, LinkError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
+            if isinstance(error, SilentError) and len(self.graph.spec(node).platform.builders) < 2:
+                raise  # no other builder is named, and this one had its time
             no_cache = no_cache or isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
         self.layout.blobs.quarantine_corrupt()

@@ -104,7 +104,8 @@ class Waits:
     def lines(self) -> list[str]:
         """A line about each wait that takes long, the longest first. Nothing is computed here."""
         with self._lock:
-            long = sorted((wait for wait in self._waits if wait.text), key=lambda wait: wait.since)
+            told = [wait for wait in self._waits if wait.text and wait.seconds >= interval()]
+        long = sorted(told, key=lambda wait: wait.since)
         return list({wait.text: str(wait) for wait in reversed(long)}.values())[::-1]
 
     def look(self) -> None:
