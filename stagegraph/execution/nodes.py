@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..build.builder import NodeBuilder
+    from ..graph.graph import Graph
     from ..project.model import Project
     from .lookup import StoreLookup
     from .report import Report
@@ -73,7 +74,7 @@ class NodeRunner:
             return True
         decision = NeedsParents() if self.is_open(node) else by_recipe(self.graph, node, self.lookup)
         if isinstance(decision, NeedsParents):
-            self._check_declared(node)
+            _check_declared(self.graph, node)
             return False
         if not self._fetch(node, decision):
             return False
@@ -96,7 +97,7 @@ class NodeRunner:
         """Return whether a test has passed, here or elsewhere, on the images that it would use now."""
         decision = NeedsParents() if self.is_open(test) else by_recipe(self.graph, test, self.lookup)
         if isinstance(decision, NeedsParents):
-            self._check_declared(test)
+            _check_declared(self.graph, test)
             return False
         self.results.passed_tests.add(test)
         if test not in self.results.records:
@@ -109,13 +110,6 @@ class NodeRunner:
         """With push=all, offer the registry an image that was here before this run."""
         if self.sharing:
             self.sharing.offer(node, record)
-
-    def _check_declared(self, node: Node) -> None:
-        """Raise ``ProjectError`` before the parents are built for nothing."""
-        from ..build.requirements import undeclared
-
-        for error in undeclared(self.graph.spec(node), self.graph.project.secrets):
-            raise error
 
     def _fetch(self, node: Node, decision: Have) -> bool:
         """Return whether the image is in ``cache/`` now; pull it if the decision says so."""
@@ -200,7 +194,7 @@ class NodeRunner:
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
             if isinstance(error, SilentError) and len(self.graph.spec(node).platform.builders) < 2:
-                raise  # no other builder is named, and this one had its time
+                raise  # no other builder is named
             no_cache = no_cache or isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
         self.layout.blobs.quarantine_corrupt()
@@ -246,6 +240,14 @@ class NodeRunner:
 
     def _write(self, record: Record) -> None:
         self.layout.commit(record)
+
+
+def _check_declared(graph: Graph, node: Node) -> None:
+    """Raise ``ProjectError`` before the parents are built for nothing."""
+    from ..build.requirements import undeclared
+
+    for error in undeclared(graph.spec(node), graph.project.secrets):
+        raise error
 
 
 def _test_error(project: Project, node: Node, error: BuildError) -> TestError | None:

@@ -48,6 +48,9 @@ def test_a_look_up_without_threads_is_an_error_and_ends(tmp_path: Path) -> None:
 
 
 def test_more_jobs_than_tasks_start_no_more_threads_than_tasks(tmp_path: Path) -> None:
-    """doit would start 99999. The goal cannot be built here, so it ends with an error of its own."""
-    done = doit(stages(tmp_path, {"a": "FROM scratch\nCOPY none /\n"}), 12, "-n", "99999", "a:amd64")
-    assert done.returncode == 12 and "Traceback" not in done.stderr + done.stdout
+    """doit would start 99999. The build of the goal ends before its first step, for want of a secret."""
+    step = "RUN --mount=type=secret,id=s,required=true true"
+    root = stages(tmp_path, {"a": f"FROM scratch\n{step}\n"}, more='[secrets.s]\nenv = "NOT_SET_HERE"\n')
+    done = doit(root, 12, "-n", "99999", "a:amd64")
+    assert done.returncode == 10 and "Traceback" not in done.stderr + done.stdout
+    assert "NOT_SET_HERE" in done.stdout + done.stderr
