@@ -18,6 +18,7 @@ from ..errors import (
     BuildError,
     EngineError,
     LinkError,
+    LockedError,
     LostCacheError,
     SilentError,
     StoreError,
@@ -190,7 +191,7 @@ class NodeRunner:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         try:
             return self._build(node, parents, no_cache=no_cache)
-        except (AccessError, BuilderError, LinkError):
+        except (AccessError, BuilderError, LinkError, LockedError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
             if isinstance(error, SilentError) and len(self.graph.spec(node).platform.builders) < 2:

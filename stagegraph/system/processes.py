@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import math
 import os
 import select
@@ -14,7 +15,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from ..errors import ToolError
+from ..errors import OutOfMemoryError, ToolError
 from ..waits.waiting import patience, waiting_for
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def environment() -> Mapping[str, str]:
 def managed_process(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process that does not outlive the block: it is terminated, after 10 s killed.
 
-    ``options`` are those of ``subprocess.Popen``. Raises ``ToolError``.
+    ``options`` are those of ``subprocess.Popen``. Raises ``ToolError`` or ``OutOfMemoryError``.
     """
     with _starting:
         if _is_over:  # only a daemon thread comes here; it ends with the process
@@ -144,8 +145,11 @@ def managed_process(command: Sequence[str], **options: Any) -> Iterator[subproce
             process = subprocess.Popen(command, **options)
         except FileNotFoundError:
             raise ToolError(command[0], "is not installed", _HINTS.get(command[0], "")) from None
-        except OSError as error:  # not executable; no process or memory is left
-            raise ToolError(command[0], f"cannot be started: {error.strerror}") from None
+        except OSError as error:
+            what = f"cannot be started: {error.strerror}"
+            if error.errno in (errno.EAGAIN, errno.ENOMEM):
+                raise OutOfMemoryError(command[0], what, "see ulimit -u and ulimit -v") from None
+            raise ToolError(command[0], what) from None
         _running.add(process)
     try:
         yield process
