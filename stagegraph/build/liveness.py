@@ -51,8 +51,8 @@ class Liveness:
             if answers:
                 self.heard()
                 wait.heard()
-            else:
-                self._is_silent = True
+            elif not self._is_silent:  # this process itself may have been stopped for an hour
+                self._is_silent, self._contact = True, max(self._contact, now - EVERY)
         return self._is_silent and self.silent >= LIMIT * patience()
 
     @property

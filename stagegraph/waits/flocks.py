@@ -25,6 +25,9 @@ STOPPED_LIMIT = 600.0
 #: The shortest and the longest pause between two attempts, in seconds.
 _PAUSES = 0.002, 0.25
 
+#: The most seconds that pass between two looks at the processes, while this one runs.
+_MOST = 5.0
+
 #: The errors of file systems without locks.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
@@ -81,7 +84,9 @@ def _wait(handle: int, how: int, lock: str) -> None:
             if (now := time.monotonic()) - looked < 1:
                 continue
             found = holders(handle)
-            stopped = stopped + now - looked if found and all(each.is_stopped for each in found) else 0.0
+            # this process itself may have been stopped meanwhile
+            passed = min(now - looked, _MOST)
+            stopped = stopped + passed if found and all(each.is_stopped for each in found) else 0.0
             looked = now
             if stopped >= STOPPED_LIMIT * patience():
                 raise LockedError("", f"waited {stopped:.0f} s for {_text(lock, found)}", "then run again")

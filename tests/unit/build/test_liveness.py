@@ -74,3 +74,11 @@ def test_patience_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGEGRAPH_PATIENCE", "3")
     build = Silence(stopped=0)
     assert not build.until(350) and build.until(1000)
+
+
+def test_an_hour_in_which_this_process_was_stopped_does_not_count() -> None:
+    build = Silence(stopped=0)
+    assert not build.until(1)
+    build.now += 3600
+    assert not build.until(3700) and "does not answer" in build.lively.what("builder b")
+    assert build.until(5000) and build.now < 3760

@@ -128,6 +128,29 @@ def test_a_stopped_process_is_not_waited_for_without_end(
         wait_for(path)
 
 
+def test_an_hour_in_which_this_process_was_stopped_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look is an hour after the one before; the other process is gone after the second."""
+    clock, path = iter(range(0, 10**9, 3600)), tmp_path / "lock"
+    monkeypatch.setattr(
+        flocks, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: float(next(clock)))
+    )
+    looks: list[int] = []
+    with held(path, stopped=True) as pid:
+
+        def stopped(handle: int) -> list[flocks.Holder]:
+            looks.append(handle)
+            if len(looks) == 2:
+                os.kill(pid, signal.SIGKILL)
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            return [flocks.Holder(pid, "", is_stopped=True)]
+
+        monkeypatch.setattr(flocks, "holders", stopped)
+        wait_for(path)
+    assert len(looks) >= 2
+
+
 def test_a_process_that_runs_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flocks, "STOPPED_LIMIT", 0.0)
     path = tmp_path / "lock"
