@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from ..docker import buildx, config
+from ..docker.liveness import Liveness
 from ..docker.progress import StepTime, Tracker
 from ..errors import EngineError, LoginError, NetworkError, RegistryError, SilentError, StoreError
 from ..host import docker
@@ -30,7 +31,6 @@ from .command import build_command, metadata_file, named_contexts, partial_comma
 from .deadline import Deadline
 from .external import EngineImages
 from .failure import Failure, explain, timeout_error
-from .liveness import Liveness
 from .log import Log
 from .rootfs import write_bootstrap_context
 from .secrets import secret_options

@@ -16,7 +16,8 @@ from urllib.parse import quote
 from ..errors import AccessError, DiskFullError, EngineError, SilentError
 from ..host import docker as socket
 from ..waits.threads import bounded
-from ..waits.waiting import patience
+from ..waits.waiting import patience, waiting_for
+from . import liveness
 from .config import host
 
 if TYPE_CHECKING:
@@ -108,8 +109,16 @@ def call(ask: Callable[[Any, Wait], _T], what: str, seconds: float = 0.0) -> _T:
         with _connect(limit) as client:
             return ask(client, wait)
 
+    lively = liveness.Liveness(socket.answers)
+
+    def is_lost(wait: Wait) -> bool:
+        if wait.seconds < liveness.FIRST * min(1.0, patience()):
+            lively.heard()
+        return lively.is_lost(silence)
+
     try:
-        return bounded(asked, limit, f"the engine at {host()}: {what}")
+        with waiting_for(lambda: lively.what(f"the engine at {host()}")) as silence:
+            return bounded(asked, limit, f"the engine at {host()}: {what}", is_lost)
     except TimeoutError as error:
         raise _silent(error) from None
 

@@ -34,12 +34,18 @@ def no_thread(error: BaseException) -> ThreadError:
     return ThreadError("", f"this machine gives the program no more threads: {error}", hint)
 
 
-def bounded(call: Callable[[Wait], _T], seconds: float, what: str) -> _T:
+def bounded(
+    call: Callable[[Wait], _T],
+    seconds: float,
+    what: str,
+    is_lost: Callable[[Wait], bool] = lambda _: False,
+) -> _T:
     """Make a call that has no time limit of its own, or one that does not hold for slow answers.
 
     It gets the wait, whose ``heard`` tells of progress. After ``seconds`` without progress, times the user's
-    patience, it is left to its thread, which ends with the process. ``what`` is for ``waiting_for``. Raises
-    ``TimeoutError``, ``ThreadError``, and the errors of the call.
+    patience, it is left to its thread, which ends with the process. It is left, too, if ``is_lost`` says so,
+    which is called twice a second. ``what`` is for ``waiting_for``. Raises ``TimeoutError``, ``ThreadError``,
+    and the errors of the call.
     """
     done = threading.Event()
     results: list[_T] = []
@@ -55,9 +61,9 @@ def bounded(call: Callable[[Wait], _T], seconds: float, what: str) -> _T:
     limit = seconds * patience()
     with waiting_for(what) as wait:
         start(work, wait)
-        while not done.wait(max(limit - wait.seconds, 0.0)):
-            if wait.seconds >= limit:
-                raise TimeoutError(f"no answer within {limit:.0f} s")
+        while not done.wait(min(max(limit - wait.seconds, 0.0), 0.5)):
+            if wait.seconds >= limit or is_lost(wait):
+                raise TimeoutError(f"no answer within {wait.seconds:.0f} s")
     if errors:
         raise errors[0]
     return results[0]

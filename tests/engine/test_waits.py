@@ -101,9 +101,7 @@ def test_an_engine_that_falls_silent_is_told_and_given_up(
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 20 and "Traceback" not in output, output
     assert time.monotonic() - begin < 30
-    told = (
-        f"for the engine at {slow.env['DOCKER_HOST']}, which does not answer; after 6 s the build is given up"
-    )
+    told = f"for the engine at {slow.env['DOCKER_HOST']}, which does not answer; after 6 s it is given up"
     assert len(re.findall(rf"waiting \d+ s {re.escape(told)}", output)) >= 5, output
     assert "has not answered for " in output and "trying once more" not in output
     gate.open.set()

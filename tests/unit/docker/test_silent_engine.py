@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_engine import DRIP, answering, stalling
 
-from stagegraph.docker import engine
+from stagegraph.docker import engine, liveness
 from stagegraph.errors import EngineError, SilentError
 from stagegraph.host import docker
 
@@ -49,6 +49,18 @@ def test_a_call_of_a_stalled_engine_ends(stalled: Path, call: Callable[[], objec
         call()
     assert found.value.exit_status == 20 and str(stalled) in found.value.where
     assert time.monotonic() - start < 10
+
+
+def test_an_engine_that_falls_silent_during_a_load_is_given_up_before_the_time_of_a_load(
+    stalled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "WORK", 1800.0)
+    for name in ("FIRST", "EVERY", "LIMIT"):
+        monkeypatch.setattr(liveness, name, 0.2)
+    start = time.monotonic()
+    with pytest.raises(SilentError, match="is there, but silent"):
+        engine.load(iter([b"x"]), {"sha256:1"}, "a:b")
+    assert stalled.is_socket() and time.monotonic() - start < 20
 
 
 def test_a_stalled_engine_does_not_answer(stalled: Path) -> None:

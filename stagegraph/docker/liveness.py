@@ -1,4 +1,4 @@
-"""Whether the builder of a build that prints nothing is still there.
+"""Whether the builder of a build that prints nothing is still there; or the engine, while it loads an image.
 
 A step may print nothing for an hour, so silence alone means nothing. BuildKit sends no sign of life either:
 buildx waits for ever for an engine that was stopped (moby/buildkit#2894). So the builder is asked.
@@ -64,4 +64,4 @@ class Liveness:
         """What the build waits for; "" while the builder answers."""
         if not self._is_silent:
             return ""
-        return f"{builder}, which does not answer; after {LIMIT * patience():.0f} s the build is given up"
+        return f"{builder}, which does not answer; after {LIMIT * patience():.0f} s it is given up"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagegraph.build.liveness import Liveness
+from stagegraph.docker.liveness import Liveness
 from stagegraph.waits.waiting import Wait
 
 pytestmark = pytest.mark.unit
