@@ -135,10 +135,7 @@ def test_a_run_that_waits_for_a_stopped_one_names_it(slow: Project) -> None:
     assert "reused: slow:here" in outputs[1]
 
 
-@pytest.mark.parametrize("words", [("-q",), ()])
-def test_a_prune_that_is_stopped_is_named_to_the_next_run_and_quiet_says_nothing(
-    slow: Project, words: tuple[str, ...]
-) -> None:
+def test_a_prune_that_is_stopped_is_named_to_the_next_run(slow: Project) -> None:
     slow.write({"slow/Dockerfile": "FROM scratch\nCOPY program /\n"})
     slow.built("slow:here")
     lock = slow.folder / "cache/locks/use"
@@ -148,13 +145,15 @@ def test_a_prune_that_is_stopped_is_named_to_the_next_run_and_quiet_says_nothing
         while subprocess.run(["flock", "-sn", lock, "true"], check=False).returncode == 0:
             assert prune.poll() is None
         os.killpg(prune.pid, signal.SIGSTOP)
-        run = slow.start("slow:here", *words)
-        time.sleep(2)
-        assert run.poll() is None
+        run = slow.start("slow:here")
+        assert run.stdout is not None
+        line = run.stdout.readline()
     finally:
         os.killpg(prune.pid, signal.SIGKILL)
         prune.wait()
     output = run.communicate(timeout=60)[0]
-    assert run.returncode == 0
-    named = f"for doit prune uses the store alone: the lock cache/locks/use, held by process {prune.pid} ("
-    assert (named in output) == (not words), output
+    assert run.returncode == 0, output
+    assert (
+        f"for doit prune uses the store alone: the lock cache/locks/use, held by process {prune.pid} ("
+        in line
+    )
