@@ -86,6 +86,10 @@ class AccessError(EngineError):
     """The engine cannot be reached as things are set up here: its address is wrong, or a permission lacks."""
 
 
+class SilentError(EngineError):
+    """The engine or a builder is there, but does not answer within its time."""
+
+
 class LostCacheError(EngineError):
     """The builder's own cache names a layer that it no longer has, or may do so: it failed by itself."""
 
@@ -133,15 +137,26 @@ class NetworkError(StagegraphError):
 
 
 class OutOfMemoryError(StagegraphError):
-    """Memory ran out in a build, or something killed one of its processes (status 137)."""
+    """Memory ran out in a build, or something killed one of its processes (status 137).
+
+    Or this machine gives the program no more memory or threads.
+    """
 
     exit_status = 26
+
+
+class ThreadError(OutOfMemoryError):
+    """A thread cannot be started."""
 
 
 class StoreError(StagegraphError):
     """A store cannot be read or written."""
 
     exit_status = 27
+
+
+class LockedError(StoreError):
+    """A process that was stopped (SIGSTOP) has a lock for too long."""
 
 
 class LinkError(StoreError):

@@ -6,6 +6,7 @@ Every ``stages.toml`` that a test loads must also fit the schema for editors.
 from __future__ import annotations
 
 import functools
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from stagegraph.cli import program
 from stagegraph.project import loader
 from stagegraph.project.editor_schema import document
 from stagegraph.project.model import Project
+
+# A shell that starts this in the background (COMMAND &) lets it ignore Ctrl-C, and so its children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,11 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from ..docker import buildx, config
+from ..docker.liveness import Liveness
 from ..docker.progress import StepTime, Tracker
-from ..errors import EngineError, LoginError, NetworkError, RegistryError, StoreError
+from ..errors import EngineError, LoginError, NetworkError, RegistryError, SilentError, StoreError
+from ..host import docker
 from ..inspection import dpkg
 from ..oci.digest import Digest
 from ..oci.platform import NO_PLATFORM, OciPlatform
@@ -21,11 +24,12 @@ from ..store import record as records
 from ..store.views import shared_view
 from ..system import bounded
 from ..system.files import os_errors_on_write, relative_path
-from ..system.processes import environment, managed_process, read_lines
+from ..system.processes import end_of, environment, managed_process, read_lines
+from ..waits.waiting import waiting_for
 from . import requirements
 from .build_context import write_context, write_folder
 from .command import build_command, metadata_file, named_contexts, partial_command
-from .deadline import time_limit
+from .deadline import Deadline
 from .external import EngineImages
 from .failure import Failure, explain, timeout_error
 from .log import Log
@@ -191,16 +195,23 @@ class NodeBuilder:
     ) -> bool:
         tracker = Tracker(lambda step: self.listener.step(spec.node, step))
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        lively, builder = Liveness(lambda: _answers(placement)), _described(placement)
         with (
             managed_process(command, **pipes, env=environment()) as process,
-            time_limit(process, spec.config.timeout) as deadline,
+            waiting_for(lambda: lively.what(builder)) as wait,
         ):
-            for line in read_lines(process, deadline.is_killed):
+            deadline = Deadline(process, spec.config.timeout)
+            for line in read_lines(process, lambda: deadline.is_over() or lively.is_lost(wait)):
+                lively.heard()
+                wait.heard()
                 text = tracker.feed(line)
                 log.file.write(text)
                 self.listener.output(spec.node, text, tracker.latest)
             log.file.write(tracker.end())
-            status = process.wait()
+            if lively.is_lost(wait):
+                process.kill()  # no engine would hear that the build is cancelled
+                raise _lost(spec, builder, lively)
+            status = end_of(process)
         self.listener.steps(spec.node, tracker.times)
         if deadline.expired or status != 0:
             failure = Failure(spec, tracker, relative_path(log.path), placement)
@@ -216,6 +227,23 @@ class NodeBuilder:
         builder = self.builders.version(placement)
         size = self.layout.blobs.size(digest)
         return BuildResult(digest, size, files, image, packages, cached, placement.machine, builder)
+
+
+def _answers(placement: Placement) -> bool:
+    """Return whether the builder of a build that is silent still answers."""
+    if placement.name or buildx.others_exist():
+        return buildx.inspect(placement.name).is_running
+    return docker.answers()
+
+
+def _described(placement: Placement) -> str:
+    return f"builder {placement.name}" if placement.name else f"the engine at {config.host()}"
+
+
+def _lost(spec: NodeSpec, builder: str, lively: Liveness) -> SilentError:
+    what = f"{builder} has not answered for {lively.silent:.0f} s, so the build was given up"
+    hint = "is it stopped, or out of memory? restart it, and run again; STAGEGRAPH_PATIENCE=3 waits longer"
+    return SilentError(str(spec.node), what, hint)
 
 
 def _image_digest(metadata: Path) -> Digest:

@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
-from contextlib import contextmanager
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable
 
 #: Seconds between terminating a build and killing it.
 TERMINATE_GRACE = 30
 
 
 class Deadline:
-    """The deadline of a process. ``expired``: the process was terminated. ``killed``: it was killed, too."""
+    """The deadline of a process. ``expired``: the process was terminated. ``killed``: it was killed, too.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process, self.expired, self.killed = process, False, False
+    Whoever reads the output of the process calls ``is_over`` now and then.
+    """
 
-    def terminate(self) -> None:
-        self.expired = True
-        self.process.terminate()  # buildx cancels the build, which kills the step
+    def __init__(
+        self, process: subprocess.Popen[bytes], seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """The process may run for ``seconds``; 0 sets no limit."""
+        self._process, self._clock = process, clock
+        self._end = clock() + seconds if seconds else float("inf")
+        self.expired, self.killed = False, False
 
-    def kill(self) -> None:
-        self.killed = True
-        self.process.kill()
-
-    def is_killed(self) -> bool:
+    def is_over(self) -> bool:
+        """End the process if it is time. Return whether it was killed: its output may then have no end."""
+        late = self._clock() - self._end
+        if late >= 0 and not self.expired:
+            self.expired = True
+            self._process.terminate()  # buildx cancels the build, which kills the step
+        if late >= TERMINATE_GRACE and not self.killed:
+            self.killed = True
+            self._process.kill()
         return self.killed
-
-
-@contextmanager
-def time_limit(process: subprocess.Popen[bytes], seconds: int) -> Iterator[Deadline]:
-    """End a process that still runs after ``seconds``; 0 sets no limit."""
-    deadline = Deadline(process)
-    timers = [
-        threading.Timer(seconds, deadline.terminate),
-        threading.Timer(seconds + TERMINATE_GRACE, deadline.kill),
-    ]
-    for timer in timers if seconds else ():
-        timer.daemon = True
-        timer.start()
-    try:
-        yield deadline
-    finally:
-        for timer in timers:
-            timer.cancel()

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .placement import BuilderSelector
 
 
+#: Seconds until a builder counts as one that cannot be shown an image.
+_TIMEOUT = 300
+
+
 class _Image(NamedTuple):
     """An external image that the builder asks for. ``docker`` is "" for the builder's own platform."""
 
@@ -85,4 +89,6 @@ def _prime_reference(image: _Image, placement: Placement) -> None:
     with tempfile.TemporaryFile() as dockerfile:
         dockerfile.write(b"FROM base\n")
         dockerfile.seek(0)
-        run(command, stdin=dockerfile)  # if this fails, the build itself fails and tells the reason
+        run(
+            command, stdin=dockerfile, timeout=_TIMEOUT
+        )  # if this fails, the build itself fails and tells the reason

@@ -18,9 +18,9 @@ import re
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Self
 
 from ..errors import StagegraphError, StoreError
-from ..store.folder import flock
 from ..system import bounded
 from ..system.checked import moment, number, text
+from ..waits.flocks import flock
 
 if TYPE_CHECKING:
     import io
@@ -87,14 +87,14 @@ class Log:
         self._name = f"{datetime.datetime.now(datetime.UTC).strftime(_TIME)}.log"
         self.path: Path = logs.path / self._newest
         self.file: BinaryIO = self._attempts.create(self._name)
-        flock(self.file.fileno(), fcntl.LOCK_EX)
+        flock(self.file.fileno(), fcntl.LOCK_EX, self.path)
         try:
             self._attempts.link(self._name, logs, self._newest)
         except OSError:  # the file system has no hard links
             self.file.close()
             self._attempts.remove(self._name)
             self.file, self._name = logs.create(self._newest), ""
-            flock(self.file.fileno(), fcntl.LOCK_EX)
+            flock(self.file.fileno(), fcntl.LOCK_EX, self.path)
         for old in list(_finished(self._attempts))[: 1 - KEPT]:
             self._attempts.remove(old)
 

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING
 from ..errors import ToolError
 from ..project import bootstrap
 from ..system.files import relative_path
-from ..system.processes import last_lines, managed_process, read_lines
+from ..system.processes import end_of, last_lines, managed_process, read_lines
+from ..waits.waiting import waiting_for
 from .causes import cause
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ def _write_rootfs(spec: NodeSpec, out: Path, log: Log, hear: Callable[[bytes], N
     command = ["mmdebstrap", *bootstrap.arguments(spec.bootstrap, spec.platform.docker), str(out)]
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(spec.epoch), "DEBIAN_FRONTEND": "noninteractive"}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with managed_process(command, **pipes, env=env) as process:
+    what = f"mmdebstrap {spec.bootstrap.suite}, which prints nothing; it fetches or installs packages"
+    with managed_process(command, **pipes, env=env) as process, waiting_for(what) as wait:
         for line in read_lines(process, lambda: False):
+            wait.heard()
             log.file.write(line)
             hear(line)
-        status = process.wait()
+        status = end_of(process)
     if status != 0:
         what = f"mmdebstrap {spec.bootstrap.suite} failed with status {status}\n{last_lines(log.path)}"
         found = cause(log.path.read_text(errors="replace"))

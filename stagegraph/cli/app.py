@@ -19,6 +19,7 @@ from ..execution.display import Detail
 from ..execution.report import Report
 from ..execution.workspace import Workspace
 from ..graph import goals
+from ..waits.waiting import WAITS
 from .goals import default_goals
 from .program import as_called
 from .program import words as program_words
@@ -48,7 +49,9 @@ class App:
     @cached_property
     def workspace(self) -> Workspace:
         """The project, loaded on first use. Raises ``ProjectError``."""
-        return Workspace.open(Path.cwd(), command_line_settings(), Report(self.detail))
+        report = Report(self.detail)
+        WAITS.tell = lambda line: report.wait(as_called(line))
+        return Workspace.open(Path.cwd(), command_line_settings(), report)
 
     @cached_property
     def default_goals(self) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StagegraphError
 from ..project import schema
+from ..waits.waiting import WAITS
 from . import folder, names
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Line(NamedTuple):
 
 def main(words: list[str]) -> int:
     """Print the candidates for a shell's words. Return the exit status, which is always 0."""
+    WAITS.tell = lambda _: None  # whoever presses Tab has no place for a message
     try:
         shell, *rest = words
         if shell == "bash":
@@ -45,7 +47,7 @@ def main(words: list[str]) -> int:
             line = Line(rest[:-1], rest[-1])
             print(*(f"{word}\t{text}" if text else word for word, text in candidates(line)), sep="\n")
     except (StagegraphError, OSError, ValueError, IndexError):
-        pass  # whoever presses Tab has no place for a message
+        pass
     return 0
 
 

@@ -32,9 +32,8 @@ _FIELD = re.compile(r"([A-Z][A-Za-z ]*):(?:\s+(.*))?$")
 
 def version() -> tuple[int, int]:
     """Return the version of buildx, (0, 0) if it is unknown. Raises ``ToolError`` without docker."""
-    found = re.search(
-        r"buildx v?(\d+)\.(\d+)", run(["docker", "buildx", "version"]).stdout.decode(errors="replace")
-    )
+    done = run(["docker", "buildx", "version"], timeout=_INSPECT_TIMEOUT)
+    found = re.search(r"buildx v?(\d+)\.(\d+)", done.stdout.decode(errors="replace"))
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 

@@ -14,26 +14,32 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EmulationError, EngineError, StagegraphError, ToolError
 from ..system.processes import environment, run
-from .engine import connect
+from .engine import call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ..oci.platform import OciPlatform
+    from ..waits.waiting import Wait
+
+
+#: Seconds that the engine may need to make and start a container: it may have to unpack the image.
+_START = 600.0
+
+#: Seconds for a question.
+_ASK = 60.0
 
 
 def remove_container(name: str) -> None:
     """Kill and remove a container; harmless if there is none. Raises ``EngineError``."""
-    with connect() as client:
-        _remove(client, name)
-
-
-def _remove(client: Any, container: str) -> None:
     import requests.exceptions
     from docker import errors
 
     with contextlib.suppress(errors.APIError, requests.exceptions.RequestException):
-        client.api.remove_container(container, force=True, v=True)
+        call(
+            lambda client, _: client.api.remove_container(name, force=True, v=True),
+            f"remove container {name}",
+        )
 
 
 def interact(
@@ -56,11 +62,11 @@ def interact(
     create += ["--tty"] if sys.stdin.isatty() else []
     create += [f"--entrypoint={command[0]}", reference, *command[1:]]
     try:
-        done = run(create, variables=variables)
+        done = run(create, variables=variables, timeout=_START)
         if done.returncode == 0 and files:
             with tempfile.TemporaryFile() as tar:
                 _write_tar(files, tar)
-                done = run(["docker", "cp", "-", f"{name}:/"], stdin=tar)
+                done = run(["docker", "cp", "-", f"{name}:/"], stdin=tar, timeout=_START)
         if done.returncode:
             what = f"its container could not be made: {done.stderr.decode(errors='replace').strip()}"
             raise EngineError(reference, what, "doit doctor checks the engine")
@@ -73,7 +79,7 @@ def interact(
 
 def _has_started(name: str) -> bool:
     """Return whether a container has ever run."""
-    done = run(["docker", "container", "inspect", "--format={{.State.Status}}", name])
+    done = run(["docker", "container", "inspect", "--format={{.State.Status}}", name], timeout=_ASK)
     return done.stdout.strip() != b"created"
 
 
@@ -128,24 +134,33 @@ def _run_and_remove(
     It has a name before it is created, so that it is found even if its creation was interrupted.
     """
     name = f"stagegraph-ask-{uuid.uuid4().hex}"
-    with connect() as client:
-        try:
-            with _engine_errors(reference, docker, timeout, slow):
-                more = {"name": name, "platform": docker, **options}
-                result = _run_in(client, reference, command, timeout, more)
-        finally:
-            _remove(client, name)
+    more = {"name": name, "platform": docker, **options}
+    try:
+        with _engine_errors(reference, docker, timeout, slow):
+            what = f"run {command[0]} in {reference}"
+            result = call(
+                lambda client, wait: _run_in(client, reference, command, timeout, more, wait),
+                what, timeout + _START,
+            )  # fmt: skip
+    finally:
+        remove_container(name)
     if result.status and "exec format error" in result.errors:
         raise _not_started(reference, docker, result.errors)
     return result
 
 
 def _run_in(
-    client: Any, reference: str, command: Sequence[str], timeout: float, options: Mapping[str, Any]
+    client: Any,
+    reference: str,
+    command: Sequence[str],
+    timeout: float,
+    options: Mapping[str, Any],
+    wait: Wait,
 ) -> ContainerResult:
     first, *rest = command
     container = client.containers.create(reference, rest, entrypoint=[first], **options)
     container.start()
+    wait.heard()
     status = int(container.wait(timeout=timeout)["StatusCode"])
     output, errors = (
         container.logs(stdout=out, stderr=not out).decode(errors="replace") for out in (True, False)

@@ -10,17 +10,27 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
-from typing import IO, TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from ..errors import AccessError, DiskFullError, EngineError, UnreadableImageError
+from ..errors import AccessError, DiskFullError, EngineError, SilentError, UnreadableImageError
+from ..host import docker as socket
+from ..waits.threads import bounded
+from ..waits.waiting import patience, waiting_for
+from . import liveness
 from .config import host
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-_TIMEOUT = 10.0
+    from ..waits.waiting import Wait
+
+_T = TypeVar("_T")
+
+#: Seconds for a question to the engine's socket, for one through the SDK, and for work such as the load of an
+#: image: there, for each part, and for what the engine does with all of it.
+_ASK, _CALL, WORK = 10.0, 60.0, 1800.0
 
 #: What an engine says about an image whose documents it cannot decode (Go, encoding/json and time).
 _UNDECODABLE = re.compile(
@@ -39,7 +49,7 @@ def image_id(reference: str) -> str | None:
     address = host()
     if not address.startswith("unix://"):
         return _sdk_image_id(reference)
-    status, body = _get(address.removeprefix("unix://"), f"/images/{quote(reference)}/json")
+    status, body = _get(Path(address.removeprefix("unix://")), f"/images/{quote(reference)}/json")
     if status == 404:
         return None
     try:
@@ -54,19 +64,14 @@ def image_id(reference: str) -> str | None:
         ) from None
 
 
-def _get(path: str, url: str) -> tuple[int, bytes]:
-    """The status and body of a GET over a Unix socket (HTTP/1.0: the body ends with the connection)."""
+def _get(path: Path, url: str) -> tuple[int, bytes]:
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_TIMEOUT)
-            connection.connect(path)
-            connection.sendall(f"GET {url} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
-            data = b"".join(iter(lambda: connection.recv(65536), b""))
-        head, _, body = data.partition(b"\r\n\r\n")
-        return int(head.split(maxsplit=2)[1]), body
+        return socket.get(path, url, _ASK)
     except PermissionError:
         raise AccessError(f"unix://{path}", "permission denied", _NO_ACCESS) from None
-    except (OSError, ValueError, IndexError) as error:
+    except TimeoutError as error:
+        raise _silent(error) from None
+    except (OSError, ValueError) as error:
         raise EngineError(
             f"unix://{path}",
             f"no Docker engine answers: {error}",
@@ -77,17 +82,16 @@ def _get(path: str, url: str) -> tuple[int, bytes]:
 def _sdk_image_id(reference: str) -> str | None:
     import docker.errors
 
-    with connect() as client:
-        try:
-            return str(client.images.get(reference).id)
-        except docker.errors.ImageNotFound:
-            return None
-        except docker.errors.DockerException as error:
-            raise _unreadable(reference, str(error)) or EngineError(
-                "docker",
-                f"{reference} cannot be inspected: {error}",
-                "see the log of the engine, or restart it",
-            ) from None
+    try:
+        return str(call(lambda client, _: client.images.get(reference).id, f"image {reference}"))
+    except docker.errors.ImageNotFound:
+        return None
+    except docker.errors.DockerException as error:
+        raise _unreadable(reference, str(error)) or EngineError(
+            "docker",
+            f"{reference} cannot be inspected: {error}",
+            "see the log of the engine, or restart it",
+        ) from None
 
 
 def _message(body: bytes) -> str:
@@ -113,23 +117,58 @@ def configuration(reference: str) -> tuple[str, frozenset[str]]:
     """
     import docker.errors
 
-    with connect() as client:
-        try:
-            about = client.images.get(reference).attrs
-        except docker.errors.DockerException as error:
-            raise EngineError("docker", f"{reference} cannot be inspected: {error}", "run again") from None
+    try:
+        about = call(lambda client, _: client.images.get(reference).attrs, f"image {reference}")
+    except docker.errors.DockerException as error:
+        raise EngineError("docker", f"{reference} cannot be inspected: {error}", "run again") from None
     platform = "/".join(filter(None, [about["Os"], about["Architecture"], about.get("Variant", "")]))
     words = (about.get("Config") or {}).get("Env") or ()
     return platform, frozenset(word.partition("=")[0] for word in words)
 
 
-def connect() -> Any:
+def _silent(error: TimeoutError) -> SilentError:
+    hint = "is it stopped, or its disk too slow? doit doctor asks it; STAGEGRAPH_PATIENCE=3 waits longer"
+    return SilentError(host(), f"the Docker engine is there, but silent: {error}", hint)
+
+
+def call(ask: Callable[[Any, Wait], _T], what: str, seconds: float = 0.0) -> _T:
+    """Call ``ask`` with a client of the SDK, and with the wait, whose ``heard`` tells of progress.
+
+    The SDK's own time limit is for each read from the socket, so an engine that drips would never end it.
+    ``what`` names the question for those who wait. Raises ``EngineError``, ``SilentError`` after ``seconds``
+    without progress (by default ``_CALL``), and the errors of the SDK.
+    """
+    import docker.errors  # noqa: F401 - here, as a thread that is left to itself may be in the middle of it
+
+    limit = seconds or _CALL
+
+    def asked(wait: Wait) -> _T:
+        with _connect(limit) as client:
+            return ask(client, wait)
+
+    lively = liveness.Liveness(socket.answers)
+
+    def is_lost(wait: Wait) -> bool:
+        if wait.seconds < liveness.FIRST * min(1.0, patience()):
+            lively.heard()
+        return lively.is_lost(silence)
+
+    try:
+        with waiting_for(lambda: lively.what(f"the engine at {host()}")) as silence:
+            return bounded(asked, limit, f"the engine at {host()}: {what}", is_lost)
+    except TimeoutError as error:
+        raise _silent(error) from None
+
+
+def _connect(seconds: float) -> Any:
     """A client of the SDK as a context manager. Raises ``EngineError``."""
     import docker
     import docker.errors
 
     try:
-        client = docker.DockerClient(base_url=host(), timeout=600, use_ssh_client=True)
+        client = docker.DockerClient(
+            base_url=host(), timeout=int(patience() * seconds) + 1, use_ssh_client=True
+        )
     except (docker.errors.DockerException, ValueError) as error:  # ValueError for a malformed address
         if isinstance(error, ValueError) or "bind address" in str(error):
             what, hint = f"is no address of an engine: {error}", "correct DOCKER_HOST, or unset it"
@@ -164,12 +203,11 @@ def remove_unreadable(reference: str) -> bool:
     try:
         image_id(reference)
     except UnreadableImageError as unreadable:
-        with connect() as client:
-            try:
-                client.images.remove(reference, force=True)
-            except docker.errors.DockerException as error:
-                what = f"{unreadable.what}; it could not be removed: {error}"
-                raise EngineError("docker", what, unreadable.hint) from None
+        try:
+            call(lambda client, _: client.images.remove(reference, force=True), f"image {reference}")
+        except docker.errors.DockerException as error:
+            what = f"{unreadable.what}; it could not be removed: {error}"
+            raise EngineError("docker", what, unreadable.hint) from None
         return True
     return False
 
@@ -177,11 +215,14 @@ def remove_unreadable(reference: str) -> bool:
 class _Chunks:
     """A readable body of unknown length; requests sends it in chunks."""
 
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
+    def __init__(self, parts: Iterator[bytes], wait: Wait) -> None:
+        self._parts, self._wait = parts, wait
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._parts
+        for part in self._parts:
+            self._wait.heard()
+            yield part
+        self._wait.heard()
 
 
 def load(image: Iterator[bytes], ids: Collection[str], reference: str) -> None:
@@ -193,26 +234,25 @@ def load(image: Iterator[bytes], ids: Collection[str], reference: str) -> None:
     import docker.errors
     import requests.exceptions
 
-    with connect() as client:
-        try:
-            client.images.load(_Chunks(image))
-        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-            if "no space left" in str(error):
-                raise DiskFullError(
-                    "docker",
-                    f"{reference} could not be loaded: {error}",
-                    "free space where Docker keeps its data",
-                ) from None
-            raise EngineError(
+    try:
+        call(lambda client, wait: client.images.load(_Chunks(image, wait)), f"load {reference}", WORK)
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        if "no space left" in str(error):
+            raise DiskFullError(
                 "docker",
                 f"{reference} could not be loaded: {error}",
-                "run again when the engine is up; the image is in cache/",
+                "free space where Docker keeps its data",
             ) from None
-        loaded = image_id(reference)
-        if loaded not in ids:
-            raise EngineError(
-                "docker", f"{reference} was loaded, but the engine now has {loaded} under it", "run again"
-            )
+        raise EngineError(
+            "docker",
+            f"{reference} could not be loaded: {error}",
+            "run again when the engine is up; the image is in cache/",
+        ) from None
+    loaded = image_id(reference)
+    if loaded not in ids:
+        raise EngineError(
+            "docker", f"{reference} was loaded, but the engine now has {loaded} under it", "run again"
+        )
 
 
 def save(reference: str, file: IO[bytes]) -> None:
@@ -220,13 +260,16 @@ def save(reference: str, file: IO[bytes]) -> None:
     import docker.errors
     import requests.exceptions
 
-    with connect() as client:
-        try:
-            for chunk in client.api.get_image(reference):
-                file.write(chunk)
-        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            what = f"{reference} could not be read: {error}"
-            raise EngineError("docker", what, "is the engine up? docker images lists its images") from None
+    def read(client: Any, wait: Wait) -> None:
+        for chunk in client.api.get_image(reference):
+            file.write(chunk)
+            wait.heard()
+
+    try:
+        call(read, f"save {reference}", WORK)
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        what = f"{reference} could not be read: {error}"
+        raise EngineError("docker", what, "is the engine up? docker images lists its images") from None
 
 
 def tag(reference: str, new: str, ids: Collection[str]) -> None:
@@ -235,11 +278,10 @@ def tag(reference: str, new: str, ids: Collection[str]) -> None:
     import requests.exceptions
 
     repository, _, word = new.rpartition(":")
-    with connect() as client:
-        try:
-            client.api.tag(reference, repository, word)
-        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise EngineError("docker", f"{new} could not be set: {error}", "run again") from None
+    try:
+        call(lambda client, _: client.api.tag(reference, repository, word), f"tag {new}")
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise EngineError("docker", f"{new} could not be set: {error}", "run again") from None
     if not has(new, ids):
         raise EngineError("docker", f"{new} was set, but the engine has another image under it", "run again")
 
@@ -248,5 +290,5 @@ def untag(reference: str) -> None:
     """Remove a tag; with its last tag the image is deleted. Harmless if there is no such tag."""
     import docker.errors
 
-    with connect() as client, contextlib.suppress(docker.errors.APIError):
-        client.images.remove(reference)
+    with contextlib.suppress(docker.errors.APIError):
+        call(lambda client, _: client.images.remove(reference), f"remove {reference}", WORK)

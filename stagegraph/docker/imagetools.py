@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..dockerfile.triggers import takes_from_elsewhere
@@ -79,12 +80,13 @@ def _from_registry(reference: str, raw: bytes, platforms: Collection[OciPlatform
 def _from_index(
     index: ImageDocument, digest: Digest, platforms: Collection[OciPlatform]
 ) -> ResolvedReference:
-    from concurrent.futures import ThreadPoolExecutor
+    from ..system.workers import DaemonPool
 
     manifests = _manifests(index)
     wanted = sorted(manifests.keys() & set(platforms))
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        images = list(pool.map(lambda docker: _image_triggers(index.reference, manifests[docker]), wanted))
+    pool = DaemonPool(_PARALLEL)
+    reads = [pool.submit(partial(_image_triggers, index.reference, manifests[docker])) for docker in wanted]
+    images = [read.result() for read in reads]
     triggers: list[str] = []
     unread: dict[OciPlatform, StagegraphError] = {}
     for docker, image in zip(wanted, images, strict=True):

@@ -92,9 +92,13 @@ class Display:
         left: Callable[[Mapping[Node, float | None]], Left | None] = lambda _: None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        waits: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
-        """``stream`` is standard error by default. doit puts something in its place later."""
-        self.detail, self._left, self._clock = detail, left, clock
+        """``stream`` is standard error by default. doit puts something in its place later.
+
+        ``waits`` returns lines about what the run waits for.
+        """
+        self.detail, self._left, self._clock, self._waits = detail, left, clock, waits
         self._works: dict[Node, Work] = {}
         self._stream = stream or sys.stderr
         self._terminal = is_live(self._stream)
@@ -162,6 +166,16 @@ class Display:
 
     # -- lines that stay -------------------------------------------------------------------------
 
+    def note(self, message: str) -> None:
+        """Print a line, unless only the result is wanted."""
+        if self.detail is not Detail.RESULT:
+            self.print(message)
+
+    def wait(self, line: str) -> None:
+        """Print a line about what the run waits for, unless live lines have it already."""
+        if self._live is None:
+            self.note(f"   {printable(line)}")
+
     def progress(self, *pieces: Piece) -> None:
         """Print a line about the progress of the run. A plain line also tells what is left of the run."""
         if self.detail is Detail.RESULT:
@@ -219,9 +233,12 @@ class Display:
         if self._live is None:
             from .live import LiveLines
 
-            self._live = LiveLines(self._stream, self._rows)
+            try:
+                self._live = LiveLines(self._stream, self._rows)
+            except RuntimeError:  # no thread can be started
+                self._terminal = False
 
-    def _rows(self) -> tuple[Sequence[Row], Left | None]:
+    def _rows(self) -> tuple[Sequence[Row], Sequence[str], Left | None]:
         # rich calls this under its own lock; threads that hold the report's lock may wait for rich's
         from .live import Row
 
@@ -236,4 +253,4 @@ class Display:
             )
             for node, work in works
         ]
-        return rows, self._left(self._working())
+        return rows, [*map(printable, self._waits())], self._left(self._working())

@@ -2,6 +2,7 @@
 
     opencv-lib:aarch64  12 min 03 s / 56 min 10 s  [4/6] RUN cmake -G Ninja -B build
       [212/1904] Building CXX object modules/core/CMakeFiles/opencv_core.dir/src/matrix.cpp.o
+    waiting 20 s for the engine at unix:///var/run/docker.sock: load example/app:latest
     7/23 nodes, about 50 min left; waiting: opencv:aarch64, opencv-opengl:aarch64 and 3 more
 
 No line is longer than the terminal is wide. Names and times are never cut. What a builder prints is text: it
@@ -10,6 +11,7 @@ can neither move the cursor nor set a colour.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from rich.cells import cell_len
@@ -31,6 +33,9 @@ LEAST = 8
 #: The most waiting nodes that are named.
 _NAMED = 5
 
+#: The most waits that are named.
+_WAITS = 2
+
 _INDENT = "  "
 
 
@@ -47,8 +52,13 @@ class Row(NamedTuple):
 class LiveLines:
     """Lines that are redrawn twice a second until they are closed."""
 
-    def __init__(self, stream: TextIO, content: Callable[[], tuple[Sequence[Row], Left | None]]) -> None:
-        """``content`` returns the nodes in work and what is left of the run. A thread of rich calls it."""
+    def __init__(
+        self, stream: TextIO, content: Callable[[], tuple[Sequence[Row], Sequence[str], Left | None]]
+    ) -> None:
+        """``content`` returns the nodes in work, what they wait for, and what is left of the run.
+
+        A thread of rich calls it. Raises ``RuntimeError`` if no thread can be started.
+        """
         self._console = Console(file=stream)
         self._content = content
         self._live = Live(
@@ -57,7 +67,11 @@ class LiveLines:
             refresh_per_second=2,
             transient=True,
         )
-        self._live.start()
+        try:
+            self._live.start()
+        except RuntimeError:
+            self._live.stop()
+            raise
 
     def print(self, pieces: Sequence[str | tuple[str, str]]) -> None:
         """Print a line that stays above the lines."""
@@ -68,16 +82,18 @@ class LiveLines:
         self._live.stop()
 
     def _draw(self) -> Text:
-        rows, left = self._content()
-        return drawing(rows, left, self._console.width, self._console.height)
+        rows, waits, left = self._content()
+        return drawing(rows, left, self._console.width, self._console.height, waits)
 
 
-def drawing(rows: Sequence[Row], left: Left | None, width: int, height: int) -> Text:
+def drawing(
+    rows: Sequence[Row], left: Left | None, width: int, height: int, waits: Sequence[str] = ()
+) -> Text:
     """Return the lines for a terminal of ``width`` columns and ``height`` lines.
 
-    If the terminal is too low, it shows no output, then fewer nodes.
+    If the terminal is too low, it shows no output, then fewer nodes. ``waits`` says what the run waits for.
     """
-    end = _end(left, width) if left else []
+    end = [*_about_waits(waits, width), *(_end(left, width) if left else [])]
     heads = _heads(rows, width)
     outputs = [[Text(_INDENT + row.output, "dim")] if row.output else [] for row in rows]
     lines = [line for head, output in zip(heads, outputs, strict=True) for line in (*head, *output)]
@@ -112,6 +128,13 @@ def _heads(rows: Sequence[Row], width: int) -> list[list[Text]]:
         else:
             found.append([beside.append(f"  {row.step}" if row.step else "")])
     return found
+
+
+def _about_waits(waits: Sequence[str], width: int) -> list[Text]:
+    """Return the lines about the longest waits. Each has the lines that it needs, since its end is advice."""
+    lines = [line for each in waits[:_WAITS] for line in textwrap.wrap(each, max(width, LEAST))]
+    more = len(waits) - _WAITS
+    return [Text(line, "yellow") for line in [*lines, *([f"and {more} other waits"] if more > 0 else [])]]
 
 
 def _end(left: Left, width: int) -> list[Text]:

@@ -18,7 +18,9 @@ from ..errors import (
     BuildError,
     EngineError,
     LinkError,
+    LockedError,
     LostCacheError,
+    SilentError,
     StoreError,
     TestError,
 )
@@ -55,10 +57,7 @@ class NodeRunner:
         builder: Callable[[], NodeBuilder],
         report: Report,
     ) -> None:
-        """``sharing`` is set with push=all.
-
-        ``builder`` makes the builder on its first call: a run that builds nothing needs none.
-        """
+        """``sharing`` is set with push=all. ``builder`` makes the builder: a run may need none."""
         self.lookup, self.sharing, self.builder, self.report = lookup, sharing, builder, report
         self.graph, self.layout, self.registry = lookup.graph, lookup.layout, lookup.registry
         self.results = lookup.results
@@ -147,7 +146,7 @@ class NodeRunner:
         earlier = self.lookup.earlier(node)
         latest = earlier.record if earlier else None
         self.report.start(node, latest.seconds if latest else None)
-        with self.layout.locks.for_name(digits(self.graph.key(node))):
+        with self.layout.locks.for_name(digits(self.graph.key(node)), f"another run builds {node}"):
             decision = self._reuse_by_content(node, parents)
             if isinstance(decision, Have):
                 return
@@ -192,9 +191,11 @@ class NodeRunner:
         self.layout.check_replaceable(content_key(self.graph, node, parents.__getitem__)[0])
         try:
             return self._build(node, parents, no_cache=no_cache)
-        except (AccessError, BuilderError, LinkError):
+        except (AccessError, BuilderError, LinkError, LockedError):
             raise  # another try would end the same way
         except (EngineError, StoreError) as error:
+            if isinstance(error, SilentError) and len(self.graph.spec(node).platform.builders) < 2:
+                raise  # no other builder is named
             no_cache = no_cache or isinstance(error, LostCacheError)
             self.report.warn(f"{node}: {error.what.splitlines()[0]}; trying once more")
         self.layout.blobs.quarantine_corrupt()

@@ -78,7 +78,7 @@ class Rebuilding(NodeRunner):
         earlier = None if old else self.lookup.earlier(node)
         known = old or (earlier.record if earlier else None)
         self.report.start(node, known.seconds if known else None)
-        with self.layout.locks.for_name(digits(key)):
+        with self.layout.locks.for_name(digits(key), f"another run builds {node}"):
             self._old[key] = old
             record = self._build_and_push(node, parents, no_cache=True)
         self.lookup.forget(key)

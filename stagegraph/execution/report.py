@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..drawing.colours import DONE, NAMES, painted
 from ..system.pulse import Pulse
 from ..system.text import human_size, human_time
+from ..waits.waiting import WAITS
 from .display import Detail, Display
 from .events import NodeResult, Timeline
 
@@ -37,15 +38,13 @@ class Report:
     def __init__(self, detail: Detail = Detail.PROGRESS, stream: TextIO | None = None) -> None:
         """``stream`` is standard error by default."""
         self._lock = threading.RLock()
-        self._display = Display(detail, self._left, stream)
+        self._display = Display(detail, self._left, stream, waits=WAITS.lines)
         self._outlook: Outlook | None = None
         self._pulse = Pulse(1, self._tick)
-        self._done: dict[str, NodeResult] = {}
-        self._images: dict[str, str] = {}
-        self._sizes: dict[str, int] = {}
-        self._undelivered: dict[str, str] = {}
-        self._start = time.monotonic()
-        self.timeline = Timeline()
+        self._done = dict[str, NodeResult]()
+        self._images, self._sizes = dict[str, str](), dict[str, int]()
+        self._undelivered = dict[str, str]()
+        self._start, self.timeline = time.monotonic(), Timeline()
         self.span = self.timeline.span
 
     # -- events ----------------------------------------------------------------------------------
@@ -128,11 +127,15 @@ class Report:
             self._images[tag] = record.digest
             self._sizes[tag] = size
 
+    def wait(self, line: str) -> None:
+        """Print a line about what the run waits for."""
+        with self._lock:
+            self._display.wait(line)
+
     def note(self, message: str) -> None:
         """Print something that the user should know and that is no fault."""
         with self._lock:
-            if self._display.detail is not Detail.RESULT:
-                self._display.print(message)
+            self._display.note(message)
 
     def warn(self, message: str) -> None:
         """Print a warning."""

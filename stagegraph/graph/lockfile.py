@@ -18,6 +18,7 @@ from ..oci.digest import is_digest
 from ..oci.platform import OciPlatform
 from ..system import bounded
 from ..system.files import write_atomically
+from ..waits.flocks import flock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,8 +96,8 @@ def _folder_locked(folder: Path) -> Iterator[None]:
     """Let one process in at a time. A lock on the folder itself leaves no lock file behind."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            flock(handle, fcntl.LOCK_EX, folder, f"another process writes {FILE}")
         yield
     finally:
         os.close(handle)

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import StagegraphError
+from ..waits.waiting import WAITS
 from . import engine, packages, setup
 from .advice import Advice
 from .engine import Engine
@@ -25,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     """Do what the command line says, and end with an exit status of ``./run``."""
+    WAITS.tell = say
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     command, *words = sys.argv[1:]
     try:
@@ -32,6 +35,9 @@ def main() -> None:
     except SetupError as error:
         say(*error.lines)
         sys.exit(error.status)
+    except StagegraphError as error:
+        say(*str(error).splitlines())
+        sys.exit(Status.STEP_FAILED)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:

@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
+from ..waits.waiting import patience, waiting_for
 from .system import call, has
 
 #: Bytes of a file of docker's settings that are read; the rest makes it no JSON.
@@ -21,6 +23,9 @@ _MAX_SETTINGS = 16 << 20
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 #: Seconds for an answer: of a socket on this machine, of the docker client, of buildx.
 PING, ASK, INSPECT = 5, 15, 30
+
+#: Bytes of an answer that the engine may give over its socket.
+_LONGEST = 16 << 20
 
 #: The system's folders of plugins, besides the user's own.
 _PLUGINS = (
@@ -78,14 +83,45 @@ def answers() -> bool:
 def _answers_ping(path: Path) -> bool:
     """Ask the socket itself: that takes half the time of the docker client, or less."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(PING)
-            connection.connect(str(path))
-            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-            answer = b"".join(iter(lambda: connection.recv(4096), b""))
-        return int(answer.split(maxsplit=2)[1]) < 400
-    except (OSError, ValueError, IndexError):
+        return get(path, "/_ping", PING)[0] < 400
+    except (OSError, ValueError):
         return False
+
+
+def get(path: Path, url: str, seconds: float) -> tuple[int, bytes]:
+    """The status and body of a GET over a Unix socket (HTTP/1.0: the body ends with the connection).
+
+    All of it takes at most ``seconds``, times the user's patience. Raises ``TimeoutError``, ``OSError``, and
+    ``ValueError`` for an answer that is not one.
+    """
+    limit = seconds * patience()
+    try:
+        with waiting_for(f"the engine at unix://{path}"):
+            answer = _exchange(path, f"GET {url} HTTP/1.0\r\nHost: docker\r\n\r\n".encode(), limit)
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {limit:g} s") from None
+    head, _, body = answer.partition(b"\r\n\r\n")
+    words = head.split(maxsplit=2)
+    if len(words) < 2:
+        raise ValueError("no answer" if not head else f"not HTTP: {head[:80]!r}")
+    return int(words[1]), body
+
+
+def _exchange(path: Path, question: bytes, seconds: float) -> bytes:
+    """Send a question to a Unix socket, and read to the end of the connection."""
+    end, chunks, size = time.monotonic() + seconds, list[bytes](), 0
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(seconds)
+        connection.connect(str(path))
+        connection.sendall(question)
+        while (left := end - time.monotonic()) > 0:
+            connection.settimeout(left)  # it is for each call, so a server that drips would never meet it
+            if not (chunk := connection.recv(65536)):
+                return b"".join(chunks)
+            chunks.append(chunk)
+            if (size := size + len(chunk)) > _LONGEST:
+                raise ValueError(f"an answer of more than {_LONGEST} bytes")
+    raise TimeoutError
 
 
 def has_buildx() -> bool:

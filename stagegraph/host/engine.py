@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..waits.waiting import patience, waiting_for
 from . import build_cache, docker, network, system
 from .messages import SetupError, Status, quoted, say
 
@@ -120,25 +121,31 @@ def start(engine: Engine) -> None:
     else:
         say(f"starting the engine, data in {engine.folder}")
         launched = _launch(engine)
-    if _answers(launched):
+    if _answers(engine, launched):
         return
     if not launched or not build_cache.has_too_many_records(_read_log(engine)):
         raise _not_started(engine)
     say("the build cache has too many records for dockerd to start; starting it with an empty one")
     build_cache.remove(engine.data)
-    if not _answers(_launch(engine)):
+    if not _answers(engine, _launch(engine)):
         raise _not_started(engine)
     build_cache.release(engine.containerd_socket, engine.namespace)
 
 
-def _answers(launched: subprocess.Popen[bytes] | None) -> bool:
+def _answers(engine: Engine, launched: subprocess.Popen[bytes] | None) -> bool:
     """Wait until the engine answers. False if it does not in time, or if the launched dockerd ended."""
-    deadline = time.monotonic() + PATIENCE
-    while not docker.answers():
-        if time.monotonic() > deadline or (launched and launched.poll() is not None):
-            return False
-        time.sleep(0.2)
+    limit = PATIENCE * patience()
+    deadline = time.monotonic() + limit
+    with waiting_for(f"the start of the engine, at most {limit:.0f} s; {_where_log(engine)}"):
+        while not docker.answers():
+            if time.monotonic() > deadline or (launched and launched.poll() is not None):
+                return False
+            time.sleep(0.2)
     return True
+
+
+def _where_log(engine: Engine) -> str:
+    return "its log: journalctl -u docker -n 50" if engine.is_service else f"its log: {engine.log}"
 
 
 def _read_log(engine: Engine) -> str:
@@ -148,7 +155,7 @@ def _read_log(engine: Engine) -> str:
 def _not_started(engine: Engine) -> SetupError:
     what = "the engine did not start:"
     if engine.is_service:
-        return SetupError(Status.ENGINE_TIMEOUT, what, "its log: journalctl -u docker -n 50")
+        return SetupError(Status.ENGINE_TIMEOUT, what, _where_log(engine))
     end = quoted(_read_log(engine), 20)
     return SetupError(Status.ENGINE_TIMEOUT, what, *end, f"full log: {engine.log}")
 
@@ -220,12 +227,20 @@ def stop(engine: Engine) -> None:
 
 
 def _wait_for_end(engine: Engine) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while engine.pid() or engine.containerd_pid():
-        if time.monotonic() > deadline:
-            what = f"the engine has not stopped after {PATIENCE} s; log: {engine.log}"
-            raise SetupError(Status.ENGINE_TIMEOUT, what)
-        time.sleep(0.1)
+    limit = PATIENCE * patience()
+    deadline = time.monotonic() + limit
+    with waiting_for(f"the end of the engine, process {engine.pid()}, at most {limit:.0f} s"):
+        while engine.pid() or engine.containerd_pid():
+            if time.monotonic() > deadline:
+                what = f"the engine has not stopped after {limit:.0f} s; log: {engine.log}"
+                raise SetupError(Status.ENGINE_TIMEOUT, what, *_how_to_end(engine))
+            time.sleep(0.1)
+
+
+def _how_to_end(engine: Engine) -> list[str]:
+    """What to do about a process that does not end: it may be stopped, and SIGTERM waits until it goes on."""
+    pids = " ".join(str(pid) for pid in (engine.pid(), engine.containerd_pid()) if pid)
+    return [f"if it is stopped, this lets it go on and end: kill -CONT {pids}"] if pids else []
 
 
 def _clean_up(engine: Engine) -> None:

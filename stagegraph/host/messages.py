@@ -9,6 +9,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..waits.waiting import waiting_for
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -41,9 +43,10 @@ def run_step(log: Path, *command: str) -> None:
     """Run a command whose output goes to a log. Raises ``SetupError`` with the end of the log if it fails."""
     with log.open("ab") as out:
         try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False
-            )
+            with waiting_for(f"{' '.join(command[:4])} ..., whose output goes to {log}"):
+                done = subprocess.run(
+                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False
+                )
         except FileNotFoundError:
             raise SetupError(Status.STEP_FAILED, f"{command[0]} is not installed") from None
     if done.returncode != 0:

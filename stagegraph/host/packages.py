@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..waits.waiting import waiting_for
 from . import docker, engine, qemu, system
 from .messages import SetupError, Status, run_step, say
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 APT = Path("/etc/apt")
+_LOCKED = ": another apt-get holds the lock of the package lists; it may take five minutes"
+
 #: A script that packages ask before they start their services: status 101 forbids it.
 POLICY = Path("/usr/sbin/policy-rc.d")
 VENV_LOG = Path("/var/log/stagegraph-python3-venv.log")
@@ -144,12 +147,13 @@ def _apt_install(log: Path, *words: str) -> None:
 def update(log: Path, *options: str) -> None:
     """Read the package lists. Waits up to five minutes for another apt-get, which does not do so itself."""
     text = ""
-    for _ in range(60):
-        done = system.call("apt-get", "update", *options)
-        text = done.stdout + done.stderr
-        if done.returncode == 0 or "lists/lock" not in text:
-            break
-        time.sleep(5)
+    with waiting_for(lambda: f"apt-get update{_LOCKED if 'lists/lock' in text else ''}"):
+        for _ in range(60):
+            done = system.call("apt-get", "update", *options)
+            text = done.stdout + done.stderr
+            if done.returncode == 0 or "lists/lock" not in text:
+                break
+            time.sleep(5)
     with log.open("a") as out:
         out.write(text)
     # A source that fails may not matter. One that matters shows when packages are installed.

@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from ..waits.threads import bounded
+from ..waits.waiting import patience
 from . import docker, system
 from .system import call
 
@@ -63,8 +65,7 @@ def registry(url: str) -> tuple[str, str]:
     specification, "Determining Support".
     """
     try:
-        with urllib.request.urlopen(f"{url}/v2/", timeout=docker.PING):  # noqa: S310 - http or https
-            return f"{url} answers", ""
+        bounded(lambda _: _open(f"{url}/v2/"), docker.PING, url)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (401, 403):
@@ -72,6 +73,13 @@ def registry(url: str) -> tuple[str, str]:
         return (f"{url} answers", "") if error.code < 500 else ("", f"{url} answers {error.code}")
     except (OSError, ValueError) as error:
         return "", f"{url} does not answer: {getattr(error, 'reason', error)}"
+    return f"{url} answers", ""
+
+
+def _open(url: str) -> None:
+    limit = patience() * docker.PING  # for each read from the socket
+    with urllib.request.urlopen(url, timeout=limit):  # noqa: S310 - http or https
+        pass
 
 
 def _first_line(*command: str) -> str:

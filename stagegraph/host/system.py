@@ -12,10 +12,15 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..waits.flocks import flock
+from ..waits.waiting import patience, waiting_for
 from .messages import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: Seconds that a program may take which has no other limit.
+LONGEST = 600.0
 
 SYSTEMD = Path("/run/systemd/system")
 PROCESSES = Path("/proc")
@@ -68,22 +73,28 @@ def has_systemd() -> bool:
     return SYSTEMD.is_dir()
 
 
-def call(*command: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end. The status is 127 if it is not installed, 124 after ``timeout`` seconds."""
+def call(*command: str, timeout: float = LONGEST) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end.
+
+    The status is 127 if it is not installed, 124 after ``timeout`` seconds, times the user's patience.
+    """
+    limit = timeout * patience()
+    first = next((place for place, word in enumerate(command) if word.startswith("-")), len(command))
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
+        with waiting_for(f"{' '.join(command[:first])}, at most {limit:.0f} s"):
+            return subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=limit,
+                check=False,
+            )
     except OSError as error:
         return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 124, "", f"no answer within {timeout} s")
+        return subprocess.CompletedProcess(command, 124, "", f"no answer within {limit:.0f} s")
 
 
 def process(pidfile: Path, word: str) -> int | None:
@@ -102,10 +113,10 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, folder)
         except BlockingIOError:
             say(f"waiting for another ./run that sets up the {what}")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            flock(descriptor, fcntl.LOCK_EX, folder, f"another ./run sets up the {what}")
         yield
     finally:
         os.close(descriptor)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
 #: Settings that only the environment can set; other rooms and ``./run`` read them.
-ENV_ONLY_SETTINGS = ("jobs", "trace", "no-engine", "engine-dir", "differential-cases", "differential-seed")
+ENV_ONLY_SETTINGS = (
+    "jobs", "trace", "patience", "no-engine", "engine-dir", "differential-cases", "differential-seed",
+)  # fmt: skip
 
 #: Platforms for Linux, as the OCI image specification writes them.
 DOCKER_PLATFORMS = (
@@ -249,6 +251,8 @@ SETTING_MEANINGS = {
     "push": "What a run pushes to the registry: `built`, `nodes`, `all` or `never`. Default: `built`.",
     "jobs": "How many nodes are built at the same time. `doit -n` overrides it. Default: `2`.",
     "trace": "The file for the trace of a run. `doit --trace` overrides it.",
+    "patience": "A factor for time limits: 3 waits three times as long for engines, builders, registries and "
+    "programs that are slow. Default: `1`.",
     "no-engine": "`1`: `./run` sets up the virtual environment only, and no engine.",
     "engine-dir": "A folder in which `./run` runs an engine of its own.",
     "differential-cases": "How many random edits the differential test tries.",

@@ -5,9 +5,11 @@ Each is checked, and an error names its source.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ProjectError, nearest
+from ..waits.waiting import LEAST, MOST, PATIENCE
 from . import schema, tags
 from .model import Settings
 
@@ -81,8 +83,16 @@ class SettingSources(NamedTuple):
         push, where = chosen("push")
         if push not in ("", *schema.PUSH):
             raise ProjectError(where, f"invalid value push={push}", nearest(push, schema.PUSH))
+        self._check_patience()
         is_locked = schema.BOOLEANS[locked.lower()]
         return Settings(repo, tag, registry.removesuffix("/"), is_locked, push or "built")
+
+    def _check_patience(self) -> None:
+        with contextlib.suppress(ValueError):
+            if LEAST <= float(self.env.get(PATIENCE) or 1) <= MOST:
+                return
+        what = f"{self.env[PATIENCE]!r} is not a number from {LEAST:g} to {MOST:g}"
+        raise ProjectError(PATIENCE, what, f"{PATIENCE}=2")
 
     def builders(self, platforms: Iterable[Platform]) -> dict[str, tuple[str, ...]]:
         """Return the builders that the call names, by platform; the preferred one comes first.

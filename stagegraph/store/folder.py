@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
 import shutil
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ..errors import LinkError
 from ..system import bounded
 from ..system.files import open_regular, os_errors_on_write, sweep, sync, write_in
+from ..waits.flocks import flock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +32,6 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 # opening never waits for the other end of a FIFO
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-#: The errors of file systems without locks.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 class Folder:
@@ -67,19 +64,7 @@ class Folder:
 
     def _enter(self, *, make: bool = False) -> int:
         """As ``opened``, which costs as much as a read of a small file; ``_leave`` ends it."""
-        if make:
-            self.root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.root, _FOLDER)
-        try:
-            for place, name in enumerate(self.names):
-                if make:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(name, dir_fd=handle)
-                handle = _step(self, handle, place, name)
-        except BaseException:
-            os.close(handle)
-            raise
-        return handle
+        return _open(self, make)
 
     def _leave(self, handle: int) -> None:
         os.close(handle)
@@ -229,11 +214,11 @@ class Folder:
 
     # -- locks -----------------------------------------------------------------------------------
 
-    def lock(self, name: str, how: int, mode: int) -> BinaryIO:
+    def lock(self, name: str, how: int, mode: int, what: str = "") -> BinaryIO:
         """Open the file ``name`` and lock it by ``flock(2)``; closing it releases the lock.
 
-        A new file gets ``mode``. An entry that is no regular file is replaced. Raises ``BlockingIOError``
-        where ``how`` has ``LOCK_NB`` and somebody else has the lock.
+        A new file gets ``mode``. An entry that is no regular file is replaced. ``what`` tells those who wait
+        what the lock is for. Raises the errors of ``waits.flocks.flock``.
         """
         with self.opened(make=True) as handle:
             file = _regular_file(handle, name, os.O_RDWR, or_read=True)
@@ -241,7 +226,7 @@ class Folder:
             with contextlib.suppress(OSError):  # another user's file
                 if os.fstat(file).st_nlink == 1:  # by a hard link it may be somebody's file
                     os.fchmod(file, mode)
-            flock(file, how)
+            flock(file, how, self.path / name, what)
         except BaseException:
             os.close(file)
             raise
@@ -278,6 +263,23 @@ class KeptFolder(Folder):
         self._kept = None
 
 
+def _open(folder: Folder, make: bool) -> int:
+    """Open a folder, component by component. ``make``: create it if needed."""
+    if make:
+        folder.root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder.root, _FOLDER)
+    try:
+        for place, name in enumerate(folder.names):
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=handle)
+            handle = _step(folder, handle, place, name)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
 def _step(folder: Folder, handle: int, place: int, name: str) -> int:
     """Open the next folder in the one of ``handle``; then close ``handle``."""
     try:
@@ -293,15 +295,6 @@ def _step(folder: Folder, handle: int, place: int, name: str) -> int:
         raise LinkError(str(path), "is a link; links below cache/ are not followed", hint) from None
     os.close(handle)
     return inner
-
-
-def flock(handle: int, how: int) -> None:
-    """Call ``fcntl.flock``; do nothing where the file system has no locks."""
-    try:
-        fcntl.flock(handle, how)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
 
 
 def _regular_file(folder: int, name: str, flags: int, *, or_read: bool = False) -> int:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import LinkError, StoreError
 from ..system.files import os_errors_on_write
-from .folder import Folder, flock
+from ..waits.flocks import flock, holders
+from .folder import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,23 +60,34 @@ class Locks:
             try:
                 file = self._use(fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StoreError(
-                    str(self.root), "a run is using it", "try again when the run has ended"
-                ) from None
+                raise self._in_use() from None
         with file:
             yield
 
+    def _in_use(self) -> StoreError:
+        with self.folder.open("use") as file:
+            found = holders(file.fileno())
+        who = f"a run is using it{': ' if found else ''}{' and '.join(map(str, found))}"
+        stopped = " ".join(str(each.pid) for each in found if each.is_stopped)
+        hint = "try again when the run has ended"
+        return StoreError(
+            str(self.root), who, f"{hint}; it is stopped: kill -CONT {stopped}" if stopped else hint
+        )
+
     def _use(self, how: int) -> BinaryIO:
         """Lock the store. Closing the file releases the lock."""
-        return self.folder.lock("use", how, _ANYBODY)
+        return self.folder.lock("use", how, _ANYBODY, "doit prune uses the store alone")
 
     # -- parts of it -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def for_name(self, name: str) -> Iterator[None]:
-        """Wait until no other process or thread is in a block of this name, then enter it."""
+    def for_name(self, name: str, what: str = "") -> Iterator[None]:
+        """Wait until no other process or thread is in a block of this name, then enter it.
+
+        ``what`` tells those who wait what is done in the block. Raises ``LockedError``.
+        """
         with os_errors_on_write(self.folder.path / name):
-            lock = self.folder.lock(name, fcntl.LOCK_EX, _ANYBODY)
+            lock = self.folder.lock(name, fcntl.LOCK_EX, _ANYBODY, what)
         with lock:
             yield
 
@@ -108,7 +120,7 @@ class Locks:
             name = secrets.token_hex(6)
             os.mkdir(name, 0o700, dir_fd=parent)
             handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-            flock(handle, fcntl.LOCK_EX)
+            flock(handle, fcntl.LOCK_EX, self._temporary.path / name)
         return name, handle
 
 

@@ -14,6 +14,7 @@ from ..errors import StagegraphError, StoreError
 from ..oci import documents
 from ..system.timing import Span, untimed
 from ..system.workers import DaemonPool
+from ..waits.waiting import waiting_for
 from . import record as records
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 #: How many pushes run at once, and how many may wait before a builder has to wait for one.
 PUSHES, WAITING = 2, 16
 
-#: Seconds between progress messages while the run waits for pushes.
-PROGRESS_INTERVAL = 30.0
+#: Seconds of one wait for pushes; another follows.
+_TURN = 30.0
 
 
 class PushQueue:
@@ -49,7 +50,7 @@ class PushQueue:
         """``policy`` is the setting ``push``: "never", "nodes", "built" or "all". ``span`` measures."""
         self._remote, self._layout, self._lookups, self._policy = remote, layout, lookups, policy
         self._availability, self._span = availability, span
-        self._workers = DaemonPool(PUSHES, WAITING)
+        self._workers = DaemonPool(PUSHES, WAITING, "pushes")
         self._queued: dict[Node, Future[None]] = {}  # pushes of nodes that this run has built
         self._undelivered: list[tuple[Node, StagegraphError]] = []
         self._lock = threading.Lock()  # around _undelivered
@@ -88,10 +89,16 @@ class PushQueue:
 
     def flush(self, say: Callable[[str], None]) -> list[tuple[Node, StagegraphError]]:
         """Wait until all is pushed; return the final images that did not get there, and why."""
-        while left := self._workers.pending:
-            say(f"   waiting for {left} push{'es' if left > 1 else ''} to {self._remote.repository}")
-            self._workers.wait(PROGRESS_INTERVAL)
+        if self._workers.pending:
+            say(f"   waiting for {self._left()}")
+        with waiting_for(self._left):
+            while not self._workers.wait(_TURN):
+                pass
         return self._undelivered
+
+    def _left(self) -> str:
+        left = self._workers.pending
+        return f"{left} push{'es' if left > 1 else ''} to {self._remote.repository}"
 
     def _push(self, node: Node, *built: Record) -> None:
         """Push an image under each of its records. A record's tag is set last, so it never names half."""

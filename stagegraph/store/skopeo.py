@@ -34,10 +34,15 @@ from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 from ..oci.reference import split
 from ..system.bounded import MAX_ANSWER, MAX_MESSAGES, shown
 from ..system.messages import UNAUTHORIZED
-from ..system.processes import environment, managed_process
+from ..system.processes import end_of, environment, managed_process
+from ..waits.waiting import patience, waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from ..waits.waiting import Wait
+
+#: The following times are multiplied by the user's patience, except the registry's own.
 
 #: Seconds of silence after which a registry counts as down.
 SILENCE_TIMEOUT = 5.0
@@ -111,8 +116,10 @@ def kind_of(message: str, reference: str = "") -> Kind:
 class WaitBudget:
     """How long one call may still wait for the registry: ``left``, in seconds."""
 
-    def __init__(self, total: float = MAX_WAIT) -> None:
-        self.left = total
+    def __init__(self, total: float | None = None) -> None:
+        """``total`` is by default ``MAX_WAIT``, times the user's patience."""
+        self.total = MAX_WAIT * patience() if total is None else total
+        self.left = self.total
         self.until = 0.0  # the end of the wait that skopeo has announced
 
     def take(self, seconds: float) -> bool:
@@ -123,6 +130,12 @@ class WaitBudget:
             self.left -= end - max(now, self.until)
             self.until = end
         return self.left >= 0
+
+    def what(self, host: str) -> str:
+        """What the call waits for now."""
+        if (seconds := self.until - time.monotonic()) > 0:
+            return f"registry {host}, which asks for {seconds:.0f} s more (too many requests)"
+        return f"registry {host}, which sends nothing"
 
 
 def run(
@@ -139,15 +152,22 @@ def run(
     ends the call. ``patient`` tells whether to retry if the registry is unreachable, and once if it is
     silent. ``excess`` tells what has become larger than it may be, "" for nothing; that ends the call, too.
     """
-    waits = WaitBudget()
-    for attempt in range(MAX_ATTEMPTS):
-        answer = _attempt(command, env or {}, waits, alive, excess)
-        silent = answer.kind == "silent" and alive is None and attempt == 0  # alive() has been called already
-        temporary = answer.kind == "again" or ((answer.kind == "down" or silent) and patient())
-        if not temporary or attempt == MAX_ATTEMPTS - 1 or not waits.take(2**attempt):
-            break
-        time.sleep(2**attempt)
+    waits, host = WaitBudget(), split(_reference(command)).repository.partition("/")[0]
+    with waiting_for(lambda: waits.what(host)) as wait:
+        for attempt in range(MAX_ATTEMPTS):
+            answer = _attempt(command, env or {}, waits, alive, excess, wait)
+            silent = answer.kind == "silent" and alive is None and attempt == 0  # alive() was called already
+            temporary = answer.kind == "again" or ((answer.kind == "down" or silent) and patient())
+            if not temporary or attempt == MAX_ATTEMPTS - 1 or not waits.take(2**attempt):
+                break
+            time.sleep(2**attempt)
     return answer
+
+
+def _reference(command: Sequence[str]) -> str:
+    """The reference that a command names, "" for none."""
+    word = next((word for word in command if word.startswith("docker://")), "")
+    return word.removeprefix("docker://")
 
 
 def _attempt(
@@ -156,6 +176,7 @@ def _attempt(
     waits: WaitBudget,
     alive: Callable[[], bool] | None,
     excess: Callable[[], str],
+    wait: Wait,
 ) -> SkopeoResult:
     options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": {**environment(), **env}}
     with tempfile.TemporaryFile() as out:
@@ -163,10 +184,10 @@ def _attempt(
             assert process.stderr is not None
             with process.stderr:
                 size = partial(_excess_of_answer, out, excess)
-                text, failure = _watch(process, process.stderr, waits, alive, size)
+                text, failure = _watch(process, process.stderr, waits, alive, size, wait)
             if failure is not None:
                 return failure
-            status = process.wait()
+            status = end_of(process)
         if status == 0 and (much := _excess_of_answer(out, excess)):
             return SkopeoResult("refused", message=much)
         out.seek(0)
@@ -175,11 +196,8 @@ def _attempt(
     if reasons := _REASON.findall(text):
         text = reasons[0].removesuffix(b'"')
     message = text.decode(errors="replace").strip()
-    reference = next((word for word in command if word.startswith("docker://")), "")
-    return SkopeoResult(
-        kind_of(message, reference.removeprefix("docker://")),
-        message=message or f"skopeo ended with status {status}",
-    )
+    kind = kind_of(message, _reference(command))
+    return SkopeoResult(kind, message=message or f"skopeo ended with status {status}")
 
 
 def _watch(
@@ -188,9 +206,11 @@ def _watch(
     waits: WaitBudget,
     alive: Callable[[], bool] | None,
     excess: Callable[[], str],
+    wait: Wait,
 ) -> tuple[bytes, SkopeoResult | None]:
     """Read skopeo's messages to its end; return them without its log. Or return why it must not go on."""
     rest, text, moved, count = b"", b"", 0, 0
+    silence, stall = SILENCE_TIMEOUT * patience(), STALL_TIMEOUT * patience()
     since = checked = measured = time.monotonic()
     while True:
         readable, _, _ = select.select([pipe], [], [], 0.5)
@@ -200,8 +220,7 @@ def _watch(
             return text, SkopeoResult("refused", message=much)
         measured = now if now >= measured + 0.2 else measured
         if readable:
-            chunk = pipe.read1(65536)  # type: ignore[attr-defined]
-            if not chunk:
+            if not (chunk := pipe.read1(65536)):  # type: ignore[attr-defined]
                 return text + rest, None
             *lines, rest = (rest + chunk).split(b"\n")
             text += b"".join(line + b"\n" for line in lines if _is_message(line))
@@ -209,13 +228,17 @@ def _watch(
             if (failure := _track_backoff(lines, waits)) is not None:
                 return text, failure
             since = checked = now
-        elif now < waits.until or (alive and (count := _io_bytes(process.pid)) - moved > IDLE_BYTES):
+            wait.heard()
+        elif now < waits.until:
+            since = checked = now
+        elif alive and (count := _io_bytes(process.pid)) - moved > IDLE_BYTES:
             moved, since, checked = count, now, now
-        elif now - checked >= SILENCE_TIMEOUT:
+            wait.heard()
+        elif now - checked >= silence:
             if alive is None or not alive():
-                return text, SkopeoResult("silent", message=f"no answer within {SILENCE_TIMEOUT:.0f} s")
-            if now - since >= STALL_TIMEOUT:
-                return text, SkopeoResult("again", message=f"nothing moved for {STALL_TIMEOUT:.0f} s")
+                return text, SkopeoResult("silent", message=f"no answer within {silence:.0f} s")
+            if now - since >= stall:
+                return text, SkopeoResult("again", message=f"nothing moved for {stall:.0f} s")
             checked = time.monotonic()
 
 
@@ -234,13 +257,12 @@ def _is_message(line: bytes) -> bool:
 def _track_backoff(lines: Sequence[bytes], waits: WaitBudget) -> SkopeoResult | None:
     """Count the waits that skopeo announces. Return a failure if they are longer than the budget."""
     for line in lines:
-        if (after := _AFTER.search(line)) and int(after[1]) > MAX_WAIT:
-            what = (
-                f"the registry asked to wait {int(after[1])} s (Retry-After); the limit is {MAX_WAIT:.0f} s"
-            )
+        if (after := _AFTER.search(line)) and int(after[1]) > waits.total:
+            limit = f"the limit is {waits.total:.0f} s"
+            what = f"the registry asked to wait {int(after[1])} s (Retry-After); {limit}"
             return SkopeoResult("later", message=f"too many requests: {what}")
         if (sleeps := _SLEEPS.search(line)) and not waits.take(float(sleeps[1])):
-            what = f"the registry asked to wait more than {MAX_WAIT:.0f} s in all"
+            what = f"the registry asked to wait more than {waits.total:.0f} s in all"
             return SkopeoResult("later", message=f"too many requests: {what}")
     return None
 

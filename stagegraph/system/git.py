@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..errors import ToolError
-from .processes import run
+from .processes import LONGEST, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def git(
     *arguments: str,
     index: Path | None = None,
     stdin: IO[bytes] | None = None,
-    timeout: float | None = None,
+    timeout: float = LONGEST,
 ) -> GitResult:
     """Call git in ``folder`` and wait for its end, at most ``timeout`` seconds.
 
@@ -47,9 +47,8 @@ def git(
     where git is not installed.
     """
     variables = {"GIT_INDEX_FILE": str(index)} if index else {}
-    done = run(
-        ["git", "-C", str(folder), *_CONFIG, *arguments], stdin=stdin, timeout=timeout, variables=variables
-    )
+    command, name = ["git", "-C", str(folder), *_CONFIG, *arguments], f"git {arguments[0]}"
+    done = run(command, stdin=stdin, timeout=timeout, variables=variables, name=name)
     if done.returncode == 0:
         return GitResult(done.stdout)
     message = done.stderr.decode(errors="replace").strip()

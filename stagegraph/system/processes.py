@@ -15,7 +15,8 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from ..errors import ProjectError, ToolError
+from ..errors import OutOfMemoryError, ProjectError, ToolError
+from ..waits.waiting import patience, waiting_for
 from . import bounded
 from .early import end_quietly
 
@@ -29,8 +30,17 @@ _HINTS = {
     "skopeo": "apt-get install skopeo (brew install skopeo); it moves images between cache/ and a registry",
 }
 
-#: Seconds that a child has to end after SIGTERM. Then it gets SIGKILL.
+#: What to do about a program that does not answer.
+_ADVICE = {
+    "docker": "is the engine stopped? doit doctor asks it",
+    "git": "does another git use the repository?",
+}
+
+#: Seconds that a child has to end after SIGTERM. Then it gets SIGKILL, and as long again.
 _GRACE = 10
+
+#: Seconds that a call may take which names no other limit.
+LONGEST = 3600.0
 
 _running: set[subprocess.Popen[bytes]] = set()
 #: Whoever starts a child holds it, so that a thread starts none while this process ends its children.
@@ -61,7 +71,8 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
             process.wait(max(0, limit - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel waits for a disk that is gone
+                process.wait(_GRACE)
 
 
 class Interrupted(SystemExit):
@@ -129,7 +140,8 @@ def managed_process(command: Sequence[str], **options: Any) -> Iterator[subproce
     """Start a process that does not outlive the block: it is terminated, after 10 s killed.
 
     ``options`` are those of ``subprocess.Popen``. Raises ``ToolError`` for a program that does not start,
-    ``ProjectError`` for a command line that is too long.
+    ``OutOfMemoryError`` without memory or processes for it, ``ProjectError`` for a command line that is too
+    long.
     """
     with _starting:
         if _is_over:  # only a daemon thread comes here; it ends with the process
@@ -162,7 +174,10 @@ def _not_started(command: Sequence[str], error: OSError) -> Exception:
         words = "=".join(longest.split("=", 2)[:2])
         what = f"its command line is longer than this system allows; {words[:60]} has {len(longest)} bytes"
         return ProjectError(name, what, "shorten it: let a step read long text from a file of its context")
-    return error
+    what = f"cannot be started: {error.strerror}"
+    if error.errno in (errno.EAGAIN, errno.ENOMEM):
+        return OutOfMemoryError(name, what, "see ulimit -u and ulimit -v")
+    return ToolError(name, what)
 
 
 def read_lines(process: subprocess.Popen[bytes], over: Callable[[], bool]) -> Iterator[bytes]:
@@ -190,24 +205,51 @@ def run(
     command: Sequence[str],
     *,
     stdin: IO[bytes] | None = None,
-    timeout: float | None = None,
+    timeout: float = LONGEST,
     variables: Mapping[str, str] | None = None,
+    name: str = "",
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end and capture its output. The caller checks the status.
 
-    After ``timeout`` seconds the program is killed; the status is then 124, as that of ``timeout(1)``.
-    ``variables`` are added to the environment. Raises ``ToolError``.
+    After ``timeout`` seconds, times the user's patience, the program is killed; the status is then 124, as
+    that of ``timeout(1)``. ``variables`` are added to the environment. ``name`` is for those who wait; the
+    default is the words of the command before its first option. Raises ``ToolError``.
     """
+    limit = timeout * patience()
     pipes = {"stdin": stdin or subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with managed_process(command, **pipes, env={**environment(), **(variables or {})}) as process:
+    waits_for = _waits_for(name or _words(command), command[0], limit)
+    with (
+        managed_process(command, **pipes, env={**environment(), **(variables or {})}) as process,
+        waiting_for(waits_for),
+    ):
         try:
-            out, err = process.communicate(timeout=timeout)
+            out, err = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             process.kill()
-            return subprocess.CompletedProcess(
-                command, 124, b"", f"no answer within {timeout:.0f} s".encode()
-            )
+            return subprocess.CompletedProcess(command, 124, b"", f"no answer within {limit:.0f} s".encode())
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _words(command: Sequence[str]) -> str:
+    first = next((place for place, word in enumerate(command) if word.startswith("-")), len(command))
+    return " ".join(command[:first])
+
+
+def _waits_for(name: str, program: str, limit: float) -> str:
+    advice = _ADVICE.get(program, "")
+    return f"{name}, at most {limit:.0f} s{': ' if advice else ''}{advice}"
+
+
+def end_of(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process that has closed its output; return its status. Raises ``ToolError``."""
+    limit = LONGEST * patience()
+    program = str(process.args[0])  # type: ignore[index]
+    with waiting_for(f"the end of {program}, process {process.pid}, which has closed its output"):
+        try:
+            return process.wait(limit)
+        except subprocess.TimeoutExpired:
+            what = f"closed its output, but did not end within {limit:.0f} s"
+            raise ToolError(program, what) from None
 
 
 def run_in_group(command: Sequence[str]) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
+
+from ..errors import ThreadError
+from ..waits.threads import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +24,8 @@ class Pulse:
         """Start the calls; harmless when repeated."""
         if self._over is None:
             self._over = threading.Event()
-            threading.Thread(target=self._run, args=(self._over,), name="pulse", daemon=True).start()
+            with contextlib.suppress(ThreadError):  # the calls are only for people who look
+                start(self._run, self._over, name="pulse")
 
     def stop(self) -> None:
         """End the calls; harmless when repeated. It does not wait for one that runs."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 from ..errors import ContextError
+from ..waits.threads import start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +49,7 @@ class Watching:
         """Watch everything below some folders, and the files directly in others.
 
         Changes from now on are found. Those that were found before are kept. A folder that is not there
-        stands for the nearest one around it.
+        stands for the nearest one around it. Raises ``ThreadError``.
         """
         folders = {_identity(path, True) for path in below} | {_identity(path, False) for path in directly_in}
         if folders == self._watched:
@@ -62,15 +64,12 @@ class Watching:
         for event in ready:
             event.wait(timeout=_READY)
         # the old threads still hold changes that they have not handed over
-        later = threading.Timer(_HANDED_OVER, _set_all, [[stop for _, stop in old]])
-        later.daemon = True
-        later.start()
+        if old:
+            start(_set_later, [stop for _, stop in old])
 
     def _start(self, paths: list[Path], recursive: bool, ready: threading.Event) -> None:
         stop = threading.Event()
-        thread = threading.Thread(target=self._follow, args=(paths, recursive, stop, ready), daemon=True)
-        self._threads.append((thread, stop))
-        thread.start()
+        self._threads.append((start(self._follow, paths, recursive, stop, ready), stop))
 
     def stop(self) -> None:
         """Watch nothing any more. The end of the process must not meet a thread inside the library."""
@@ -131,6 +130,11 @@ class Watching:
 def _set_all(events: Iterable[threading.Event]) -> None:
     for event in events:
         event.set()
+
+
+def _set_later(events: Iterable[threading.Event]) -> None:
+    time.sleep(_HANDED_OVER)
+    _set_all(events)
 
 
 def _identity(path: Path, recursive: bool) -> tuple[Path, int, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: Docker's answer to a ping, for clients that keep the connection, too.
@@ -35,3 +35,37 @@ def answering(path: Path, answer: bytes = PONG) -> Iterator[None]:
             with socket.socket(socket.AF_UNIX) as last:
                 last.connect(str(path))
             thread.join()
+
+
+@contextmanager
+def stalling(path: Path, drip: bytes = b"") -> Iterator[None]:
+    """Listen on a socket that accepts calls and does not answer; or sends one byte of ``drip`` at a time."""
+    over = threading.Event()
+
+    def serve(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            for byte in drip:
+                client.sendall(bytes([byte]))
+                if over.wait(0.02):
+                    return
+            over.wait()
+
+    def accept(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        threading.Thread(target=accept, args=(server,), daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+            server.shutdown(socket.SHUT_RDWR)
+
+
+#: The beginning of an answer that never ends.
+DRIP = b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000

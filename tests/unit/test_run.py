@@ -108,7 +108,7 @@ def make_project(base: Path, name: str = "project") -> Project:
         path.mkdir()
     shutil.copy(RUN, folder / "run")
     package = RUN.parent / "stagegraph"
-    for room in ("host", "oci"):
+    for room in ("host", "oci", "waits"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(package / room, folder / "stagegraph" / room, ignore=ignored)
     for module in ("__init__.py", "errors.py"):
@@ -331,6 +331,37 @@ def test_two_calls_at_once_set_up_once(project: Project) -> None:
     assert [call.returncode for call in calls] == [0, 0]
     assert sum("creating" in message for message in messages) == 1
     assert sum("waiting for another ./run" in message for message in messages) == 1
+
+
+def test_the_process_that_has_the_lock_is_named(project: Project) -> None:
+    """The functions of ./run are read; ``flock`` gives up at once in place of after ten seconds."""
+    flock = shutil.which("flock")
+    script = f"""
+        . {project.folder}/run
+        flock() {{ [[ $1 == -n ]] || [[ -e {project.folder}/second ]] && command {flock} -n 9 && return
+          touch {project.folder}/second; return 1; }}
+        lock {project.folder} engine & first=$!
+        sleep 0.2; kill -KILL $OTHER; wait $first"""
+    project.stub("stat", 'exec /usr/bin/stat "$@"')
+    other = subprocess.Popen([flock or "", str(project.folder), "sleep", "30"], start_new_session=True)
+    try:
+        until = time.monotonic() + 10
+        while subprocess.run([flock or "", "-n", str(project.folder), "true"], check=False).returncode == 0:
+            assert time.monotonic() < until
+        os.kill(other.pid, signal.SIGSTOP)
+        result = subprocess.run(
+            ["bash", "-c", f"OTHER=-{other.pid}\n{script}"],
+            env=project.env, capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+    finally:
+        os.killpg(other.pid, signal.SIGKILL)
+        other.wait()
+    assert result.returncode == 0, result.stderr
+    named = f"waiting 10 s for the lock of {project.folder}, held by process {other.pid}"
+    assert (
+        f"{named}, stopped: kill -CONT {other.pid} lets it go on, kill -KILL {other.pid} ends it"
+        in result.stderr
+    )
 
 
 @pytest.mark.parametrize(

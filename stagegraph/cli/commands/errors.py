@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from doit.cmd_base import Command as DoitCommand
 from doit.cmdparse import CmdOption, CmdParseError
 
-from ...errors import ProjectError, StagegraphError, nearest
+from ...errors import OutOfMemoryError, ProjectError, StagegraphError, nearest
 from ...system.files import of_path
 from ...system.processes import Interrupted, install_signal_handlers
 from .. import folder, program
@@ -80,6 +80,10 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             return print_error(self._option_error(str(self.cmdparser.unread or error)))
         except StagegraphError as error:
             return print_error(error)
+        except MemoryError:
+            return print_error(
+                OutOfMemoryError("", "memory ran out in this program", "is there a limit? ulimit -v")
+            )
         except Interrupted as error:
             error.tell()
             raise

@@ -16,6 +16,7 @@ from doit.exceptions import InvalidCommand
 
 from ...errors import ProjectError
 from ...execution.display import Detail
+from ...waits.threads import no_thread
 from .. import app as apps
 from .. import folder
 from ..goals import unknown_goal
@@ -121,8 +122,15 @@ class Run(ErrorMessages, DoitRun):  # type: ignore[misc]
     def _execute(self, **options: Any) -> Any:
         if options["num_process"] is None:  # not on the command line
             options["num_process"] = apps.jobs()
+        # doit starts a thread for each of them, also without work
+        options["num_process"] = min(options["num_process"], max(len(self.task_list), 1))
         apps.current().jobs = options["num_process"]
-        return super()._execute(**options)
+        try:
+            return super()._execute(**options)
+        except RuntimeError as error:
+            if "start new thread" not in str(error):
+                raise
+            raise no_thread(error) from None
 
 
 def _unknown(word: str, known: list[str]) -> ProjectError:

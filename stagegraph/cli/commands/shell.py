@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 SCRIPT = "/failed-step"
 
 
+#: Seconds for an empty command in a container.
+_TIMEOUT = 60
+
+
 @dataclass(frozen=True)
 class Options:
     failed: bool = flag("stand where the last failed step of the node stood")
@@ -122,6 +126,7 @@ def _check_shell(
     """
     if command or status not in (126, 127):
         return
-    if run(["docker", "run", "--rm", *options, f"--entrypoint={shell}", tag, "-c", ":"]).returncode:
+    command = ["docker", "run", "--rm", *options, f"--entrypoint={shell}", tag, "-c", ":"]
+    if run(command, timeout=_TIMEOUT).returncode:
         what = "there is no shell in this image"
         raise ProjectError(str(node), what, "an artifact holds files alone")

@@ -83,4 +83,4 @@ def test_the_sdk_may_not_use_the_socket_either(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(docker, "DockerClient", refuse)
     with pytest.raises(AccessError, match="usermod -aG docker"):
-        engine.connect()
+        engine._connect(10)

@@ -246,6 +246,47 @@ def test_quiet_prints_warnings_and_the_result(stderr: Stream) -> None:
     assert not left_over()
 
 
+# -- waits -----------------------------------------------------------------------------------------
+
+
+def test_a_wait_is_a_plain_line_without_a_terminal(stderr: Stream) -> None:
+    Report(stream=stderr).wait("waiting 10 s for a\x1b[31m")
+    assert stderr.getvalue() == "   waiting 10 s for a\\x1b[31m\n"
+
+
+def test_quiet_tells_no_wait(stderr: Stream) -> None:
+    Report(Detail.RESULT, stderr).wait("waiting 10 s for a")
+    assert stderr.getvalue() == ""
+
+
+def test_live_lines_have_the_waits_and_no_line_stays(stderr: Stream) -> None:
+    stderr.tty = True
+    display = Display(stream=stderr, waits=lambda: ["waiting 10 s for a\x07"])
+    display.wait("waiting 10 s for a")  # before the lines
+    before = len(stderr.getvalue())
+    display.start(APP, None)
+    display.step(APP, "RUN make")
+    display.wait("waiting 20 s for a")
+    display.close()
+    assert "   waiting 10 s for a\n" in stderr.getvalue()[:before]
+    assert r"waiting 10 s for a\x07" in text(stderr) and "waiting 20 s" not in text(stderr)
+
+
+def test_a_terminal_without_a_thread_for_its_lines_gets_plain_ones(
+    stderr: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    stderr.tty = True
+    report = Report(stream=stderr)
+    report.step(APP, "[1/2] RUN make")
+    report.done(APP, "build", RECORD, "changed")
+    report.close()
+    assert "   app:amd64: built in" in text(stderr)
+
+
 # -- the end ---------------------------------------------------------------------------------------
 
 

@@ -20,9 +20,15 @@ ROWS = [
 LEFT = Left(7, 0, 23, False, ("opencv:aarch64", "opencv-opengl:aarch64", "c:amd64", "d:amd64"), 170, False)
 
 
-def shown(width: int, rows: list[Row] = ROWS, left: Left | None = LEFT, height: int = 24) -> list[str]:
+def shown(
+    width: int,
+    rows: list[Row] = ROWS,
+    left: Left | None = LEFT,
+    height: int = 24,
+    waits: tuple[str, ...] = (),
+) -> list[str]:
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=False).print(drawing(rows, left, width, height))
+    Console(file=out, width=width, force_terminal=False).print(drawing(rows, left, width, height, waits))
     lines = out.getvalue().splitlines()
     assert all(len(line) <= width for line in lines)
     return [line.rstrip() for line in lines]
@@ -93,3 +99,32 @@ def test_a_run_that_nobody_counts_has_no_last_line() -> None:
 def test_markup_in_the_output_of_a_builder_is_text() -> None:
     rows = [Row("a:b", "1.0 s", "[red]x[/red]", "[bold]y", "build")]
     assert shown(80, rows, None) == ["a:b  1.0 s  [red]x[/red]", "  [bold]y"]
+
+
+# -- waits -----------------------------------------------------------------------------------------
+
+WAIT = (
+    "waiting 20 s for the lock cache/locks/use, held by process 7 (doit x:y), stopped: kill -KILL 7 ends it"
+)
+
+
+def test_a_wait_stands_above_what_is_left_and_is_never_cut() -> None:
+    assert shown(60, ROWS[1:], waits=(WAIT,)) == [
+        "base:amd64  7.1 s  pulling from the registry",
+        "waiting 20 s for the lock cache/locks/use, held by process 7",
+        "(doit x:y), stopped: kill -KILL 7 ends it",
+        "7/23 nodes, about 3 min left",
+        "waiting: opencv:aarch64, opencv-opengl:aarch64 and 2 more",
+    ]
+
+
+def test_of_many_waits_two_are_shown() -> None:
+    lines = shown(80, [], None, waits=tuple(f"waiting 20 s for {name}" for name in "abcde"))
+    assert lines == ["waiting 20 s for a", "waiting 20 s for b", "and 3 other waits"]
+
+
+def test_a_wait_on_a_low_terminal_leaves_one_node() -> None:
+    assert shown(120, height=4, waits=("waiting 20 s for a",))[1:] == [
+        "waiting 20 s for a",
+        "7/23 nodes, about 3 min left; waiting: opencv:aarch64, opencv-opengl:aarch64, c:amd64, d:amd64",
+    ]

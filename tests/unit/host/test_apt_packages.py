@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_machine import Machine
@@ -126,7 +127,7 @@ def test_an_update_waits_for_the_lists_lock(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr(packages, "time", SimpleNamespace(sleep=waits.append, monotonic=time.monotonic))
     locked = "echo 'E: Could not get lock /var/lib/apt/lists/lock.' >&2; exit 100"
     machine.stub("apt-get", f"test $(wc -l <{machine.folder}/calls) = 3 || {{ {locked}; }}; echo fine")
     packages.update(machine.folder / "log")

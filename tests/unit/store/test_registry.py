@@ -8,6 +8,7 @@ import time
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import AMD64, graph, image, key_of, sha, stages
@@ -15,11 +16,12 @@ from helpers import AMD64, graph, image, key_of, sha, stages
 from stagegraph.errors import LoginError, RefusedError, RegistryError, StoreError
 from stagegraph.execution.lookup import prefetch_candidates
 from stagegraph.project.model import Node
-from stagegraph.store import credentials, skopeo
+from stagegraph.store import credentials, pushes, skopeo
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.registry import MAX_FAILED_PULLS, RegistryStore
 from stagegraph.store.repository import is_image
 from stagegraph.system.workers import DaemonPool
+from stagegraph.waits import waiting
 
 pytestmark = pytest.mark.unit
 
@@ -106,7 +108,7 @@ def test_the_number_of_attempts_is_limited(
     skopeo_message: Path, monkeypatch: pytest.MonkeyPatch, message: str, patient: bool, count: int
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr(skopeo, "time", SimpleNamespace(sleep=waits.append, monotonic=time.monotonic))
     skopeo_message.write_text(f'time="1" level=debug msg="chatter"\ntime="1" level=fatal msg="{message}"\n')
     answer = skopeo.run(["inspect"], patient=lambda: patient)
     assert answer.message == f'time="1" level=fatal msg="{message}"'
@@ -139,7 +141,7 @@ def test_a_registry_that_answered_before_may_be_silent_once(
 ) -> None:
     """A registry that answered before may be slow once, while others push to it."""
     monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 0.2)
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(skopeo, "time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     program, first = skopeo_message.parent / "skopeo", skopeo_message.parent / "first"
     program.write_text(f"#!/bin/sh\n[ -e {first} ] || {{ touch {first}; exec sleep 5; }}\necho record\n")
     assert skopeo.run(["inspect"], patient=lambda: True) == ("ok", b"record\n", "")
@@ -175,7 +177,7 @@ def test_a_call_without_progress_is_ended(skopeo_message: Path, monkeypatch: pyt
 def test_a_registry_that_fails_every_transfer_is_not_used_any_more(
     skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(skopeo, "time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     skopeo_message.write_text("unexpected EOF")
     warnings: list[str] = []
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
@@ -258,7 +260,7 @@ def test_a_registry_that_was_down_from_the_start_is_not_an_error(
 def test_a_registry_that_goes_down_during_a_run_is_an_error(
     skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(skopeo, "time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     warnings: list[str] = []
     store = RegistryStore("h/a", LayoutStore(tmp_path), warnings.append)
     skopeo_message.write_text("manifest unknown")
@@ -406,3 +408,53 @@ def test_a_record_of_a_newer_version_stays_in_the_registry(
     assert store.pushes.flush(lambda _: None) == []
     assert sent == [f"h/a:{other.tag}"]
     assert warnings == [f"h/a:{record.tag} was written by a newer version of stagegraph, and is not replaced"]
+
+
+# -- waits are told ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines about waits, which are told after 0.05 s."""
+    monkeypatch.setattr(waiting, "EVERY", 0.05)
+    waits, lines = waiting.Waits(), list[str]()
+    waits.tell = lines.append
+    monkeypatch.setattr(skopeo, "waiting_for", waits.on)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("", "for registry h:5000, which sends nothing"),
+        (
+            'level=debug msg="Too many requests to http://h: sleeping for 9.000000 seconds before"',
+            "for registry h:5000, which asks for 9 s more (too many requests)",
+        ),
+    ],
+    ids=["silent", "Retry-After"],
+)
+def test_a_wait_for_a_registry_names_it_and_why(
+    skopeo_message: Path, monkeypatch: pytest.MonkeyPatch, told: list[str], said: str, line: str
+) -> None:
+    monkeypatch.setattr(skopeo, "SILENCE_TIMEOUT", 1.0)
+    skopeo_message.write_text(f"{said}\n" if said else "")
+    program = skopeo_message.parent / "skopeo"
+    program.write_text(f"#!/bin/sh\ncat {skopeo_message} >&2\nexec sleep 0.25\n")
+    assert skopeo.run(["inspect", "docker://h:5000/a/b:c"]).kind == "ok"
+    assert any(line in each for each in told)
+
+
+def test_the_end_of_a_run_tells_what_is_still_pushed(
+    skopeo_message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "EVERY", 0.05)
+    waits, lines, said = waiting.Waits(), list[str](), list[str]()
+    waits.tell = lines.append
+    monkeypatch.setattr(pushes, "waiting_for", waits.on)
+    store = RegistryStore("h/a", LayoutStore(tmp_path), print)
+    go = threading.Event()
+    store.pushes._workers.submit(lambda: go.wait(0.2))
+    assert store.pushes.pending == 1
+    assert store.pushes.flush(said.append) == []
+    assert said == ["   waiting for 1 push to h/a"] and "for 1 push to h/a" in lines[0]
