@@ -15,9 +15,9 @@ from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
 from ..oci.digest import NO_DIGEST, Digest
+from ..output import printable
 from ..store import images
 from ..store.views import overlay
-from ..system.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -196,9 +196,9 @@ class NodeBuilder:
         ):
             for line in read_lines(process, deadline.is_killed):
                 text = tracker.feed(line)
-                log.file.write(text)
+                log.write(text)
                 self.listener.output(spec.node, text, tracker.latest)
-            log.file.write(tracker.end())
+            log.write(tracker.end())
             status = process.wait()
         self.listener.steps(spec.node, tracker.times)
         if deadline.expired or status != 0:

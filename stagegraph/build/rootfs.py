@@ -51,7 +51,7 @@ def _write_rootfs(spec: NodeSpec, out: Path, log: Log, hear: Callable[[bytes], N
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with managed_process(command, **pipes, env=env) as process:
         for line in read_lines(process, lambda: False):
-            log.file.write(line)
+            log.write(line)
             hear(line)
         status = process.wait()
     if status != 0:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..output import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ class SetupError(Exception):
 def say(*lines: str) -> None:
     """Print messages of ``./run`` on stderr."""
     for line in lines:
-        print(f"run: {line}", file=sys.stderr, flush=True)
+        tell(f"run: {line}", flush=True)
 
 
 def run_step(log: Path, *command: str) -> None:

@@ -9,12 +9,12 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ToolError
+from ..output import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,7 +69,7 @@ class Interrupted(SystemExit):
     def tell(self) -> None:
         """Tell the user about SIGINT, once. A handler cannot: its print could interrupt another one."""
         if self.code == 128 + signal.SIGINT and not self.is_told:
-            print("interrupted", file=sys.stderr)
+            tell("interrupted")
         self.is_told = True
 
 

@@ -13,6 +13,7 @@ from ...host import docker, doctor, emulation
 from ...host.advice import Advice
 from ...host.doctor import Needs
 from ...oci.platform import OciPlatform, family
+from ...output import write_exact
 from ...project.model import Bootstrap
 from ...system.processes import install_signal_handlers
 from ..app import command_line_settings
@@ -122,7 +123,7 @@ def _url(registry: str) -> str:
 def print_builders(root: Path) -> None:
     """Print the builders that a project names, for ``./run doctor``."""
     project = _project(root)
-    print(json.dumps(_needs(project).builders if project else []))
+    write_exact(sys.stdout, json.dumps(_needs(project).builders if project else []) + "\n")
 
 
 if __name__ == "__main__":

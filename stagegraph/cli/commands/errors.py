@@ -16,6 +16,7 @@ from doit.cmd_base import Command as DoitCommand
 from doit.cmdparse import CmdOption, CmdParseError
 
 from ...errors import ProjectError, StagegraphError, nearest
+from ...output import say, tell
 from ...system.processes import Interrupted
 from .. import folder, program
 from ..parser import Parser
@@ -129,7 +130,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         """Print the help of this command. ``everything``: with doit's own options."""
         from ..help import of_command
 
-        print(of_command(cls, everything=everything), flush=True)
+        say(of_command(cls, everything=everything), flush=True)
 
     @classmethod
     def shown_options(cls) -> list[CmdOption]:
@@ -167,7 +168,7 @@ def _again_in(where: Any) -> int:
     from doit.doit_cmd import DoitMain
 
     told = f"   the project is in {folder.enter(where)}; paths are relative to it"
-    print(told, file=sys.stderr)
+    tell(told)
     again = DoitMain()
     again.BIN_NAME = program.name()
     return int(again.run(program.words()) or 0)
@@ -175,5 +176,5 @@ def _again_in(where: Any) -> int:
 
 def print_error(error: StagegraphError) -> int:
     """Print an error. Return its exit status."""
-    print(f"ERROR: {program.as_called(error)}", file=sys.stderr)
+    tell(f"ERROR: {program.as_called(error)}")
     return error.exit_status

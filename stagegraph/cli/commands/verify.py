@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...output import say, tell
 from ..goals import resolve_goals
 from ..help import Example
 from .base import Command, JsonOption, flag, print_json
@@ -57,12 +57,12 @@ class Verify(Command[Options]):
                 workspace.report.close()  # the live display takes standard output too
                 findings.append(finding)
                 if not options.json:
-                    print(render_text(finding), flush=True)
+                    say(render_text(finding), flush=True)
         finally:  # an engine that went away is no reason to keep back what was found until then
             workspace.report.close()
             if options.json:
                 print_json({"schema": 1, "nodes": [to_json(finding) for finding in findings]})
-        print(_total(findings), file=sys.stderr)
+        tell(_total(findings))
         passed = verify.passed(findings, set(goals.nodes) if words else set())
         return goals.status or (0 if passed else 1)
 

@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
-OWN = {"stagegraph", "stagegraph.errors", "stagegraph.oci", "stagegraph.oci.platform"}
+OWN = {"stagegraph", "stagegraph.errors", "stagegraph.output", "stagegraph.oci", "stagegraph.oci.platform"}
 MODULES = sorted(path.stem for path in (ROOT / "stagegraph/host").glob("*.py"))
 
 

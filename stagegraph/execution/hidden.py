@@ -1,0 +1,70 @@
+"""The secrets that are known before a run: nothing may print them.
+
+They are the values of the secrets of ``stages.toml``, passwords and tokens of ``docker login``, and passwords
+of proxies. A login in a credential helper is not known here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from ..output import hide, spare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..project.model import Project
+
+#: Fields of an entry of ``auths`` that are secret (docker/cli, cli/config/types/authconfig.go).
+_FIELDS = ("auth", "password", "identitytoken", "registrytoken")
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+def hide_known(project: Project) -> None:
+    """Hide the secrets of a project and of this user. Names that ``stages.toml`` declares stay readable."""
+    spare([project.settings.repo, *project.stages, *project.images, *project.platforms])
+    if project.secrets:
+        from ..build.secrets import hide_declared
+
+        hide_declared(project.secrets, project.root)
+    hide([*_logins(), *_passwords()])
+
+
+def _logins() -> Iterator[str]:
+    """The passwords and tokens of Docker's configuration, and of the file that skopeo is told to read."""
+    for text in _configurations():
+        try:
+            entries: list[dict[str, Any]] = [*json.loads(text).get("auths", {}).values()]
+            for entry in entries:
+                yield from (entry[field] for field in _FIELDS if isinstance(entry.get(field), str))
+                login = base64.b64decode(str(entry.get("auth") or "")).decode("utf-8", "replace")
+                yield login.partition(":")[2].rstrip("\0")
+        except (ValueError, AttributeError, RecursionError):
+            continue
+
+
+def _configurations() -> Iterator[str | bytes]:
+    yield os.environ.get("DOCKER_AUTH_CONFIG", "")
+    folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")  # noqa: PTH111 - never raises
+    for path in (Path(folder) / "config.json", os.environ.get("REGISTRY_AUTH_FILE")):
+        try:
+            yield Path(path).read_bytes() if path else ""
+        except (OSError, ValueError):
+            continue
+
+
+def _passwords() -> Iterator[str]:
+    """The passwords in addresses of proxies, as they are written and as they are meant."""
+    for name in _PROXIES:
+        for variable in (name, name.upper()):
+            try:
+                password = urlsplit(os.environ.get(variable, "")).password or ""
+            except ValueError:
+                continue
+            yield from (password, unquote(password))
