@@ -183,10 +183,7 @@ class Report:
         return not (self._done or self._undelivered or self._images)
 
     def summary(self, *, colours: bool = False) -> str:
-        """Return one line for each decision with its nodes and reasons, then images with digests.
-
-        It is cleaned, so that the caller can print its colours.
-        """
+        """Return a line for each decision with nodes and reasons, then images with digests; it is cleaned."""
 
         def past(decision: str) -> str:
             return painted(DONE[decision], decision) if colours else DONE[decision]
@@ -221,7 +218,7 @@ class Report:
         ]
 
     def results(self, goals: Sequence[str] = (), outcome: str = "done") -> dict[str, Any]:
-        """Return the content of ``last-run.json``, not cleaned yet. ``outcome`` is ``done``, ``failed`` or ``interrupted``."""
+        """Return the content of ``last-run.json``. ``outcome`` is ``done``, ``failed`` or ``interrupted``."""
         with self._lock:
             return {
                 "schema": 1,

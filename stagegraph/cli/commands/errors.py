@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from doit.cmd_base import Command as DoitCommand
 from doit.cmdparse import CmdOption, CmdParseError
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from ...errors import ProjectError, StagegraphError, nearest
 from ...output import say, tell
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 #: The status that a shell gives a program that SIGPIPE ended.
 BROKEN_PIPE = 141
 
+#: doit's own status for what it cannot begin.
+DOITS = 3
+
 #: Options of doit's that choose its file of tasks.
 _CHOOSE_FILE = {"dodoFile", "cwdPath", "seek_file"}
 #: Options of doit's for its database and its comparison of files, which no command here has.
@@ -39,6 +44,13 @@ class Place(Enum):
     PROJECT = "the project's folder"
     ANYWHERE = "the project's folder if there is one, else the working folder"
     HERE = "the working folder"
+
+
+class _Output:
+    """Standard output for commands of doit's own, which write names and descriptions as they are."""
+
+    def write(self, text: str) -> None:
+        say(text, end="")
 
 
 class ErrorMessages(DoitCommand):  # type: ignore[misc]
@@ -60,6 +72,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         self._given = given
         self._parser: Parser | None = None
         super().__init__(**given)
+        self.outstream = _Output()
 
     @property
     def cmdparser(self) -> Parser:
@@ -79,10 +92,18 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         except Interrupted as error:
             error.tell()
             raise
+        except (InvalidDodoFile, InvalidCommand, InvalidTask) as error:
+            tell(f"ERROR: {error}")
+            return DOITS
         except BrokenPipeError:
             # Python writes what is still buffered at the end of the process
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
+        except Exception:  # a fault of this program, or of a dodo.py
+            if self.pdb:
+                raise
+            tell(traceback.format_exc(), end="")
+            return DOITS
         return result
 
     def _parse_execute(self, in_args: list[str]) -> Any:
