@@ -113,11 +113,10 @@ class Mask:
     """
 
     def __init__(self) -> None:
-        self._public = _OWN
-        self._values = frozenset[str]()
-        self._by_start: dict[str, list[str]] = {}
-        self._any: re.Pattern[str] | None = None
-        self._at: re.Pattern[str] | None = None
+        self._public, self._values = _OWN, frozenset[str]()
+        self._longest = 0
+        self._by_head: dict[str, list[str]] = {}  # by their first LEAST characters, the longest first
+        self._heads: re.Pattern[str] | None = None
 
     def spare(self, names: Iterable[str]) -> None:
         """Never hide these names, which everybody knows. Values that are added later may be the same."""
@@ -128,42 +127,56 @@ class Mask:
         lines = {line.strip() for value in values for line in value.splitlines()}
         lines |= {printable(line) for line in lines}
         new = self._values | {line for line in lines if len(line) >= LEAST and line not in self._public}
-        if new != self._values:
-            words = "|".join(map(re.escape, sorted(new, key=lambda line: (-len(line), line))))
-            self._at = re.compile(f"(?=({words}))")  # finds values that overlap, too
-            self._values, self._any = new, re.compile(words)
-            self._by_start = {start: [v for v in new if v[0] == start] for start in {v[0] for v in new}}
+        if new == self._values:
+            return
+        by_head: dict[str, list[str]] = {}
+        for value in sorted(new, key=len, reverse=True):
+            by_head.setdefault(value[:LEAST], []).append(value)
+        self._longest = max(map(len, new))
+        # another thread may read meanwhile: the pattern comes last
+        self._values, self._by_head = new, by_head
+        self._heads = re.compile(_one_of(by_head))
 
     def masked(self, text: str) -> str:
         """Return a text with three stars for each value in it."""
-        if self._any is None or self._any.search(text) is None:
-            return text
         pieces, end = list[str](), 0
         for start, stop in self._spans(text):
             pieces += [text[end:start], _STARS]
             end = stop
-        return "".join([*pieces, text[end:]])
+        return "".join([*pieces, text[end:]]) if pieces else text
 
     def unfinished(self, text: str) -> int:
         """Return where a value may begin whose rest is still to come; the text's length for nowhere."""
-        longest = max((len(value) for values in self._by_start.values() for value in values), default=0)
-        for start in range(max(len(text) - longest + 1, 0), len(text)):
-            size = len(text) - start
-            starting = self._by_start.get(text[start], ())
-            if any(len(value) > size and text.startswith(value[:size], start) for value in starting):
+        for start in range(max(len(text) - self._longest + 1, 0), len(text)):
+            tail = text[start:]
+            known = [tail[:LEAST]] if len(tail) >= LEAST else [*self._by_head]
+            values = (value for head in known for value in self._by_head.get(head, ()))
+            if any(len(value) > len(tail) and value.startswith(tail) for value in values):
                 return next((first for first, stop in self._spans(text) if first < start < stop), start)
         return len(text)
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """The places of values, in order; those that overlap are one."""
-        spans = list[tuple[int, int]]()
-        for match in self._at.finditer(text) if self._at else ():
-            start, stop = match.span(1)
-            if spans and start <= spans[-1][1]:
-                spans[-1] = spans[-1][0], max(stop, spans[-1][1])
-            else:
-                spans.append((start, stop))
+        spans, at = list[tuple[int, int]](), 0
+        while self._heads and (match := self._heads.search(text, at)):
+            start, at = match.start(), match.start() + 1
+            for value in self._by_head[match[0]]:
+                if text.startswith(value, start):
+                    before = spans.pop() if spans and start <= spans[-1][1] else (start, start)
+                    spans.append((before[0], max(before[1], start + len(value))))
+                    break
         return spans
+
+
+def _one_of(words: Iterable[str]) -> str:
+    """A pattern for words of one length. It shares their starts: thousands of words cost what a few do."""
+    rests: dict[str, list[str]] = {}
+    for word in words:
+        rests.setdefault(word[0], []).append(word[1:])
+    branches = (
+        re.escape(first) + (_one_of(rest) if rest[0] else "") for first, rest in sorted(rests.items())
+    )
+    return f"(?:{'|'.join(branches)})"
 
 
 #: The secrets of this process. What is once a secret stays one, whoever prints.
