@@ -46,7 +46,7 @@ _UNUSUAL = re.compile(r"[^\n\t -~]+")
 
 #: Sequences that set a colour, move a cursor, name a window, or send a string to a terminal (ECMA-48, 5.3 to
 #: 5.6, 8.3.89 and the like). A string that does not end on its line is none.
-_SEQUENCES = re.compile(
+_SEQUENCES = (  # compiled at its first use: most calls print no output of programs
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
@@ -68,7 +68,7 @@ def shown(text: str) -> str:
 
 def without_sequences(text: str) -> str:
     """Return what a program printed without its colours and other commands for a terminal."""
-    return _SEQUENCES.sub("", text)
+    return re.sub(_SEQUENCES, "", text)
 
 
 def plain(output: bytes) -> str:

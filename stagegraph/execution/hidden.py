@@ -7,6 +7,7 @@ of proxies. A login in a credential helper is not known here.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -40,13 +41,20 @@ def _logins() -> Iterator[str]:
     """The passwords and tokens of Docker's configuration, and of the file that skopeo is told to read."""
     for text in _configurations():
         try:
-            entries: list[dict[str, Any]] = [*json.loads(text).get("auths", {}).values()]
-            for entry in entries:
-                yield from (entry[field] for field in _FIELDS if isinstance(entry.get(field), str))
-                login = base64.b64decode(str(entry.get("auth") or "")).decode("utf-8", "replace")
-                yield login.partition(":")[2].rstrip("\0")
-        except (ValueError, AttributeError, RecursionError):
+            entries = [*json.loads(text)["auths"].values()]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
+        for entry in entries:
+            if isinstance(entry, dict):
+                yield from _of_entry(entry)
+
+
+def _of_entry(entry: dict[str, Any]) -> Iterator[str]:
+    """The secrets of a login. ``auth`` is the base64 of ``USER:PASSWORD``."""
+    yield from (entry[field] for field in _FIELDS if isinstance(entry.get(field), str))
+    with contextlib.suppress(ValueError):
+        login = base64.b64decode(str(entry.get("auth") or "")).decode("utf-8", "replace")
+        yield login.partition(":")[2].rstrip("\0")
 
 
 def _configurations() -> Iterator[str | bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import traceback
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -102,6 +101,8 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         except Exception:  # a fault of this program, or of a dodo.py
             if self.pdb:
                 raise
+            import traceback
+
             tell(traceback.format_exc(), end="")
             return DOITS
         return result
