@@ -111,7 +111,7 @@ def make_project(base: Path, name: str = "project") -> Project:
     for room in ("host", "oci"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(package / room, folder / "stagegraph" / room, ignore=ignored)
-    for module in ("__init__.py", "errors.py"):
+    for module in ("__init__.py", "errors.py", "output.py"):
         shutil.copy(package / module, folder / "stagegraph" / module)
     (folder / "requirements.lock").write_text("doit==0.37.0\n")
     (folder / "pyproject.toml").write_text("[project]\n")
