@@ -211,7 +211,8 @@ def test_command_runs_where_it_was_called(ready: Project, tmp_path: Path) -> Non
 
 
 def test_unknown_command_is_127(ready: Project) -> None:
-    assert ready.call("no-such-command").returncode == 127
+    done = ready.call("no-such-command\x1b[2J")
+    assert done.returncode == 127 and "no command 'no-such-command?[2J'" in done.stderr
 
 
 def test_only_pytest_gets_a_browser(ready: Project, tmp_path: Path) -> None:

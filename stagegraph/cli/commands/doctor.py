@@ -66,11 +66,14 @@ class Doctor(Detached[JsonOption]):
 
 def _project(root: Path) -> Project | None:
     """The project in a folder, None if there is none. Raises ``ProjectError`` if it cannot be read."""
+    from ...execution.hidden import hide_known
     from ...project import loader
 
     if not (root / loader.FILE).exists():
         return None
-    return loader.load(root, command_line_settings(), os.environ)
+    project = loader.load(root, command_line_settings(), os.environ)
+    hide_known(project)
+    return project
 
 
 def _needs(project: Project | None) -> Needs:

@@ -199,3 +199,22 @@ def test_words_of_the_command_line_come_back_as_text(project: Path, command: str
         assert "x" in out + errors
         check(out)
         check(errors)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("a/Dockerfile", b"FROM scratch\n\x1b]0;title\x07RUN x\n", r"a/Dockerfile:2"),
+        ("a/Dockerfile", b"FROM scratch\nARG X\nCOPY \x1b[2J /\n", r"\x1b[2J"),
+        ("a/.dockerignore", b"b[\x1b[2J", r"b[\x1b[2J"),
+        ("stages.toml", b'["\\u202e"]\n', r"\u202e"),
+        ("stages.lock", b"\x1b[2J", "stages.lock"),
+        ("cache/last-run.json", b'{"schema": "\\u001b[2J"}', r"\x1b[2J"),
+    ],
+)
+def test_an_error_quotes_what_is_wrong_as_text(project: Path, file: str, text: bytes, said: str) -> None:
+    fill(project, "x")
+    (project / file).write_bytes(text)
+    out, errors = call("summary" if "cache" in file else "plan", *(() if "cache" in file else ("a:amd64",)))
+    assert said in errors and not out
+    check(errors)
