@@ -55,9 +55,9 @@ def _ensurepip(python: str) -> int:
     return 0
 
 
-def _browser() -> int:
+def _test_packages() -> int:
     os.umask(0o022)
-    packages.install_browser(_target()[0])
+    packages.install_test_packages(_target()[0])
     return 0
 
 
@@ -86,7 +86,7 @@ def _target() -> tuple[Engine, Advice]:
 COMMANDS: dict[str, Callable[..., int]] = {
     "ensure": _ensure,
     "ensurepip": _ensurepip,
-    "browser": _browser,
+    "test-packages": _test_packages,
     "explain": _explain,
     "down": _down,
     "doctor": _doctor,

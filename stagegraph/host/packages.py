@@ -114,20 +114,24 @@ def install_ensurepip(python: str) -> None:
     raise SetupError(Status.NO_PYTHON, f"{what}; on Debian: {fix}")
 
 
-def install_browser(target: Engine) -> None:
-    """Install chromium for tests, as root on Debian, if ``./run`` has set up the engine that runs.
+#: What only tests need: a browser for pages, shells for completion, Graphviz for pictures.
+TEST_PACKAGES = ("chromium", "fish", "graphviz", "zsh")
 
-    Ubuntu's package is a snap, which needs more than apt. Tests can do without: a failure is only told.
+
+def install_test_packages(target: Engine) -> None:
+    """Install ``TEST_PACKAGES``, as root on Debian, if ``./run`` has set up the engine that runs.
+
+    Ubuntu's chromium is a snap, which needs more than apt. Tests can do without: a failure is only told.
     """
     if not (system.is_root() and system.os_release().get("ID") == "debian" and target.pid()):
         return
-    log = target.folder / "browser.log"
-    say("installing chromium for the tests of pages (a minute)")
+    log = target.folder / "test-packages.log"
+    say(f"installing what only tests need (a minute): {' '.join(TEST_PACKAGES)}")
     try:
         update(log)
-        _apt_install(log, "chromium")
+        _apt_install(log, *TEST_PACKAGES)
     except SetupError as error:
-        say(*error.lines, "going on without chromium: the tests of pages are skipped")
+        say(*error.lines, "going on without it: the tests that need it are skipped")
 
 
 def _apt_install(log: Path, *words: str) -> None:

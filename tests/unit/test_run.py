@@ -215,17 +215,18 @@ def test_unknown_command_is_127(ready: Project) -> None:
     assert done.returncode == 127 and "no command 'no-such-command?[2J'" in done.stderr
 
 
-def test_only_pytest_gets_a_browser(ready: Project, tmp_path: Path) -> None:
+def test_only_pytest_gets_packages_for_tests(ready: Project, tmp_path: Path) -> None:
     add_buildx(ready)
     ready.stub("pytest", 'echo "pytest $*"')
     with answering(tmp_path / "none.sock"):
         for command, asked in (("pytest", True), ("true", False)):
             ready.forget_calls()
             assert ready.call(command, STAGEGRAPH_NO_ENGINE="0").returncode == 0
-            assert any(call.endswith(" browser") for call in ready.calls) == asked
+            assert any(call.endswith(" test-packages") for call in ready.calls) == asked
         ready.forget_calls()
         assert ready.call("pytest").returncode == 0  # STAGEGRAPH_NO_ENGINE=1
-        ready.stub("chromium", "")
+        for program in ("chromium", "dot", "fish", "zsh"):
+            ready.stub(program, "")
         assert ready.call("pytest", STAGEGRAPH_NO_ENGINE="0").returncode == 0
     assert ready.calls == []
 

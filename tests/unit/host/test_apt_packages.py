@@ -90,13 +90,13 @@ def test_python3_venv_is_installed_for_debians_python_only(machine: Machine) -> 
 @pytest.mark.parametrize(
     ("system", "pid", "status", "said"),
     [
-        ("debian", 1, 0, "installing chromium for the tests of pages"),
-        ("debian", 1, 100, "going on without chromium"),
+        ("debian", 1, 0, "installing what only tests need"),
+        ("debian", 1, 100, "going on without it"),
         ("debian", None, 0, ""),
         ("ubuntu", 1, 0, ""),
     ],
 )
-def test_a_browser_is_installed_on_debian_beside_an_engine_of_run(
+def test_packages_for_tests_are_installed_on_debian_beside_an_engine_of_run(
     machine: Machine,
     target: Engine,
     capsys: pytest.CaptureFixture[str],
@@ -111,10 +111,12 @@ def test_a_browser_is_installed_on_debian_beside_an_engine_of_run(
     target.folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "pid", lambda _: pid)
-        packages.install_browser(target)
+        packages.install_test_packages(target)
     text = capsys.readouterr().err
     assert (said in text) if said else (text == "" and machine.calls == [])
-    assert [call.endswith(" chromium") for call in machine.calls] == ([False, True] if said else [])
+    assert [call.endswith(" chromium fish graphviz zsh") for call in machine.calls] == (
+        [False, True] if said else []
+    )
 
 
 # -- lists -----------------------------------------------------------------------------------------
