@@ -16,6 +16,7 @@ A test looks for other prints in the program.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
@@ -125,8 +126,8 @@ class Mask:
     def add(self, values: Iterable[str]) -> None:
         """Hide these values from now on."""
         lines = {line.strip() for value in values for line in value.splitlines()}
-        lines |= {printable(line) for line in lines}
-        new = self._values | {line for line in lines if len(line) >= LEAST and line not in self._public}
+        secret = {line for line in lines if len(line) >= LEAST and line not in self._public}
+        new = self._values.union(*map(_forms, secret))
         if new == self._values:
             return
         by_head: dict[str, list[str]] = {}
@@ -166,6 +167,12 @@ class Mask:
                     spans.append((before[0], max(before[1], start + len(value))))
                     break
         return spans
+
+
+def _forms(line: str) -> set[str]:
+    """A value, and what messages and JSON make of it."""
+    dumped = (json.dumps(line, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+    return {line, printable(line), repr(line)[1:-1], *dumped}
 
 
 def _one_of(words: Iterable[str]) -> str:

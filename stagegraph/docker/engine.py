@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import AccessError, DiskFullError, EngineError
+from ..output import masked
 from .config import host
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def image_id(reference: str) -> str | None:
         return str(image["Id"])
     except (ValueError, KeyError):
         raise EngineError(
-            "docker", f"the engine answered {status}: {body[:200].decode(errors='replace')}"
+            "docker", f"the engine answered {status}: {masked(body.decode(errors='replace'))[:200]}"
         ) from None
 
 

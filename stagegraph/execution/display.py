@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..output import printable, shown, write
+from ..output import masked, printable, shown, write
 from ..system.terminal import is_live
 from ..system.text import human_time, one_line
 
@@ -118,7 +118,7 @@ class Display:
         """Show what happens to a node now. ``action`` gives the line its colour."""
         now = self._clock()
         work = self._works.setdefault(node, Work(now, None, now))
-        work.step, work.output, work.heard = printable(" ".join(step.split())), "", now
+        work.step, work.output, work.heard = printable(masked(" ".join(step.split()))), "", now
         work.action = action
         if not self.is_shown:
             return
@@ -155,7 +155,7 @@ class Display:
             if silent >= SILENCE and said >= SILENCE:
                 more = f", silent for {int(silent // 60)} min ({work.times(now)})"
             elif said >= NO_NEWS and not work.streamed:
-                more = f" ({work.times(now)}): {textwrap.shorten(one_line(work.output), STEP)}"
+                more = f" ({work.times(now)}): {textwrap.shorten(one_line(masked(work.output)), STEP)}"
             else:
                 continue
             work.said = now

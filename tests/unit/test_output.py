@@ -114,6 +114,9 @@ def masked(text: str, *values: str) -> str:
     return mask.masked(text)
 
 
+QUOTED = "a'b\"\\c"
+
+
 @pytest.mark.parametrize(
     ("values", "text", "expected"),
     [
@@ -125,6 +128,8 @@ def masked(text: str, *values: str) -> str:
         (["-----BEGIN KEY-----\n  bGluZTE=\r\nbGluZTI=\nxyz"], "bGluZTE=bGluZTI= xyz", "*** xyz"),
         (["abc", ""], "abc", "abc"),  # too short
         (["build", "true"], "build true", "build true"),  # words that JSON and people need
+        ([QUOTED], f"{QUOTED!r} {json.dumps(QUOTED)}", "'***' \"***\""),
+        (["\xe9"], r"\u00e9", r"\u00e9"),  # its JSON is long enough, but it is not
         (["tab\there"], r"tab\there or tab" + "\there", "*** or ***"),
     ],
 )

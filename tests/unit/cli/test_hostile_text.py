@@ -31,7 +31,7 @@ from stagegraph.store.record import Record, content_digests
 pytestmark = pytest.mark.unit
 
 A = Node("a", "amd64")
-PASSWORD = 'pass"word\\1'  # noqa: S105 - of nobody
+PASSWORD = 'qu"ux\\1'  # noqa: S105 - of nobody
 
 #: What every output must do without, and what may surround it.
 NASTY = [
@@ -160,7 +160,7 @@ def call(*words: str) -> list[str]:
 def check(text: str) -> None:
     """Assert that a text has nothing but text, and not the secret."""
     bad = {char for char in text if not char.isprintable() and char not in "\n\t\xa0\u202f\u3000\u200c\u200d"}
-    assert not bad and PASSWORD not in text and "Traceback" not in text, text
+    assert not bad and not re.search(r"qu\W*ux", text) and "Traceback" not in text, text
 
 
 def check_values(value: Any) -> None:

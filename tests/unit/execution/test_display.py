@@ -340,3 +340,11 @@ def test_the_summary_has_no_colours_but_its_own(stderr: Stream) -> None:
     own = "\x1b[31mfailed\x1b[0m: app:amd64 in 0.0 s: "
     text = r"\x1b]0;title\x07\x1b[2J\u202e ***"
     assert report.summary(colours=True).splitlines()[0] == own + text
+
+
+def test_a_step_is_not_cut_inside_a_secret(stderr: Stream) -> None:
+    hide(["one two three four"])
+    display = Display(stream=stderr)
+    display.start(APP, None)
+    display.step(APP, f"[1/2] RUN {'y' * 75} one two three four five six seven eight")
+    assert "y *** ..." in stderr.getvalue() or "y *** five" in stderr.getvalue()
