@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Mask:
         self._longest = 0
         self._by_head: dict[str, list[str]] = {}  # by their first LEAST characters, the longest first
         self._heads: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
 
     def spare(self, names: Iterable[str]) -> None:
         """Never hide these names, which everybody knows. Values that are added later may be the same."""
@@ -127,9 +129,12 @@ class Mask:
         """Hide these values from now on."""
         lines = {line.strip() for value in values for line in value.splitlines()}
         secret = {line for line in lines if len(line) >= LEAST and line not in self._public}
-        new = self._values.union(*map(_forms, secret))
-        if new == self._values:
-            return
+        with self._lock:
+            new = self._values.union(*map(_forms, secret))
+            if new != self._values:
+                self._set(new)
+
+    def _set(self, new: frozenset[str]) -> None:
         by_head: dict[str, list[str]] = {}
         for value in sorted(new, key=len, reverse=True):
             by_head.setdefault(value[:LEAST], []).append(value)

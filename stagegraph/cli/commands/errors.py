@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141
 
 #: doit's own status for what it cannot begin.
-DOITS = 3
+DOIT_STATUS = 3
 
 #: Options of doit's that choose its file of tasks.
 _CHOOSE_FILE = {"dodoFile", "cwdPath", "seek_file"}
@@ -93,7 +93,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             raise
         except (InvalidDodoFile, InvalidCommand, InvalidTask) as error:
             tell(f"ERROR: {error}")
-            return DOITS
+            return DOIT_STATUS
         except BrokenPipeError:
             # Python writes what is still buffered at the end of the process
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -104,7 +104,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             import traceback
 
             tell(traceback.format_exc(), end="")
-            return DOITS
+            return DOIT_STATUS
         return result
 
     def _parse_execute(self, in_args: list[str]) -> Any:
