@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ..output import hide, spare
+from ..system.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
 #: Fields of an entry of ``auths`` that are secret (docker/cli, cli/config/types/authconfig.go).
 _FIELDS = ("auth", "password", "identitytoken", "registrytoken")
 
+#: Bytes of such a file that are read.
+_MOST = 1 << 20
+
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def hide_known(project: Project) -> None:
     """Hide the secrets of a project and of this user. Names that ``stages.toml`` declares stay readable."""
-    spare([project.settings.repo, *project.stages, *project.images, *project.platforms])
+    spare([project.settings.repo, *project.stages, *project.images, *project.groups, *project.platforms])
     if project.secrets:
         from ..build.secrets import hide_declared
 
@@ -61,10 +65,9 @@ def _configurations() -> Iterator[str | bytes]:
     yield os.environ.get("DOCKER_AUTH_CONFIG", "")
     folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")  # noqa: PTH111 - never raises
     for path in (Path(folder) / "config.json", os.environ.get("REGISTRY_AUTH_FILE")):
-        try:
-            yield Path(path).read_bytes() if path else ""
-        except (OSError, ValueError):
-            continue
+        # a pipe is for the program that needs the login: who reads it first takes it away
+        with contextlib.suppress(OSError, ValueError), open_regular(Path(path or "").resolve()) as file:
+            yield file.read(_MOST)
 
 
 def _passwords() -> Iterator[str]:

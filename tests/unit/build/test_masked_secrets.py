@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,20 @@ def test_a_strange_configuration_has_no_logins(tmp_path: Path, text: str) -> Non
     write(tmp_path, {"docker/config.json": text})
     known(tmp_path)
     assert shown("text") == "text"
+
+
+def test_a_login_in_a_pipe_is_left_for_whom_it_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"{}")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", f"/dev/fd/{reader}")
+    (tmp_path / "docker").mkdir()
+    os.mkfifo(tmp_path / "docker/config.json")
+    known(tmp_path)
+    assert os.read(reader, 9) == b"{}"
+    os.close(reader)
+    os.close(writer)
 
 
 def test_the_password_of_a_proxy_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
