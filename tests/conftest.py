@@ -16,6 +16,7 @@ from jsonschema import Draft4Validator
 from kit import Registry, serving
 from machines import engine
 
+from stagegraph import output
 from stagegraph.cli import program
 from stagegraph.project import loader
 from stagegraph.project.editor_schema import document
@@ -30,6 +31,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def same_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that calls ``main`` sets the program's name; the next test must not see it."""
     monkeypatch.setattr(program, "_program", program._program)
+
+
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project that a test loads hides its secrets; the next test must not miss them in its texts."""
+    monkeypatch.setattr(output, "_mask", output.Mask())
 
 
 @pytest.fixture

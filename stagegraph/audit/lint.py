@@ -13,7 +13,8 @@ from ..dockerfile.instructions import mounts
 from ..dockerfile.shell import commands
 from ..dockerfile.triggers import trigger_of
 from ..errors import DockerfileError, nearest
-from ..system.text import printable, shortened
+from ..output import printable
+from ..system.text import shortened
 from .rules import RULES, Step
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from ..execution.decide import content_key
 from ..inspection import dpkg
 from ..inspection.diff import Difference, compare
 from ..oci.digest import NO_DIGEST, Digest
+from ..output import printable
 from ..store.views import overlay
-from ..system.text import printable
 from .layout_check import Checked, faults_of
 
 if TYPE_CHECKING:

@@ -205,9 +205,9 @@ class NodeBuilder:
                 lively.heard()
                 wait.heard()
                 text = tracker.feed(line)
-                log.file.write(text)
+                log.write(text)
                 self.listener.output(spec.node, text, tracker.latest)
-            log.file.write(tracker.end())
+            log.write(tracker.end())
             if lively.is_lost(wait):
                 process.kill()  # no engine would hear that the build is cancelled
                 raise _lost(spec, builder, lively)

@@ -4,6 +4,9 @@
     logs/NODE/TIME-OUTCOME.log       the last attempts; without OUTCOME while the build runs
     logs/NODE/failed-step.json       the last step that failed
 
+A log has only text: no colours, nothing that a terminal obeys, no secret that is known. Only its owner reads
+it, since a step may print what nobody knew to be secret.
+
 Names sort by time. A build holds a lock of its file, so a file without an outcome and without a lock is of a
 build that was killed.
 """
@@ -18,8 +21,10 @@ import re
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Self
 
 from ..errors import StagegraphError, StoreError
+from ..output import cleaned, plain
 from ..system import bounded
 from ..system.checked import moment, number, text
+from ..system.files import os_errors_on_read
 from ..waits.flocks import flock
 
 if TYPE_CHECKING:
@@ -32,6 +37,9 @@ if TYPE_CHECKING:
 
 #: Attempts whose logs are kept, for each node.
 KEPT = 5
+
+#: The mode of a log.
+_MODE = 0o600
 
 _STEP = "failed-step.json"
 
@@ -68,7 +76,7 @@ class Attempt(NamedTuple):
     def open(self) -> io.BufferedReader:
         """Open the log, whose name may have its outcome by now."""
         for name in (self.name, *(self.name.replace(".log", f"-{outcome}.log") for outcome in _OUTCOMES)):
-            with contextlib.suppress(FileNotFoundError):
+            with os_errors_on_read(self.folder.path / name), contextlib.suppress(FileNotFoundError):
                 return self.folder.open(name)
         raise StoreError(str(self.folder.path / self.name), "was just removed", "doit logs --list")
 
@@ -86,21 +94,25 @@ class Log:
         self._logs, self._attempts, self._newest = logs, logs.below(name), f"{name}.log"
         self._name = f"{datetime.datetime.now(datetime.UTC).strftime(_TIME)}.log"
         self.path: Path = logs.path / self._newest
-        self.file: BinaryIO = self._attempts.create(self._name)
+        self.file: BinaryIO = self._attempts.create(self._name, _MODE)
         flock(self.file.fileno(), fcntl.LOCK_EX, self.path)
         try:
             self._attempts.link(self._name, logs, self._newest)
         except OSError:  # the file system has no hard links
             self.file.close()
             self._attempts.remove(self._name)
-            self.file, self._name = logs.create(self._newest), ""
+            self.file, self._name = logs.create(self._newest, _MODE), ""
             flock(self.file.fileno(), fcntl.LOCK_EX, self.path)
         for old in list(_finished(self._attempts))[: 1 - KEPT]:
             self._attempts.remove(old)
 
+    def write(self, lines: bytes) -> None:
+        """Add whole lines that a program printed."""
+        self.file.write(plain(lines).encode())
+
     def step_failed(self, step: FailedStep) -> None:
         """Keep the step at which this build failed, for ``last_failed_step``."""
-        self._attempts.write(_STEP, json.dumps(step._asdict()).encode() + b"\n")
+        self._attempts.write(_STEP, json.dumps(cleaned(step._asdict())).encode() + b"\n", _MODE)
 
     def __enter__(self) -> Self:
         return self

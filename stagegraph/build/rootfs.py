@@ -54,7 +54,7 @@ def _write_rootfs(spec: NodeSpec, out: Path, log: Log, hear: Callable[[bytes], N
     with managed_process(command, **pipes, env=env) as process, waiting_for(what) as wait:
         for line in read_lines(process, lambda: False):
             wait.heard()
-            log.file.write(line)
+            log.write(line)
             hear(line)
         status = end_of(process)
     if status != 0:

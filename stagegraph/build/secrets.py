@@ -7,12 +7,14 @@ certificate authorities.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..host.system import CA_BUNDLES
+from ..output import hide
 from ..project.model import Secret
-from ..system.files import expanded
+from ..system.files import expanded, open_regular
 from .command import option_value
 
 if TYPE_CHECKING:
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 
 #: The secret that needs no declaration.
 AUTHORITIES = "ca"
+
+#: Bytes of the largest secret that BuildKit takes (session/secrets/secrets.go).
+_MOST = 500 * 1024
+
+#: Certificates are public, and a bundle of them has thousands of lines.
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Source(NamedTuple):
@@ -46,6 +54,25 @@ def source(secret: Secret | None, root: Path) -> Source:
     return Source(env=secret.env, lack=lack)
 
 
+def value(found: Source) -> str:
+    """The value of a secret as far as it must not be shown; "" without one."""
+    if found.lack:
+        return ""
+    if found.env:
+        return os.environ.get(found.env, "")
+    try:
+        with open_regular(Path(found.file).resolve()) as file:
+            text = file.read(_MOST).decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+    return _CERTIFICATE.sub("", text)
+
+
+def hide_declared(declared: Mapping[str, Secret], root: Path) -> None:
+    """Let nothing print the values of these secrets. Paths are relative to ``root``."""
+    hide(value(source(secret, root)) for secret in declared.values())
+
+
 def given(spec: NodeSpec, declared: Iterable[str]) -> list[str]:
     """The names of the secrets that a build gets: those that steps mount, or all if only the build knows."""
     every = {*declared, AUTHORITIES} if spec.analysis.needs_all else set[str]()
@@ -63,6 +90,8 @@ def secret_options(
         secret = declared.get(name)
         found = source(secret, root)
         if not found.lack:
+            if secret is not None:
+                hide([value(found)])
             where = {"env": found.env} if found.env else {"src": found.file}
             yield f"--secret={option_value({'id': name, **where})}"
         elif secret is not None:

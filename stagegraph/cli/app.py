@@ -19,6 +19,7 @@ from ..execution.display import Detail
 from ..execution.report import Report
 from ..execution.workspace import Workspace
 from ..graph import goals
+from ..output import tell
 from ..waits.waiting import WAITS
 from .goals import default_goals
 from .program import as_called
@@ -108,5 +109,5 @@ def jobs() -> int:
 
 def exit_with(error: StagegraphError) -> NoReturn:
     """End the process with the error's message and exit status."""
-    print(f"ERROR: {as_called(error)}", file=sys.stderr)
+    tell(f"ERROR: {as_called(error)}")
     sys.exit(error.exit_status)

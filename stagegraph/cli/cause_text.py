@@ -7,8 +7,9 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from ..graph import lockfile
+from ..output import printable
 from ..project.model import BASE
-from ..system.text import listed, printable
+from ..system.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StagegraphError
+from ..output import say
 from ..project import schema
 from ..waits.waiting import WAITS
 from . import folder, names
@@ -42,10 +43,10 @@ def main(words: list[str]) -> int:
         if shell == "bash":
             line = split(rest[0])
             found = [word for word, _ in candidates(line, meanings=False)]
-            print(*_behind_break(line.current, found, rest[1]), sep="\n")
+            say("\n".join(_behind_break(line.current, found, rest[1])))
         else:
             line = Line(rest[:-1], rest[-1])
-            print(*(f"{word}\t{text}" if text else word for word, text in candidates(line)), sep="\n")
+            say("\n".join(f"{word}\t{text}" if text else word for word, text in candidates(line)))
     except (StagegraphError, OSError, ValueError, IndexError):
         pass
     return 0

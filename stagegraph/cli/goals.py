@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ..errors import ProjectError, nearest
 from ..graph import goals
 from ..oci.platform import host_platform
+from ..output import tell
 from ..project import stacks
 from ..project.model import BASE, ExternalBase
 from .program import as_called
@@ -56,7 +56,7 @@ def with_keys(graph: Graph, nodes: list[Node], *, by_name: bool, keep_going: boo
     """Return those of the nodes that have a key; warn of others, as in ``resolve_goals``."""
     found = goals.keyed(graph, nodes, by_name=by_name, keep_going=keep_going)
     for left_out in found.left_out:
-        print(f"warning: {as_called(left_out)}", file=sys.stderr)
+        tell(f"warning: {as_called(left_out)}")
     return found
 
 

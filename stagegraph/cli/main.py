@@ -6,6 +6,7 @@ import sys
 
 from .. import __version__
 from ..errors import ProjectError
+from ..output import say
 from . import program
 
 NAME = "stagegraph"
@@ -19,7 +20,7 @@ def main(words: list[str] | None = None) -> int:
 
         return complete(words[1:])
     if words == ["--version"]:
-        print(f"{NAME} {__version__}")
+        say(f"{NAME} {__version__}")
         return 0
     if words[:1] in (["--help"], ["-h"]):
         words = ["help", *words[1:]]

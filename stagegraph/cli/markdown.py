@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..system.text import printable
+from ..output import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

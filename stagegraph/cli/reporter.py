@@ -10,6 +10,7 @@ from doit.reporter import ConsoleReporter
 from ..errors import ProjectError, StagegraphError
 from ..execution import history
 from ..oci.platform import host_platform
+from ..output import cleaned, tell, write, write_exact
 from ..project.tags import check_setting
 from ..system.processes import Interrupted
 from ..system.terminal import has_colours
@@ -55,7 +56,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             self.app.workspace.report.note(f"   {line}")
         if not selected_tasks:
             what = f"no image is for this machine's platform, {host_platform()}: see doit list"
-            print(as_called(what), file=sys.stderr)
+            tell(as_called(what))
+
+    def write(self, text: str) -> None:
+        """doit calls this, too: for errors that are none of ours."""
+        write(self.outstream, text)
 
     def execute_task(self, task: Any) -> None:
         """The report shows the steps of each node itself."""
@@ -96,7 +101,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             for line in lines(self._tasks, self._failed, self._done):
                 self.write(f"{as_called(line)}\n")
             if summary := self.app.workspace.report.summary(colours=has_colours(self.outstream)):
-                self.write(summary + "\n")
+                write_exact(self.outstream, summary + "\n")
         if not self.app.workspace.report.is_empty:
             self._keep_results()
         if self.status and not _is_ending():
@@ -109,13 +114,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if pending := workspace.delivery.pending_pushes:
             lines.append(f"interrupted: {pending} pushes to the registry are not done")
         if isinstance(ending := sys.exc_info()[1], Interrupted):
-            print("\n".join(lines), file=sys.stderr)
+            tell("\n".join(lines))
             ending.is_told = True
 
     def _keep_results(self) -> None:
         workspace = self.app.workspace
         outcome = "interrupted" if _is_ending() else "failed" if self.failures or self.status else "done"
-        results = workspace.report.results(self.app.requested or self.app.default_goals, outcome)
+        results = cleaned(workspace.report.results(self.app.requested or self.app.default_goals, outcome))
         try:
             if self.app.trace:
                 from ..execution import trace
@@ -123,7 +128,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
                 trace.write(self.app.trace, results)
             history.keep(workspace.layout, results)
         except StagegraphError as error:
-            print(f"warning: {error}", file=sys.stderr)
+            tell(f"warning: {error}")
 
     def _finish_pushes(self) -> None:
         """Wait for the pushes; report each error once, and take the first one's status."""

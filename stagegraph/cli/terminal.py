@@ -14,8 +14,4 @@ def has_colours() -> bool:
 
 def has_lines() -> bool:
     """Return whether the encoding of the output has the lines of a tree."""
-    try:
-        "├╌…".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    return terminal.has_characters(sys.stdout, "├╌…")

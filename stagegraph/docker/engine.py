@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from ..errors import AccessError, DiskFullError, EngineError, SilentError, UnreadableImageError
 from ..host import docker as socket
+from ..output import masked
 from ..waits.threads import bounded
 from ..waits.waiting import patience, waiting_for
 from . import liveness
@@ -56,7 +57,7 @@ def image_id(reference: str) -> str | None:
         image: dict[str, Any] = json.loads(body)
         return str(image["Id"])
     except (ValueError, KeyError):
-        said = _message(body)
+        said = masked(_message(body))
         raise _unreadable(reference, said) or EngineError(
             "docker",
             f"the engine answered {status}: {said[:200]}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import RegistryError
 from ..oci.platform import OciPlatform, as_indexed
+from ..output import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,5 +77,5 @@ class ImageDocument:
         return config.items("OnBuild", str, [])
 
     def _malformed(self, name: str, value: object) -> RegistryError:
-        what = f"its manifest or configuration is malformed: {name} is {json.dumps(value)[:80]}"
+        what = f"its manifest or configuration is malformed: {name} is {masked(json.dumps(value))[:80]}"
         return RegistryError(self.reference, what, "repair it in its registry, or use another image")

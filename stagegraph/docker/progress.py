@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..output import finished
 from ..system import bounded
 from ..system.text import human_size
 
@@ -127,7 +128,8 @@ class Step:
     @property
     def latest(self) -> str:
         """The last line of output, even if its end is still to come."""
-        return self.partial.decode(errors="replace") or (self.output[-1] if self.output else "")
+        start = finished(self.partial.decode(errors="replace"))
+        return start or (self.output[-1] if self.output else "")
 
     @property
     def time(self) -> StepTime:

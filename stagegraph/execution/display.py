@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..output import masked, printable, shown, write
 from ..system.terminal import is_live
-from ..system.text import human_time, one_line, printable
+from ..system.text import human_time, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -121,7 +122,7 @@ class Display:
         """Show what happens to a node now. ``action`` gives the line its colour."""
         now = self._clock()
         work = self._works.setdefault(node, Work(now, None, now))
-        work.step, work.output, work.heard = printable(" ".join(step.split())), "", now
+        work.step, work.output, work.heard = printable(masked(" ".join(step.split()))), "", now
         work.action = action
         if not self.is_shown:
             return
@@ -158,7 +159,7 @@ class Display:
             if silent >= SILENCE and said >= SILENCE:
                 more = f", silent for {int(silent // 60)} min ({work.times(now)})"
             elif said >= NO_NEWS and not work.streamed:
-                more = f" ({work.times(now)}): {textwrap.shorten(one_line(work.output), STEP)}"
+                more = f" ({work.times(now)}): {textwrap.shorten(one_line(masked(work.output)), STEP)}"
             else:
                 continue
             work.said = now
@@ -188,10 +189,10 @@ class Display:
         if self._muted:
             return
         if self._live is not None:
-            self._live.print(pieces)
+            self._live.print([_cleaned(piece) for piece in pieces])
         else:
             text = "".join(piece if isinstance(piece, str) else piece[0] for piece in pieces)
-            print(text, file=self._stream, flush=True)
+            write(self._stream, f"{text}\n", flush=True)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -245,12 +246,16 @@ class Display:
         now, works = self._clock(), list(self._works.items())
         rows = [
             Row(
-                str(node),
+                shown(str(node)),
                 human_time(now - work.since) + (f" / {human_time(work.usual)}" if work.usual else ""),
-                work.step,
-                one_line(work.output),
+                shown(work.step),
+                shown(one_line(work.output)),
                 work.action,
             )
             for node, work in works
         ]
-        return rows, [*map(printable, self._waits())], self._left(self._working())
+        return rows, [*map(shown, self._waits())], self._left(self._working())
+
+
+def _cleaned(piece: Piece) -> Piece:
+    return shown(piece) if isinstance(piece, str) else (shown(piece[0]), piece[1])

@@ -12,6 +12,7 @@ from ..build.step_container import StepContainer, container_of
 from ..docker import engine
 from ..dockerfile.partial import Partial, before
 from ..errors import ProjectError, StoreError
+from ..output import shown
 from .delivery import temporary_tag
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def place_of(workspace: Workspace, node: Node) -> Iterator[Place]:
 
 def _find(spec: NodeSpec, failed: FailedStep) -> Instruction:
     """Return the failed step in the Dockerfile as it is now: lines before it may have changed since."""
-    instructions = [i for i in spec.analysis.instructions if str(i) == failed.instruction]
+    instructions = [i for i in spec.analysis.instructions if shown(str(i)) == failed.instruction]
     instructions.sort(key=lambda i: abs(i.line - failed.line))
     where = f"{spec.node}: {spec.dockerfile}:{failed.line}"
     if not instructions or not failed.instruction:

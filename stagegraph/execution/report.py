@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..drawing.colours import DONE, NAMES, painted
+from ..output import shown
 from ..system.pulse import Pulse
 from ..system.text import human_size, human_time
 from ..waits.waiting import WAITS
@@ -185,7 +186,7 @@ class Report:
         return not (self._done or self._undelivered or self._images)
 
     def summary(self, *, colours: bool = False) -> str:
-        """Return one line for each decision with its nodes and reasons, then images with digests."""
+        """Return a line for each decision with nodes and reasons, then images with digests; it is cleaned."""
 
         def past(decision: str) -> str:
             return painted(DONE[decision], decision) if colours else DONE[decision]
@@ -197,9 +198,9 @@ class Report:
             for item in self._done.values():
                 groups[item.decision].append(item)
             reused = groups.pop("reuse")
-            lines = [f"{past('reuse')}: {', '.join(item.node for item in reused)}"] if reused else []
+            lines = [f"{past('reuse')}: {', '.join(shown(item.node) for item in reused)}"] if reused else []
             lines += [
-                f"{past(decision)}: {item.node} in {human_time(item.seconds)}: {item.reason}"
+                f"{past(decision)}: {shown(f'{item.node} in {human_time(item.seconds)}: {item.reason}')}"
                 for decision, items in groups.items()
                 for item in items
             ]
@@ -212,9 +213,9 @@ class Report:
 
     def _result_lines(self) -> list[str]:
         return [
-            *(f"not delivered: {node}: {why}" for node, why in self._undelivered.items()),
+            *(shown(f"not delivered: {node}: {why}") for node, why in self._undelivered.items()),
             *(
-                f"image: {tag} {digest} ({human_size(self._sizes[tag])} compressed)"
+                shown(f"image: {tag} {digest} ({human_size(self._sizes[tag])} compressed)")
                 for tag, digest in self._images.items()
             ),
         ]

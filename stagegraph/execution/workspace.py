@@ -18,6 +18,7 @@ from ..project import loader
 from ..store.layout import LayoutStore
 from .delivery import Delivery
 from .final_tags import FinalTags
+from .hidden import hide_known
 from .lookup import Results, StoreLookup
 from .nodes import NodeRunner
 from .report import Report
@@ -66,7 +67,9 @@ class Workspace:
     @classmethod
     def open(cls, root: Path, settings: Mapping[str, str], report: Report | None = None) -> Workspace:
         """Load the project in ``root`` with settings of the command line. Raises ``ProjectError``."""
-        return cls(with_epoch(loader.load(root, settings), root), report, words=settings)
+        project = loader.load(root, settings)
+        hide_known(project)
+        return cls(with_epoch(project, root), report, words=settings)
 
     @cached_property
     def graph(self) -> Graph:

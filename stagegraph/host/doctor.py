@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..output import say
 from . import advice, docker, emulation, probes
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def report(checks: Iterable[Check]) -> int:
     """Print checks as they are made. Return the exit status: 1 if something needed is missing."""
     status = 0
     for found in checks:
-        print(found, flush=True)
+        say(found, flush=True)
         status = max(status, int(found.state == "missing"))
     return status
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..output import tell
 from ..waits.waiting import waiting_for
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class SetupError(Exception):
 def say(*lines: str) -> None:
     """Print messages of ``./run`` on stderr."""
     for line in lines:
-        print(f"run: {line}", file=sys.stderr, flush=True)
+        tell(f"run: {line}", flush=True)
 
 
 def run_step(log: Path, *command: str) -> None:

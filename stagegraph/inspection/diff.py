@@ -11,7 +11,8 @@ import tarfile
 from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from ..system.text import printable, shortened
+from ..output import printable
+from ..system.text import shortened
 from . import layer
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ..system.text import printable
+from ..output import printable
 from . import dpkg
 from .diff import diff_entries, instructions_of_layers, read_entries
 from .filesystem import merged

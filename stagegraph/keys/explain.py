@@ -11,7 +11,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..oci.digest import is_digest
-from ..system.text import LIMIT, printable, shortened
+from ..output import printable
+from ..system.text import LIMIT, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

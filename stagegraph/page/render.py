@@ -6,6 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from ..drawing.colours import DONE
+from ..output import cleaned
 
 if TYPE_CHECKING:
     from .model import PageView
@@ -15,6 +16,7 @@ def render(page: PageView) -> bytes:
     """Return the page as HTML in UTF-8."""
     import jinja2
 
+    page = cleaned(page)  # names of files and texts of logs may have any character
     files = resources.files(__package__)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -22,6 +24,4 @@ def render(page: PageView) -> bytes:
     template = environment.from_string(files.joinpath("page.html").read_text(encoding="utf-8"))
     own = {name: files.joinpath(f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     nodes = [{**node._asdict(), "steps": [step._asdict() for step in node.steps]} for node in page.nodes]
-    text = template.render(page=page, done=DONE, data={"nodes": nodes, "first": page.first}, **own)
-    # a name from a log may have bytes that are no text
-    return text.encode("utf-8", "backslashreplace")
+    return template.render(page=page, done=DONE, data={"nodes": nodes, "first": page.first}, **own).encode()

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from typing import Any
 
 from ..dockerfile.variables import AUTOMATIC_ARGS
+from ..output import say
 from . import matrix, schema
 from .configs import TEST_TIMEOUT
 from .model import DEFAULT_EPOCH
@@ -433,8 +433,7 @@ def _property(kind: str, key: str, type_: schema.Kind) -> Schema:
 
 def main() -> None:
     """Print the schema."""
-    json.dump(document(), sys.stdout, indent=2)
-    print()
+    say(json.dumps(document(), indent=2))
 
 
 if __name__ == "__main__":

@@ -143,21 +143,21 @@ class Folder:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def create(self, name: str) -> BinaryIO:
+    def create(self, name: str, mode: int = 0o644) -> BinaryIO:
         """Create a file for writing without a buffer; replaces an entry of that name."""
         with os_errors_on_write(self.path / name), self.opened(make=True) as handle:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=handle)
-            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o644, dir_fd=handle)
+            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, mode, dir_fd=handle)
             return os.fdopen(file, "wb", buffering=0)
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file so that readers see the old one or the whole new one; creates the folder.
 
         Raises ``DiskFullError`` or ``StoreError``.
         """
         with os_errors_on_write(self.path / name), self.opened(make=True) as handle:
-            write_in(handle, name, data)
+            write_in(handle, name, data, mode)
 
     def append(self, name: str, data: bytes) -> None:
         """Add to the end of a file, in one call; a line there that has no end gets one.

@@ -108,7 +108,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.close(folder)
 
 
-def write_in(folder: int, name: str, data: bytes) -> None:
+def write_in(folder: int, name: str, data: bytes, mode: int = 0o644) -> None:
     """Write a file of an open folder under a temporary name, sync it, and rename it.
 
     ``folder`` is a descriptor. Raises ``OSError``; then the temporary file is deleted.
@@ -118,7 +118,7 @@ def write_in(folder: int, name: str, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:

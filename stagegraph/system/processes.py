@@ -10,12 +10,12 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import OutOfMemoryError, ProjectError, ToolError
+from ..output import tell
 from ..waits.waiting import patience, waiting_for
 from . import bounded
 from .early import end_quietly
@@ -83,7 +83,7 @@ class Interrupted(SystemExit):
     def tell(self) -> None:
         """Tell the user about SIGINT, once. A handler cannot: its print could interrupt another one."""
         if self.code == 128 + signal.SIGINT and not self.is_told:
-            print("interrupted", file=sys.stderr)
+            tell("interrupted")
         self.is_told = True
 
 

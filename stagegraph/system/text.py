@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
+
+from ..output import masked, printable, without_sequences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Characters of a value that a message shows.
 LIMIT = 160
-
-#: Sequences that set a colour, move a cursor, or name a window (ECMA-48, 5.3 to 5.6).
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
 
 
 def human_size(size: float) -> str:
@@ -57,15 +55,9 @@ def listed(words: Sequence[str], most: int, separator: str = ", ") -> str:
 
 
 def shortened(text: str, limit: int = LIMIT) -> str:
-    """Put a text on one line of at most ``limit`` characters."""
-    text = " ".join(text.split())
+    """Put a text on one line of at most ``limit`` characters. No half of a secret stays."""
+    text = " ".join(masked(text).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def printable(text: str) -> str:
-    """Escape what a terminal cannot show: names may have line breaks, and bytes that are not UTF-8."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def one_line(text: str) -> str:
@@ -74,4 +66,4 @@ def one_line(text: str) -> str:
     What a carriage return overwrites is left out.
     """
     line = text.rstrip("\r\n").rpartition("\r")[2]
-    return printable(_ESCAPES.sub("", line).expandtabs()).rstrip()
+    return printable(without_sequences(line).expandtabs()).rstrip()

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
+
+from ..output import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +69,7 @@ class Wait:
 
 
 def _print(line: str) -> None:
-    print(f"   {line}", file=sys.stderr, flush=True)
+    tell(f"   {line}", flush=True)
 
 
 class Waits:

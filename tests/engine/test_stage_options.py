@@ -275,3 +275,25 @@ def test_a_parent_is_not_built_for_a_child_that_cannot_be(shown: Project, repo: 
     (shown.folder / "token").write_text("x")
     assert shown.doit("plan", "app:here").status == 0
     shown.built("app:here")
+
+
+def test_a_secret_that_a_step_prints_is_nowhere(shown: Project, repo: str) -> None:
+    """Not on the terminal, in the log, in the error, in the results, in the trace, or on the page."""
+    shown.write({"key": "-----BEGIN KEY-----\nZmlyc3QgbGluZQ==\nc2Vjb25k\n-----END KEY-----\n"})
+    shown.env |= {"TOKEN": "sword=fish", "STAGEGRAPH_TRACE": "trace.json"}
+    secrets = '[secrets.token]\nenv = "TOKEN"\n[secrets.key]\nfile = "key"\n'
+    declare(shown, repo, more=secrets)
+    mounts = "--mount=type=secret,id=token --mount=type=secret,id=key"
+    step = f': {repo}; read t </run/secrets/token; while read l; do echo "$t $l"; done </run/secrets/key'
+    shown.write({"app/Dockerfile": f"FROM low\nRUN {mounts} {step}; echo sword=fish; exit 3\n"})
+    run = shown.doit("-v", "app:here")
+    assert run.status == 1 and "*** ***\n" in run.output and "echo ***; exit 3" in run.output
+    log = shown.folder / "cache/logs/app--here.log"
+    assert "*** ***\n" in log.read_text() and log.stat().st_mode & 0o777 == 0o600
+    texts = [run.output]
+    texts += [shown.doit(*words).output for words in (["logs", "app:here"], ["report"], ["summary"])]
+    written = [path for path in (shown.folder / "cache").rglob("*") if path.is_file()]
+    assert {"last-run.json", "report.html"} <= {path.name for path in written}
+    texts += [path.read_text(errors="replace") for path in [*written, shown.folder / "trace.json"]]
+    for secret in ("sword=fish", "Zmlyc3QgbGluZQ==", "c2Vjb25k"):
+        assert not [text for text in texts if secret in text]

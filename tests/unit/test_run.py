@@ -111,7 +111,7 @@ def make_project(base: Path, name: str = "project") -> Project:
     for room in ("host", "oci", "waits"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(package / room, folder / "stagegraph" / room, ignore=ignored)
-    for module in ("__init__.py", "errors.py"):
+    for module in ("__init__.py", "errors.py", "output.py"):
         shutil.copy(package / module, folder / "stagegraph" / module)
     (folder / "requirements.lock").write_text("doit==0.37.0\n")
     (folder / "pyproject.toml").write_text("[project]\n")
@@ -211,7 +211,8 @@ def test_command_runs_where_it_was_called(ready: Project, tmp_path: Path) -> Non
 
 
 def test_unknown_command_is_127(ready: Project) -> None:
-    assert ready.call("no-such-command").returncode == 127
+    done = ready.call("no-such-command\x1b[2J")
+    assert done.returncode == 127 and "no command 'no-such-command?[2J'" in done.stderr
 
 
 def test_only_pytest_gets_packages_for_tests(ready: Project, tmp_path: Path) -> None:

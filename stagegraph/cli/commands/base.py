@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from doit.cmd_base import DoitCmdBase
 
+from ...output import cleaned, say
 from .. import app as apps
 from .. import folder
 from .errors import ErrorMessages, Place
@@ -128,4 +129,5 @@ class Detached(_WithOptions[OptionsT]):
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, indent=1))
+    """Print facts as JSON. Texts in it are cleaned, since whoever reads them may print them."""
+    say(json.dumps(cleaned(value), indent=1))

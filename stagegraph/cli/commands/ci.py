@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import ProjectError, StoreError
 from ...execution.plan import plan
 from ...execution.workspace import Workspace
+from ...output import say, tell, write_exact
 from ...system.text import counted, human_time, listed
 from ..help import Example
 from .base import Command, JsonOption, flag, option, path_option, print_json
@@ -96,7 +97,7 @@ def _write_files(workspace: Workspace, plans: Plans, options: Options) -> int:
         _tell(plans, pipelines)
     if not plans.config.prepare and "/" not in plans.config.command:
         hint = "[ci] prepare is a command that sets it up (docs/reference/ci.md)"
-        print(f"warning: a service's machine has no {plans.config.command!r}; {hint}", file=sys.stderr)
+        tell(f"warning: a service's machine has no {plans.config.command!r}; {hint}")
     texts = {name: text for name, (text, _) in files.items()}
     if options.check:
         return _check(workspace.project.root, texts, plans.config.ci)
@@ -123,16 +124,16 @@ def _write_needed_jobs(workspace: Workspace, plans: Plans, path: str) -> None:
         _refuse_anothers(Path(path))
         write_atomically(Path(path), plans.continuation(needed).encode())
     else:
-        print(plans.matrix(needed), end="")
+        write_exact(sys.stdout, plans.matrix(needed))
 
 
 def _tell(plans: Plans, pipelines: Mapping[str, Pipeline]) -> None:
     from ...ci.durations import FILE
 
     for name, pipeline in pipelines.items():
-        print(f"{name}\n{table(pipeline)}")
+        say(f"{name}\n{table(pipeline)}")
     if guessed := [str(node) for node in plans.nodes_without_time()]:
-        print(f"taken to need {plans.config.unknown} minutes, as {FILE} has no time: {few(guessed)}")
+        say(f"taken to need {plans.config.unknown} minutes, as {FILE} has no time: {few(guessed)}")
 
 
 def _done_with(root: Path, files: Mapping[str, str]) -> list[str]:
@@ -148,12 +149,12 @@ def _check(root: Path, files: Mapping[str, str], command: str) -> int:
     for name in [name for name, text in files.items() if _read(root / name) != text]:
         made, bad = _made_by(root / name), _OUT_OF_DATE
         other = f" (it was made by {made})" if made and made != command else ""
-        print(f"{name} is not up to date; {command} writes it{other}", file=sys.stderr)
+        tell(f"{name} is not up to date; {command} writes it{other}")
     for name in _done_with(root, files):
         bad = _OUT_OF_DATE
-        print(f"{name}: no executor is declared for it; {command} removes it", file=sys.stderr)
+        tell(f"{name}: no executor is declared for it; {command} removes it")
     if not bad:
-        print(f"up to date: {' '.join(files)}", file=sys.stderr)
+        tell(f"up to date: {' '.join(files)}")
     return bad
 
 
@@ -167,7 +168,7 @@ def _write(root: Path, files: Mapping[str, str]) -> None:
     for name in stale:
         write_atomically(root / name, files[name].encode())
     for name in _done_with(root, files):
-        print(f"{name}: removed, as no executor is declared for it", file=sys.stderr)
+        tell(f"{name}: removed, as no executor is declared for it")
         (root / name).unlink()
 
 
@@ -191,7 +192,7 @@ def _note_times(workspace: Workspace, goals: list[Node]) -> None:
     merged = durations.merged(known, found, {str(node) for node in workspace.graph.nodes})
     state = "written" if durations.write(root, merged) else "as it was"
     more = f"; {others} were made on other or unknown machines" if others else ""
-    print(f"{durations.FILE}: {len(merged.seconds)} nodes, {state}{more}", file=sys.stderr)
+    tell(f"{durations.FILE}: {len(merged.seconds)} nodes, {state}{more}")
 
 
 def _made_by(path: Path) -> str:

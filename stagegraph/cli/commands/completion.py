@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from ...errors import ProjectError, nearest
+from ...output import say
 from ..help import Example
 from .base import Detached
 
@@ -40,5 +41,5 @@ class Completion(Detached[Options]):
             hint = nearest(words[0], SHELLS) if words else ""
             call = f"stagegraph completion {' | '.join(SHELLS)}"
             raise ProjectError("command line", what, hint if hint.startswith("did") else call)
-        print((files("stagegraph.cli") / "shells" / words[0]).read_text(encoding="utf-8"), end="")
+        say((files("stagegraph.cli") / "shells" / words[0]).read_text(encoding="utf-8"), end="")
         return 0

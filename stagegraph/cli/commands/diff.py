@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ProjectError
+from ...output import say
 from ..help import Example
 from .base import Command, JsonOption, flag, print_json
 from .plan import WORK_TO_DO
@@ -58,7 +59,7 @@ class Diff(Command[Options]):
             if options.json:
                 print_json(to_json(old, new, found, summary=options.summary))
             else:
-                print(render_text(old, new, found, summary=options.summary))
+                say(render_text(old, new, found, summary=options.summary))
         return DIFFERENT if options.exit_code and not found.is_empty else 0
 
 
@@ -77,7 +78,7 @@ def render_text(old: ComparedImage, new: ComparedImage, found: ImageDiff, *, sum
 
 
 def _built(image: ComparedImage) -> str:
-    from ...system.text import printable
+    from ...output import printable
 
     created = image.record.created if image.record else ""
     return f"  built {printable(created)}" if created else ""

@@ -13,6 +13,7 @@ from ...host import docker, doctor, emulation
 from ...host.advice import Advice
 from ...host.doctor import Needs
 from ...oci.platform import OciPlatform, family
+from ...output import write_exact
 from ...project.model import Bootstrap
 from ..app import command_line_settings
 from ..help import Example
@@ -63,11 +64,14 @@ class Doctor(Detached[JsonOption]):
 
 def _project(root: Path) -> Project | None:
     """The project in a folder, None if there is none. Raises ``ProjectError`` if it cannot be read."""
+    from ...execution.hidden import hide_known
     from ...project import loader
 
     if not (root / loader.FILE).exists():
         return None
-    return loader.load(root, command_line_settings(), os.environ)
+    project = loader.load(root, command_line_settings(), os.environ)
+    hide_known(project)
+    return project
 
 
 def _needs(project: Project | None) -> Needs:
@@ -120,7 +124,7 @@ def _url(registry: str) -> str:
 def print_builders(root: Path) -> None:
     """Print the builders that a project names, for ``./run doctor``."""
     project = _project(root)
-    print(json.dumps(_needs(project).builders if project else []))
+    write_exact(sys.stdout, json.dumps(_needs(project).builders if project else []) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from doit.cmd_base import Command as DoitCommand
 from doit.cmdparse import CmdOption, CmdParseError
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from ...errors import OutOfMemoryError, ProjectError, StagegraphError, nearest
+from ...output import say, tell
 from ...system.files import of_path
 from ...system.processes import Interrupted, install_signal_handlers
 from .. import folder, program
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 #: The status that a shell gives a program that SIGPIPE ended.
 BROKEN_PIPE = 141
 
+#: doit's own status for what it cannot begin.
+DOIT_STATUS = 3
+
 #: Options of doit's that choose its file of tasks.
 _CHOOSE_FILE = {"dodoFile", "cwdPath", "seek_file"}
 #: Options of doit's for its database and its comparison of files, which no command here has.
@@ -42,6 +47,13 @@ class Place(Enum):
     PROJECT = "the project's folder"
     ANYWHERE = "the project's folder if there is one, else the working folder"
     HERE = "the working folder"
+
+
+class _Output:
+    """Standard output for commands of doit's own, which write names and descriptions as they are."""
+
+    def write(self, text: str) -> None:
+        say(text, end="")
 
 
 class ErrorMessages(DoitCommand):  # type: ignore[misc]
@@ -63,6 +75,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         self._given = given
         self._parser: Parser | None = None
         super().__init__(**given)
+        self.outstream = _Output()
 
     @property
     def cmdparser(self) -> Parser:
@@ -76,26 +89,38 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         try:
             result = self._parse_execute(in_args)
             sys.stdout.flush()
-        except CmdParseError as error:  # doit's message quotes all options in its own form
-            return print_error(self._option_error(str(self.cmdparser.unread or error)))
-        except StagegraphError as error:
-            return print_error(error)
-        except MemoryError:
-            return print_error(
-                OutOfMemoryError("", "memory ran out in this program", "is there a limit? ulimit -v")
-            )
         except Interrupted as error:
             error.tell()
             raise
-        except BrokenPipeError:
-            # Python writes what is still buffered at the end of the process
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return BROKEN_PIPE
-        except OSError as error:  # a path that the user gave, or a disk
-            if error.filename is None:
-                raise
-            return print_error(of_path(error))
+        except Exception as error:
+            return self._tell(error)
         return result
+
+    def _tell(self, error: Exception) -> int:
+        """Tell an error, and return the exit status. ``--pdb`` gets a fault of this program or of a dodo.py."""
+        match error:
+            case BrokenPipeError():
+                # Python writes what is still buffered at the end of the process
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return BROKEN_PIPE
+            case InvalidDodoFile() | InvalidCommand() | InvalidTask():
+                tell(f"ERROR: {error}")
+                return DOIT_STATUS
+            case CmdParseError():  # doit's message quotes all options in its own form
+                error = self._option_error(str(self.cmdparser.unread or error))
+            case MemoryError():
+                what, hint = "memory ran out in this program", "is there a limit? ulimit -v"
+                error = OutOfMemoryError("", what, hint)
+            case OSError() if error.filename is not None:  # a path that the user gave, or a disk
+                error = of_path(error)
+        if isinstance(error, StagegraphError):
+            return print_error(error)
+        if self.pdb:
+            raise error
+        import traceback
+
+        tell("".join(traceback.format_exception(error)), end="")
+        return DOIT_STATUS
 
     def _parse_execute(self, in_args: list[str]) -> Any:
         own_words = in_args[: in_args.index("--")] if "--" in in_args else in_args
@@ -146,7 +171,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         """Print the help of this command. ``everything``: with doit's own options."""
         from ..help import of_command
 
-        print(of_command(cls, everything=everything), flush=True)
+        say(of_command(cls, everything=everything), flush=True)
 
     @classmethod
     def shown_options(cls) -> list[CmdOption]:
@@ -201,7 +226,7 @@ def _again_in(where: Any) -> int:
     from doit.doit_cmd import DoitMain
 
     told = f"   the project is in {folder.enter(where)}; paths are relative to it"
-    print(told, file=sys.stderr)
+    tell(told)
     again = DoitMain()
     again.BIN_NAME = program.name()
     return int(again.run(program.words()) or 0)
@@ -209,5 +234,5 @@ def _again_in(where: Any) -> int:
 
 def print_error(error: StagegraphError) -> int:
     """Print an error. Return its exit status."""
-    print(f"ERROR: {program.as_called(error)}", file=sys.stderr)
+    tell(f"ERROR: {program.as_called(error)}")
     return error.exit_status

@@ -8,7 +8,7 @@ from ...errors import ProjectError
 from ...execution.against import by_key, earlier_of
 from ...keys.explain import diff
 from ...keys.inputs import digest
-from ...system.text import printable
+from ...output import printable, say
 from ..goals import one_node
 from ..help import Example
 from .base import Command, JsonOption, print_json
@@ -76,13 +76,13 @@ def _subject(workspace: Workspace, word: str) -> _Subject:
 
 def _print_inputs(subject: _Subject) -> None:
     assert digest(subject.inputs) == subject.key
-    print(f"{subject.node}: {subject.key}")
+    say(f"{subject.node}: {subject.key}")
     width = max(len(item.role) for item in subject.inputs)
     for item in subject.inputs:
         name = f"{item.name} " if item.name else ""
         notes = ", ".join(filter(None, (item.where, item.shown if item.role != "instruction" else "")))
         line = f"  {item.role:<{width}}  {name}{item.value}"
-        print(printable(f"{line}   ({notes})" if notes else line))
+        say(printable(f"{line}   ({notes})" if notes else line))
 
 
 def _print_difference(one: _Subject, other: _Subject, *, as_json: bool) -> None:
@@ -91,6 +91,6 @@ def _print_difference(one: _Subject, other: _Subject, *, as_json: bool) -> None:
         sides = {side: {"node": s.node, "key": s.key} for side, s in (("old", one), ("new", other))}
         print_json({"schema": 1, **sides, "changes": list(map(str, changes))})
         return
-    print(f"from {one.node}: {one.key}")
-    print(f"to   {other.node}: {other.key}")
-    print("\n".join(f"  {change}" for change in changes) or "  nothing differs")
+    say(f"from {one.node}: {one.key}")
+    say(f"to   {other.node}: {other.key}")
+    say("\n".join(f"  {change}" for change in changes) or "  nothing differs")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
+from ...output import tell, write_exact
 from ..goals import resolve_goals
 from ..help import Example
 from .base import Command
@@ -62,8 +63,8 @@ class Export(Command[Options]):
             workspace.graph, goals.nodes, workspace.tags, _finished(workspace), named=len(words) > 1
         )
         for note in file.notes:
-            print(f"note: {note}", file=sys.stderr)
-        print(json.dumps(file.to_json(), indent=2))
+            tell(f"note: {note}")
+        write_exact(sys.stdout, f"{json.dumps(file.to_json(), indent=2)}\n")  # bake needs the values
         return goals.status
 
 

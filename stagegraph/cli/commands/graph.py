@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...drawing.diagram import around, by_stage, decided, diagram, reduced, within
 from ...errors import ProjectError, nearest
+from ...output import cleaned, write_exact
 from ...system.files import os_errors_on_write
 from .. import terminal
 from ..goals import named_nodes, with_keys
@@ -75,12 +77,13 @@ class Graph(Command[Options]):
         drawn = decided(drawn, {step.node: step.decision for step in steps})
         if options.reduce:
             drawn = reduced(drawn)
+        drawn = cleaned(drawn)  # for every form of it, also in a file
         if options.output:
             text, path = f"{_text(drawn, form, steps, goals, for_file=True)}\n", Path(options.output)
             with os_errors_on_write(path):
                 path.write_text(text, encoding="utf-8")
         else:
-            print(_text(drawn, form, steps, goals))
+            write_exact(sys.stdout, f"{_text(drawn, form, steps, goals)}\n")
         return goals.status if goals else 0
 
 
@@ -152,7 +155,7 @@ def _text(
 
         keys, reasons = {s.node: s.key for s in steps}, {s.node: s.reason for s in steps}
         left_out = goals.to_json() if goals else []
-        return json.dumps({**facts(drawn, keys, reasons), "left_out": left_out}, indent=1)
+        return json.dumps(cleaned({**facts(drawn, keys, reasons), "left_out": left_out}), indent=1)
     from ...drawing.dot import dot, svg
 
     return dot(drawn) if form == "dot" else svg(drawn).rstrip("\n")

@@ -9,6 +9,7 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmd_help import Help as DoitHelp
 
 from ...errors import ProjectError, nearest
+from ...output import say
 from .. import app as apps
 from .. import goals, names
 from .. import help as texts
@@ -47,7 +48,7 @@ class Help(ErrorMessages, DoitHelp):  # type: ignore[misc]
         if len(args) > 1:
             raise ProjectError("command line", "doit help takes one command or goal", f"doit help {args[0]}")
         if not args:
-            print(texts.overview(own))
+            say(texts.overview(own))
         elif args[0] in own:
             own[args[0]].print_help(everything=params["all"])
         elif args[0] in self.cmds or args[0] == "task":  # a command of doit's, or how its tasks are written
@@ -64,7 +65,7 @@ class Help(ErrorMessages, DoitHelp):  # type: ignore[misc]
         known = names.described(project)
         name, _, platform = word.partition(":")
         if name in known and platform in ("", *names.platforms(project, name)):
-            print(texts.of_goal(word, known[name]))
+            say(texts.of_goal(word, known[name]))
         elif not DoitCmdBase.execute(self, params, [word]):
             what = f"no {goals.kinds(project, commands=True)} {word!r}"
             raise ProjectError("command line", what, nearest(word, [*commands, *known]))

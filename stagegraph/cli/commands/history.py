@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
 from ...execution import history
 from ...graph import goals
+from ...output import printable, say, tell
 from ...system.files import relative_path
-from ...system.text import human_time, listed, printable
+from ...system.text import human_time, listed
 from ..goals import unknown_goal
 from ..help import Example
 from .base import Command, JsonOption, number, print_json
@@ -58,7 +58,7 @@ class History(Command[Options]):
         if damaged:
             lines = "line is" if damaged == 1 else "lines are"
             path = relative_path(layout.history.path)
-            print(f"warning: {path}: {damaged} {lines} damaged, and left out", file=sys.stderr)
+            tell(f"warning: {path}: {damaged} {lines} damaged, and left out")
         runs = runs[-options.last :] if options.last else runs
         nodes = history.of_nodes(runs)
         if words:
@@ -68,7 +68,7 @@ class History(Command[Options]):
         if options.json:
             print_json(to_json(runs, nodes))
         else:
-            print(nodes_text(nodes) if words else runs_text(runs[-(options.last or SHOWN) :], len(runs)))
+            say(nodes_text(nodes) if words else runs_text(runs[-(options.last or SHOWN) :], len(runs)))
         return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ProjectError
+from ...output import say
 from ..goals import resolve_goals
 from ..help import Example
 from .base import Command, JsonOption, print_json
@@ -52,7 +53,7 @@ class Info(Command[JsonOption]):
         if options.json:
             print_json({"schema": 1, "nodes": [to_json(info) for info in found]})
         else:
-            print("\n\n".join(render_text(info) for info in found))
+            say("\n\n".join(render_text(info) for info in found))
         return goals.status
 
 
@@ -155,7 +156,8 @@ def _stored(info: NodeInfo) -> Iterator[str]:
 
 
 def _last_build(last: Record, key: str) -> Iterator[str]:
-    from ...system.text import human_time, printable
+    from ...output import printable
+    from ...system.text import human_time
 
     cached = ", partly from the builder's cache" if last.cached else ""
     yield printable(f"{last.created or 'at an unknown time'}, in {human_time(last.seconds)}{cached}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...output import say
 from ..goals import resolve_goals
 from ..help import Example
 from .base import Command, KeepGoing, path_option, print_json
@@ -49,10 +50,10 @@ class Keys(Command[Options]):
             from ...ci.cache_keys import write
 
             for path in write(project, keys, Path(folder)):
-                print(path)
+                say(path)
         elif options.json:
             print_json({**keys, "left_out": goals.to_json()} if goals.left_out else keys)
         else:
             width = max(map(len, keys), default=0)
-            print("\n".join(f"{node:<{width}}  {key}" for node, key in keys.items()))
+            say("\n".join(f"{node:<{width}}  {key}" for node, key in keys.items()))
         return goals.status

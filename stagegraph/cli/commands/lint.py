@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...audit.lint import Finding, lint
 from ...graph.dockerfiles import Dockerfiles
 from ...oci.platform import host_platform
-from ...system.text import counted, printable, shortened
+from ...output import printable, say, tell
+from ...system.text import counted, shortened
 from ..goals import named_nodes
 from ..help import Example
 from .base import Command, JsonOption, flag, print_json
@@ -60,8 +60,8 @@ class Lint(Command[Options]):
             print_json({"schema": 1, "findings": findings})
         else:
             for finding in found:
-                print(f"{finding.where}: {finding.rule}: {finding.what}\n  {finding.fix}")
-            print(counted(len(found), "finding"), file=sys.stderr)
+                say(f"{finding.where}: {finding.rule}: {finding.what}\n  {finding.fix}")
+            tell(counted(len(found), "finding"))
         return FOUND if found else 0
 
 
@@ -90,7 +90,7 @@ def _checks(workspace: Workspace, nodes: list[Node]) -> dict[Finding, list[str]]
         said = (
             f"buildx {version[0]}.{version[1]} has no build checks; they need {FIRST[0]}.{FIRST[1]} or later"
         )
-        print(said, file=sys.stderr)
+        tell(said)
         return found
     for node in nodes:
         spec = workspace.graph.spec(node)
@@ -98,7 +98,7 @@ def _checks(workspace: Workspace, nodes: list[Node]) -> dict[Finding, list[str]]
             continue
         checks = call_checks(spec, workspace.builder_selector.place(spec))
         if checks is None:
-            print(f"{node}: its builder or front end has no build checks", file=sys.stderr)
+            tell(f"{node}: its builder or front end has no build checks")
             continue
         for check in checks:
             what = printable(shortened(check.what))

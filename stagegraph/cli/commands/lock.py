@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, nearest
+from ...output import say
 from ..help import Example
 from .base import Command, JsonOption, print_json
 
@@ -47,13 +48,13 @@ class Lock(Command[JsonOption]):
             if options.json:
                 print_json({"schema": 1, "archive": {"old": old or None, "new": new}})
             else:
-                print(f"same   archive  {new}" if old == new else f"moved  archive  {old or 'none'} -> {new}")
+                say(f"same   archive  {new}" if old == new else f"moved  archive  {old or 'none'} -> {new}")
             return 0
         renewals = lock.renew_images(references)
         if options.json:
             print_json({"schema": 1, "images": [item._asdict() for item in renewals]})
         else:
-            print("\n".join(map(render_text, renewals)) or "no image is pinned")
+            say("\n".join(map(render_text, renewals)) or "no image is pinned")
         return 0
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from ...errors import ProjectError, StoreError
 from ...execution import history, last_run
 from ...keys.spec import history_name
+from ...output import Lines, printable, say, tell, write_exact
 from ...system.files import relative_path
-from ...system.text import human_size, printable
+from ...system.text import human_size
 from ..goals import one_node
 from ..help import Example
 from .base import Command, flag, print_json
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
 
     from ...build.log import Attempt
@@ -72,7 +72,7 @@ class Logs(Command[Options]):
             what = "no failed attempt to build it is known here" if options.failed else "was not built here"
             raise StoreError(str(node), what, "doit logs --list shows what there is")
         if options.follow and found[-1].outcome != "running":
-            print(f"no build of {node} runs now; this is the log of the last one", file=sys.stderr)
+            tell(f"no build of {node} runs now; this is the log of the last one")
         _print(found[-1], follow=options.follow)
         return 0
 
@@ -89,19 +89,16 @@ def _attempts(app: App, node: Node) -> list[Attempt]:
 
 def _print(attempt: Attempt, *, follow: bool) -> None:
     with attempt.open() as file:
+        lines = Lines()
         while True:
             grows = follow and attempt.is_running()  # asked before the last look
-            _copy(file)
+            while data := file.read(_CHUNK):
+                write_exact(sys.stdout, lines.feed(data))
             if not grows:
+                write_exact(sys.stdout, lines.end())
                 return
+            sys.stdout.flush()
             time.sleep(_PAUSE)
-
-
-def _copy(file: io.BufferedReader) -> None:
-    sys.stdout.flush()
-    while data := file.read(_CHUNK):
-        sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 # -- the last run --------------------------------------------------------------------------------------
@@ -115,19 +112,19 @@ def _failed_in_last_run(app: App) -> int:
         raise StoreError(path, "there is no such file: no run ended here", "doit")
     failed = [node for node in run.nodes if node.decision == "failed"]
     if not failed:
-        print("no node failed in the last run")
+        say("no node failed in the last run")
     since = datetime.datetime.fromisoformat(run.started)
     nodes = {str(node): node for node in app.workspace.graph.nodes}
     for node in failed:
         attempts = _attempts(app, nodes[node.node]) if node.node in nodes else []
         last = next((each for each in reversed(attempts) if each.outcome == "failed"), None)
         if last and last.started and last.started >= since:
-            print(f"==> {node.node}, {_when(last)} <==")
+            say(f"==> {node.node}, {_when(last)} <==")
             _print(last, follow=False)
         else:
             why = "\n".join(map(printable, node.reason.splitlines()))
-            print(f"==> {printable(node.node)} <==\nfailed before its build began: {why}")
-        print()
+            say(f"==> {printable(node.node)} <==\nfailed before its build began: {why}")
+        say()
     return 0
 
 
@@ -142,9 +139,9 @@ def _list(app: App, words: list[str], options: Options) -> int:
     if options.json:
         print_json({"schema": 1, "attempts": [_to_json(*row) for row in rows]})
     elif rows:
-        print("\n".join(_table(rows)))
+        say("\n".join(_table(rows)))
     else:
-        print("no logs: nothing was built here")
+        say("no logs: nothing was built here")
     return 0
 
 

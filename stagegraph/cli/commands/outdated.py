@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...audit.outdated import outdated
 from ...docker import engine
 from ...errors import EngineError, ProjectError, StagegraphError, nearest
+from ...output import say, tell
 from ...project.tags import is_known
 from ..help import Example
 from .base import Command, JsonOption, number, print_json
@@ -59,15 +59,15 @@ class Outdated(Command[Options]):
         for image, platform in wanted(project, words):
             tag = tags.newest(image, platform)
             if not words and (not is_known(tag) or engine.image_id(tag) is None):
-                print(f"   {image}:{platform}: the engine has no {tag}", file=sys.stderr)
+                tell(f"   {image}:{platform}: the engine has no {tag}")
                 continue
             found.append(
                 _ask(f"{image}:{platform}", tag, project.platforms[platform].docker, options.timeout)
             )
             if error := found[-1].error:
-                print(f"ERROR: {found[-1].image}: {error}", file=sys.stderr)
+                tell(f"ERROR: {found[-1].image}: {error}")
             elif not options.json:
-                print(render_text(found[-1]), flush=True)
+                say(render_text(found[-1]), flush=True)
         if options.json:
             print_json({"schema": 1, "images": [to_json(item) for item in found]})
         if not found:
@@ -89,7 +89,7 @@ def wanted(project: Project, words: list[str]) -> list[tuple[str, str]]:
 
 
 def _ask(name: str, tag: str, docker: OciPlatform, timeout: float) -> Found:
-    print(f"   {name}: asking its apt", file=sys.stderr, flush=True)
+    tell(f"   {name}: asking its apt", flush=True)
     try:
         if not is_known(tag):
             what = f"its tag {tag} is known once it is delivered"

@@ -5,12 +5,12 @@ What ``stages.lock`` lacks is pinned, as by every command that computes keys; ``
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
 from ...execution.plan import plan
+from ...output import say, tell
 from .. import plan_text
 from ..app import jobs
 from ..goals import absences, resolve_goals
@@ -81,9 +81,9 @@ class Plan(Command[Options]):
         if options.json:
             print_json(plan_text.to_json(facts, problems))
         else:
-            print(plan_text.markdown(facts) if options.markdown else plan_text.text(facts))
+            say(plan_text.markdown(facts) if options.markdown else plan_text.text(facts))
             for line in absences(workspace.project, words) if words else ():
-                print(f"   {line}", file=sys.stderr)
+                tell(f"   {line}")
         if problems:
             raise combined([error for errors in problems.values() for error in errors])
         project = workspace.project
@@ -116,7 +116,7 @@ def _since(workspace: Workspace, nodes: list[Node], name: str) -> Since:
 
     commit = workspace.revisions.commit(name, merge_base=True)
     if fault := workspace.revisions.fault(commit):
-        print(f"warning: every node counts as new, as {name} cannot be read: {fault}", file=sys.stderr)
+        tell(f"warning: every node counts as new, as {name} cannot be read: {fault}")
     return since(workspace.graph, nodes, workspace.earlier_builds, name, commit)
 
 

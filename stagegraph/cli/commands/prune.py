@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
 from ...oci.digest import Digest
+from ...output import say, tell
 from ...system.text import listed
 from ..app import command_line_settings
 from ..goals import resolve_goals
@@ -73,7 +73,7 @@ class Prune(Command[Options]):
         if options.json:
             print_json(to_json(selection, dry=options.dry_run))
         else:
-            print(render_text(selection, dry=options.dry_run))
+            say(render_text(selection, dry=options.dry_run))
         return 0
 
 
@@ -100,7 +100,7 @@ def _prune_registry(app: App, words: list[str], options: Options) -> None:
     remote, days = _checked(app.workspace, words, options)
     keys, commits = _kept_keys(app, options.revisions.split())
     since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
-    print(f"   looking at the tags of {remote.repository}", file=sys.stderr)
+    tell(f"   looking at the tags of {remote.repository}")
     plan = registry.plan_retention(registry.list_tags(remote), keys, since)
     deleted = set[Digest]()
     try:
@@ -113,7 +113,7 @@ def _prune_registry(app: App, words: list[str], options: Options) -> None:
         if options.json:
             print_json(registry_to_json(plan, dry=options.dry_run))
         else:
-            print(registry_text(plan, list(commits), dry=options.dry_run))
+            say(registry_text(plan, list(commits), dry=options.dry_run))
 
 
 def _checked(workspace: Workspace, words: list[str], options: Options) -> tuple[RemoteRepository, int]:
@@ -143,7 +143,7 @@ def _kept_keys(app: App, names: list[str]) -> tuple[set[Key], dict[str, str]]:
     commits = revisions.revisions(root, names)
     distinct = dict.fromkeys(commits.values())
     for number, commit in enumerate(distinct, 1):
-        print(f"   keys of {commit[:12]}, {number} of {len(distinct)}", file=sys.stderr)
+        tell(f"   keys of {commit[:12]}, {number} of {len(distinct)}")
         keys |= revisions.keys_at(root, commit, command_line_settings(), workspace.report.warn)
     return keys, commits
 

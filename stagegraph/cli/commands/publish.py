@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, nearest
+from ...output import say, tell
 from ...project.tags import check_setting
 from ..help import Example
 from .base import Command, JsonOption, flag, option, print_json
@@ -91,7 +91,7 @@ class Publish(Command[Options]):
                     }
                 )
         if remote and not keeps_types():
-            print("warning: lists of referrers lack artifact types, which skopeo 1.15 keeps", file=sys.stderr)
+            tell("warning: lists of referrers lack artifact types, which skopeo 1.15 keeps")
         return 0
 
 
@@ -120,12 +120,12 @@ def _publish(
 ) -> None:
     """Push one publication. Add each tag to ``pushed``, and print it."""
     for absent in publication.absent:
-        print(f"   {publication.image}:{absent.platform} {absent.why} and is left out", file=sys.stderr)
-    print(f"   {publication.image}: comparing and pushing", file=sys.stderr, flush=True)
+        tell(f"   {publication.image}:{absent.platform} {absent.why} and is left out")
+    tell(f"   {publication.image}: comparing and pushing", flush=True)
     for tag in publisher.publish(publication):
         pushed.append((publication, tag))
         if not options.json:
-            print(render_text(tag, dry=options.dry_run and tag.state != "same"), flush=True)
+            say(render_text(tag, dry=options.dry_run and tag.state != "same"), flush=True)
 
 
 def wanted(project: Project, words: list[str]) -> list[str]:

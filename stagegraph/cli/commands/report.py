@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from ...execution.lookup import Results, StoreLookup
 from ...execution.plan import Step, plan
 from ...graph import goals
 from ...keys.key import Key, is_key
+from ...output import say, tell
 from ...project.model import Node
 from ...system.files import relative_path, write_atomically
 from ..goals import named_nodes, resolve_goals
@@ -66,7 +66,7 @@ class Report(Command[Options]):
         text = render(view(facts))
         path = Path(options.output) if options.output else app.workspace.layout.folder.path / _NAME
         write_atomically(path, text)
-        print(options.output or relative_path(path))
+        say(options.output or relative_path(path))
         return 0
 
 
@@ -125,7 +125,7 @@ def _of_goals(workspace: Workspace, run: LastRun) -> list[Node]:
     try:
         nodes |= goals.closure(workspace.graph, run.goals) or set()
     except StagegraphError as error:
-        print(f"warning: only nodes of the run are shown: {error}", file=sys.stderr)
+        tell(f"warning: only nodes of the run are shown: {error}")
     return sorted(nodes)
 
 

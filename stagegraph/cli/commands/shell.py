@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import EmulationError, ProjectError
+from ...output import tell
 from ...system.processes import run
 from ..app import words_behind_dashes
 from ..goals import one_node
@@ -110,11 +110,11 @@ def _say(node: Node, place: Place) -> None:
     from ...build.failure import brief
 
     step = place.partial.step
-    print(f"{node}: before {step.file}:{step.line}: {brief(str(step))}", file=sys.stderr)
+    tell(f"{node}: before {step.file}:{step.line}: {brief(str(step))}")
     if place.partial.script:
-        print(f"   {SCRIPT} repeats this step", file=sys.stderr)
+        tell(f"   {SCRIPT} repeats this step")
     for note in place.container.notes:
-        print(f"   {note}", file=sys.stderr)
+        tell(f"   {note}")
 
 
 def _check_shell(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import ProjectError, StoreError
+from ...output import say, tell
 from ...system.text import counted
 from .. import program
 from ..help import Example
@@ -149,16 +150,16 @@ def _write(draft: Draft, root: Path) -> int:
 
     text, project = settled(draft, root)
     for note in draft.notes:
-        print(f"note: {note}", file=sys.stderr)
+        tell(f"note: {note}")
     for stage, why in draft.left_out.items():
-        print(f"left out: {draft.origins[stage]}: {why}", file=sys.stderr)
+        tell(f"left out: {draft.origins[stage]}: {why}")
     for name, content in (("stages.toml", text), ("dodo.py", DODO)):
         try:
             write_atomically(root / name, content.encode())
         except OSError as error:
             raise StoreError(str(root / name), f"cannot be written: {error.strerror}") from None
-    print(_summary(project, draft))
-    print(_next(root))
+    say(_summary(project, draft))
+    say(_next(root))
     return 0
 
 

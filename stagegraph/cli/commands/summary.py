@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ProjectError
 from ...execution import last_run
+from ...output import say
 from .. import summary_text
 from ..help import Example
 from .base import Command, option
@@ -51,9 +52,9 @@ class Summary(Command[Options]):
             raise ProjectError("command line", f"doit summary takes no goal: {words[0]!r}", hint)
         workspace = app.workspace
         run = last_run.read(workspace.layout)
-        print(summary_text.markdown(run))
+        say(summary_text.markdown(run))
         if options.job:
-            print(f"\n{_rest(workspace, options, run)}")
+            say(f"\n{_rest(workspace, options, run)}")
         return 0
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ProjectError, StagegraphError
+from ...output import say, tell
 from ..goals import resolve_goals
 from ..help import Example
 from .base import Command, JsonOption, flag, print_json
@@ -73,7 +73,7 @@ class Verify(Command[Options]):
             workspace.report.close()
             if options.json:
                 print_json(results.to_json())
-        print(results.total(), file=sys.stderr)
+        tell(results.total())
         return goals.status or (0 if results.passed(set(goals.nodes) if words else set()) else 1)
 
 
@@ -149,7 +149,7 @@ class Results:
 
     def _print(self, text: str) -> None:
         if not self._options.json:
-            print(text, flush=True)
+            say(text, flush=True)
 
     def passed(self, named: set[Node]) -> bool:
         """Return whether nothing is wrong, or everything was repaired; see ``verify.passed``."""

@@ -19,6 +19,7 @@ from ...errors import StagegraphError
 from ...execution.workspace import Workspace
 from ...graph import goals
 from ...graph.needed import Needed, control, folders, needed
+from ...output import say
 from ...system.processes import run_in_group
 from ...system.text import listed
 from ...system.watching import Watching
@@ -166,7 +167,7 @@ class Watcher:
 
 
 def _say(text: str) -> None:
-    print(f"watch: {_now()} {text}", flush=True)
+    say(f"watch: {_now()} {text}", flush=True)
 
 
 def _now() -> str:

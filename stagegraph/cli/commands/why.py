@@ -11,6 +11,7 @@ from ...errors import ProjectError
 from ...execution.against import earlier_of
 from ...execution.causes import causes
 from ...execution.plan import plan
+from ...output import say
 from ...system.text import counted
 from ..cause_text import Evidence, lines, to_json
 from ..goals import resolve_goals
@@ -64,7 +65,7 @@ class Why(Command[Options]):
         if options.json:
             print_json({"schema": 1, "nodes": [answer.to_json(evidence) for answer in answers]})
         else:
-            print("\n".join(line for answer in answers for line in answer.lines(evidence)))
+            say("\n".join(line for answer in answers for line in answer.lines(evidence)))
         return goals.status
 
 
@@ -125,7 +126,7 @@ def _file(workspace: Workspace, nodes: list[Node], options: Options) -> int:
         return 0
     counting = [use for use in uses if use.counts]
     shown = counting or uses
-    print("\n".join([f"{path}: {_count(counting)}", *(f"  {_use(use)}" for use in shown)]))
+    say("\n".join([f"{path}: {_count(counting)}", *(f"  {_use(use)}" for use in shown)]))
     return 0
 
 

@@ -12,6 +12,7 @@ import pytest
 from stagegraph.execution.display import Detail, Display
 from stagegraph.execution.outlook import Fact, Left, Outlook
 from stagegraph.execution.report import Report
+from stagegraph.output import hide
 from stagegraph.project.model import Node
 from stagegraph.store.record import Record
 
@@ -349,3 +350,42 @@ def test_the_summary_has_colours_on_request(stderr: Stream) -> None:
     report.done(APP, "build", RECORD, "changed")
     assert report.summary(colours=True).startswith("\x1b[33mbuilt\x1b[0m: app:amd64 in 0.0 s: changed\n")
     assert report.summary().startswith("built: app:amd64")
+
+
+# -- texts of anybody -------------------------------------------------------------------------------
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\u202e swordfish"
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_no_text_moves_the_cursor_and_no_secret_is_shown(stderr: Stream, tty: bool) -> None:
+    hide(["swordfish"])
+    stderr.tty = tty
+    report = Report(Detail.OUTPUT, stderr)
+    report.start(APP, 61)
+    report.step(APP, f"[1/2] RUN {HOSTILE}")
+    report.output(APP, f"#1 {HOSTILE}\n".encode(), HOSTILE)
+    report.warn(HOSTILE)
+    report.note(HOSTILE)
+    report.close()
+    shown = text(stderr)
+    assert shown.count("***") >= 3 and "swordfish" not in shown
+    assert not {char for char in shown if not char.isprintable() and char not in "\r\n"}
+    assert "2J" not in re.findall(r"\x1b\[([?0-9;]*[A-Za-z])", stderr.getvalue())
+
+
+def test_the_summary_has_no_colours_but_its_own(stderr: Stream) -> None:
+    hide(["swordfish"])
+    report = Report(stream=stderr)
+    report.failed(str(APP), HOSTILE)
+    own = "\x1b[31mfailed\x1b[0m: app:amd64 in 0.0 s: "
+    text = r"\x1b]0;title\x07\x1b[2J\u202e ***"
+    assert report.summary(colours=True).splitlines()[0] == own + text
+
+
+def test_a_step_is_not_cut_inside_a_secret(stderr: Stream) -> None:
+    hide(["one two three four"])
+    display = Display(stream=stderr)
+    display.start(APP, None)
+    display.step(APP, f"[1/2] RUN {'y' * 75} one two three four five six seven eight")
+    assert "y *** ..." in stderr.getvalue() or "y *** five" in stderr.getvalue()

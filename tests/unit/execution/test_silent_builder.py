@@ -30,10 +30,11 @@ def test_the_number_of_builds(
         raise kind(str(node), "no answer")
 
     monkeypatch.setattr(NodeRunner, "_build", build)
+    monkeypatch.setattr(nodes, "content_key", lambda *_: ("key", []))
     spec = SimpleNamespace(platform=SimpleNamespace(builders=builders))
     lookup: Any = SimpleNamespace(
         graph=SimpleNamespace(spec=lambda _: spec),
-        layout=SimpleNamespace(blobs=SimpleNamespace(quarantine_corrupt=list)),
+        layout=SimpleNamespace(blobs=SimpleNamespace(quarantine_corrupt=list), check_replaceable=str),
         registry=None,
         results=None,
     )

@@ -12,8 +12,12 @@ import pytest
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
-OWN = {"stagegraph", "stagegraph.errors", "stagegraph.oci", "stagegraph.oci.platform", "stagegraph.waits"} | {
-    f"stagegraph.waits.{path.stem}" for path in (ROOT / "stagegraph/waits").glob("*.py")
+OWN = {
+    *("stagegraph", "stagegraph.errors", "stagegraph.output", "stagegraph.oci", "stagegraph.oci.platform"),
+    *(
+        "stagegraph.waits",
+        *(f"stagegraph.waits.{path.stem}" for path in (ROOT / "stagegraph/waits").glob("*.py")),
+    ),
 }
 MODULES = sorted(path.stem for path in (ROOT / "stagegraph/host").glob("*.py"))
 
