@@ -68,21 +68,23 @@ def check(graph: Graph, layout: LayoutStore, goals: list[Node]) -> Iterator[Find
         if record is not None and layout.blobs.is_missing(record.digest):
             yield Finding(node, key, "unchecked", ("only its record is in cache/, no image",), record.digest)
             continue
-        notes = _record_faults(layout, key, record, faults)
+        notes = _record_faults(layout, key, record, faults, node.stage)
         if record is not None:
             records[node] = record
         if content := _content_key(graph, node, records):
-            notes += _record_faults(layout, content, layout.read(content), faults)
+            notes += _record_faults(layout, content, layout.read(content), faults, node.stage)
         recorded = records[node].digest if node in records else NO_DIGEST
         yield Finding(node, key, "bad" if notes else "good", tuple(dict.fromkeys(notes)), recorded)
 
 
 def _record_faults(
-    layout: LayoutStore, key: Key, record: Record | None, faults: dict[Digest, str]
+    layout: LayoutStore, key: Key, record: Record | None, faults: dict[Digest, str], stage: str
 ) -> list[str]:
     """The faults of the record of a key, and of its image. ``faults`` are those of blobs read before."""
     if record is not None:
-        return list(images.verify(layout.blobs, record, faults))
+        why = layout.judge.why_not(layout.signed(record), stage) if layout.judge.reads_signatures else ""
+        untrusted = [f"record {key} is untrusted: {why}"] if why else []
+        return [*untrusted, *images.verify(layout.blobs, record, faults)]
     damaged = f"record {key} is damaged: its inputs do not hash to its key"
     return [damaged] if layout.has_record(key) else []
 
@@ -114,13 +116,13 @@ class Rebuilder:
         """
         for node in self.graph.order(goals):
             key = self.graph.key(node)
-            record = self.layout.find(key)
+            record = self.layout.recorded(key)
             if record is None:
                 yield Finding(node, key, "unchecked", (_absence(self.layout, node, key),))
                 continue
             parents: dict[Node, Record] = {}
             for parent in self.graph.parents(node):
-                if parent_record := self.layout.find(self.graph.key(parent)):
+                if parent_record := self.layout.recorded(self.graph.key(parent)):
                     parents[parent] = parent_record
             lost = [str(parent) for parent in self.graph.parents(node) if parent not in parents]
             if lost:
@@ -142,7 +144,9 @@ class Rebuilder:
                 return Finding(node, record.key, "failed", (str(error),), record.digest)
             self.report.done(node, "build", record, "")
             if result.digest == record.digest:
-                return Finding(node, record.key, "same", (), record.digest, result.digest)
+                other = ("its record lists other packages than the image has",)
+                said = () if result.packages == record.packages else other
+                return Finding(node, record.key, "same", said, record.digest, result.digest)
             differences = tuple(compare(self.layout, record.digest, scratch, result.digest))
         notes = tuple(_notes(record, result))
         return Finding(node, record.key, "differs", notes, record.digest, result.digest, differences)

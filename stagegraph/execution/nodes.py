@@ -29,15 +29,18 @@ from ..store.record import Record
 from ..system.text import listed
 from .decide import Build, Have, NeedsParents, by_content, by_recipe, content_key
 from .settling import settle
+from .unsigned import Unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..build.builder import NodeBuilder
+    from ..build.builder import BuildResult, NodeBuilder
+    from ..graph.graph import Graph
     from ..project.model import Project
     from .lookup import StoreLookup
     from .report import Report
     from .sharing import Sharing
+    from .signing import Signing
 
 #: Seconds to wait before a build is tried again.
 _PAUSE = 2
@@ -60,6 +63,7 @@ class NodeRunner:
         self.lookup, self.sharing, self.builder, self.report = lookup, sharing, builder, report
         self.graph, self.layout, self.registry = lookup.graph, lookup.layout, lookup.registry
         self.results = lookup.results
+        self.signing: Signing | Unsigned = Unsigned()
 
     # -- before the parents ----------------------------------------------------------------------
 
@@ -165,6 +169,7 @@ class NodeRunner:
         """Build, record the image under both keys, and push it."""
         record = self._build_with_retry(node, parents, no_cache=no_cache)
         by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
+        by_content_key = self.signing.sign(by_content_key, _used(parents))
         self.layout.commit(by_content_key)  # before the push, which may take long
         if self.registry:
             self.registry.pushes.push_built(node, record, by_content_key)
@@ -184,6 +189,7 @@ class NodeRunner:
         key = self.graph.key(node)
         record = found.with_key(key, self.graph.inputs(node), str(node), _now())
         if found.key != key:
+            record = self.signing.sign(record, [*_used(parents), (found, node.stage)])
             self._commit(node, record, parents)
             if self.registry:
                 self.registry.pushes.push_built(node, record)
@@ -210,6 +216,7 @@ class NodeRunner:
 
     def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
         """Build, and record the image under the recipe key."""
+        self.signing.prepare(node.stage)
         start = time.monotonic()
         kind = "build" if self.graph.project.tested_by(node.stage) is None else "test"
         try:
@@ -217,24 +224,8 @@ class NodeRunner:
                 result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
         except BuildError as error:
             raise _test_error(self.graph.project, node, error) or error from None
-        materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
-        record = Record(
-            key=self.graph.key(node),
-            node=str(node),
-            docker=self.graph.project.platforms[node.platform].docker,
-            digest=result.digest,
-            size=result.size,
-            files=result.files,
-            image=result.image,
-            seconds=time.monotonic() - start,
-            created=_now(),
-            inputs=tuple(self.graph.inputs(node)),
-            packages=result.packages,
-            cached=result.cached,
-            machine=result.machine,
-            builder=result.builder,
-            materials=tuple(sorted(materials)),
-        )
+        record = _record(self.graph, node, parents, result, time.monotonic() - start)
+        record = self.signing.sign(record, _used(parents))
         self._commit(node, record, parents)
         return record
 
@@ -243,6 +234,35 @@ class NodeRunner:
 
     def _write(self, record: Record) -> None:
         self.layout.commit(record)
+
+
+def _used(parents: Mapping[Node, Record]) -> list[tuple[Record, str]]:
+    """Return the records of parents, each with its stage."""
+    return [(record, parent.stage) for parent, record in parents.items()]
+
+
+def _record(
+    graph: Graph, node: Node, parents: Mapping[Node, Record], result: BuildResult, seconds: float
+) -> Record:
+    """Return the record of a build that took so long, under the recipe key."""
+    materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
+    return Record(
+        key=graph.key(node),
+        node=str(node),
+        docker=graph.project.platforms[node.platform].docker,
+        digest=result.digest,
+        size=result.size,
+        files=result.files,
+        image=result.image,
+        seconds=seconds,
+        created=_now(),
+        inputs=tuple(graph.inputs(node)),
+        packages=result.packages,
+        cached=result.cached,
+        machine=result.machine,
+        builder=result.builder,
+        materials=tuple(sorted(materials)),
+    )
 
 
 def _test_error(project: Project, node: Node, error: BuildError) -> TestError | None:

@@ -13,7 +13,7 @@ from .display import Detail, Display
 from .events import NodeResult, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..docker.progress import StepTime
     from ..project.model import Node
@@ -45,6 +45,7 @@ class Report:
         self._sizes: dict[str, int] = {}
         self._undelivered: dict[str, str] = {}
         self._start = time.monotonic()
+        self.untrusted: Callable[[], Sequence[str]] = tuple  # lines of the summary
         self.timeline = Timeline()
         self.span = self.timeline.span
 
@@ -209,6 +210,7 @@ class Report:
 
     def _result_lines(self) -> list[str]:
         return [
+            *self.untrusted(),
             *(f"not delivered: {node}: {why}" for node, why in self._undelivered.items()),
             *(
                 f"image: {tag} {digest} ({human_size(self._sizes[tag])} compressed)"

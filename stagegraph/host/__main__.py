@@ -55,9 +55,9 @@ def _ensurepip(python: str) -> int:
     return 0
 
 
-def _browser() -> int:
+def _for_tests(package: str) -> int:
     os.umask(0o022)
-    packages.install_browser(_target()[0])
+    packages.install_for_tests(_target()[0], package)
     return 0
 
 
@@ -86,7 +86,7 @@ def _target() -> tuple[Engine, Advice]:
 COMMANDS: dict[str, Callable[..., int]] = {
     "ensure": _ensure,
     "ensurepip": _ensurepip,
-    "browser": _browser,
+    "for-tests": _for_tests,
     "explain": _explain,
     "down": _down,
     "doctor": _doctor,

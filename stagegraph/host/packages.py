@@ -38,6 +38,9 @@ _COMMANDS = {
     "curl": "curl",
 }
 
+#: Packages that only tests use, and for what.
+_FOR_TESTS = {"chromium": "pages", "cosign": "signatures"}
+
 #: Packages that Debian 12 takes from Debian 13. All others stay at 12's versions, libc above all; runc and
 #: skopeo too, since 13's need a newer libc.
 _PINNED = (
@@ -114,20 +117,23 @@ def install_ensurepip(python: str) -> None:
     raise SetupError(Status.NO_PYTHON, f"{what}; on Debian: {fix}")
 
 
-def install_browser(target: Engine) -> None:
-    """Install chromium for tests, as root on Debian, if ``./run`` has set up the engine that runs.
+def install_for_tests(target: Engine, package: str) -> None:
+    """Install chromium or cosign for tests, as root on Debian, if ``./run`` has set up the engine that runs.
 
-    Ubuntu's package is a snap, which needs more than apt. Tests can do without: a failure is only told.
+    Ubuntu's chromium is a snap, which needs more than apt. Tests can do without: a failure is only told.
+    Debian has cosign since 13, and 12 has it from there (``_PREFERENCES``).
     """
     if not (system.is_root() and system.os_release().get("ID") == "debian" and target.pid()):
         return
-    log = target.folder / "browser.log"
-    say("installing chromium for the tests of pages (a minute)")
+    if "Candidate: (none)" in system.call("apt-cache", "policy", package).stdout:
+        return
+    log, tests = target.folder / f"{package}.log", _FOR_TESTS[package]
+    say(f"installing {package} for the tests of {tests} (up to a minute)")
     try:
         update(log)
-        _apt_install(log, "chromium")
+        _apt_install(log, package)
     except SetupError as error:
-        say(*error.lines, "going on without chromium: the tests of pages are skipped")
+        say(*error.lines, f"going on without {package}: the tests of {tests} are skipped")
 
 
 def _apt_install(log: Path, *words: str) -> None:

@@ -233,6 +233,29 @@ class Settings(NamedTuple):
     push: str = "built"
 
 
+class TrustedKey(NamedTuple):
+    """Somebody who may sign records: a public key, and patterns of the stages that it may sign."""
+
+    public: str
+    stages: tuple[str, ...] = ("*",)
+    declared_at: str = ""
+
+
+class Trust(NamedTuple):
+    """Whose records the project uses (``[trust]``).
+
+    ``level``: "none": anybody's, and nothing is signed. "warn": anybody's, with a warning. "required": only
+    those that enough of ``keys`` have signed: ``threshold`` of them, or more for some stages
+    (``thresholds``, by pattern).
+    """
+
+    level: str = "none"
+    keys: Mapping[str, TrustedKey] = _NONE
+    threshold: int = 1
+    thresholds: Mapping[str, int] = _NONE
+    declared_at: str = ""
+
+
 class Project(NamedTuple):
     """Everything that ``stages.toml`` and the settings of a call declare. ``bases`` is by platform name.
 
@@ -254,6 +277,7 @@ class Project(NamedTuple):
     groups: Mapping[str, Group] = _NONE
     version: str = ""
     epoch_is_from_git: bool = False
+    trust: Trust = Trust()
 
     @property
     def cache(self) -> Path:

@@ -98,7 +98,7 @@ class PushQueue:
         for record in built:
             if self._availability.write_error:
                 return
-            digest, size = self._layout.blobs.add(self._layout.document(record))
+            digest, size = self._layout.blobs.add(self._layout.pushed(record))
             entry = documents.descriptor(documents.INDEX, digest, size)
             reference = self._remote.reference(records.tag(node.stage, record.docker, record.key))
             with self._span("push", node, reference):

@@ -214,17 +214,19 @@ def test_unknown_command_is_127(ready: Project) -> None:
     assert ready.call("no-such-command").returncode == 127
 
 
-def test_only_pytest_gets_a_browser(ready: Project, tmp_path: Path) -> None:
+def test_only_pytest_gets_packages_for_tests(ready: Project, tmp_path: Path) -> None:
     add_buildx(ready)
     ready.stub("pytest", 'echo "pytest $*"')
     with answering(tmp_path / "none.sock"):
         for command, asked in (("pytest", True), ("true", False)):
             ready.forget_calls()
             assert ready.call(command, STAGEGRAPH_NO_ENGINE="0").returncode == 0
-            assert any(call.endswith(" browser") for call in ready.calls) == asked
+            wanted = [" ".join(call.split()[-2:]) for call in ready.calls if " for-tests " in call]
+            assert wanted == (["for-tests chromium", "for-tests cosign"] if asked else [])
         ready.forget_calls()
         assert ready.call("pytest").returncode == 0  # STAGEGRAPH_NO_ENGINE=1
         ready.stub("chromium", "")
+        ready.stub("cosign", "")
         assert ready.call("pytest", STAGEGRAPH_NO_ENGINE="0").returncode == 0
     assert ready.calls == []
 

@@ -27,7 +27,8 @@ class Verify(Command[Options]):
     doc_purpose = "check cache/; with --rebuild: build again and compare"
     doc_description = (
         "Reads every blob and record in cache/ of the nodes and of all their ancestors. It reports "
-        "blobs that do not match their digest, and records whose inputs do not hash to their key. Damaged "
+        "blobs that do not match their digest, and records whose inputs do not hash to their key. With "
+        "[trust] it reports records that nobody has signed whom stages.toml trusts. Damaged "
         "blobs are moved to cache/damaged/. The next run pulls or builds them again.\n\n"
         "--rebuild builds each of these nodes again, without the builder's cache, on its recorded "
         "parents, and compares. 'same': the image has the recorded digest. 'differs': each changed file "

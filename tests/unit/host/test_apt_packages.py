@@ -90,13 +90,14 @@ def test_python3_venv_is_installed_for_debians_python_only(machine: Machine) -> 
 @pytest.mark.parametrize(
     ("system", "pid", "status", "said"),
     [
-        ("debian", 1, 0, "installing chromium for the tests of pages"),
-        ("debian", 1, 100, "going on without chromium"),
+        ("debian", 1, 0, "installing {} for the tests of "),
+        ("debian", 1, 100, "going on without {}"),
         ("debian", None, 0, ""),
         ("ubuntu", 1, 0, ""),
     ],
 )
-def test_a_browser_is_installed_on_debian_beside_an_engine_of_run(
+@pytest.mark.parametrize("package", ["chromium", "cosign"])
+def test_a_package_for_tests_is_installed_on_debian_beside_an_engine_of_run(
     machine: Machine,
     target: Engine,
     capsys: pytest.CaptureFixture[str],
@@ -104,17 +105,32 @@ def test_a_browser_is_installed_on_debian_beside_an_engine_of_run(
     pid: int | None,
     status: int,
     said: str,
+    *,
+    package: str,
 ) -> None:
     machine.is_system(system, "13")
+    machine.stub("apt-cache", "echo '  Candidate: 1'")
     (machine.bin / "env").symlink_to("/usr/bin/env")
     machine.stub("apt-get", f'test "$1" = update || exit {status}')
     target.folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "pid", lambda _: pid)
-        packages.install_browser(target)
+        packages.install_for_tests(target, package)
     text = capsys.readouterr().err
-    assert (said in text) if said else (text == "" and machine.calls == [])
-    assert [call.endswith(" chromium") for call in machine.calls] == ([False, True] if said else [])
+    assert (said.format(package) in text) if said else (text == "" and machine.calls == [])
+    calls = [call.endswith(f" {package}") for call in machine.calls if call.startswith("apt-get")]
+    assert calls == ([False, True] if said else [])
+
+
+def test_a_package_that_no_source_has_is_not_tried(
+    machine: Machine, target: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.is_system("debian", "12")
+    machine.stub("apt-cache", "echo '  Candidate: (none)'")
+    machine.stub("apt-get", "exit 100")
+    monkeypatch.setattr(Engine, "pid", lambda _: 1)
+    packages.install_for_tests(target, "cosign")
+    assert capsys.readouterr().err == "" and not any(call.startswith("apt-get") for call in machine.calls)
 
 
 # -- lists -----------------------------------------------------------------------------------------
