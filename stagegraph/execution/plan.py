@@ -44,31 +44,52 @@ def plan(graph: Graph, goals: Iterable[Node], lookup: Lookup) -> list[Step]:
     """
     goals = list(goals)
     graph.order(goals)  # report a cycle before the first look-up
-    steps: dict[Node, Step] = {}
-    # steps that bring an image into cache/, where nodes with the same key find it
-    fetched: dict[Key, Step] = {}
-
-    def visit(node: Node) -> None:
-        if node in steps:
-            return
-        key = graph.key(node)
-        if first := fetched.get(key):
-            reason = Why.SAME_KEY_AS.value.format(node=first.node)
-            steps[node] = Step(node, key, "reuse", reason, record=first.record, why=Why.SAME_KEY_AS)
-            return
-        decision: Have | Build | NeedsParents = by_recipe(graph, node, lookup)
-        if isinstance(decision, NeedsParents):
-            parents = graph.parents(node)
-            for parent in parents:
-                visit(parent)
-            decision = by_content(graph, node, lookup, {parent: steps[parent].record for parent in parents})
-        step = steps[node] = _step(node, key, decision)
-        if step.decision != "reuse":
-            fetched[key] = step
-
+    plan = _Plan(graph, lookup)
     for goal in goals:
-        visit(goal)
-    return list(steps.values())
+        plan.visit(goal)
+    return list(plan.steps.values())
+
+
+class _Plan:
+    """The steps so far. ``fetched`` has those that bring an image into ``cache/``, for nodes with its key."""
+
+    def __init__(self, graph: Graph, lookup: Lookup) -> None:
+        self.graph, self.lookup = graph, lookup
+        self.steps: dict[Node, Step] = {}
+        self.fetched: dict[Key, Step] = {}
+
+    def visit(self, goal: Node) -> None:
+        """Add the steps of a goal, of parents first. No recursion: a chain of stages has any length."""
+        stack = [goal]
+        waiting: set[Node] = set()  # for the steps of their parents
+        while stack:
+            node = stack[-1]
+            if node not in self.steps:
+                step = self._by_content(node) if node in waiting else self._by_recipe(node)
+                if step is None:
+                    waiting.add(node)
+                    stack += reversed(self.graph.parents(node))
+                    continue
+                self._add(step)
+            stack.pop()
+
+    def _by_recipe(self, node: Node) -> Step | None:
+        """Return the step of a node; None if its parents decide it."""
+        key = self.graph.key(node)
+        if first := self.fetched.get(key):
+            reason = Why.SAME_KEY_AS.value.format(node=first.node)
+            return Step(node, key, "reuse", reason, record=first.record, why=Why.SAME_KEY_AS)
+        decision = by_recipe(self.graph, node, self.lookup)
+        return None if isinstance(decision, NeedsParents) else _step(node, key, decision)
+
+    def _by_content(self, node: Node) -> Step:
+        parents = {parent: self.steps[parent].record for parent in self.graph.parents(node)}
+        return _step(node, self.graph.key(node), by_content(self.graph, node, self.lookup, parents))
+
+    def _add(self, step: Step) -> None:
+        self.steps[step.node] = step
+        if step.decision != "reuse":
+            self.fetched[step.key] = step
 
 
 def _step(node: Node, key: Key, decision: Have | Build) -> Step:

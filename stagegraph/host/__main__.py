@@ -55,9 +55,9 @@ def _ensurepip(python: str) -> int:
     return 0
 
 
-def _for_tests(package: str) -> int:
+def _test_packages() -> int:
     os.umask(0o022)
-    packages.install_for_tests(_target()[0], package)
+    packages.install_test_packages(_target()[0])
     return 0
 
 
@@ -86,7 +86,7 @@ def _target() -> tuple[Engine, Advice]:
 COMMANDS: dict[str, Callable[..., int]] = {
     "ensure": _ensure,
     "ensurepip": _ensurepip,
-    "for-tests": _for_tests,
+    "test-packages": _test_packages,
     "explain": _explain,
     "down": _down,
     "doctor": _doctor,

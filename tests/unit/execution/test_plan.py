@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +120,16 @@ def test_a_plan_fails_if_a_run_would_have_no_version(tmp_path: Path) -> None:
     assert done.returncode == ProjectError.exit_status
     assert "build  one:amd64" in done.stdout
     assert "image one: git has no version for the tag '{version}'" in done.stderr
+
+
+def test_a_chain_of_stages_has_any_length(tmp_path: Path) -> None:
+    length = 400
+    files = {f"s{place}": f"FROM {f's{place - 1}' if place else 'scratch'}\n" for place in range(length)}
+    stages(tmp_path, files)
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(200 + len(inspect.stack()))
+    try:
+        found = steps(tmp_path, Node(f"s{length - 1}", "amd64"))
+    finally:
+        sys.setrecursionlimit(before)
+    assert [step.node.stage for step in found] == list(files)

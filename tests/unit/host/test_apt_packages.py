@@ -90,14 +90,13 @@ def test_python3_venv_is_installed_for_debians_python_only(machine: Machine) -> 
 @pytest.mark.parametrize(
     ("system", "pid", "status", "said"),
     [
-        ("debian", 1, 0, "installing {} for the tests of "),
-        ("debian", 1, 100, "going on without {}"),
+        ("debian", 1, 0, "installing what only tests need"),
+        ("debian", 1, 100, "going on without it"),
         ("debian", None, 0, ""),
         ("ubuntu", 1, 0, ""),
     ],
 )
-@pytest.mark.parametrize("package", ["chromium", "cosign"])
-def test_a_package_for_tests_is_installed_on_debian_beside_an_engine_of_run(
+def test_packages_for_tests_are_installed_on_debian_beside_an_engine_of_run(
     machine: Machine,
     target: Engine,
     capsys: pytest.CaptureFixture[str],
@@ -105,8 +104,6 @@ def test_a_package_for_tests_is_installed_on_debian_beside_an_engine_of_run(
     pid: int | None,
     status: int,
     said: str,
-    *,
-    package: str,
 ) -> None:
     machine.is_system(system, "13")
     machine.stub("apt-cache", "echo '  Candidate: 1'")
@@ -115,22 +112,33 @@ def test_a_package_for_tests_is_installed_on_debian_beside_an_engine_of_run(
     target.folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "pid", lambda _: pid)
-        packages.install_for_tests(target, package)
+        packages.install_test_packages(target)
     text = capsys.readouterr().err
-    assert (said.format(package) in text) if said else (text == "" and machine.calls == [])
-    calls = [call.endswith(f" {package}") for call in machine.calls if call.startswith("apt-get")]
-    assert calls == ([False, True] if said else [])
+    assert (said in text) if said else (text == "" and machine.calls == [])
+    calls = [call for call in machine.calls if call.startswith("apt-get")]
+    assert [call.endswith(" chromium cosign fish graphviz zsh") for call in calls] == (
+        [False, True] if said else []
+    )
 
 
-def test_a_package_that_no_source_has_is_not_tried(
+def test_a_test_package_that_no_source_has_is_left_out(
     machine: Machine, target: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine.is_system("debian", "12")
-    machine.stub("apt-cache", "echo '  Candidate: (none)'")
-    machine.stub("apt-get", "exit 100")
+    (machine.bin / "env").symlink_to("/usr/bin/env")
+    machine.stub("apt-cache", '[ "$2" = cosign ] && echo "  Candidate: (none)" || echo "  Candidate: 1"')
+    machine.stub("apt-get", "")
     monkeypatch.setattr(Engine, "pid", lambda _: 1)
-    packages.install_for_tests(target, "cosign")
-    assert capsys.readouterr().err == "" and not any(call.startswith("apt-get") for call in machine.calls)
+    target.folder.mkdir()
+    packages.install_test_packages(target)
+    assert machine.calls[-1].endswith(" chromium fish graphviz zsh")
+    for program in ("chromium", "fish", "dot", "zsh"):
+        machine.stub(program, "")
+    capsys.readouterr()
+    before = len(machine.calls)
+    packages.install_test_packages(target)
+    assert not any(call.startswith("apt-get") for call in machine.calls[before:])
+    assert capsys.readouterr().err == ""
 
 
 # -- lists -----------------------------------------------------------------------------------------
