@@ -147,7 +147,7 @@ class _ProjectLoader:
             secrets={name: self._secret(name) for name in reader.named(("secrets",), schema.SECRET)},
             groups=GroupReader(reader, images, {**declared, **stages}, self._platforms).groups(),
             version=self._version(),
-            trust=trust.read(reader, {BASE, *declared, *stages}),
+            trust=trust.read(reader, (BASE, *declared, *stages)),
         )
         declared_repo = str(self._head.get("repo", settings.repo))
         project = project._replace(

@@ -94,7 +94,8 @@ def _init(workspace: Workspace, name: str, path: str) -> int:
         print('[trust]\nlevel = "warn"  # "required" when all that you use is signed\n')
     print(f'[trust.keys.{name}]\npublic = "{public}"')
     if path:
-        print(f"\ndoit finds the private key only in {keyring.path_of(public, os.environ)}")
+        place = keyring.path_of(public, os.environ)
+        print(f"\na run looks for the private key in {place}, and in {keyring.VARIABLE}")
     return 0
 
 

@@ -58,6 +58,9 @@ def test_a_new_key_is_outside_of_the_project_and_never_printed(root: Path) -> No
     assert "level: warn" in shown and "key ci: *, its private key is here" in shown
     again = doit(root, "trust", "init", "ci")
     assert again.returncode == 10 and "ci is in [trust.keys] already (stages.toml:" in again.stderr
+    moved = doit(root, "trust", "init", "other", "--key", "../elsewhere.pem")
+    assert moved.returncode == 0 and (root / "elsewhere.pem").exists()
+    assert "a run looks for the private key in" in moved.stdout
     taken = doit(root, "trust", "init", "other", "--key", str(file))
     assert taken.returncode == 29 and "is there already" in taken.stderr
 
