@@ -17,6 +17,7 @@ from ..oci.digest import encoded, sha256
 from ..oci.documents import canonical
 from ..system.files import os_errors_on_read, os_errors_on_write
 from ..trust import bundle as bundles
+from ..trust.policy import MOST
 from ..trust.statement import Claim, subject_of
 from .folder import Folder
 
@@ -38,10 +39,10 @@ class SignatureFiles:
         self.folder = Folder(root, "signatures")
 
     def of(self, key: Key) -> tuple[str, ...]:
-        """Return all bundles about a key, whatever they say. Raises ``StoreError``."""
+        """Return the bundles about a key, whatever they say, ``MOST`` at most. Raises ``StoreError``."""
         place, found = self.folder.below(digits(key)), []
         with os_errors_on_read(place.path):
-            for name in place.entries():
+            for name in place.entries()[:MOST]:
                 if name.endswith(_SUFFIX) and place.has_file(name) and place.size(name) <= bundles.LARGEST:
                     found.append(place.read(name).decode(errors="replace"))
         return tuple(found)

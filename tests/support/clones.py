@@ -94,9 +94,12 @@ class Clone:
                     want(parent)
                 nodes.build_or_reuse(node)
 
-        want(goal)
-        if workspace.registry:
-            workspace.registry.pushes.flush(print)
+        try:
+            want(goal)
+            if workspace.registry:
+                workspace.registry.pushes.flush(print)
+        finally:
+            workspace.report.close()  # else its thread lives on, which other tests would see
         self.said, self.built = output.getvalue() + workspace.report.summary(), builder.built
         return workspace.results.record(goal)
 

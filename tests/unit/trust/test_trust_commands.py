@@ -106,7 +106,8 @@ def adopted(clone: Clone, layer: str = "good", key: str = "") -> list[tuple[str,
         return made
 
     rebuilder = verify.Rebuilder(workspace.graph, workspace.layout, builder, workspace.report)  # type: ignore[arg-type]
-    found = Adoption(rebuilder, workspace.signing).adopt([HIGH])
+    found = [*Adoption(rebuilder, workspace.signing).adopt([HIGH])]
+    workspace.report.close()
     return [(str(finding.node), finding.result) for finding in found]
 
 

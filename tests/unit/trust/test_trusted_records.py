@@ -9,6 +9,8 @@ import pytest
 from clones import BOB, CI, HIGH, LOW, RAW, TRUST, TWO, Clone, FakeRegistry, handed, poisoned
 
 from stagegraph.errors import TrustError
+from stagegraph.keys.key import digits
+from stagegraph.project.model import Node
 from stagegraph.store import record as records
 from stagegraph.store import skopeo
 from stagegraph.store.record import Record
@@ -115,6 +117,35 @@ def test_builders_that_disagree_are_not_enough(clone: NewClone) -> None:
     assert user.built == ["low:amd64", "high:amd64"]
     kept = user.root / "cache" / "signatures"
     assert all(len(list(folder.iterdir())) >= 2 for folder in kept.iterdir())  # what each of them said
+
+
+def test_a_key_for_some_stages_counts_for_no_other_one_with_the_same_key(clone: NewClone) -> None:
+    """Two stages may have one key, and so one record. Each use asks who may sign that stage."""
+    bobs = f'[trust.keys.bob]\npublic = "{BOB.public}"\nstages = ["low"]\n'
+    trust = f'[stages.twin]\npath = "low"\n{TRUST}{bobs}'
+    bob, user, twin = clone("bob", trust), clone("user", trust), Node("twin", "amd64")
+    bob.run("bob", goal=LOW)
+    handed(bob, user)
+    user.run(goal=LOW)
+    assert user.built == []
+    why = "its record in cache/ is untrusted: bob may not sign it"
+    assert user.plan(twin) == [("twin:amd64", "build", why)]
+    user.run(goal=twin)
+    assert user.built == ["twin:amd64"]
+
+
+def test_a_crowd_of_signatures_costs_no_more_than_some(clone: NewClone) -> None:
+    one = clone()
+    made = one.run("ci", goal=LOW)
+    folder = one.root / "cache" / "signatures" / digits(made.key)
+    (name,) = [path.name for path in folder.iterdir()]
+    for number in range(200):
+        (folder / f"zz{number}.sigstore.json").write_text("{}")
+    (folder / "large.sigstore.json").write_bytes(b" " * 1_000_000)
+    (folder / "link.sigstore.json").symlink_to(folder / name)
+    assert len(one.opened().layout.signatures.of(made.key)) <= 64
+    one.run(goal=LOW)
+    assert one.built == []
 
 
 def test_a_stranger_key_signs_for_this_clone_only(clone: NewClone) -> None:
