@@ -152,7 +152,8 @@ class FakeRegistry:
         if target.startswith("docker://"):
             folder = Path(source.removeprefix("oci:").removesuffix(":it"))
             index = json.loads((folder / "index.json").read_bytes())
-            blobs = {path.name: path.read_bytes() for path in (folder / "blobs" / "sha256").iterdir()}
+            whole = (folder / "blobs" / "sha256").glob("?" * 64)  # others are being written
+            blobs = {path.name: path.read_bytes() for path in whole}
             self.blobs |= blobs
             self.tags[target.removeprefix("docker://")] = blobs[index["manifests"][0]["digest"][7:]]
         else:
