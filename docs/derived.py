@@ -43,6 +43,8 @@ TITLES = {
     "family of images": '[images."PATTERN"]',
     "print": "[images.NAME.prints.NAME]",
     "secret": "[secrets.NAME]",
+    "trust": "[trust]",
+    "trusted key": "[trust.keys.NAME]",
     "ci": "[ci]",
     "circleci executor": "[ci.circleci.NAME]",
     "github executor": "[ci.github.NAME]",

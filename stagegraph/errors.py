@@ -163,6 +163,12 @@ class LinkError(StoreError):
     """A folder below ``cache/`` is a link, or something else that is no folder."""
 
 
+class TrustError(StagegraphError):
+    """A key cannot be used for signing, or an image cannot be trusted."""
+
+    exit_status = 29
+
+
 #: The errors that resolving an external image may raise: it does not exist, it is not pinned, or its registry
 #: needs a login or does not answer.
 UNRESOLVED = (ResolveError, LockError, LoginError, RegistryError)

@@ -115,7 +115,7 @@ def node_info(workspace: Workspace, node: Node) -> NodeInfo:
         step,
         _last(workspace, spec, record),
         sizes(graph, steps, lookup).get(node),
-        workspace.layout.find(step.key) is not None,
+        workspace.layout.find(step.key, node.stage) is not None,
         None if registry is None else found is not None,
         registry.repository if registry else "",
         tuple(_image(workspace, image, node, record) for image in project.images_of(node)),

@@ -88,12 +88,19 @@ def _check_node(
         notes = [f"record {key} {note}" for note in notes]
     else:
         records[node] = record
+        notes += _untrusted(layout, record, node.stage)
     if content := _content_key(graph, node, records):
-        readable = layout.read(content) is not None
-        faults = faults_of(layout, content, checked)
-        notes += faults if readable else [f"record {content} {note}" for note in faults]
+        found, faults = layout.read(content), faults_of(layout, content, checked)
+        notes += faults if found else [f"record {content} {note}" for note in faults]
+        notes += _untrusted(layout, found, node.stage) if found else ()
     recorded = records[node].digest if node in records else NO_DIGEST
     return Finding(node, key, "bad" if notes else "good", tuple(dict.fromkeys(notes)), recorded)
+
+
+def _untrusted(layout: LayoutStore, record: Record, stage: str) -> list[str]:
+    """Why a record counts for nothing, as nobody has signed it whom the project trusts; [] if it counts."""
+    why = layout.judge.why_not(layout.signed(record), stage) if layout.judge.reads_signatures else ""
+    return [f"record {record.key} is untrusted: {why}"] if why else []
 
 
 def _content_key(graph: Graph, node: Node, records: dict[Node, Record]) -> Key | None:
@@ -123,13 +130,13 @@ class Rebuilder:
         """
         for node in self.graph.order(goals):
             key = self.graph.key(node)
-            record = self.layout.find(key)
+            record = self.layout.recorded(key)
             if record is None:
                 yield Finding(node, key, "unchecked", (_absence(self.layout, node, key),))
                 continue
             parents: dict[Node, Record] = {}
             for parent in self.graph.parents(node):
-                if parent_record := self.layout.find(self.graph.key(parent)):
+                if parent_record := self.layout.recorded(self.graph.key(parent)):
                     parents[parent] = parent_record
             lost = [str(parent) for parent in self.graph.parents(node) if parent not in parents]
             if lost:
@@ -151,7 +158,9 @@ class Rebuilder:
                 return Finding(node, record.key, "failed", (str(error),), record.digest)
             self.report.done(node, "build", record, "")
             if result.digest == record.digest:
-                return Finding(node, record.key, "same", (), record.digest, result.digest)
+                other = ("its record lists other packages than the image has",)
+                said = () if result.packages == record.packages else other
+                return Finding(node, record.key, "same", said, record.digest, result.digest)
             differences = tuple(compare(self.layout, record.digest, scratch, result.digest))
         notes = tuple(_notes(record, result))
         return Finding(node, record.key, "differs", notes, record.digest, result.digest, differences)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ProjectError, nearest
 from ..project import schema
 from ..project.tables import TableReader
+from ..trust.keyring import VARIABLE as SIGNING_KEY
 from .model import MINUTE, PRICE, CIConfig, Executor
 
 if TYPE_CHECKING:
@@ -98,10 +99,13 @@ class _ConfigReader:
             )
 
     def _secrets(self) -> tuple[str, ...]:
-        """The variables of build secrets."""
+        """The variables of build secrets, and that of the key that signs records."""
         names = self._reader.named(("secrets",), schema.SECRET)
         secrets = (self._reader.table(("secrets", name), "secret") for name in names)
-        return tuple(sorted({str(secret["env"]) for secret in secrets if secret.get("env")}))
+        trust = self._reader.tables.get("trust")
+        signs = isinstance(trust, dict) and trust.get("level") != "none" and trust.get("keys")
+        variables = {str(secret["env"]) for secret in secrets if secret.get("env")}
+        return tuple(sorted({*variables, *([SIGNING_KEY] if signs else [])}))
 
     def _registry(self, table: Mapping[str, Any]) -> str:
         """The registry that CI uses: its own, or that of the project."""

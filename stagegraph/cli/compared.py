@@ -13,6 +13,7 @@ from ..errors import EngineError, ProjectError, StoreError, nearest
 from ..execution.against import beginning
 from ..graph import goals
 from ..project.model import Node
+from ..store import images
 from ..store.views import overlay
 from .goals import one_node
 
@@ -108,7 +109,7 @@ def _moment(record: Record) -> float:
 
 def _of_record(workspace: Workspace, name: str, record: Record) -> ComparedImage:
     """Return the image of a record. A registry may have it: it is then fetched."""
-    if workspace.layout.find(record.key) is None:
+    if not images.is_intact(workspace.layout.blobs, record):
         stage, _, platform = record.node.partition(":")
         if workspace.registry is None or not workspace.registry.pull(Node(stage, platform), record):
             what = f"no store has its image {record.digest} any more"

@@ -34,6 +34,7 @@ NEEDS = {
     "": "a project",
     "engine": "a project, and a goal that is built",
     "registry": "the same, and a registry",
+    "trust": "a project with [trust], and a goal that is built",
     "a failure": "a project, and a goal whose step failed in the last run",
     "two builds": "a project, and a goal that was built, edited, and built again",
     "packages": "an image that has apt, and the network; no test runs it",

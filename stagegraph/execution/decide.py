@@ -42,6 +42,7 @@ class Why(Enum):
     BUILT_MEANWHILE = "another build made it meanwhile"
     NO_EARLIER_BUILD = "no earlier build of it is known here"
     CHANGED = "{change}{told}"
+    UNTRUSTED = "{untrusted}"
     NOT_STORED = "its image is in no store any more, or was built on other content of its parents"
     PARENTS_FIRST = "{parents} built first; this node too, if that changes what it uses"
 
@@ -62,6 +63,9 @@ class Lookup(Protocol):
 
     def image(self, node: Node) -> Record | None:
         """Return the record of the node's recipe key, even if ``cache/`` no longer has the image."""
+
+    def untrusted(self, key: Key) -> str:
+        """Return why records of a key that were found are not used; "" if there are none."""
 
     def earlier(self, node: Node) -> Earlier | None:
         """Return what the node was last made of, for explanations."""
@@ -128,11 +132,15 @@ def by_content(
         and (found := lookup.find(node, key))
     ):
         return Have(found, Why.BUILT_MEANWHILE)
+    wanted = [graph.key(node)]
     records = {parent: record for parent, record in parents.items() if record}
     if len(records) == len(parents):
         content, _ = content_key(graph, node, records.__getitem__)
         if content not in without and (found := lookup.find(node, content)):
             return Have(found, Why.SAME_CONTENT)
+        wanted.append(content)
+    if untrusted := next(filter(None, map(lookup.untrusted, wanted)), ""):
+        return Build(Why.UNTRUSTED, Why.UNTRUSTED.value.format(untrusted=untrusted), (), lookup.earlier(node))
     return _build(graph, node, lookup.earlier(node), [p for p, record in parents.items() if not record])
 
 

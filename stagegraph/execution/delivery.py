@@ -43,7 +43,7 @@ class Delivery:
         test = project.test(image, node.platform)
         if self.nodes.is_open(node) or (test and not self.nodes.test_passed(test)):
             return False
-        record = self.layout.find(self.graph.key(node))
+        record = self.layout.find(self.graph.key(node), node.stage)
         if record is None:
             return False
         references = self.tags.of_run(image, node.platform, record.digest)
@@ -101,7 +101,7 @@ class Delivery:
         Each call has another tag: two images of one node may be delivered at the same time.
         Yields the tag and the record. Raises ``StoreError`` if ``cache/`` does not have the image.
         """
-        record = self.layout.find(self.graph.key(node))
+        record = self.layout.find(self.graph.key(node), node.stage)
         if record is None:
             raise StoreError(str(node), "its image is not in cache/", f"build it first: doit {node}")
         tag = temporary_tag(self.graph.project, node)

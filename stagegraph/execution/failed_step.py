@@ -88,7 +88,7 @@ def _find(spec: NodeSpec, failed: FailedStep) -> Instruction:
 def _parents(workspace: Workspace, node: Node) -> dict[Node, Record]:
     records: dict[Node, Record] = {}
     for parent in workspace.graph.parents(node):
-        record = workspace.layout.find(workspace.graph.key(parent))
+        record = workspace.layout.find(workspace.graph.key(parent), parent.stage)
         if record is None:
             what = "its image is not in cache/, so the steps of its child cannot be repeated"
             raise StoreError(str(parent), what, f"build it first: doit {parent}")

@@ -1,7 +1,7 @@
 """The secrets that are known before a run: nothing may print them.
 
-They are the values of the secrets of ``stages.toml``, passwords and tokens of ``docker login``, and passwords
-of proxies. A login in a credential helper is not known here.
+They are the values of the secrets of ``stages.toml``, passwords and tokens of ``docker login``, passwords of
+proxies, and the private key that signs. A login in a credential helper is not known here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def hide_known(project: Project) -> None:
         from ..build.secrets import hide_declared
 
         hide_declared(project.secrets, project.root)
-    hide([*_logins(), *_passwords()])
+    hide([*_logins(), *_passwords(), os.environ.get("STAGEGRAPH_SIGNING_KEY", "")])
 
 
 def _logins() -> Iterator[str]:

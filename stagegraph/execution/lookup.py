@@ -71,7 +71,7 @@ class StoreLookup:
             yield lookup
 
     def find(self, node: Node, key: Key) -> Found | None:
-        if record := self.layout.find(key):
+        if record := self.layout.find(key, node.stage):
             self._found[key] = record
             return Found(record, "cache", node)
         if self.registry is None:
@@ -80,7 +80,8 @@ class StoreLookup:
         for owner in owners:
             self.registry.lookups.prefetch(owner, self._docker(owner), key)
         for owner in owners:
-            if record := self.registry.find(owner, self._docker(owner), key):
+            record = self.registry.find(owner, self._docker(owner), key)
+            if record and (owner == node or self._accepts(record, node, "the registry")):
                 return Found(record, "registry", owner)
         # a test's ancestors are requested by its image, which a store mostly has
         if key == self.graph.key(node) and self.graph.project.tested_by(node.stage) is None:
@@ -103,11 +104,20 @@ class StoreLookup:
         key = self.graph.key(node)
         record = self.results.records.get(node)
         if record is None and key not in self.layout.withdrawn:
-            record = self._found.get(key) or self.layout.read(key)
+            record = self._found.get(key)
+            if record is None or not self._accepts(record, node, "cache/"):
+                record = self.layout.trusted(key, node.stage)
         if record:
             return record
         found = self.find(node, key)
         return found.record if found else None
+
+    def _accepts(self, record: Record, node: Node, store: str) -> bool:
+        """Return whether a record that was trusted for another stage is trusted for this node's, too."""
+        return self.layout.judge.accepts(record, node.stage, store)
+
+    def untrusted(self, key: Key) -> str:
+        return "; ".join(map(str, self.layout.judge.rejected(key)))
 
     def forget(self, key: Key) -> None:
         """Look for the image of a key again: it has another one now."""

@@ -31,17 +31,19 @@ from ..store.record import Record
 from ..system.text import listed
 from .decide import Build, Have, NeedsParents, by_content, by_recipe, content_key
 from .settling import settle
+from .unsigned import Unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..build.builder import NodeBuilder
+    from ..build.builder import BuildResult, NodeBuilder
     from ..graph.graph import Graph
     from ..project.model import Project
     from ..store.layout import LayoutStore
     from .lookup import StoreLookup
     from .report import Report
     from .sharing import Sharing
+    from .signing import Signing
 
 #: Seconds to wait before a build is tried again.
 _PAUSE = 2
@@ -61,6 +63,7 @@ class NodeRunner:
         self.lookup, self.sharing, self.builder, self.report = lookup, sharing, builder, report
         self.graph, self.layout, self.registry = lookup.graph, lookup.layout, lookup.registry
         self.results = lookup.results
+        self.signing: Signing | Unsigned = Unsigned()
 
     # -- before the parents ----------------------------------------------------------------------
 
@@ -158,11 +161,9 @@ class NodeRunner:
         self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool = False
     ) -> Record:
         """Build, record the image under both keys, and push it."""
-        record = self._build_with_retry(node, parents, no_cache=no_cache)
+        by_content_key, record = self._build_with_retry(node, parents, no_cache=no_cache)
         if self.registry:
-            self.registry.pushes.push_built(
-                node, _with_content_key(self.graph, node, record, parents), record
-            )
+            self.registry.pushes.push_built(node, by_content_key, record)
         return record
 
     def _reuse_by_content(self, node: Node, parents: Mapping[Node, Record]) -> Have | Build:
@@ -179,6 +180,7 @@ class NodeRunner:
         key = self.graph.key(node)
         record = found.with_key(key, self.graph.inputs(node), str(node), _now())
         if found.key != key:
+            record = self.signing.sign(record, [*_used(parents), (found, node.stage)])
             self._commit(node, record, parents)
             if self.registry:
                 self.registry.pushes.push_built(node, record)
@@ -186,7 +188,9 @@ class NodeRunner:
         self._done(node, decision, record)
         return decision
 
-    def _build_with_retry(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
+    def _build_with_retry(
+        self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool
+    ) -> tuple[Record, Record]:
         """Build; try once more if the engine went away, or a blob was bad or lost meanwhile."""
         self.layout.check_replaceable(content_key(self.graph, node, parents.__getitem__)[0])
         try:
@@ -206,12 +210,13 @@ class NodeRunner:
         time.sleep(_PAUSE)
         return self._build(node, parents, no_cache=no_cache)
 
-    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> Record:
-        """Build, and record the image under both keys.
+    def _build(self, node: Node, parents: Mapping[Node, Record], *, no_cache: bool) -> tuple[Record, Record]:
+        """Build, and record the image under both keys. Return the records: by content key, by recipe key.
 
         The content key comes first: a pass of a test counts by this key, so a kill between the two loses it
         no more than it loses an image.
         """
+        self.signing.prepare(node.stage)
         start = time.monotonic()
         kind = "build" if self.graph.project.tested_by(node.stage) is None else "test"
         try:
@@ -219,27 +224,13 @@ class NodeRunner:
                 result = self.builder().build(self.graph.spec(node), parents, no_cache=no_cache)
         except BuildError as error:
             raise _test_error(self.graph.project, node, error) or error from None
-        materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
-        record = Record(
-            key=self.graph.key(node),
-            node=str(node),
-            docker=self.graph.project.platforms[node.platform].docker,
-            digest=result.digest,
-            size=result.size,
-            files=result.files,
-            image=result.image,
-            seconds=time.monotonic() - start,
-            created=_now(),
-            inputs=tuple(self.graph.inputs(node)),
-            packages=result.packages,
-            cached=result.cached,
-            machine=result.machine,
-            builder=result.builder,
-            materials=tuple(sorted(materials)),
-        )
-        self.layout.commit(_with_content_key(self.graph, node, record, parents))
+        record = _record(self.graph, node, parents, result, time.monotonic() - start)
+        by_content_key = record.with_key(*content_key(self.graph, node, parents.__getitem__))
+        by_content_key = self.signing.sign(by_content_key, _used(parents))
+        self.layout.commit(by_content_key)
+        record = self.signing.sign(record, _used(parents))
         self._commit(node, record, parents)
-        return record
+        return by_content_key, record
 
     def _commit(self, node: Node, record: Record, parents: Mapping[Node, Record]) -> None:
         settle(self.graph, self.layout, node, parents, lambda: self._write(record))
@@ -257,8 +248,33 @@ def _check_buildable(graph: Graph, layout: LayoutStore, node: Node) -> None:
         raise error
 
 
-def _with_content_key(graph: Graph, node: Node, record: Record, parents: Mapping[Node, Record]) -> Record:
-    return record.with_key(*content_key(graph, node, parents.__getitem__))
+def _used(parents: Mapping[Node, Record]) -> list[tuple[Record, str]]:
+    """Return the records of parents, each with its stage."""
+    return [(record, parent.stage) for parent, record in parents.items()]
+
+
+def _record(
+    graph: Graph, node: Node, parents: Mapping[Node, Record], result: BuildResult, seconds: float
+) -> Record:
+    """Return the record of a build that took so long, under the recipe key."""
+    materials = {word for p, r in parents.items() for word in (*r.materials, f"{p}={r.digest}")}
+    return Record(
+        key=graph.key(node),
+        node=str(node),
+        docker=graph.project.platforms[node.platform].docker,
+        digest=result.digest,
+        size=result.size,
+        files=result.files,
+        image=result.image,
+        seconds=seconds,
+        created=_now(),
+        inputs=tuple(graph.inputs(node)),
+        packages=result.packages,
+        cached=result.cached,
+        machine=result.machine,
+        builder=result.builder,
+        materials=tuple(sorted(materials)),
+    )
 
 
 def _test_error(project: Project, node: Node, error: BuildError) -> TestError | None:

@@ -152,7 +152,7 @@ def facts(lookup: StoreLookup) -> Callable[[Node], Fact | None]:
             return None
         try:
             parents, seconds = history(node)
-            if layout.find(key):
+            if layout.find(key, node.stage):
                 return Fact(parents, "cache", seconds)
         except StagegraphError:
             return None  # the run itself will report it

@@ -15,7 +15,7 @@ from .display import Detail, Display
 from .events import NodeResult, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..docker.progress import StepTime
     from ..project.model import Node
@@ -41,10 +41,9 @@ class Report:
         self._lock = threading.RLock()
         self._display = Display(detail, self._left, stream, waits=WAITS.lines)
         self._outlook: Outlook | None = None
-        self._pulse = Pulse(1, self._tick)
-        self._done = dict[str, NodeResult]()
-        self._images, self._sizes = dict[str, str](), dict[str, int]()
-        self._undelivered = dict[str, str]()
+        self._pulse, self._done = Pulse(1, self._tick), dict[str, NodeResult]()
+        self._images, self._sizes, self._undelivered = dict[str, str](), dict[str, int](), dict[str, str]()
+        self.untrusted: Callable[[], Sequence[str]] = tuple  # lines of the summary
         self._start, self.timeline = time.monotonic(), Timeline()
         self.span = self.timeline.span
 
@@ -213,6 +212,7 @@ class Report:
 
     def _result_lines(self) -> list[str]:
         return [
+            *map(shown, self.untrusted()),
             *(shown(f"not delivered: {node}: {why}") for node, why in self._undelivered.items()),
             *(
                 shown(f"image: {tag} {digest} ({human_size(self._sizes[tag])} compressed)")

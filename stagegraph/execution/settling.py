@@ -41,7 +41,7 @@ def _is_outdated(graph: Graph, layout: LayoutStore, node: Node, parents: Mapping
     """Return whether a node that is made of these parents would see others by now."""
     if any(used.key in layout.withdrawn for used in parents.values()):
         return True
-    now = {parent: layout.read(used.key) or used for parent, used in parents.items()}
+    now = {parent: layout.trusted(used.key, parent.stage) or used for parent, used in parents.items()}
     if all(now[parent].digest == used.digest for parent, used in parents.items()):
         return False
     mine, others = (content_key(graph, node, of.__getitem__)[0] for of in (parents, now))

@@ -53,7 +53,7 @@ class Sharing:
         return [node for node, held in found.items() if not (held or self._has(node, self.graph.key(node)))]
 
     def _held(self, node: Node) -> list[Record]:
-        record = self.layout.find(self.graph.key(node))
+        record = self.layout.find(self.graph.key(node), node.stage)
         return self._known(node, record) if record else []
 
     def _known(self, node: Node, record: Record) -> list[Record]:

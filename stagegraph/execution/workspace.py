@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..store.registry import RegistryStore
     from .earlier import EarlierBuilds
     from .sharing import Sharing
+    from .signing import Signing
 
 
 class Workspace:
@@ -61,6 +62,8 @@ class Workspace:
         self.results = Results()
         #: Nodes to build again, whatever the stores have. Set it before the first use of ``nodes``.
         self.rebuilt: frozenset[Node] = frozenset()
+        if project.trust.level != "none":
+            self.layout.judge, self.report.untrusted = self.signing.judge, self.signing.summary
         self._graph = graph
         self._builder_lock = threading.Lock()  # cached_property has no lock since Python 3.12
 
@@ -82,6 +85,13 @@ class Workspace:
     def _pinned_graph(self) -> Graph:
         """A graph that pins no image that ``stages.lock`` lacks: the nodes that need one have no key."""
         return Graph(self.project, Lock(self.project.root, _resolve, locked=True))
+
+    @cached_property
+    def signing(self) -> Signing:
+        """The signatures of a project with ``[trust]``. Without the table nothing calls it."""
+        from .signing import Signing
+
+        return Signing(self.project, self.report.warn)
 
     # -- stores ----------------------------------------------------------------------------------
 
@@ -154,8 +164,12 @@ class Workspace:
             from .rebuild import Rebuilding
 
             parts = self.lookup, self.sharing, self.builder, self.report
-            return Rebuilding(*parts, self.rebuilt, self._pinned_graph)
-        return NodeRunner(self.lookup, self.sharing, self.builder, self.report)
+            runner: NodeRunner = Rebuilding(*parts, self.rebuilt, self._pinned_graph)
+        else:
+            runner = NodeRunner(self.lookup, self.sharing, self.builder, self.report)
+        if self.project.trust.level != "none":
+            runner.signing = self.signing
+        return runner
 
     @cached_property
     def delivery(self) -> Delivery:

@@ -117,24 +117,34 @@ def install_ensurepip(python: str) -> None:
     raise SetupError(Status.NO_PYTHON, f"{what}; on Debian: {fix}")
 
 
-#: What only tests need: a browser for pages, shells for completion, Graphviz for pictures.
-TEST_PACKAGES = ("chromium", "fish", "graphviz", "zsh")
+#: What only tests need: a browser for pages, a verifier of signatures, shells for completion, Graphviz for
+#: pictures. Each command with its package.
+_TEST_COMMANDS = {"chromium": "chromium", "cosign": "cosign", "fish": "fish", "dot": "graphviz", "zsh": "zsh"}
 
 
 def install_test_packages(target: Engine) -> None:
-    """Install ``TEST_PACKAGES``, as root on Debian, if ``./run`` has set up the engine that runs.
+    """Install what only tests need, as root on Debian, if ``./run`` has set up the engine that runs.
 
-    Ubuntu's chromium is a snap, which needs more than apt. Tests can do without: a failure is only told.
+    Ubuntu's chromium is a snap, which needs more than apt. Debian has cosign since 13; 12 has it if 13 is a
+    source for the engine's packages. Tests can do without: a failure is only told.
     """
     if not (system.is_root() and system.os_release().get("ID") == "debian" and target.pid()):
         return
+    wanted = [package for command, package in _TEST_COMMANDS.items() if not system.has(command)]
+    if not wanted or (wanted == ["cosign"] and not _is_offered("cosign")):
+        return
     log = target.folder / "test-packages.log"
-    say(f"installing what only tests need (a minute): {' '.join(TEST_PACKAGES)}")
+    say(f"installing what only tests need (a minute): {' '.join(wanted)}")
     try:
         update(log)
-        _apt_install(log, *TEST_PACKAGES)
+        _apt_install(log, *filter(_is_offered, wanted))
     except SetupError as error:
         say(*error.lines, "going on without it: the tests that need it are skipped")
+
+
+def _is_offered(package: str) -> bool:
+    """Return whether a source of this machine has a package, by the lists that were read last."""
+    return re.search(r"Candidate: [^(]", system.call("apt-cache", "policy", package).stdout) is not None
 
 
 def _apt_install(log: Path, *words: str) -> None:

@@ -72,6 +72,7 @@ _TEXT: Schema = {"type": "string", "minLength": 1}
 _OCI: Schema = {"enum": [*schema.DOCKER_PLATFORMS]}
 _FRONTEND: Schema = {"enum": [*schema.FRONTENDS]}
 _SECONDS: Schema = {"minimum": 1, "maximum": schema.LONGEST_TIMEOUT}
+_SIGNATURES: Schema = {"minimum": 1, "maximum": schema.MOST_SIGNATURES}
 _AMOUNT: Schema = {"minimum": 0, "maximum": schema.MOST_PRICE}
 _SCALAR: Schema = {"type": ["string", "integer", "boolean"]}
 _ARGS = _map(f"^(?!(?:{'|'.join(sorted(AUTOMATIC_ARGS))})$)", _SCALAR)
@@ -262,6 +263,26 @@ KEYS: dict[str, tuple[str, Schema]] = {
     # [secrets.NAME]
     "file": ("The file that holds the secret.", {}),
     "env": ("The environment variable that holds the secret.", _word(schema.VARIABLE)),
+    # [trust]
+    "level": (
+        "What a run does with a record that nobody of keys has signed. required: it is as if it were not "
+        "there. warn: the run uses it, and says so. none: nobody signs or checks anything.",
+        {"enum": [*schema.TRUST_LEVELS], "default": "required"},
+    ),
+    "threshold": ("How many of the keys must have signed an image.", {**_SIGNATURES, "default": 1}),
+    "thresholds": (
+        "More signatures for some stages: a pattern of stages = a number.",
+        {"additionalProperties": {"type": "integer", **_SIGNATURES}},
+    ),
+    "keys": ("Who may sign, by name.", _tables("trusted key", _pattern(schema.NAME))),
+    "public": (
+        "The public key (ed25519): the text between the first and the last line of its PEM file.",
+        _word(schema.PUBLIC_KEY),
+    ),
+    "trusted key.stages": (
+        "Patterns of the stages that the key may sign. Default: all stages.",
+        _list({"type": "string"}, minItems=1),
+    ),
     # [ci]
     "command": ("The command by which jobs call doit.", {**_TEXT, "default": "doit"}),
     "prepare": ("A command that each job runs first.", {}),
@@ -341,6 +362,8 @@ KINDS: dict[str, tuple[str, Schema]] = {
         "A build secret for RUN --mount=type=secret,id=NAME: file, or env. No key contains it.",
         {"minProperties": 1, "maxProperties": 1},
     ),
+    "trust": ("Whose records a run uses. Without this table: anybody's.", {}),
+    "trusted key": ("Somebody who may sign records.", {"required": ["public"]}),
     "ci": ("The pipelines that doit ci writes.", {}),
     "circleci executor": ("An executor of CircleCI.", {}),
     "github executor": ("A runner of GitHub Actions.", {}),

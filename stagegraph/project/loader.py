@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ProjectError, nearest
 from ..system import bounded
-from . import claims, families, platforms, schema, stacks, tags
+from . import claims, families, platforms, schema, stacks, tags, trust
 from .bases import BaseReader
 from .configs import ConfigReader
 from .folders import Disk
@@ -148,6 +148,7 @@ class _ProjectLoader:
             secrets={name: self._secret(name) for name in reader.named(("secrets",), schema.SECRET)},
             groups=GroupReader(reader, images, {**declared, **stages}, self._platforms).groups(),
             version=self._version(),
+            trust=trust.read(reader, (BASE, *declared, *stages)),
         )
         declared_repo = str(self._head.get("repo", settings.repo))
         project = project._replace(

@@ -234,6 +234,29 @@ class Settings(NamedTuple):
     push: str = "built"
 
 
+class TrustedKey(NamedTuple):
+    """Somebody who may sign records: a public key, and patterns of the stages that it may sign."""
+
+    public: str
+    stages: tuple[str, ...] = ("*",)
+    declared_at: str = ""
+
+
+class Trust(NamedTuple):
+    """Whose records the project uses (``[trust]``).
+
+    ``level``: "none": anybody's, and nothing is signed. "warn": anybody's, with a warning. "required": only
+    those that enough of ``keys`` have signed: ``threshold`` of them, or more for some stages
+    (``thresholds``, by pattern).
+    """
+
+    level: str = "none"
+    keys: Mapping[str, TrustedKey] = _NONE
+    threshold: int = 1
+    thresholds: Mapping[str, int] = _NONE
+    declared_at: str = ""
+
+
 class _Declared(NamedTuple):
     """The fields of ``Project``."""
 
@@ -249,6 +272,7 @@ class _Declared(NamedTuple):
     groups: Mapping[str, Group] = _NONE
     version: str = ""
     epoch_is_from_git: bool = False
+    trust: Trust = Trust()
 
 
 class Project(_Declared):

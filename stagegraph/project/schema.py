@@ -17,7 +17,8 @@ SETTINGS = ("repo", "tag", "base", "registry", "builder", "locked", "push")
 
 #: Settings that only the environment can set; other rooms and ``./run`` read them.
 ENV_ONLY_SETTINGS = (
-    "jobs", "trace", "patience", "no-engine", "engine-dir", "differential-cases", "differential-seed",
+    "jobs", "trace", "patience", "signing-key", "no-engine", "engine-dir",
+    "differential-cases", "differential-seed",
 )  # fmt: skip
 
 #: Platforms for Linux, as the OCI image specification writes them.
@@ -28,10 +29,10 @@ DOCKER_PLATFORMS = (
 
 #: The commands of doit and of this program.
 COMMANDS = (
-    "ci", "clean", "completion", "diff", "doctor", "dumpdb", "explain", "export", "forget", "graph", "help",
-    "history", "ignore", "import", "info", "init", "keys", "lint", "list", "lock", "logs", "outdated", "plan",
-    "prune", "publish", "rebuild", "report", "reset-dep", "run", "shell", "strace", "summary",
-    "tabcompletion", "verify", "watch", "why",
+    "challenge", "ci", "clean", "completion", "diff", "doctor", "dumpdb", "explain", "export", "forget",
+    "graph", "help", "history", "ignore", "import", "info", "init", "keys", "lint", "list", "lock", "logs",
+    "outdated", "plan", "prune", "publish", "rebuild", "report", "reset-dep", "run", "shell", "strace",
+    "summary", "tabcompletion", "trust", "verify", "watch", "why",
 )  # fmt: skip
 
 #: Names that a stage or image cannot have, since Dockerfiles, settings or commands use them.
@@ -106,6 +107,15 @@ CHANGING_LABELS = (
 )  # fmt: skip
 
 NETWORKS = ("default", "none", "host")
+
+#: What a run does with a record that nobody signed whom the project trusts.
+TRUST_LEVELS = ("none", "warn", "required")
+
+#: A public key of ed25519: the text between the first and the last line of its PEM file (RFC 8410).
+PUBLIC_KEY = re.compile(r"MCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+
+#: The most signatures that one image may need.
+MOST_SIGNATURES = 32
 
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*")
 
@@ -218,6 +228,8 @@ TABLES: dict[str, Mapping[str, Kind]] = {
         "limit": int, "setup": int, "unknown": int, "waiting": float, "dynamic": bool, "publish": bool,
         "contexts": list, "circleci": dict, "github": dict,
     },
+    "trust": {"level": str, "threshold": int, "thresholds": dict, "keys": dict},
+    "trusted key": {"public": str, "stages": list},
     "circleci executor": {**_EXECUTOR, "image": str, "resource_class": str},
     "github executor": {**_EXECUTOR, "runs_on": _STRING_OR_LIST},
 }  # fmt: skip
@@ -253,13 +265,17 @@ SETTING_MEANINGS = {
     "trace": "The file for the trace of a run. `doit --trace` overrides it.",
     "patience": "A factor for time limits: 3 waits three times as long for engines, builders, registries and "
     "programs that are slow. Default: `1`.",
+    "signing-key": "The private key that signs records, as a PEM file has it. For secrets of CI.",
     "no-engine": "`1`: `./run` sets up the virtual environment only, and no engine.",
     "engine-dir": "A folder in which `./run` runs an engine of its own.",
     "differential-cases": "How many random edits the differential test tries.",
     "differential-seed": "The seed of the differential test.",
 }
 
-TOP = ("project", "defaults", "platforms", "base", "contexts", "stages", "images", "groups", "secrets", "ci")
+TOP = (
+    "project", "defaults", "platforms", "base", "contexts", "stages", "images", "groups", "secrets", "trust",
+    "ci",
+)  # fmt: skip
 
 TYPE_NAMES: dict[Kind, str] = {
     str: "a string",

@@ -68,6 +68,8 @@ def _select(layout: LayoutStore, keys: set[Key], unkeyed: set[str]) -> CacheSele
     kept_keys = {record.key for record in (*kept, *explaining)}
     others = (name for name in layout.records.entries() if from_digits(name) not in kept_keys)
     to_remove = [(layout.records, name) for name in others if not layout.has_newer(from_digits(name))]
+    signed = layout.signatures.folder
+    to_remove += [(signed, name) for name in signed.entries() if from_digits(name) not in kept_keys]
     # locks of keys that are gone; other locks have other names
     locks = (name for name in layout.locks.folder.entries() if is_key(from_digits(name)))
     to_remove += [(layout.locks.folder, name) for name in locks if from_digits(name) not in kept_keys]

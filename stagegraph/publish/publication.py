@@ -131,7 +131,7 @@ def _finished(
     declared = project.images[image]
     for platform in declared.platforms:
         node, test = Node(declared.stage, platform), project.test(image, platform)
-        record = layout.find(graph.key(node))
+        record = layout.find(graph.key(node), node.stage)
         if record is not None and (test is None or state.test_passed(test)):
             records[platform] = record
             continue

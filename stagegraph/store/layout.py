@@ -4,6 +4,7 @@
     cache/records/<key>                              one record for each key, see ``record``
     cache/latest/<node>                              the key of the node's last build, for explanations
     cache/withdrawn/<key>                            keys that find nothing for now, see ``withdrawn``
+    cache/signatures/<key>/                          who has signed the record, see ``signatures``
     cache/verified.json                              blobs whose digest was checked, see ``verified``
     cache/prints/                                    outputs of commands in images, see ``outputs``
     cache/damaged/                                   blobs that failed the check
@@ -34,9 +35,11 @@ from . import record as records
 from .blobs import BlobStore
 from .folder import Folder
 from .history import HistoryFile
+from .judge import Everybody, Judge
 from .layout_index import LayoutIndex
 from .locks import Locks
 from .outputs import OutputStore
+from .signatures import SignatureFiles
 from .withdrawn import Withdrawn
 
 if TYPE_CHECKING:
@@ -58,9 +61,11 @@ class LayoutStore:
         self.blobs = BlobStore(root, origin)
         self.records, self._latest = Folder(root, "records"), Folder(root, "latest")
         self.locks, self.outputs, self.withdrawn = Locks(root), OutputStore(root), Withdrawn(root)
-        self.history = HistoryFile(root, self.locks)
+        self.history, self.signatures = HistoryFile(root, self.locks), SignatureFiles(root)
         self._is_swept = False
         self.index = LayoutIndex(root, self.blobs, self.locks, partial(_read, self.records))
+        #: Says which records count. A run sets it before its first look-up.
+        self.judge: Judge = Everybody()
 
     def prepare(self) -> None:
         """Create the folders; harmless when repeated. Raises ``LinkError`` where one of them is a link."""
@@ -68,10 +73,7 @@ class LayoutStore:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[LayoutStore]:
-        """The same store, for many look-ups by one thread in a short time: folders are opened once.
-
-        ``Folder.kept`` says what that means. All that is read is as fresh as without it.
-        """
+        """The same store, for many look-ups by one thread in a short time (``Folder.kept``)."""
         with self.records.kept() as records, self.withdrawn.kept() as withdrawn, self.blobs.kept() as blobs:
             store = copy.copy(self)
             store.records, store.withdrawn, store.blobs = records, withdrawn, blobs
@@ -113,13 +115,34 @@ class LayoutStore:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def find(self, key: Key) -> Record | None:
-        """The record of a key whose image is here as a whole; None otherwise, and for a withdrawn key."""
+    def find(self, key: Key, stage: str = "") -> Record | None:
+        """The trusted record of a key whose image is here as a whole; None otherwise.
+
+        None for a withdrawn key, too. ``stage`` is that of the node that will use the image: some signers
+        count for some stages only. If it is "", only those count who may sign any stage.
+        """
+        record = None if key in self.withdrawn else self.trusted(key, stage)
+        return record if record is not None and images.is_intact(self.blobs, record) else None
+
+    def recorded(self, key: Key) -> Record | None:
+        """The record of a key as in ``find``, trusted or not; for checks."""
         record = None if key in self.withdrawn else self.read(key)
         return record if record is not None and images.is_intact(self.blobs, record) else None
 
+    def trusted(self, key: Key, stage: str = "") -> Record | None:
+        """The record of a key as in ``find``, whether or not its image is here or the key withdrawn."""
+        record = self.read(key)
+        if record is None or not self.judge.reads_signatures:
+            return record
+        record = self.signed(record)
+        return record if self.judge.accepts(record, stage, "cache/") else None
+
+    def signed(self, record: Record) -> Record:
+        """The record with all that was signed about its key."""
+        return record._replace(signatures=self.signatures.all(record))
+
     def read(self, key: Key) -> Record | None:
-        """The record of a key, whether or not its image is here or the key withdrawn; for explanations."""
+        """The record of a key, trusted or not, with its image or without; for explanations only."""
         return _read(self.records, key)
 
     def has_record(self, key: Key) -> bool:
@@ -148,8 +171,12 @@ class LayoutStore:
                 yield record
 
     def document(self, record: Record) -> bytes:
-        """The record as it is written, here and in a registry. Raises ``StoreError`` without its manifest."""
+        """The record as it is written here. Raises ``StoreError`` without its manifest."""
         return record.to_bytes(self.blobs.json(record.digest))
+
+    def pushed(self, record: Record) -> bytes:
+        """The record as a registry gets it: with its signatures. Raises ``StoreError`` as ``document``."""
+        return record.to_bytes(self.blobs.json(record.digest), self.signatures.about(record))
 
     # -- the newest build of a node --------------------------------------------------------------
 
@@ -192,7 +219,10 @@ class LayoutStore:
     # -- writing ---------------------------------------------------------------------------------
 
     def commit(self, record: Record) -> None:
-        """Verify and sync the image's blobs, then write the record. A withdrawn key stays withdrawn.
+        """Verify and sync the image's blobs, then write the record with its signatures.
+
+        A withdrawn key stays withdrawn. Signatures come first: a kill before the record leaves at worst an
+        old record that its signer no longer vouches for.
 
         Raises ``StoreError`` if a blob is missing or corrupt, or if a newer version of this program wrote the
         record of this key.
@@ -211,12 +241,14 @@ class LayoutStore:
             self.sweep()
         with self.index.changing(record.key):
             self.check_replaceable(record.key)
+            self.signatures.add(record.key, record.signatures)
             self.records.write(digits(record.key), self.document(record))
 
     def delete(self, key: Key) -> None:
         """Delete a record. The caller calls ``index.rebuild`` once, after the last."""
         with os_errors_on_write(self.records.path / digits(key)):
             self.records.remove(digits(key))
+        self.signatures.remove(key)
 
 
 def _read(folder: Folder, key: Key) -> Record | None:

@@ -1,7 +1,7 @@
 """Look-ups of records in a registry: several at once, each key once a run.
 
 A node's tag (``record.tag``) names its record. A tag is believed only if the record says the key itself
-(``record.parse``).
+(``record.parse``), and if the project trusts it (``judge``): its signatures come with it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..system.timing import Span, untimed
 from ..system.workers import DaemonPool
 from . import record as records
+from .judge import Everybody
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..oci.platform import OciPlatform
     from ..project.model import Node
     from .availability import Availability
+    from .judge import Judge
     from .record import Record
     from .repository import RemoteRepository
 
@@ -31,8 +33,16 @@ LOOKUPS = 8
 class RecordLookups:
     """The look-ups of one run. Safe for threads."""
 
-    def __init__(self, remote: RemoteRepository, availability: Availability, span: Span = untimed) -> None:
+    def __init__(
+        self,
+        remote: RemoteRepository,
+        availability: Availability,
+        span: Span = untimed,
+        judge: Judge | None = None,
+    ) -> None:
+        """``judge`` says which records count; by default all."""
         self._remote, self._availability, self._span = remote, availability, span
+        self._judge = judge or Everybody()
         self._workers = DaemonPool(LOOKUPS)
         self._results: dict[str, Future[Record | None]] = {}  # by tag
         self._newer = set[str]()  # tags of records that a newer version of this program wrote
@@ -69,6 +79,8 @@ class RecordLookups:
         if answer.kind == "ok" and record is None and records.is_newer(answer.output):
             with self._lock:
                 self._newer.add(records.tag(node.stage, docker, key))
+        if record is not None and not self._judge.accepts(record, node.stage, "the registry"):
+            record = None
         if record is None and then:
             self.prefetch(node, docker, then)
         return record

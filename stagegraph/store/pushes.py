@@ -110,7 +110,7 @@ class PushQueue:
                 what = "was written by a newer version of stagegraph, and is not replaced"
                 self._availability.warn(f"{reference} {what}")
                 continue
-            digest, size = self._layout.blobs.add(self._layout.document(record))
+            digest, size = self._layout.blobs.add(self._layout.pushed(record))
             entry = documents.descriptor(documents.INDEX, digest, size)
             with self._span("push", node, reference):
                 self._remote.send(self._layout, entry, reference)

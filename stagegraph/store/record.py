@@ -1,9 +1,10 @@
 """Records: the image of a key, and everything that determined it. A record *is* an OCI image index.
 
 The index has one manifest, that of the image, and says the rest in annotations (OCI image specification,
-image-index.md). The same bytes are in ``cache/records`` and, under the key's tag, in a registry. The record
-names its key, so a tag in a registry is believed only if the record under it names the right key. The image
-has the same digest everywhere.
+image-index.md). The same bytes are in ``cache/records`` and, under the key's tag, in a registry; there one
+more annotation holds the record's signatures (``signatures``). The record names its key, so a tag in a
+registry is believed only if the record under it names the right key. The image has the same digest
+everywhere.
 
 If the image has layers in zstd, its entry has one more annotation. skopeo 1.14 to 1.22 adds the annotation to
 an index that it copies, and refuses to copy an index without it if no digest may change (``Record.entry``).
@@ -30,7 +31,7 @@ from ..oci.platform import NO_PLATFORM, index_entry, joined, tag_part
 from ..system import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..oci.platform import OciPlatform
 
@@ -79,7 +80,7 @@ class Record(NamedTuple):
     builder's version (``docker 28.5.2``, ``buildkit v0.29.0``); both "" if not known.
 
     ``created`` is the image's own time. ``recorded`` is the time when an image that existed got this key
-    (early cutoff).
+    (early cutoff). ``signatures`` are Sigstore bundles, where somebody looked for them (``signatures``).
     """
 
     key: Key
@@ -98,10 +99,12 @@ class Record(NamedTuple):
     machine: OciPlatform = NO_PLATFORM
     recorded: str = ""
     builder: str = ""
+    signatures: tuple[str, ...] = ()
 
     def with_key(self, key: Key, inputs: list[Input], node: str = "", recorded: str = "") -> Record:
         """The record of the same image under another key (early cutoff), for this node or another one."""
-        return self._replace(key=key, inputs=tuple(inputs), node=node or self.node, recorded=recorded)
+        named = node or self.node
+        return self._replace(key=key, inputs=tuple(inputs), node=named, recorded=recorded, signatures=())
 
     @property
     def tag(self) -> str:
@@ -138,8 +141,8 @@ class Record(NamedTuple):
         entry = {**self.descriptor, "platform": self.platform}
         return entry | ({"annotations": _ZSTD_IMAGE} if zstd else {})
 
-    def to_bytes(self, manifest: Mapping[str, Any]) -> bytes:
-        """The record as it is stored and pushed; ``manifest`` is that of the image."""
+    def to_bytes(self, manifest: Mapping[str, Any], signatures: Sequence[str] = ()) -> bytes:
+        """The record as it is stored, or pushed with these signatures; ``manifest`` is that of the image."""
         annotations = {
             "schema": SCHEMA,
             "key": self.key,
@@ -153,6 +156,8 @@ class Record(NamedTuple):
         for name, words in (("versions", self.packages), ("below", self.materials)):
             if words:
                 annotations[name] = json.dumps(words, separators=(",", ":"))
+        if signatures:
+            annotations["signatures"] = json.dumps(signatures, separators=(",", ":"))
         if self.cached:
             annotations["cached"] = "1"
         for name in ("machine", "builder", "recorded"):
@@ -191,6 +196,7 @@ def parse(data: bytes, key: Key) -> Record | None:
             machine=notes.get("machine", ""),
             recorded=notes.get("recorded", ""),
             builder=notes.get("builder", ""),
+            signatures=tuple(json.loads(notes.get("signatures", "[]"))),
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -234,6 +240,7 @@ def _plausible(record: Record) -> bool:
         and _DOCKER.fullmatch(record.docker) is not None
         and set(map(type, parts := tuple(chain.from_iterable(record.inputs)))) <= {str}
         and _is_name("".join(parts))
+        and all(isinstance(text, str) for text in record.signatures)
         and all(_is_text(word) and "=" in word for word in (*record.packages, *record.materials))
         and keys.digest(record.inputs) == record.key
     )

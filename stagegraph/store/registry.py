@@ -57,7 +57,7 @@ class RegistryStore:
         self.remote = RemoteRepository(
             repository, layout.root, lambda: self.availability.write_error is not None
         )
-        self.lookups = RecordLookups(self.remote, self.availability, span)
+        self.lookups = RecordLookups(self.remote, self.availability, span, layout.judge)
         self.pushes = PushQueue(self.remote, layout, self.lookups, self.availability, policy, span)
         self._failed_pulls = 0  # in a row
         self._lock = threading.Lock()  # around _failed_pulls

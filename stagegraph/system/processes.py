@@ -119,8 +119,12 @@ def _exit(number: int, _: object) -> None:
 
 
 def environment() -> Mapping[str, str]:
-    """The environment for docker: this process's, without variables that change a result but no key."""
+    """The environment of children: this process's, without variables that change a result but no key.
+
+    No child needs the key that signs records.
+    """
     hidden = (
+        "STAGEGRAPH_SIGNING_KEY",
         "DOCKER_DEFAULT_PLATFORM",
         "SOURCE_DATE_EPOCH",
         "BUILDX_NO_DEFAULT_ATTESTATIONS",

@@ -33,7 +33,7 @@ def examples() -> Iterator[Example]:
             yield from (
                 each
                 for each in kind.examples
-                if each.needs in ("engine", "registry", "two builds", "a failure")
+                if each.needs in ("engine", "registry", "two builds", "a failure", "trust")
             )
 
 
@@ -50,8 +50,18 @@ def built(project: Project, repo: str, program: Path) -> Project:
 
 
 @pytest.mark.parametrize("example", [*examples()], ids=lambda each: each.call or "doit")
-def test_an_example_runs(built: Project, registry: Registry, example: Example) -> None:
+def test_an_example_runs(
+    built: Project,
+    repo: str,
+    registry: Registry,
+    example: Example,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     words = {**placeholders(built.folder), "registry": registry.host}
+    if example.needs == "trust":
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+        built.write({"stages.toml": header(repo) + STAGES + '[trust]\nlevel = "required"\n'})
     built.built(words["goal"])
     if example.needs == "two builds":
         built.write({"tool/new": "new\n", "tool/Dockerfile": "FROM scratch\nCOPY program new /\n"})

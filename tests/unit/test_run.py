@@ -225,7 +225,7 @@ def test_only_pytest_gets_packages_for_tests(ready: Project, tmp_path: Path) -> 
             assert any(call.endswith(" test-packages") for call in ready.calls) == asked
         ready.forget_calls()
         assert ready.call("pytest").returncode == 0  # STAGEGRAPH_NO_ENGINE=1
-        for program in ("chromium", "dot", "fish", "zsh"):
+        for program in ("chromium", "cosign", "dot", "fish", "zsh"):
             ready.stub(program, "")
         assert ready.call("pytest", STAGEGRAPH_NO_ENGINE="0").returncode == 0
     assert ready.calls == []

@@ -97,7 +97,7 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
         return result
 
     def _tell(self, error: Exception) -> int:
-        """Tell an error, and return the exit status. ``--pdb`` gets a fault of this program or of a dodo.py."""
+        """Tell an error and return its status. ``--pdb`` gets a fault of this program or of a dodo.py."""
         match error:
             case BrokenPipeError():
                 # Python writes what is still buffered at the end of the process

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...errors import ProjectError
+from ...errors import ProjectError, TrustError
 from ...output import tell, write_exact
 from ..goals import resolve_goals
 from ..help import Example
@@ -78,12 +78,25 @@ def _finished(workspace: Workspace) -> Callable[[Node], str]:
     def finished(node: Node) -> str:
         key, settings = graph.key(node), project.settings
         if settings.registry:
+            if project.trust.level == "required":
+                return _trusted(workspace, node)
             docker = project.platforms[node.platform].docker
             return f"docker-image://{settings.registry}/{settings.repo}:{tag(node.stage, docker, key)}"
-        record = workspace.layout.read(key)
+        record = workspace.layout.trusted(key, node.stage)
         if record is None:
             hint = f"build it first: doit {node}; or name the registry that has it: registry=HOST"
             raise ProjectError(str(node), "no Dockerfile builds it, and cache/ does not have its image", hint)
         return f"oci-layout://{relative_path(workspace.layout.root)}@{record.digest}"
 
     return finished
+
+
+def _trusted(workspace: Workspace, node: Node) -> str:
+    """Return the context of a node by the digest that somebody has signed: others may move its tag."""
+    docker = workspace.project.platforms[node.platform].docker
+    registry = workspace.registry
+    record = registry.find(node, docker, workspace.graph.key(node)) if registry else None
+    if registry is None or record is None:
+        what = "no Dockerfile builds it, and the registry has no image of it that [trust] trusts"
+        raise TrustError(str(node), what, f"build and push it: doit {node}")
+    return f"docker-image://{registry.repository}@{record.digest}"

@@ -453,6 +453,16 @@ def test_build_secrets_and_contexts_reach_jobs_that_build(tmp_path: Path) -> Non
         assert options.get("context") == (None if name == "check" else ["builds"])
 
 
+@pytest.mark.parametrize(("level", "signs"), [("required", True), ("warn", True), ("none", False)])
+def test_jobs_that_build_get_the_key_that_signs(tmp_path: Path, level: str, signs: bool) -> None:
+    key = f'[trust]\nlevel = "{level}"\n[trust.keys.ci]\npublic = "MCowBQYDK2VwAyEA{"A" * 43}="\n'
+    files = written(project(tmp_path, key + MODES["registry"]))
+    for name, job in yaml.safe_load(files[".github/workflows/images.yml"])["jobs"].items():
+        given = {step["env"].get("STAGEGRAPH_SIGNING_KEY") for step in job["steps"] if "env" in step} - {None}
+        builds = signs and name not in ("check", "all")
+        assert given == ({"${{ secrets.STAGEGRAPH_SIGNING_KEY }}"} if builds else set()), name
+
+
 def test_only_nodes_that_must_be_built_get_a_job(tmp_path: Path) -> None:
     plans = Plans(graph(project(tmp_path, MODES["dynamic"])))
     lines = plans.matrix(lambda node: node.stage == "app" and node.platform == "amd64").splitlines()

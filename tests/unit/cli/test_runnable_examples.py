@@ -77,6 +77,7 @@ def test_an_example_runs(tmp_path: Path, name: str, example: Example) -> None:
         subprocess.run(["git", *WHO, *command], cwd=root, check=True)
     words = shlex.split(example.call.format(**placeholders(None if starts else root)))
     env = {key: value for key, value in os.environ.items() if not key.startswith("STAGEGRAPH_")}
+    env |= {"XDG_CONFIG_HOME": str(tmp_path / "config"), "XDG_STATE_HOME": str(tmp_path / "state")}
     call = [sys.executable, "-m", "stagegraph.cli.main", *words]
     done = subprocess.run(call, cwd=root, env=env, capture_output=True, text=True, check=False)
     assert done.returncode in {0, *REPORTS.get(name, ())}, done.stderr

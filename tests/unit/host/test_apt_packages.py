@@ -107,6 +107,7 @@ def test_packages_for_tests_are_installed_on_debian_beside_an_engine_of_run(
     said: str,
 ) -> None:
     machine.is_system(system, "13")
+    machine.stub("apt-cache", "echo '  Candidate: 1'")
     (machine.bin / "env").symlink_to("/usr/bin/env")
     machine.stub("apt-get", f'test "$1" = update || exit {status}')
     target.folder.mkdir()
@@ -115,9 +116,30 @@ def test_packages_for_tests_are_installed_on_debian_beside_an_engine_of_run(
         packages.install_test_packages(target)
     text = capsys.readouterr().err
     assert (said in text) if said else (text == "" and machine.calls == [])
-    assert [call.endswith(" chromium fish graphviz zsh") for call in machine.calls] == (
+    calls = [call for call in machine.calls if call.startswith("apt-get")]
+    assert [call.endswith(" chromium cosign fish graphviz zsh") for call in calls] == (
         [False, True] if said else []
     )
+
+
+def test_a_test_package_that_no_source_has_is_left_out(
+    machine: Machine, target: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.is_system("debian", "12")
+    (machine.bin / "env").symlink_to("/usr/bin/env")
+    machine.stub("apt-cache", '[ "$2" = cosign ] && echo "  Candidate: (none)" || echo "  Candidate: 1"')
+    machine.stub("apt-get", "")
+    monkeypatch.setattr(Engine, "pid", lambda _: 1)
+    target.folder.mkdir()
+    packages.install_test_packages(target)
+    assert machine.calls[-1].endswith(" chromium fish graphviz zsh")
+    for program in ("chromium", "fish", "dot", "zsh"):
+        machine.stub(program, "")
+    capsys.readouterr()
+    before = len(machine.calls)
+    packages.install_test_packages(target)
+    assert not any(call.startswith("apt-get") for call in machine.calls[before:])
+    assert capsys.readouterr().err == ""
 
 
 # -- lists -----------------------------------------------------------------------------------------

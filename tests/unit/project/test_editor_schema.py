@@ -232,6 +232,15 @@ all = ["most", "d"]
 file = "~/.token"
 [secrets.other]
 env = "TOKEN"
+[trust]
+level = "warn"
+threshold = 1
+thresholds = { "l*" = 2 }
+[trust.keys.one]
+public = "MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+[trust.keys.two]
+public = "MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="
+stages = ["l*", "h*"]
 [ci]
 command = "doit"
 prepare = "x"
@@ -380,6 +389,8 @@ def test_a_file_with_every_key(root: Path) -> None:
         "family of images": tables["images"]["{word}"] | tables["images"]["glob-*"],
         "print": tables["images"]["low"]["prints"]["python"],
         "secret": tables["secrets"]["token"] | tables["secrets"]["other"],
+        "trust": tables["trust"],
+        "trusted key": tables["trust"]["keys"]["two"],
         "ci": tables["ci"],
         "circleci executor": tables["ci"]["circleci"]["amd64"],
         "github executor": tables["ci"]["github"]["amd64"],

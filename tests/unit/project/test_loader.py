@@ -452,6 +452,8 @@ def test_byte_order_mark(tmp_path: Path) -> None:
 
 # -- faults --------------------------------------------------------------------------------------
 
+PUBLIC = f"MCowBQYDK2VwAyEA{'A' * 43}="
+
 FAULTS = {
     "unknown table": ("[stage.x]\n", "stages.toml:{0}: unknown table [stage]\n  did you mean 'stages'?"),
     "unknown key": (
@@ -695,6 +697,37 @@ FAULTS = {
         "stages.toml:{3}: image blas-amd64: the index of blas-amd64 would get the tag "
         "example/atom:blas-amd64, as blas:amd64 (stages.toml:{2})\n"
         "  change a tag, or give one of the two images a repo of its own",
+    ),
+    "level of trust": (
+        STAGE + '[trust]\nlevel = "require"\n',
+        "stages.toml:{3}: level = 'require' is no level of trust\n  did you mean 'required'?",
+    ),
+    "trusted key": (
+        STAGE + '[trust.keys.ci]\npublic = "ssh-ed25519 AAAA"\n',
+        "stages.toml:{3}: public = 'ssh-ed25519 AAAA' is no public key of ed25519\n  doit trust init prints "
+        "it: the text between the first and the last line of a PEM file",
+    ),
+    "trusted key without the key": (
+        STAGE + '[trust.keys.ci]\nstages = ["blas"]\n',
+        "stages.toml:{2}: trust.keys.ci has no public key\n  doit trust init prints it: the text between "
+        "the first and the last line of a PEM file",
+    ),
+    "trusted key for nothing": (
+        STAGE + f'[trust.keys.ci]\npublic = "{PUBLIC}"\nstages = ["blass"]\n',
+        "stages.toml:{4}: 'blass' matches no stage\n  did you mean 'blas'?",
+    ),
+    "one key under two names": (
+        STAGE + f'[trust.keys.ci]\npublic = "{PUBLIC}"\n[trust.keys.me]\npublic = "{PUBLIC}"\n',
+        "stages.toml:{4}: me and ci are the same public key\n  keep one of them",
+    ),
+    "more signatures than keys": (
+        STAGE + f'[trust]\nthresholds = {{ "b*" = 2 }}\n[trust.keys.ci]\npublic = "{PUBLIC}"\n',
+        "stages.toml:{3}: stage base needs 2 signatures, but 1 of [trust.keys] may sign it\n"
+        "  add keys, or need fewer",
+    ),
+    "number of signatures": (
+        STAGE + "[trust]\nthreshold = 0\n",
+        "stages.toml:{3}: threshold = 0 is no number of signatures\n  write a whole number from 1 to 32",
     ),
     "secret": (
         '[secrets.x]\nfile = "a"\nenv = "B"\n',

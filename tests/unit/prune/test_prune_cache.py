@@ -18,6 +18,7 @@ from stagegraph.prune import cache
 from stagegraph.store.layout import LayoutStore
 from stagegraph.store.record import Record
 from stagegraph.store.views import shared_view
+from stagegraph.trust.ed25519 import KeySigner
 
 pytestmark = pytest.mark.unit
 
@@ -50,6 +51,18 @@ def test_an_older_image_is_removed_and_its_shared_blobs_stay(store: LayoutStore)
     assert not store.blobs.path(sha(b"old only")).exists()
     assert selection.kept == (new,)
     assert selection.freed_bytes > len(b"old only")
+
+
+def test_signatures_of_a_record_go_with_it(store: LayoutStore) -> None:
+    text = KeySigner(b"k" * 32).sign(b"{}")
+    for name in ("old", "new"):
+        store.commit(image(store, name)._replace(signatures=(text,)))
+    old, new = image(store, "old"), image(store, "new")
+    pruned(store, new)
+    assert (store.signatures.of(new.key), store.signatures.of(old.key)) == ((text,), ())
+    assert [entry.name for entry in store.signatures.folder.path.iterdir()] == [digits(new.key)]
+    store.delete(new.key)
+    assert store.signatures.of(new.key) == ()
 
 
 def test_outputs_of_an_image_go_with_it(store: LayoutStore) -> None:
