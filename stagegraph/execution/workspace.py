@@ -16,8 +16,6 @@ from ..graph.graph import Graph
 from ..graph.lock import Lock
 from ..project import loader
 from ..store.layout import LayoutStore
-from .delivery import Delivery
-from .final_tags import FinalTags
 from .hidden import hide_known
 from .lookup import Results, StoreLookup
 from .nodes import NodeRunner
@@ -35,7 +33,9 @@ if TYPE_CHECKING:
     from ..project.model import Node, Project
     from ..store.folder import Folder
     from ..store.registry import RegistryStore
+    from .delivery import Delivery
     from .earlier import EarlierBuilds
+    from .final_tags import FinalTags
     from .sharing import Sharing
     from .signing import Signing
 
@@ -173,10 +173,14 @@ class Workspace:
 
     @cached_property
     def delivery(self) -> Delivery:
+        from .delivery import Delivery
+
         return Delivery(self.nodes, self.tags)
 
     @cached_property
     def tags(self) -> FinalTags:
+        from .final_tags import FinalTags
+
         return FinalTags(self.project, self.layout)
 
     def expect(self, goals: Sequence[Node], jobs: int) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .signatures import claim
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -106,6 +104,8 @@ class SignatureJudge:
         with self._lock:
             known = self._verdicts.get((record, stage))
         if known is None:
+            from .signatures import claim
+
             known = self.policy.judge(claim(record), record.signatures, stage)
             with self._lock:
                 self._verdicts[record, stage] = known

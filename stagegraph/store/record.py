@@ -196,7 +196,7 @@ def parse(data: bytes, key: Key) -> Record | None:
             machine=notes.get("machine", ""),
             recorded=notes.get("recorded", ""),
             builder=notes.get("builder", ""),
-            signatures=tuple(json.loads(notes.get("signatures", "[]"))),
+            signatures=_list(notes.get("signatures")),
         )
         return record if _plausible(record) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -227,6 +227,10 @@ def _is_text(value: object) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text is not None else ()
 
 
 def _plausible(record: Record) -> bool:

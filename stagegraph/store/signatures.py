@@ -16,9 +16,6 @@ from ..keys.key import digits
 from ..oci.digest import encoded, sha256
 from ..oci.documents import canonical
 from ..system.files import os_errors_on_read, os_errors_on_write
-from ..trust import bundle as bundles
-from ..trust.policy import MOST
-from ..trust.statement import Claim, subject_of
 from .folder import Folder
 
 if TYPE_CHECKING:
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..keys.key import Key
     from ..oci.digest import Digest
+    from ..trust.statement import Claim
     from .record import Record
 
 _SUFFIX = ".sigstore.json"
@@ -40,10 +38,13 @@ class SignatureFiles:
 
     def of(self, key: Key) -> tuple[str, ...]:
         """Return the bundles about a key, whatever they say, ``MOST`` at most. Raises ``StoreError``."""
+        from ..trust.bundle import LARGEST
+        from ..trust.policy import MOST
+
         place, found = self.folder.below(digits(key)), []
         with os_errors_on_read(place.path):
             for name in place.entries()[:MOST]:
-                if name.endswith(_SUFFIX) and place.has_file(name) and place.size(name) <= bundles.LARGEST:
+                if name.endswith(_SUFFIX) and place.has_file(name) and place.size(name) <= LARGEST:
                     found.append(place.read(name).decode(errors="replace"))
         return tuple(found)
 
@@ -61,6 +62,8 @@ class SignatureFiles:
         Raises ``StoreError`` or ``DiskFullError``.
         """
         for text in texts:
+            from ..trust import bundle as bundles  # only where something is signed
+
             if bundle := bundles.parse(text):
                 name = hashlib.sha256(bundle.hint.encode()).hexdigest()[:16]
                 self.folder.below(digits(key)).write(name + _SUFFIX, text.encode())
@@ -73,6 +76,9 @@ class SignatureFiles:
 
 def is_about(text: str, digest: Digest) -> bool:
     """Return whether a bundle is about this image, whoever has signed it."""
+    from ..trust import bundle as bundles
+    from ..trust.statement import subject_of
+
     bundle = bundles.parse(text)
     return bundle is not None and subject_of(bundle.payload) == encoded(digest)
 
@@ -82,6 +88,8 @@ def claim(record: Record) -> Claim:
 
     Two builders that agree make the same claim. Times and versions are no part of it (``details``).
     """
+    from ..trust.statement import Claim
+
     facts = {
         "key": record.key,
         "node": record.node,
