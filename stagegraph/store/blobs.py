@@ -244,7 +244,7 @@ def _parsed(data: bytes) -> Any:
 
     What Go does not take, or takes differently, is no JSON: engines are written in Go.
     """
-    return json.loads(data.decode(), parse_constant=_no_number, object_pairs_hook=_unique)
+    return _DECODER.decode(data.decode())
 
 
 def _no_number(word: str) -> None:
@@ -256,3 +256,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name stands twice in an object")
     return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_unique)
