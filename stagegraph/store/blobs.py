@@ -25,7 +25,7 @@ from .verified import FileStamp, VerifiedBlobs, is_settled, stamp
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -37,6 +37,7 @@ class BlobStore:
         self.root, self._origin = root, origin
         self.folder, self._damaged = Folder(root, "blobs", "sha256"), Folder(root, "damaged")
         self._layout = Folder(root)
+        self.described: dict[object, Sequence[tuple[Digest, int]]] | None = None
         self._verified = VerifiedBlobs(self._layout, self.has)
 
     def prepare(self) -> None:
@@ -53,8 +54,12 @@ class BlobStore:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[BlobStore]:
-        """The same store, for one thread, whose folder stays open for the block (``Folder.kept``)."""
+        """The same store, for one thread, whose folder stays open for the block (``Folder.kept``).
+
+        ``described`` has the blobs of images whose documents were read and checked in the block.
+        """
         store = copy.copy(self)
+        store.described = {} if self.described is None else self.described
         with self.folder.kept() as store.folder:
             yield store
 

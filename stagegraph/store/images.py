@@ -51,23 +51,41 @@ def _named(blobs: BlobStore, record: Record, manifest: dict[str, Any]) -> Iterat
 def is_intact(blobs: BlobStore, record: Record) -> bool:
     """Return whether the record's image is here as a whole, as the record says, and readable for an engine.
 
-    Corrupt blobs go to quarantine. The manifest and the configuration are read once.
+    Corrupt blobs go to quarantine. The manifest and the configuration are read once, for all records of the
+    image in one block (``BlobStore.kept``): the blobs are looked at each time.
     """
-    read: list[dict[str, Any]] = []
-
-    def listed(store: BlobStore) -> Iterator[Blob]:
-        yield Blob(record.digest, record.size)
-        read.append(store.json(record.digest))
-        yield from _named(store, record, read[0])
-
     with blobs.kept() as store:
+        assert store.described is not None  # in a block
+        image = record.digest, record.size, record.files, record.image
         try:
-            if not store.are_intact(listed(store)):
-                return False
-            manifest = read[0]
-            return not any(_faults(store.json(manifest["config"]["digest"]), manifest, record))
+            if described := store.described.get(image):
+                return store.are_intact(described)
+            found = _described(store, record)
         except StoreError:
             return False
+        if found is None:
+            return False
+        store.described[image] = found
+        return True
+
+
+def _described(store: BlobStore, record: Record) -> list[Blob] | None:
+    """Read the documents of an image, and return its blobs; None if one or the image is not as it should be.
+
+    Raises ``StoreError``.
+    """
+    found, read = list[Blob](), list[dict[str, Any]]()
+
+    def listed() -> Iterator[Blob]:
+        yield Blob(record.digest, record.size)
+        read.append(store.json(record.digest))
+        found.extend((Blob(record.digest, record.size), *_named(store, record, read[0])))
+        yield from found[1:]
+
+    if not store.are_intact(listed()):
+        return None
+    manifest = read[0]
+    return None if any(_faults(store.json(manifest["config"]["digest"]), manifest, record)) else found
 
 
 def verify(blobs: BlobStore, record: Record, known: dict[Digest, str]) -> tuple[str, ...]:
