@@ -37,6 +37,7 @@ class BlobStore:
         self.root, self._origin = root, origin
         self.folder, self._damaged = Folder(root, "blobs", "sha256"), Folder(root, "damaged")
         self._layout = Folder(root)
+        #: In a block of ``kept``: the blobs of images whose documents were read and checked there.
         self.described: dict[object, Sequence[tuple[Digest, int]]] | None = None
         self._verified = VerifiedBlobs(self._layout, self.has)
 
@@ -54,10 +55,7 @@ class BlobStore:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[BlobStore]:
-        """The same store, for one thread, whose folder stays open for the block (``Folder.kept``).
-
-        ``described`` has the blobs of images whose documents were read and checked in the block.
-        """
+        """The same store, for one thread, whose folder stays open for the block (``Folder.kept``)."""
         store = copy.copy(self)
         store.described = {} if self.described is None else self.described
         with self.folder.kept() as store.folder:

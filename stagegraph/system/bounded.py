@@ -68,9 +68,11 @@ def read(file: IO[bytes], limit: int, name: str = "") -> bytes:
 
 def read_file(file: IO[bytes], limit: int, name: str = "") -> bytes:
     """Read a file of a disk to its end; one that is too large is not read at all."""
-    if os.fstat(file.fileno()).st_size > limit:
+    size = os.fstat(file.fileno()).st_size
+    if size > limit:
         raise TooLargeError(name, limit)
-    return read(file, limit, name)
+    data = file.read(size + 1)  # Python makes room for as many bytes as are asked for
+    return data if len(data) <= size else data + read(file, limit - len(data), name)
 
 
 def read_path(path: Path, limit: int = MAX_TEXT) -> bytes:
