@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -31,6 +32,9 @@ MOST_COMMITS = 30
 
 #: Bytes of the files of commits that are on disk at once.
 MOST_BYTES = 1 << 30
+
+#: Linux's file system in memory, for the files of commits with at most so many bytes.
+_MEMORY, _SMALL = "/dev/shm", 16 << 20  # noqa: S108 - each use makes a folder of its own there
 
 
 def folder_in_repository(root: Path) -> tuple[Path, Path]:
@@ -124,6 +128,7 @@ class Revisions:
         self._root, self._settings = root, settings
         self._graphs: dict[str, Graph | None] = {}
         self._faults: dict[str, str] = {}  # why commits have no graph
+        self._places: dict[str, Path] = {}  # where their files are
         self._sizes: dict[str, int] = {}  # bytes of the commits that are checked out, the oldest first
 
     @cached_property
@@ -189,18 +194,33 @@ class Revisions:
         return quiet(self._root, "log", "--max-count=1", "--format=%cs", f"-S{text}", "HEAD", "--", path).text
 
     @cached_property
-    def _folder(self) -> Path:
-        """A temporary folder, which goes with this object or with the process."""
-        path = tempfile.mkdtemp(prefix="stagegraph-")
+    def _disk(self) -> Path:
+        return self._new_folder(None)
+
+    @cached_property
+    def _memory(self) -> Path:
+        return self._new_folder(_MEMORY)
+
+    def _new_folder(self, where: str | None) -> Path:
+        path = tempfile.mkdtemp(prefix="stagegraph-", dir=where)
         weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
         return Path(path)
+
+    def _place(self, size: int) -> Path:
+        """Where to write the files of a commit with so many bytes: in memory, which is faster, or on disk."""
+        with contextlib.suppress(OSError):
+            is_fit = size <= _SMALL and "TMPDIR" not in os.environ
+            if is_fit and shutil.disk_usage(_MEMORY).free > MOST_BYTES:
+                return self._memory
+        return self._disk
 
     def _read(self, commit: str) -> Graph:
         top, folder = folder_in_repository(self._root)
         tree = tree_of(top, commit, folder)
         self._make_room(tree.size, commit)
         self._sizes[commit] = tree.size
-        checkout = check_out(tree, self._folder / commit)
+        place = self._places[commit] = self._place(tree.size) / commit
+        checkout = check_out(tree, place)
         project = with_epoch(loader.load(checkout, {**self._settings, "locked": "1"}), top, commit)
         return Graph(project, Lock(checkout, _unresolved, locked=True))
 
@@ -212,7 +232,7 @@ class Revisions:
         while sum(self._sizes.values()) + size > MOST_BYTES:
             oldest = next(iter(self._sizes))
             del self._sizes[oldest], self._graphs[oldest]
-            shutil.rmtree(self._folder / oldest, ignore_errors=True)
+            shutil.rmtree(self._places.pop(oldest), ignore_errors=True)
 
 
 def _unresolved(reference: str, platforms: Collection[OciPlatform]) -> ResolvedReference:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    #: In a block of ``kept``: the blobs of images whose documents were read and checked there.
+    _Described = dict[object, Sequence[tuple[Digest, int]]]
+
 
 class BlobStore:
     """The blobs below one folder. Safe for several threads and processes at once."""
@@ -37,8 +40,7 @@ class BlobStore:
         self.root, self._origin = root, origin
         self.folder, self._damaged = Folder(root, "blobs", "sha256"), Folder(root, "damaged")
         self._layout = Folder(root)
-        #: In a block of ``kept``: the blobs of images whose documents were read and checked there.
-        self.described: dict[object, Sequence[tuple[Digest, int]]] | None = None
+        self.described: _Described | None = None
         self._verified = VerifiedBlobs(self._layout, self.has)
 
     def prepare(self) -> None:

@@ -146,3 +146,18 @@ def test_a_partial_clone_fetches_the_files_of_a_commit_at_once(root: Path, tmp_p
     revisions = Revisions(clone / "project", {})
     assert file_at(revisions, revisions.history[1]) == "three\n"
     assert len([*packs.glob("*.pack")]) == before + 1
+
+
+def test_small_commits_are_read_in_memory_unless_the_user_names_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revision, "_MEMORY", str(tmp_path))
+    monkeypatch.delenv("TMPDIR", raising=False)
+    places = Revisions(tmp_path, {})
+    assert places._place(revision._SMALL).parent == tmp_path
+    assert places._place(revision._SMALL + 1).parent != tmp_path
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "own"))
+    assert places._place(1).parent != tmp_path
+    monkeypatch.delenv("TMPDIR")
+    monkeypatch.setattr(revision, "_MEMORY", str(tmp_path / "missing"))
+    assert Revisions(tmp_path, {})._place(1).parent != tmp_path
