@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from ..errors import StagegraphError
 from ..waits.waiting import patience
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ class Liveness:
         """
         now, factor = self._clock(), min(1.0, patience())
         if now - self._contact >= FIRST * factor and now - self._asked >= EVERY * factor:
-            answers = self._ask()
+            try:
+                answers = self._ask()
+            except StagegraphError:  # nobody was asked: this machine may have no memory for it just now
+                answers = True
             self._asked = self._clock()
             if answers:
                 self.heard()

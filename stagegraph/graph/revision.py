@@ -218,8 +218,11 @@ class Revisions:
         top, folder = folder_in_repository(self._root)
         tree = tree_of(top, commit, folder)
         self._make_room(tree.size, commit)
+        try:
+            place = self._places[commit] = self._place(tree.size) / commit
+        except OSError as error:
+            raise ProjectError(commit[:12], f"its files cannot be written: {error.strerror}") from None
         self._sizes[commit] = tree.size
-        place = self._places[commit] = self._place(tree.size) / commit
         checkout = check_out(tree, place)
         project = with_epoch(loader.load(checkout, {**self._settings, "locked": "1"}), top, commit)
         return Graph(project, Lock(checkout, _unresolved, locked=True))
@@ -231,7 +234,8 @@ class Revisions:
             raise ProjectError(commit[:12], what)
         while sum(self._sizes.values()) + size > MOST_BYTES:
             oldest = next(iter(self._sizes))
-            del self._sizes[oldest], self._graphs[oldest]
+            del self._sizes[oldest]
+            self._graphs.pop(oldest, None)
             shutil.rmtree(self._places.pop(oldest), ignore_errors=True)
 
 

@@ -30,6 +30,12 @@ class Judge(Protocol):
         ``store`` is where it was found: ``cache/`` or ``the registry``.
         """
 
+    def attributed(self, signatures: Sequence[str]) -> Sequence[str]:
+        """Return the signatures that are by whom they name, as far as the project knows the signers.
+
+        A store keeps one for each signer. So nobody can displace a signature by words in its signer's name.
+        """
+
     def rejected(self, key: Key) -> Sequence[Rejection]:
         """Return the records of a key that this run has found and does not use."""
 
@@ -56,6 +62,10 @@ class Everybody:
     def accepts(self, record: Record, stage: str, store: str) -> bool:  # noqa: ARG002 - of the protocol
         """Return true."""
         return True
+
+    def attributed(self, signatures: Sequence[str]) -> Sequence[str]:
+        """Return all of them."""
+        return signatures
 
     def rejected(self, key: Key) -> Sequence[Rejection]:  # noqa: ARG002 - of the protocol
         """Return nothing."""
@@ -110,6 +120,10 @@ class SignatureJudge:
             with self._lock:
                 self._verdicts[record, stage] = known
         return known
+
+    def attributed(self, signatures: Sequence[str]) -> Sequence[str]:
+        """Return those that somebody has validly signed whom the project trusts, or this clone."""
+        return [text for text in signatures if self.policy.signer(text) is not None]
 
     def rejected(self, key: Key) -> tuple[Rejection, ...]:
         """Return the records of a key that this run has found and does not use."""

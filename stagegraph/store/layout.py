@@ -241,7 +241,7 @@ class LayoutStore:
             self.sweep()
         with self.index.changing(record.key):
             self.check_replaceable(record.key)
-            self.signatures.add(record.key, record.signatures)
+            self.signatures.add(record.key, self.judge.attributed(record.signatures))
             self.records.write(digits(record.key), self.document(record))
 
     def delete(self, key: Key) -> None:
@@ -254,7 +254,7 @@ class LayoutStore:
 def _read(folder: Folder, key: Key) -> Record | None:
     """The record of a key in the folder of records; None if it is missing or not valid."""
     try:
-        data = folder.read(digits(key), bounded.MAX_DOCUMENT)
+        data = folder.read(digits(key), bounded.MAX_STATE)
     except (FileNotFoundError, bounded.TooLargeError):
         return None
     except OSError as error:

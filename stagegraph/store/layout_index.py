@@ -89,7 +89,10 @@ class LayoutIndex:
     def _outdate(self) -> None:
         """Let nobody take the index for current until it is written: this process may be killed."""
         with os_errors_on_write(self.path), contextlib.suppress(FileNotFoundError):
-            self._folder.set_time(NAME, 0)
+            try:
+                self._folder.set_time(NAME, 0)
+            except PermissionError:  # another user's file
+                self._folder.remove(NAME)
 
     def _write(self, known: dict[str, Entry]) -> None:
         """Write the index. ``known`` has entries that need no reading, by the digits of their keys."""

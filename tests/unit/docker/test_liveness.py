@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stagegraph.docker.liveness import Liveness
+from stagegraph.errors import OutOfMemoryError
 from stagegraph.waits.waiting import Wait
 
 pytestmark = pytest.mark.unit
@@ -82,3 +83,14 @@ def test_an_hour_in_which_this_process_was_stopped_does_not_count() -> None:
     build.now += 3600
     assert not build.until(3700) and "does not answer" in build.lively.what("builder b")
     assert build.until(5000) and build.now < 3760
+
+
+def test_a_question_that_cannot_be_asked_says_nothing_about_the_builder() -> None:
+    def ask() -> bool:
+        raise OutOfMemoryError("docker", "cannot be started")
+
+    clock = [0.0]
+    lively, wait = Liveness(ask, lambda: clock[0]), Wait("", lambda: clock[0])
+    for second in range(0, 1000, 5):
+        clock[0] = second
+        assert not lively.is_lost(wait)

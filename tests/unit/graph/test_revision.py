@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,13 @@ def test_small_commits_are_read_in_memory_unless_the_user_names_a_folder(
     monkeypatch.delenv("TMPDIR")
     monkeypatch.setattr(revision, "_MEMORY", str(tmp_path / "missing"))
     assert Revisions(tmp_path, {})._place(1).parent != tmp_path
+
+
+def test_a_full_disk_is_a_fault_of_the_commit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    revisions = Revisions(root, {})
+    (commit, *_) = revisions.history
+    assert revisions.graph(commit) is None and "No space left" in revisions.fault(commit)

@@ -283,3 +283,25 @@ def test_a_file_of_the_project_is_written_without_a_trace_of_a_killed_write(tmp_
         path.write_text("half")
     files.write_atomically(tmp_path / "stages.lock", b"whole")
     assert not left.exists() and other.exists()
+
+
+def test_a_record_of_a_large_context_is_found_again(store: LayoutStore) -> None:
+    (made,) = put(store, "one")
+    inputs = tuple(Input("file", f"{number}", "x" * 1000) for number in range(5000))  # more than 4 MiB
+    large = made._replace(key=digest(inputs), inputs=inputs)
+    store.commit(large)
+    assert store.find(large.key) == large and large.tag in named(store)
+
+
+def test_an_index_of_another_user_is_replaced(store: LayoutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_time = Folder.set_time
+
+    def refused(folder: Folder, name: str, nanoseconds: int) -> None:
+        if nanoseconds == 0:
+            raise PermissionError(1, "Operation not permitted")
+        set_time(folder, name, nanoseconds)
+
+    (one,) = put(store, "one")
+    monkeypatch.setattr(Folder, "set_time", refused)
+    (two,) = put(store, "two")
+    assert named(store) == {one.tag, two.tag} and store.index.is_current

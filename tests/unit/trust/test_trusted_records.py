@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,3 +264,20 @@ def test_builders_agree_whatever_they_say_about_the_making(clone: NewClone, remo
         made._replace(node="x:amd64"),
     ):
         assert claim(other) != claim(made)
+
+
+def test_words_in_the_name_of_a_signer_displace_no_signature(clone: NewClone, remote: FakeRegistry) -> None:
+    ci, user = clone("ci", more=REMOTE), clone("user", more=REMOTE)
+    made = ci.run("ci")
+    tag = tag_of(made)
+    document = json.loads(remote.tags[tag])
+    name = next(each for each in document["annotations"] if each.endswith("signatures"))
+    (good,) = json.loads(document["annotations"][name])
+    junk = json.loads(good)
+    junk["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(b"x" * 64).decode()
+    document["annotations"][name] = json.dumps([good, json.dumps(junk)])
+    remote.tags[tag] = json.dumps(document).encode()
+    assert user.run().digest == made.digest and user.built == []
+    handed(user, third := clone("third"))
+    third.run()
+    assert third.built == []
