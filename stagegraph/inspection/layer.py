@@ -14,7 +14,6 @@ from ..system.files import open_regular
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import Self
 
 #: Headers about the entry that follows, or about all of them: those of pax(1), and long names of GNU tar.
 _HEADERS = (
@@ -41,12 +40,11 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
 class _Item(tarfile.TarInfo):
     """An entry of a tar. An extended header, which tarfile reads into memory, has a bounded size."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        item = super().frombuf(buf, encoding, errors)
-        if item.type in _HEADERS and item.size > bounded.MAX_TAR_HEADER:
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """Go on behind the first block of an entry. tarfile lets subclasses override this in all versions."""
+        if self.type in _HEADERS and self.size > bounded.MAX_TAR_HEADER:
             raise bounded.TooLargeError("a header", bounded.MAX_TAR_HEADER)
-        return item
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 def text(file: IO[bytes], path: str) -> str:
