@@ -120,11 +120,11 @@ def test_a_run_that_waits_for_a_stopped_one_names_it(slow: Project) -> None:
     first = slow.start("slow:here")
     wait_for_its_step(slow, first)
     first.send_signal(signal.SIGSTOP)
-    slow.env["STAGEGRAPH_PATIENCE"] = "0.05"
+    slow.env["STAGEGRAPH_PATIENCE"] = "0.2"
     second = slow.start("slow:here")
     try:
         assert second.stdout is not None
-        line = next(line for line in second.stdout if "waiting" in line)
+        line = next(line for line in second.stdout if "lock" in line)
     finally:
         first.send_signal(signal.SIGCONT)
     outputs = [first.communicate(timeout=60)[0], second.communicate(timeout=60)[0]]
@@ -140,14 +140,14 @@ def test_a_prune_that_is_stopped_is_named_to_the_next_run(slow: Project) -> None
     slow.built("slow:here")
     lock = slow.folder / "cache/locks/use"
     prune = subprocess.Popen(["flock", "-x", str(lock), "sleep", "60"], start_new_session=True)
-    slow.env["STAGEGRAPH_PATIENCE"] = "0.05"
+    slow.env["STAGEGRAPH_PATIENCE"] = "0.2"
     try:
         while subprocess.run(["flock", "-sn", lock, "true"], check=False).returncode == 0:
             assert prune.poll() is None
         os.killpg(prune.pid, signal.SIGSTOP)
         run = slow.start("slow:here")
         assert run.stdout is not None
-        line = run.stdout.readline()
+        line = next(line for line in run.stdout if "lock" in line)
     finally:
         os.killpg(prune.pid, signal.SIGKILL)
         prune.wait()
