@@ -74,17 +74,17 @@ def _described(store: BlobStore, record: Record) -> list[Blob] | None:
 
     Raises ``StoreError``.
     """
-    found, read = list[Blob](), list[dict[str, Any]]()
+    found = [Blob(record.digest, record.size)]
+    manifest: dict[str, Any] = {}
 
     def listed() -> Iterator[Blob]:
-        yield Blob(record.digest, record.size)
-        read.append(store.json(record.digest))
-        found.extend((Blob(record.digest, record.size), *_named(store, record, read[0])))
+        yield found[0]  # it is verified before it is read
+        manifest.update(store.json(record.digest))
+        found.extend(_named(store, record, manifest))
         yield from found[1:]
 
     if not store.are_intact(listed()):
         return None
-    manifest = read[0]
     return None if any(_faults(store.json(manifest["config"]["digest"]), manifest, record)) else found
 
 

@@ -19,6 +19,7 @@ from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from ...errors import OutOfMemoryError, ProjectError, StagegraphError, nearest
 from ...output import say, tell
+from ...system.early import collect_rarely
 from ...system.files import of_path
 from ...system.processes import Interrupted, install_signal_handlers
 from .. import folder, program
@@ -151,7 +152,8 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
             if option.name in options._non_default_keys and options[option.name] == "":
                 written = _written(option)
                 raise ProjectError("command line", f"{written} needs a value", f"{written}={option.metavar}")
-        _collect_rarely()
+        gc.freeze()  # what is imported stays
+        collect_rarely()
         return self.execute(options, words)
 
     def _project(self) -> Any:
@@ -198,15 +200,6 @@ class ErrorMessages(DoitCommand):  # type: ignore[misc]
 
 
 _RECORDS = "records in cache/ and in the registry say what is built: doit plan"
-
-
-def _collect_rarely() -> None:
-    """Let Python look for garbage after 20,000 new objects, not 700, and never in what is imported.
-
-    A plan of 250 nodes spends a tenth of its time on it otherwise. Nearly all of its objects live to its end.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000)
 
 
 def _check_tasks(file: Path) -> None:
