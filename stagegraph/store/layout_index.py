@@ -61,11 +61,6 @@ class LayoutIndex:
             index = self._folder.status(NAME)
         return (index and index.st_mtime_ns) == self._time_of_records()
 
-    def mend(self) -> None:
-        """Write the index anew, unless it is current. Raises ``StoreError`` or ``DiskFullError``."""
-        if not self.is_current:
-            self.rebuild()
-
     def rebuild(self) -> None:
         """Write the index from all records. Raises ``StoreError`` or ``DiskFullError``."""
         with self._locks.for_name("index"):
